@@ -1,0 +1,311 @@
+"""The command line: parses, makes frozen values, calls one function."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args
+
+import click
+
+import bench
+from bench import UserError, nearest
+
+if TYPE_CHECKING:
+    from bench.run import Setting
+    from bench.suite import Suite
+
+SUITE_HELP = "SUITE is the name of a suite (see `equibench ls`) or the path of your own .toml file."
+
+
+class Verbs(click.Group):
+    """Answers an unknown verb with the nearest known one."""
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        if args and not args[0].startswith("-") and self.get_command(ctx, args[0]) is None:
+            raise UserError(f"unknown verb {args[0]!r}{nearest(args[0], self.commands)}")
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(
+    bench.__version__, prog_name="equibench", message=f"%(prog)s %(version)s, protocol {bench.PROTOCOL}"
+)
+def cli() -> None:
+    """Compare GAN, VAE, normalizing flow and diffusion under equal budgets.
+
+    \b
+    A first session:
+      equibench doctor                      what is on this machine
+      equibench plan quick                  what a run would cost
+      equibench run quick                   train and measure; goes on where it was if stopped
+      equibench report results/quick        tables, figures and a page to read
+    """
+
+
+def _suite_options(command: Any) -> Any:
+    for decorate in reversed(
+        (
+            click.argument("suite_name", metavar="SUITE"),
+            click.option("--dataset", help="Another data set than the suite's, by name or path."),
+            click.option("--data-root", type=click.Path(path_type=Path), help="Folder that holds the data files."),
+            click.option("--download", is_flag=True, help="Let torchvision download data that is not here."),
+            click.option("--seeds", metavar="N,N,...", help="Other training seeds than the suite's."),
+            click.option("--only", metavar="NAME,...", help="Only these entrants."),
+            click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N."),
+        )
+    ):
+        command = decorate(command)
+    return command
+
+
+@cli.command(epilog=SUITE_HELP)
+@_suite_options
+def plan(**options: Any) -> None:
+    """Show what a run of SUITE would train and what it would cost; trains nothing."""
+    suite, data = _load(options)
+    _print_plan(suite, data, options["device"])
+
+
+@cli.command(epilog=SUITE_HELP)
+@_suite_options
+@click.option("--out", type=click.Path(path_type=Path), help="Folder for records. [default: results/SUITE]")
+@click.option(
+    "--from", "loaded", type=click.Path(path_type=Path), help="Measure this checkpoint (.safetensors) without training."
+)
+@click.option("--inception-weights", type=click.Path(path_type=Path), help="torch-fidelity's weight file, for FID.")
+@click.option("--dry-run", is_flag=True, help="Check everything and show the plan, then stop.")
+def run(**options: Any) -> None:
+    """Train or load every cell of SUITE, measure it, and write one record each.
+
+    A run that was stopped goes on where it was: finished cells are not repeated, a cell that was trained is not trained
+    again. A cell that fails becomes a record with the reason; delete it to try again.
+    """
+    from bench import features, machine
+    from bench.run import Setting
+
+    suite, data = _load(options)
+    out = options["out"] or Path("results") / suite.name
+    device = machine.device(options["device"])
+    if options["loaded"]:
+        suite = _only_loaded(suite, options["loaded"], device)
+    if options["dry_run"]:
+        _print_plan(suite, data, options["device"])
+        return
+    _check_writable(out)
+    extractor = features.load(suite.measure.extractor, device, options["inception_weights"])
+    _run_all(Setting(suite, data, device, extractor, out, options["loaded"]))
+
+
+@cli.command()
+@click.argument("results", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder for the report.")
+def report(results: tuple[Path, ...], out: Path) -> None:
+    """Write tables, figures and a page from records: RESULTS are folders of records or single ones."""
+    from bench.report import write
+
+    files = write(list(results), out)
+    page = next(file for file in files if file.name == "index.html")
+    click.echo(f"{len(files)} files; open {page}")
+
+
+@cli.command()
+def ls() -> None:
+    """List the suites, families, data sets and feature extractors."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from bench import data
+    from bench.suite import Entrant, load, shipped
+
+    table = Table("kind", "name", "what it is")
+    for name in shipped():
+        table.add_row("suite", name, load(name).about)
+    for family in get_args(Entrant.model_fields["family"].annotation):
+        table.add_row("family", family, f"models/{family}.py; its settings go into an entrant's config")
+    for source in data.describe():
+        table.add_row("data set", source.name, f"{source.what} ({source.found})")
+    Console().print(table)
+
+
+@cli.command()
+@click.option("--data-root", type=click.Path(path_type=Path), help="Folder that holds the data files.")
+def doctor(data_root: Path | None) -> None:
+    """Show device, threads, precision, extractor weights and data found on this machine."""
+    import torch
+    from rich.console import Console
+    from rich.table import Table
+
+    from bench import data, features, machine
+
+    found = machine.describe(machine.device("auto"))
+    table = Table("what", "found", show_header=False)
+    table.add_row("device", found.device)
+    table.add_row("processor", f"{found.processor}, {found.cores} cores, {found.threads} threads used")
+    table.add_row("memory", f"{found.memory_bytes / 2**30:.1f} GiB")
+    table.add_row("precision", f"{found.precision} in networks, float32 where a likelihood or an inverse needs it")
+    table.add_row("machine key", f"{found.key} (speeds of other keys are not compared)")
+    for package, version in machine.versions().items():
+        table.add_row(package, version)
+    if not torch.cuda.is_available():
+        table.add_row("CUDA", "none: everything runs on the processor")
+    inception = features.find_inception()
+    missing = f"no: put {features.INCEPTION_FILE} into torch's cache, or give --inception-weights"
+    table.add_row("Inception-v3 (FID)", f"yes: {inception}" if inception else missing)
+    table.add_row("EfficientNet-Lite0 (FD)", "yes: packaged")
+    for source in data.describe(data_root):
+        table.add_row(f"data: {source.name}", source.found)
+    Console().print(table)
+
+
+def _load(options: dict[str, Any]) -> tuple[Suite, Any]:
+    """The suite with the options laid over it, and its data. Raises UserError."""
+    from bench import data, suite
+
+    chosen = suite.load(options["suite_name"])
+    changes: dict[str, Any] = {}
+    if options["dataset"]:
+        changes["dataset"] = options["dataset"]
+    if options["seeds"]:
+        try:
+            changes["seeds"] = [int(seed) for seed in options["seeds"].split(",")]
+        except ValueError:
+            raise UserError(f"--seeds takes whole numbers with commas between, not {options['seeds']!r}") from None
+    if options["only"]:
+        names = [entrant.name for entrant in chosen.entrant]
+        wanted = options["only"].split(",")
+        for name in wanted:
+            if name not in names:
+                raise UserError(f"unknown entrant {name!r}{nearest(name, names)}")
+        changes["entrant"] = [entrant for entrant in chosen.entrant if entrant.name in wanted]
+    chosen = chosen.model_copy(update=changes)
+    found = data.load(chosen.dataset, options["data_root"], options["download"])
+    return chosen, found.limited(chosen.train_images or len(found.train), chosen.test_images or len(found.test))
+
+
+def _only_loaded(suite: Suite, path: Path, device: Any) -> Suite:
+    """The suite with one entrant: the checkpoint, named after its file."""
+    from bench import checkpoint
+    from bench.suite import Entrant
+
+    _, provenance = checkpoint.load(path, device)
+    sampler = next((e.sampler for e in suite.entrant if e.family == provenance.family), {})
+    entrant = Entrant.model_validate({"name": path.stem, "family": provenance.family, "sampler": sampler})
+    return suite.model_copy(update={"entrant": [entrant], "seeds": suite.seeds[:1], "budget": suite.budget[:1]})
+
+
+def _check_writable(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / ".equibench-probe"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise UserError(f"cannot write to {folder} ({error.strerror}); give another folder with --out") from None
+
+
+def _print_plan(suite: Suite, data: Any, device_name: str) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from bench import machine
+    from bench.run import plan
+    from bench.suite import cells
+
+    device = machine.device(device_name)
+    rate = machine.training_rate(device)
+    table = Table("entrant", "seed", "parameters", "of the cap", "FLOPs an update", "updates", "images", "training")
+    seconds = 0.0
+    for cell in cells(suite):
+        if cell.budget is None:
+            continue
+        planned = plan(cell, data.shape)
+        cost = cell.budget.amount if planned.train_flops is None else planned.train_flops / rate
+        seconds += cost
+        updates = planned.updates
+        table.add_row(
+            cell.name,
+            str(cell.seed),
+            f"{planned.params:,}",
+            f"{planned.params / cell.budget.params:.1%}",
+            f"{planned.flops_per_update:.3g}",
+            "until the time is spent" if updates is None else f"{updates:,}",
+            "" if updates is None else f"{updates * planned.config['batch_size']:,}",
+            f"about {cost:.0f} s",
+        )
+    console = Console()
+    console.print(table)
+    console.print(
+        f"{suite.name} on {data.name}: {len(data.train):,} training and {len(data.test):,} test images of "
+        f"{'x'.join(str(side) for side in data.shape)}. Training takes about {seconds / 60:.1f} minutes at the "
+        f"{rate / 1e9:.0f} GFLOP/s estimated for {machine.describe(device).device} (40 % of its matrix-product rate, "
+        "measured just now); measuring comes on top."
+    )
+
+
+def _run_all(setting: Setting) -> None:
+    from rich.progress import (
+        BarColumn,
+        Progress,
+        TaskProgressColumn,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    from bench.run import plan, record_path, run_cell
+    from bench.suite import cells
+
+    todo = list(cells(setting.suite))
+    if not setting.loaded:
+        for cell in todo:  # a mistake in the last entrant is found before the first is trained
+            if cell.entrant is not None:
+                plan(cell, setting.data.shape)
+    columns = (
+        TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(show_speed=True),
+        TimeElapsedColumn(), TimeRemainingColumn(),
+    )  # fmt: skip
+    failed = 0
+    with Progress(*columns, disable=not sys.stderr.isatty()) as progress:
+        total = progress.add_task("cells", total=len(todo))
+        part = progress.add_task("")
+        for cell in todo:
+            name = f"{cell.name} s{cell.seed}"
+            found = record_path(cell, setting).exists()
+            doing = ""
+
+            def tell(what: str, share: float, name: str = name) -> None:
+                nonlocal doing
+                if what != doing:
+                    progress.reset(part, total=1.0, description=f"{name}: {what}")
+                    doing = what
+                progress.update(part, completed=share)
+
+            path, record = run_cell(cell, setting, tell)
+            progress.advance(total)
+            outcome = record.status if record.status == "ok" else f"{record.status}: {record.reason}"
+            failed += record.status != "ok"
+            commit = (record.code.commit or "unknown")[:8]
+            took = f"there already, made by commit {commit}" if found else f"{record.clock['wall']:.0f} s"
+            progress.console.print(f"{name}: {took}, {outcome} -> {path}", soft_wrap=True)
+    if failed:
+        click.echo(f"{failed} of {len(todo)} cells failed; their records say why", err=True)
+
+
+def main() -> None:
+    """Entry point: a user's mistake is one sentence on stderr and exit code 2."""
+    try:
+        cli(standalone_mode=False)
+    except UserError as error:
+        click.echo(f"equibench: {error}", err=True)
+        sys.exit(2)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(2)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("equibench: stopped; finished cells are kept, the same command goes on", err=True)
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

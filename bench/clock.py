@@ -1,0 +1,68 @@
+"""A clock with named parts that sum to the wall time, and repeated timing of one call."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+
+class Clock:
+    """Accumulates seconds by part. Parts do not nest; what lies in no part is `other`.
+
+    `now` is a monotonic clock in seconds, `synchronize` waits for the device: it runs at both edges of a part, so
+    that queued work is charged to the part that queued it.
+    """
+
+    def __init__(
+        self, now: Callable[[], float] = time.perf_counter, synchronize: Callable[[], None] = lambda: None
+    ) -> None:
+        self._now = now
+        self._synchronize = synchronize
+        self._start = now()
+        self._seconds: dict[str, float] = {}
+        self._open: str | None = None
+
+    @contextmanager
+    def part(self, name: str) -> Iterator[None]:
+        """Charge the block to `name`. Raises RuntimeError inside another part: its time would count twice."""
+        if self._open is not None:
+            raise RuntimeError(f"part {name!r} inside part {self._open!r}")
+        self._open = name
+        self._synchronize()
+        begin = self._now()
+        try:
+            yield
+        finally:
+            self._synchronize()
+            self._seconds[name] = self._seconds.get(name, 0.0) + self._now() - begin
+            self._open = None
+
+    def seconds(self) -> dict[str, float]:
+        """Seconds of each part, of `other`, and of `wall`, which is their sum."""
+        wall = self._now() - self._start
+        return {**self._seconds, "other": wall - sum(self._seconds.values()), "wall": wall}
+
+
+def repeat(
+    call: Callable[[], object],
+    synchronize: Callable[[], None],
+    *,
+    warmup: int,
+    repeats: int,
+    limit_sec: float,
+    now: Callable[[], float] = time.perf_counter,
+) -> list[float]:
+    """Seconds of each of up to `repeats` calls after `warmup` dropped ones; stops early once `limit_sec` is spent
+    (never before two repeats).
+    """
+    for _ in range(warmup):
+        call()
+    taken: list[float] = []
+    while len(taken) < repeats and (len(taken) < 2 or sum(taken) < limit_sec):
+        synchronize()
+        begin = now()
+        call()
+        synchronize()
+        taken.append(now() - begin)
+    return taken

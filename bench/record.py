@@ -1,0 +1,285 @@
+"""The record: what one cell yielded, as one write-once JSON file with a schema.
+
+Values are raw and in SI units (the unit is in the name); converting and rounding happen in tables.py only. What could
+not be measured is `None` with a `reason` beside it. Pictures and other arrays lie in an `.npz` file of the same name,
+whose sha256 the record holds. This module imports no torch.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from bench import PROTOCOL, UserError
+
+Status = Literal["ok", "budget missed", "diverged", "out of memory", "timed out", "crashed"]
+BudgetUnit = Literal["flops", "images", "sec", "updates"]
+LikelihoodKind = Literal["none", "exact", "upper bound", "estimate"]
+Scalar = str | int | float | bool | None
+
+
+class Strict(BaseModel):
+    """Frozen, and refuses unknown keys: a misspelt key is an error, never a silent default."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Budget(Strict):
+    """What training may spend: a cap on trainable parameters, and an amount of one unit."""
+
+    params: int = Field(gt=0)
+    unit: BudgetUnit = "flops"
+    amount: float = Field(gt=0)
+
+
+class Spent(Strict):
+    """What training did spend, in every unit. `train_sec` excludes measurement; `compile_sec` is part of it."""
+
+    params: int  # trainable: generator and discriminator, encoder and decoder
+    sampling_params: int  # those that sampling needs
+    flops: float
+    flops_per_image: float
+    images: int
+    updates: int
+    train_sec: float
+    compile_sec: float = 0.0
+
+
+class Curve(Strict):
+    """Training curves: equally long columns, one entry a logged update (losses averaged since the entry before)."""
+
+    updates: list[int]
+    flops: list[float]
+    train_sec: list[float]
+    losses: dict[str, list[float]]
+
+
+class DataInfo(Strict):
+    name: str
+    sha256: str  # of the pixels of both splits
+    shape: tuple[int, int, int]  # C, H, W
+    n_train: int
+    n_test: int
+    entropy_bits_per_dim: float | None = None  # known for procedural data only
+
+
+class FeatureInfo(Strict):
+    """Identity of a feature space: a number from another one is another metric."""
+
+    name: str
+    weights_sha256: str
+    preprocessing: str
+    dims: int
+
+
+class Quality(Strict):
+    """A distance between samples and the reference split; lower is better."""
+
+    metric: Literal["FD", "FID"]  # FID is Inception-v3 with the TF-2015 weights alone
+    value: float | None
+    reason: str | None = None  # why there is no value
+    n_samples: int
+    n_reference: int
+    reference: str  # split of the data set, e.g. "test"
+    features: FeatureInfo | None
+    options: dict[str, Scalar] = {}  # of the sampler
+    features_sec: float | None = None
+
+
+class Likelihood(Strict):
+    """Bits per dimension over 8-bit data on the test split; lower is better."""
+
+    kind: LikelihoodKind
+    bits_per_dim: float | None
+    stderr_bits_per_dim: float | None = None  # over images
+    reason: str | None = None
+    dequantization: str | None = None  # "none" where the likelihood is discrete
+    n_images: int = 0
+    passes: int = 0
+    detail: dict[str, Scalar] = {}  # terms of the bound, steps, convergence
+
+
+class Speed(Strict):
+    """Sampling speed to uint8 images, device synchronised, warm-up dropped; raw repeats kept."""
+
+    batch_size: int
+    repeats_sec: list[float]  # one batch each
+    images_per_sec: float  # from the median repeat
+    latency_repeats_sec: list[float]  # one image each
+    latency_p50_sec: float
+    latency_p90_sec: float
+    network_evaluations: int  # NFE per sample
+    flops_per_image: float
+    options: dict[str, Scalar] = {}
+
+
+class Memory(Strict):
+    """Peak memory, each in a fresh process and at a fixed batch size."""
+
+    quantity: str  # e.g. "peak resident above import"
+    train_peak_bytes: int | None
+    train_batch_size: int
+    sample_peak_bytes: int | None
+    sample_batch_size: int
+    reason: str | None = None
+
+
+class SamplerPoint(Strict):
+    """One setting of an entrant's speed knob: quality against speed."""
+
+    label: str
+    options: dict[str, Scalar]
+    quality: Quality
+    images_per_sec: float
+    network_evaluations: int
+    flops_per_image: float
+
+
+class Portrait(Strict):
+    """What a family is: declared (concept, structure, abilities) and measured on this run (numbers)."""
+
+    title: str  # e.g. "Generative adversarial network"
+    concept: str
+    structure: str
+    differs: str  # from the other three
+    abilities: dict[str, str]  # e.g. {"likelihood": "none", "encodes": "no"}
+    numbers: dict[str, float] = {}
+    pictures: dict[str, str] = {}  # key in the arrays file -> caption
+
+
+class Machine(Strict):
+    key: str  # short hash of the fields below: speeds of different keys are never compared
+    device: str
+    processor: str
+    cores: int
+    threads: int
+    memory_bytes: int
+    precision: str  # of training: "bfloat16" or "float32"
+    system: str
+
+
+class Code(Strict):
+    commit: str | None
+    dirty: bool | None
+    version: str
+
+
+class Record(Strict):
+    """All that one cell yielded. `role` is "floor" for reference rows that no one trained (DESIGN rule 10)."""
+
+    protocol: str = PROTOCOL
+    key: str  # sha256 over everything that defines the cell
+    suite: str
+    entrant: str
+    role: Literal["entrant", "floor"] = "entrant"
+    family: str | None = None  # "gan" | "vae" | "flow" | "diffusion"
+    seed: int
+    status: Status
+    reason: str | None = None  # of any status but "ok", one sentence
+    created: str  # UTC, ISO 8601
+    config: dict[str, Scalar] = {}  # of the model, resolved
+    checkpoint: str | None = None  # where the weights came from or went, relative to the record
+    weights_sha256: str | None = None
+    data: DataInfo
+    budget: Budget | None = None
+    spent: Spent | None = None
+    curve: Curve | None = None
+    quality: Quality | None = None
+    likelihood: Likelihood | None = None
+    speed: Speed | None = None
+    sampler_points: list[SamplerPoint] = []
+    memory: Memory | None = None
+    portrait: Portrait | None = None
+    clock: dict[str, float] = {}  # named parts in seconds; they sum to "wall"
+    arrays_sha256: str | None = None  # of the .npz beside the record
+    machine: Machine
+    versions: dict[str, str]
+    code: Code
+
+
+def write(record: Record, folder: Path, arrays: dict[str, np.ndarray] | None = None) -> Path:
+    """Write `record` (and `arrays` beside it) to `folder`, atomically and never over an existing file.
+
+    Returns the path of the JSON file. Raises FileExistsError if the cell has a record already.
+    """
+    path = folder / filename(record.entrant, record.seed, record.key)
+    if path.exists():
+        raise FileExistsError(f"{path} exists: a record is written once")
+    folder.mkdir(parents=True, exist_ok=True)
+    if arrays:
+        buffer = io.BytesIO()
+        # numpy stamps members with a fixed date, so that equal arrays give equal bytes
+        np.savez_compressed(buffer, allow_pickle=False, **arrays)
+        _write_atomically(path.with_suffix(".npz"), buffer.getvalue())
+        record = record.model_copy(update={"arrays_sha256": hashlib.sha256(buffer.getvalue()).hexdigest()})
+    text = json.dumps(record.model_dump(mode="json"), indent=1, sort_keys=True, ensure_ascii=False)
+    _write_atomically(path, (text + "\n").encode())
+    return path
+
+
+def filename(entrant: str, seed: int, key: str) -> str:
+    """File name of a cell's record, e.g. `gan-s0-1a2b3c4d.json`."""
+    return f"{entrant}-s{seed}-{key[:8]}.json"
+
+
+def read(path: Path) -> Record:
+    """Read and validate one record. Raises UserError if it cannot be read or breaks the schema."""
+    try:
+        return Record.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the file"
+        raise UserError(
+            f"{path} is not a valid record ({where}: {first['msg']}); delete it and run its cell again"
+        ) from None
+    except OSError as error:
+        raise UserError(f"cannot read the record {path} ({error.strerror})") from None
+
+
+def read_all(paths: list[Path]) -> list[tuple[Path, Record]]:
+    """Read all records in files and folders (not in their subfolders), in a fixed order: by path.
+
+    Raises UserError where there is none, or where two protocols are mixed.
+    """
+    files = sorted(file for path in paths for file in (path.glob("*.json") if path.is_dir() else [path]))
+    if not files:
+        places = ", ".join(str(path) for path in paths)
+        raise UserError(f"no records in {places}; make some with `equibench run SUITE`")
+    records = [(file, read(file)) for file in files]
+    protocols = sorted({record.protocol for _, record in records})
+    if len(protocols) > 1:
+        raise UserError(f"records of protocols {' and '.join(protocols)} cannot be compared; report them apart")
+    return records
+
+
+def read_arrays(path: Path, record: Record) -> dict[str, np.ndarray]:
+    """The arrays beside the record at `path`; empty if it has none or the file is gone.
+
+    Raises UserError if the file is not the one that the record was written with.
+    """
+    file = path.with_suffix(".npz")
+    if record.arrays_sha256 is None or not file.exists():
+        return {}
+    content = file.read_bytes()
+    if hashlib.sha256(content).hexdigest() != record.arrays_sha256:
+        raise UserError(f"{file} is not the file that its record was written with; delete both and run the cell again")
+    with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+        return dict(arrays)
+
+
+def digest(value: Any) -> str:
+    """sha256 of a JSON-able value, independent of key order."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def _write_atomically(path: Path, content: bytes) -> None:
+    partial = path.with_name(path.name + ".partial")
+    partial.write_bytes(content)
+    os.replace(partial, path)

@@ -1,0 +1,383 @@
+"""Runs the cells of a suite: data -> train or load -> sample -> measure -> record. The only file that knows this
+order, and the only broad `except`: a cell that fails is a record with a reason, and the others go on.
+"""
+
+from __future__ import annotations
+
+import datetime
+import inspect
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pydantic
+import torch
+from numpy.typing import NDArray
+
+from bench import UserError, checkpoint, cost, features, fidelity, likelihood, machine, nearest, record, sizing, suite
+from bench.clock import Clock
+from bench.data import Dataset
+from bench.record import Likelihood, Quality, Record, SamplerPoint, Scalar, Status
+from bench.suite import Cell, Suite
+from bench.train import DivergedError, count_flops, planned_updates, train
+from models import FAMILIES, Model
+
+PICTURES = 64  # samples kept for the report
+FLOPS_BATCH = 8  # FLOPs are counted on a small update and scaled: they are proportional to the images
+LIKELIHOOD_BATCH = 250
+Tell = Callable[[str, float], None]  # (what is being done, share done)
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What all cells of one run share."""
+
+    suite: Suite
+    data: Dataset
+    device: torch.device
+    extractor: features.Extractor
+    out: Path
+    loaded: Path | None = None  # a checkpoint to measure instead of training
+
+
+@dataclass(frozen=True)
+class Plan:
+    """An entrant fitted to its budget, before anything is spent."""
+
+    cell: Cell
+    config: dict[str, Any]
+    params: int
+    flops_per_update: float
+    updates: int | None  # None where the budget is seconds
+
+    @property
+    def train_flops(self) -> float | None:
+        return None if self.updates is None else self.updates * self.flops_per_update
+
+
+def plan(cell: Cell, shape: tuple[int, int, int]) -> Plan:
+    """Fit the entrant's width to the cap and count its update.
+
+    Raises UserError for a bad config or sampler option, or a budget below one update.
+    """
+    assert cell.entrant is not None
+    assert cell.budget is not None
+    family = FAMILIES[cell.entrant.family]
+    _check_sampler(family, cell.entrant.name, cell.entrant.sampler)
+    fields = dict(cell.entrant.config)
+    for key in fields:
+        if key not in family.config_type.model_fields:
+            raise UserError(
+                f"entrant {cell.entrant.name!r}: unknown config key {key!r}{nearest(key, family.config_type.model_fields)}"
+            )
+    try:
+        if "width" not in fields:
+            fields["width"] = sizing.fit_width(family, fields, shape, cell.budget)
+        config = family.config_type.model_validate(fields).model_dump()
+    except pydantic.ValidationError as error:
+        raise UserError(f"entrant {cell.entrant.name!r}: {suite.explain(error)}") from None
+    model = family.build(config, shape)
+    batch_size = int(config["batch_size"])
+    few = np.zeros((FLOPS_BATCH, *shape), np.uint8)
+    flops = count_flops(model, few, torch.device("cpu")) / FLOPS_BATCH * batch_size
+    return Plan(
+        cell,
+        config,
+        sum(p.numel() for p in model.parameters() if p.requires_grad),
+        flops,
+        planned_updates(cell.budget, flops, batch_size),
+    )
+
+
+def run_cell(cell: Cell, setting: Setting, tell: Tell = lambda what, share: None) -> tuple[Path, Record]:
+    """The cell's record: the one that is there already, or a new one, written. Raises UserError for a user's mistake;
+    any other failure becomes the record's status.
+    """
+    path = record_path(cell, setting)
+    if path.exists():
+        return path, record.read(path)
+    clock = Clock(synchronize=machine.synchronizer(setting.device))
+    parts: dict[str, Any] = {}
+    arrays: dict[str, NDArray[Any]] = {}
+    status: Status = "ok"
+    reason: str | None = None
+    try:
+        if cell.entrant is None:
+            _measure_floor(cell, setting, clock, parts)
+        else:
+            _measure_entrant(cell, setting, clock, parts, arrays, tell)
+        if (spent := parts.get("spent")) and cell.budget and not setting.loaded:
+            reason = missed(cell.budget, spent)
+            status = "budget missed" if reason else "ok"
+    except UserError:
+        raise
+    except Exception as error:
+        status, reason = _failure(error)
+    finished = Record(
+        key=_key(cell, setting),
+        suite=setting.suite.name,
+        entrant=cell.name,
+        role="floor" if cell.entrant is None else "entrant",
+        family=cell.entrant.family if cell.entrant else None,
+        seed=cell.seed,
+        status=status,
+        reason=reason,
+        created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        data=record.DataInfo(
+            name=setting.data.name,
+            sha256=setting.data.sha256,
+            shape=setting.data.shape,
+            n_train=len(setting.data.train),
+            n_test=len(setting.data.test),
+            entropy_bits_per_dim=setting.data.entropy_bits_per_dim,
+        ),
+        budget=None if setting.loaded else cell.budget,
+        clock=clock.seconds(),
+        machine=machine.describe(setting.device),
+        versions=machine.versions(),
+        code=machine.code(),
+        **parts,
+    )
+    return record.write(finished, setting.out, arrays), finished
+
+
+def record_path(cell: Cell, setting: Setting) -> Path:
+    return setting.out / record.filename(cell.name, cell.seed, _key(cell, setting))
+
+
+def missed(budget: record.Budget, spent: record.Spent) -> str | None:
+    """Why the budget counts as missed: below 95 % or above 100 % of the cap, or above the amount; else None."""
+    if not sizing.LEAST_SHARE * budget.params <= spent.params <= budget.params:
+        return f"{spent.params} parameters are not 95 to 100 % of the cap of {budget.params}"
+    used = {"flops": spent.flops, "images": spent.images, "sec": spent.train_sec, "updates": spent.updates}[budget.unit]
+    if used > budget.amount:
+        return f"{used:g} {budget.unit} were spent of {budget.amount:g}"
+    return None
+
+
+def _key(cell: Cell, setting: Setting) -> str:
+    weights = checkpoint.sha256(setting.loaded) if setting.loaded and cell.entrant else None
+    return cell.key(setting.data.sha256, machine.describe(setting.device).key, weights)
+
+
+def _measure_floor(cell: Cell, setting: Setting, clock: Clock, parts: dict[str, Any]) -> None:
+    measure = setting.suite.measure
+    if cell.name == "real data":
+        with clock.part("features"):
+            parts["quality"] = _quality(setting, setting.data.train[: measure.samples], {})
+    else:
+        with clock.part("likelihood"):
+            test = setting.data.test[: measure.likelihood_images]
+            parts["likelihood"] = likelihood.floor(cell.name, setting.data.train, test)
+
+
+def _measure_entrant(
+    cell: Cell, setting: Setting, clock: Clock, parts: dict[str, Any], arrays: dict[str, NDArray[Any]], tell: Tell
+) -> None:
+    assert cell.entrant is not None
+    measure, device, data = setting.suite.measure, setting.device, setting.data
+    file = setting.loaded or record_path(cell, setting).with_suffix(".safetensors")
+    if file.exists():  # given, or left by a run that was killed after training
+        with clock.part("load"):
+            model, provenance = checkpoint.load(file, device)
+            if provenance.shape != data.shape:
+                raise UserError(f"{file} is for images of shape {provenance.shape}, not {data.shape} of {data.name}")
+    else:
+        with clock.part("build"):
+            planned = plan(cell, data.shape)
+            torch.manual_seed(_seed(cell.seed, "init"))
+            model = FAMILIES[cell.entrant.family].build(planned.config, data.shape).to(device)
+            parts["config"] = _scalars(planned.config)
+        assert cell.budget is not None
+        with clock.part("train"):
+            torch.manual_seed(_seed(cell.seed, "train"))
+            spent, curve = train(
+                model,
+                data.train,
+                cell.budget,
+                batch_size=model.config.batch_size,
+                flops_per_update=planned.flops_per_update,
+                seed=_seed(cell.seed, "order"),
+                device=device,
+                progress=lambda share: tell("train", share),
+            )
+        with clock.part("write"):
+            provenance = checkpoint.Provenance(
+                family=cell.entrant.family,
+                config=planned.config,
+                shape=data.shape,
+                data_sha256=data.sha256,
+                spent=spent,
+                curve=curve,
+            )
+            checkpoint.save(file, model, provenance)
+    parts |= {
+        "config": _scalars(provenance.config),
+        "spent": provenance.spent,
+        "curve": provenance.curve,
+        "checkpoint": file.name,
+        "weights_sha256": checkpoint.sha256(file),
+    }
+    options = cell.entrant.sampler
+
+    def sampled(options: Mapping[str, Any], label: str) -> tuple[NDArray[np.uint8], Quality, float]:
+        """Samples, their quality, and the seconds that sampling took."""
+        generator = torch.Generator(device).manual_seed(_seed(cell.seed, "sample"))
+        before = clock.seconds().get("sample", 0.0)
+        tell(f"sample {label}".strip(), 0.0)
+        with clock.part("sample"), machine.autocast(device):
+            images = model.sample(measure.samples, generator, **options).cpu().numpy()
+        sample_sec = clock.seconds()["sample"] - before
+        with clock.part("features"):
+            done = 0
+
+            def count(n: int) -> None:
+                nonlocal done
+                done += n
+                tell(f"features {label}".strip(), done / len(images))
+
+            return images, _quality(setting, images, options, count), sample_sec
+
+    images, parts["quality"], _ = sampled(options, "")
+    tell("likelihood", 0.0)
+    with clock.part("likelihood"):
+        parts["likelihood"], nats = _likelihood(model, setting, _seed(cell.seed, "likelihood"), tell)
+    if nats is not None:
+        arrays["nats"] = nats
+    tell("speed", 0.0)
+    with clock.part("speed"):
+        parts["speed"] = cost.sampling_speed(
+            model, options, device, batch_size=measure.speed_batch_size, limit_sec=measure.speed_limit_sec
+        )
+    tell("memory", 0.0)
+    with clock.part("memory"):
+        parts["memory"] = cost.peak_memory(
+            cell.entrant.family,
+            provenance.config,
+            data.shape,
+            options,
+            device,
+            train_batch_size=measure.memory_batch_size,
+            sample_batch_size=measure.memory_batch_size,
+        )
+    tell("portrait", 0.0)
+    with clock.part("portrait"):
+        arrays |= {"samples": images[:PICTURES], "real": data.test[:PICTURES]}
+        parts["portrait"] = _portrait(model, setting, _seed(cell.seed, "portrait"), arrays)
+    if measure.sampler_points:
+        points = []
+        for label, changed in model.samplers.items():
+            merged = {**options, **changed}
+            _, quality, sample_sec = sampled(merged, f"({label})")
+            points.append(
+                SamplerPoint(
+                    label=label,
+                    options=merged,
+                    quality=quality,
+                    images_per_sec=measure.samples / sample_sec,
+                    network_evaluations=model.network_evaluations(**merged),
+                    flops_per_image=cost.sampling_flops(model, merged, device),
+                )
+            )
+        parts["sampler_points"] = points
+
+
+def _quality(
+    setting: Setting,
+    images: NDArray[np.uint8],
+    options: Mapping[str, Scalar],
+    progress: Callable[[int], None] = lambda n: None,
+) -> Quality:
+    extractor, reference = setting.extractor, setting.data.test[: setting.suite.measure.reference_images]
+    value, reason = None, None
+    if min(len(images), len(reference)) > extractor.info.dims:
+        theirs = features.reference_statistics(reference, extractor)
+        value = fidelity.frechet_distance(fidelity.statistics(extractor(images, progress)), theirs)
+    else:
+        reason = (
+            f"{min(len(images), len(reference))} images are too few for the {extractor.info.dims} dimensions of "
+            f"{extractor.info.name}: their covariance is singular"
+        )
+    return Quality(
+        metric=extractor.metric,
+        value=value,
+        reason=reason,
+        n_samples=len(images),
+        n_reference=len(reference),
+        reference="test",
+        features=extractor.info,
+        options=dict(options),
+    )
+
+
+def _likelihood(model: Model, setting: Setting, seed: int, tell: Tell) -> tuple[Likelihood, NDArray[np.float32] | None]:
+    if model.likelihood == "none":
+        return Likelihood(kind="none", bits_per_dim=None, reason=model.about.abilities["likelihood"]), None
+    measure = setting.suite.measure
+    generator = torch.Generator(setting.device).manual_seed(seed)
+    batches = torch.from_numpy(setting.data.test[: measure.likelihood_images]).split(LIKELIHOOD_BATCH)
+    passes = []
+    for done in range(measure.likelihood_passes):
+        values = []
+        for i, batch in enumerate(batches):
+            with machine.autocast(setting.device):
+                values.append(model.nats(batch.to(setting.device), generator).double().cpu().numpy())
+            tell("likelihood", (done + (i + 1) / len(batches)) / measure.likelihood_passes)
+        passes.append(np.concatenate(values))
+    nats = np.stack(passes)
+    if not np.isfinite(nats).all():
+        raise DivergedError(f"{np.count_nonzero(~np.isfinite(nats))} likelihoods were not finite")
+    bits, stderr = likelihood.summarize(nats, math.prod(setting.data.shape))
+    found = Likelihood(
+        kind=model.likelihood,
+        bits_per_dim=bits,
+        stderr_bits_per_dim=stderr,
+        dequantization=model.dequantization,
+        n_images=nats.shape[1],
+        passes=len(nats),
+    )
+    return found, nats.mean(axis=0).astype(np.float32)
+
+
+def _portrait(model: Model, setting: Setting, seed: int, arrays: dict[str, NDArray[Any]]) -> record.Portrait:
+    few = torch.from_numpy(setting.data.test[:PICTURES]).to(setting.device)
+    with machine.autocast(setting.device):
+        shown = model.show(few, torch.Generator(setting.device).manual_seed(seed))
+    arrays |= {name: picture.cpu().numpy() for name, (_, picture) in shown.pictures.items()}
+    return record.Portrait(
+        title=model.about.title,
+        concept=model.about.concept,
+        structure=model.about.structure,
+        differs=model.about.differs,
+        abilities=dict(model.about.abilities),
+        numbers=dict(shown.numbers),
+        pictures={name: caption for name, (caption, _) in shown.pictures.items()},
+    )
+
+
+def _check_sampler(family: type[Model], name: str, options: Mapping[str, Scalar]) -> None:
+    known = set(inspect.signature(family.sample).parameters) - {"self", "n", "generator", "batch_size"}
+    for key in options:
+        if key not in known:
+            raise UserError(f"entrant {name!r}: unknown sampler option {key!r}{nearest(key, known)}")
+
+
+def _failure(error: Exception) -> tuple[Status, str]:
+    text = str(error).splitlines()[0] if str(error) else type(error).__name__
+    if isinstance(error, DivergedError):
+        return "diverged", text
+    if isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in text:
+        return "out of memory", text
+    return "crashed", f"{type(error).__name__}: {text}"
+
+
+def _seed(seed: int, purpose: str) -> int:
+    """A stream of its own for every purpose, the same for all entrants, so that they differ by what they are alone."""
+    return int(record.digest([seed, purpose])[:15], 16)
+
+
+def _scalars(config: Mapping[str, Any]) -> dict[str, Scalar]:
+    return {key: value if isinstance(value, str | int | float | bool) else str(value) for key, value in config.items()}

@@ -1,0 +1,126 @@
+"""Suites: named sets of cells and what to measure on them, read from TOML and validated. Imports no torch."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, ValidationError
+
+from bench import PROTOCOL, UserError, nearest
+from bench.record import Budget, Scalar, Strict, digest
+
+FLOORS = ("real data", "uniform", "global histogram", "per-pixel histogram", "3-neighbour table")
+
+
+class Entrant(Strict):
+    """One competitor: a family with the fields of its config that differ from the defaults."""
+
+    name: str = Field(pattern=r"^[\w.+-]+$")
+    family: Literal["gan", "vae", "flow", "diffusion"]
+    config: dict[str, Scalar] = {}
+    sampler: dict[str, Scalar] = {}  # options of `sample` for the headline numbers
+
+
+class Measure(Strict):
+    """What is measured on every cell, and with how much."""
+
+    samples: int = Field(5000, ge=2)  # for the Frechet distance
+    reference_images: int = Field(10_000, ge=2)  # of the test split
+    extractor: Literal["auto", "efficientnet-lite0", "inception-v3"] = "auto"
+    sampler_points: bool = True  # measure the other sampler settings of each family too
+    likelihood_images: int = Field(10_000, ge=1)
+    likelihood_passes: int = Field(1, ge=1)
+    speed_batch_size: int = Field(64, ge=1)
+    speed_limit_sec: float = Field(3.0, gt=0)
+    memory_batch_size: int = Field(64, ge=1)
+
+
+class Suite(Strict):
+    name: str = Field(pattern=r"^[\w.+-]+$")
+    about: str
+    dataset: str
+    train_images: int | None = Field(None, ge=1)  # the first n of the split; all by default
+    test_images: int | None = Field(None, ge=1)
+    seeds: list[int] = Field(min_length=1)
+    budget: list[Budget] = Field(min_length=1)
+    entrant: list[Entrant] = Field(min_length=1)
+    measure: Measure = Measure()
+
+
+@dataclass(frozen=True)
+class Cell:
+    """(entrant, dataset, budget, seed), or a floor, which has neither family nor budget."""
+
+    suite: Suite
+    name: str
+    seed: int
+    entrant: Entrant | None = None
+    budget: Budget | None = None
+
+    def key(self, data_sha256: str, machine_key: str, weights_sha256: str | None = None) -> str:
+        """Hash of all that defines the cell's record, the machine included: another machine is another measurement."""
+        return digest(
+            {
+                "protocol": PROTOCOL,
+                "name": self.name,
+                "seed": self.seed,
+                "entrant": self.entrant.model_dump() if self.entrant else None,
+                "budget": self.budget.model_dump() if self.budget else None,
+                "measure": self.suite.measure.model_dump(),
+                "data": data_sha256,
+                "machine": machine_key,
+                "weights": weights_sha256,
+            }
+        )
+
+
+def cells(suite: Suite) -> Iterator[Cell]:
+    """All cells in a fixed order: the floors, then seed by seed, so that a run cut short holds whole comparisons."""
+    for floor in FLOORS:
+        yield Cell(suite, floor, 0)
+    for seed in suite.seeds:
+        for budget in suite.budget:
+            for entrant in suite.entrant:
+                yield Cell(suite, entrant.name, seed, entrant, budget)
+
+
+def shipped() -> dict[str, Path]:
+    """Suites that come with the package, by name."""
+    folder = Path(str(resources.files("bench"))) / "suites"
+    return {file.stem: file for file in sorted(folder.glob("*.toml"))}
+
+
+def load(name: str) -> Suite:
+    """A shipped suite by name, or the user's own by the path of its TOML file.
+
+    Raises UserError for an unknown name, a file that is no TOML, or a key or value that does not belong.
+    """
+    known = shipped()
+    path = known.get(name, Path(name))
+    if name not in known and path.suffix != ".toml":
+        raise UserError(f"unknown suite {name!r}{nearest(name, known)}, or give the path of a .toml file")
+    try:
+        return Suite.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except OSError as error:
+        raise UserError(f"cannot read the suite {path} ({error.strerror})") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is not valid TOML ({error})") from None
+    except ValidationError as error:
+        raise UserError(f"suite {path}: {explain(error)}") from None
+
+
+def explain(error: ValidationError) -> str:
+    """The first thing wrong, in one clause; for an unknown key with the nearest that is known."""
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"])
+    if first["type"] != "extra_forbidden":
+        return f"{where}: {first['msg'].lower()} (it is {first['input']!r})"
+    *parents, key = (str(part) for part in first["loc"])
+    tables: dict[str, type[Strict]] = {"budget": Budget, "entrant": Entrant, "measure": Measure}
+    table = tables[parents[0]] if parents and parents[0] in tables else Suite
+    return f"unknown key {where!r}{nearest(key, table.model_fields)}"

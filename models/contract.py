@@ -1,0 +1,107 @@
+"""The contract that every family keeps.
+
+A model is a torch module built from a frozen config and an image shape. Images cross its boundary as uint8
+`[B, C, H, W]` with C = 1 or 3 and sides a multiple of 4. What a family cannot do is a declared value, never a missing
+attribute.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Generator, Tensor, nn
+
+Shape = tuple[int, int, int]  # C, H, W
+LikelihoodKind = Literal["none", "exact", "upper bound", "estimate"]
+
+
+class Config(BaseModel):
+    """What all configs hold; a family adds its own fields. Unknown or out-of-range values raise."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    width: int = Field(64, ge=8, description="channels of the hidden maps: the knob turned to meet the parameter cap")
+    batch_size: int = Field(64, ge=1, description="images an update")
+    learning_rate: float = Field(2e-3, gt=0, description="greatest step size of Adam")
+
+
+@dataclass(frozen=True)
+class About:
+    """What a family is, in words, and what it can do; the report sets the four side by side."""
+
+    title: str
+    concept: str
+    structure: str
+    differs: str
+    abilities: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Showing:
+    """What a trained model shows of its workings: measured numbers, and pictures with their captions, each uint8
+    `[rows, columns, C, H, W]`.
+    """
+
+    numbers: Mapping[str, float] = field(default_factory=dict)
+    pictures: Mapping[str, tuple[str, Tensor]] = field(default_factory=dict)
+
+
+class Model(nn.Module, ABC):
+    """One family. Parameters with `requires_grad` are what training may change, and what the cap counts.
+
+    Subclasses make their networks and optimisers in `__init__(config, shape)`.
+    """
+
+    config_type: ClassVar[type[Config]]
+    about: ClassVar[About]
+    likelihood: ClassVar[LikelihoodKind]
+    dequantization: ClassVar[str | None]
+    samplers: ClassVar[Mapping[str, Mapping[str, Any]]]  # other settings of `sample` worth a point in the report
+    config: Config
+    shape: Shape
+
+    @classmethod
+    def build(cls, config: Mapping[str, Any], shape: Shape) -> Self:
+        """A model from plain values. Raises pydantic.ValidationError for a bad config."""
+        return cls(cls.config_type.model_validate(config), shape)
+
+    @abstractmethod
+    def __init__(self, config: Any, shape: Shape) -> None:
+        super().__init__()
+        self.config, self.shape = config, shape
+
+    @abstractmethod
+    def update(self, images: Tensor, progress: float = 0.0) -> dict[str, Tensor]:
+        """One optimisation step on uint8 images `[B, C, H, W]`; returns its losses as scalars on the device.
+
+        `progress` is the share of the budget spent, in [0, 1]: schedules follow it. Every update costs the same
+        FLOPs. Random numbers come from torch's default generator of the device.
+        """
+
+    @abstractmethod
+    def sample(self, n: int, generator: Generator, *, batch_size: int = 250) -> Tensor:
+        """uint8 images `[n, C, H, W]`; families add options of their own. All noise is drawn from `generator` for all
+        n before the batches it is for: the same state gives the same bytes, whatever `batch_size`.
+        """
+
+    @abstractmethod
+    def nats(self, images: Tensor, generator: Generator) -> Tensor:
+        """Negative log-likelihood of 8-bit images in nats, `[B]`: one random pass, unbiased for the bound where
+        `likelihood` says it is one. Raises NotImplementedError where `likelihood` is `none`.
+        """
+
+    @abstractmethod
+    def show(self, images: Tensor, generator: Generator) -> Showing:
+        """What this trained model shows of its family's workings on uint8 test images `[B, C, H, W]`, B >= 12."""
+
+    @abstractmethod
+    def sampling_parameters(self) -> int:
+        """How many parameters sampling needs, without what only training uses."""
+
+    def network_evaluations(self, **options: Any) -> int:  # noqa: ARG002 (for families with such options)
+        """Passes through the network that one sample takes in sequence (NFE), with these options of `sample`."""
+        return 1

@@ -1,0 +1,324 @@
+"""Diffusion: a fixed Gaussian forward process, and a learned reverse process whose means and deviations are learned.
+
+Ho et al. 2020 (DDPM) for the chain and its bound, Nichol & Dhariwal 2021 (iDDPM) for the learned deviations, Kingma et
+al. 2021 (VDM) for the parametrisation by the log signal-to-noise ratio and for Fourier features, Salimans & Ho 2022
+for v, Lu et al. 2022 (DPM-Solver++) for the fast sampler.
+
+Notation: z = a x + s e with a^2 = sigmoid(lam), s^2 = sigmoid(-lam), e normal, and lam the log signal-to-noise ratio. The
+chain has T steps at equal distances of lam, from `greatest` (step 1) down to `least` (step T).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar, Literal
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Generator, Tensor, nn
+
+from models.contract import About, Config, Model, Shape, Showing
+from models.layers import HALF_BIN, Average, ResBlock, conv, in_batches, learning_rate, rows, step, to_float, to_uint8
+
+
+class DiffusionConfig(Config):
+    learning_rate: float = Field(3e-3, gt=0, description="greatest step size of Adam")
+    batch_size: int = Field(32, ge=4, description="images an update")
+    fine_blocks: int = Field(1, ge=1, description="residual blocks at half the side, before and again after the others")
+    coarse_blocks: int = Field(3, ge=1, description="residual blocks at a quarter of the side")
+    condition: int = Field(64, ge=1, description="size of the vector that tells the network the noise level")
+    chain_steps: int = Field(1000, ge=2, description="T, steps of the chain whose bound is reported")
+    greatest: float = Field(9.6, description="log signal-to-noise ratio of step 1: noise of a grey level")
+    least: float = Field(-9.0, description="and of step T, where next to no signal is left")
+    even_share: float = Field(0.7, ge=0, le=1, description="of a batch with noise levels drawn evenly, as the bound")
+    focus_mean: float = Field(2.0, description="mean over the rest of the log signal-to-noise ratio, as samples need")
+    focus_std: float = Field(2.4, gt=0)
+    deviation_weight: float = Field(0.1, ge=0, description="of the bound's gradient into the learned deviations")
+    bound_steps: int = Field(8, ge=1, description="chain steps drawn an image to estimate the bound")
+    average_gamma: float = Field(10.0, ge=0)
+
+
+FOURIER = (8, 32)  # times pi x: periods of 32 and of 8 levels, which lift noise of one level to the network's scale
+
+
+class Denoiser(nn.Module):
+    """Noisy images `[B, C, H, W]` and log signal-to-noise ratios `[B]` -> v and deviation codes, both `[B, C, H, W]`."""
+
+    def __init__(self, config: DiffusionConfig, shape: Shape) -> None:
+        super().__init__()
+        channels, c, size = shape[0], config.width, config.condition
+        self.frequencies: Tensor
+        self.register_buffer("frequencies", torch.logspace(-1, 1, 16) / 4, persistent=False)
+        self.embed = nn.Sequential(nn.Linear(33, size), nn.SiLU(), nn.Linear(size, size), nn.SiLU())
+        self.stem = conv(4 * channels * (1 + 2 * len(FOURIER)), c)
+        self.before = nn.ModuleList(ResBlock(c, size) for _ in range(config.fine_blocks))
+        self.down = conv(4 * c, c, 1)
+        self.coarse = nn.ModuleList(ResBlock(c, size) for _ in range(config.coarse_blocks))
+        self.up = conv(c, 4 * c, 1, gain=0.5)
+        self.after = nn.ModuleList(ResBlock(c, size) for _ in range(config.fine_blocks))
+        self.head = conv(c, 8 * channels, gain=0)
+
+    def forward(self, z: Tensor, lam: Tensor) -> tuple[Tensor, Tensor]:
+        angles = lam[:, None] * self.frequencies
+        condition = self.embed(torch.cat([angles.sin(), angles.cos(), lam[:, None] / 5], dim=1))
+        folded = F.pixel_unshuffle(z, 2)
+        waves = [wave(math.pi * k * folded) for k in FOURIER for wave in (torch.sin, torch.cos)]
+        with torch.autocast(z.device.type, enabled=False):  # noise of one level is below bfloat16's digits
+            h = self.stem(torch.cat([folded, *waves], dim=1).contiguous(memory_format=torch.channels_last))
+        for block in self.before:
+            h = block(h, condition)
+        g = self.down(F.pixel_unshuffle(h, 2))
+        for block in self.coarse:
+            g = block(g, condition)
+        h = h + F.pixel_shuffle(self.up(F.silu(g)), 2)
+        for block in self.after:
+            h = block(h, condition)
+        with torch.autocast(z.device.type, enabled=False):
+            v, code = self.head(F.silu(h.float())).chunk(2, dim=1)
+        return F.pixel_shuffle(v, 2), F.pixel_shuffle(code, 2)
+
+
+class Diffusion(Model):
+    config_type = DiffusionConfig
+    config: DiffusionConfig
+    likelihood = "upper bound"
+    dequantization = "none"
+    samplers: ClassVar[Mapping[str, Mapping[str, Any]]] = {"10 steps": {"steps": 10}}
+    about = About(
+        title="Diffusion model",
+        concept="A fixed forward process adds Gaussian noise to an image step by step until nothing is left of it. A "
+        "network learns to undo one step at a time, its mean and its deviation; run from pure noise, the learned "
+        "reverse process makes an image.",
+        structure="One convolutional network, told the noise level, for all steps; trained by denoising at random "
+        "levels, half for the bound and half for samples. A fast deterministic solver or the full chain samples.",
+        differs="The only family that generates in many passes: quality is bought with sampling time after training. "
+        "Training is plain regression, as stable as the VAE's, and the chain gives a bound of the likelihood.",
+        abilities={
+            "likelihood": "upper bound of bits per dimension over the full chain, discrete",
+            "encodes": "no (noise of the image's own size)",
+            "reconstructs": "no",
+            "sampling": "many passes; their number is a setting",
+            "trained by": "one loss, one network",
+            "labels": "no",
+        },
+    )
+
+    def __init__(self, config: DiffusionConfig, shape: Shape) -> None:
+        super().__init__(config, shape)
+        self.network = Denoiser(config, shape).to(memory_format=torch.channels_last)
+        self.average = Average(self.network, config.average_gamma)
+        self._optimizer = torch.optim.AdamW(self.network.parameters(), betas=(0.9, 0.99), weight_decay=0.01)
+
+    def update(self, images: Tensor, progress: float = 0.0) -> dict[str, Tensor]:
+        """Mean squared error of v, plus the bound's terms, of which the deviations alone learn (iDDPM, section 3.1)."""
+        config = self.config
+        x = to_float(images)
+        lam, n_last = self._training_levels(len(x), x.device)
+        z, noise = _diffuse(x, lam)
+        a, s = _signal_and_noise(lam)
+        v, code = self.network(z, lam)
+        error = (v - (a * noise - s * x)) ** 2
+        clean = a * z - s * v
+        last = -_log_gaussian_mass(x, clean, self._last_std(code, lam))[:n_last]
+        distance = (config.greatest - config.least) / (config.chain_steps - 1)
+        kl = _step_kl(x, clean.detach(), code, lam, lam + distance)[n_last:]
+        loss = error.mean() + config.deviation_weight * config.chain_steps * kl.mean() + last.mean() * n_last / len(x)
+        norm = step(self._optimizer, loss, learning_rate(config.learning_rate, progress), clip=1.0)
+        self.average.update(self.network)
+        return {
+            "v_squared_error": error.mean(),
+            "last_step_bits_per_dim": last.mean() / math.log(2),
+            "gradient_norm": norm,
+        }
+
+    @torch.no_grad()
+    def nats(self, images: Tensor, generator: Generator) -> Tensor:
+        """Unbiased estimate of the negative variational bound of the T-step chain (DDPM, eq. 5) in nats: prior term,
+        last step, and T - 1 times the mean KL over `bound_steps` steps drawn evenly.
+        """
+        config, network = self.config, self.average.network
+        x = to_float(images)
+        first = torch.full((len(x),), config.greatest, device=x.device)
+        z, _ = _diffuse(x, first, generator)
+        clean, code = _predict(network, z, first)
+        total = -_log_gaussian_mass(x, clean, self._last_std(code, first)).sum(dim=(1, 2, 3))
+        a, s = _signal_and_noise(torch.full((len(x),), config.least, device=x.device))
+        total = total + 0.5 * (a**2 * x**2 + s**2 - 1 - 2 * torch.log(s)).sum(dim=(1, 2, 3))
+        distance = (config.greatest - config.least) / (config.chain_steps - 1)
+        for i in range(config.bound_steps):
+            share = (i + torch.rand(len(x), generator=generator, device=x.device)) / config.bound_steps
+            # t runs over 2..T, from each lam to the one before it in the chain
+            t = 2 + (share * (config.chain_steps - 1)).floor().clamp(max=config.chain_steps - 2)
+            lam = config.greatest - (t - 1) * distance
+            z, _ = _diffuse(x, lam, generator)
+            clean, code = _predict(network, z, lam)
+            kl = _step_kl(x, clean, code, lam, lam + distance).sum(dim=(1, 2, 3))
+            total = total + (config.chain_steps - 1) / config.bound_steps * kl
+        return total
+
+    @torch.no_grad()
+    def sample(
+        self,
+        n: int,
+        generator: Generator,
+        *,
+        batch_size: int = 250,
+        sampler: Literal["dpm-solver++", "ancestral"] = "dpm-solver++",
+        steps: int = 20,
+    ) -> Tensor:
+        """`dpm-solver++` solves the probability-flow equation in few steps, second order; `ancestral` draws from the
+        learned reverse process: the chain itself at `chain_steps` steps, a strided one at fewer.
+        """
+        start = torch.randn(n, *self.shape, generator=generator, device=generator.device)
+        if sampler == "ancestral":
+            *_, (clean, _) = self._ancestral(start, generator, batch_size, steps)
+            return to_uint8(clean)
+        if sampler != "dpm-solver++":
+            raise ValueError(f"unknown sampler {sampler!r}: dpm-solver++ or ancestral")
+        return in_batches(lambda z: to_uint8(self._solve(z, steps)), batch_size, [start])
+
+    def show(self, images: Tensor, generator: Generator) -> Showing:
+        shown, snapshots = 4, 12
+        x = to_float(images[:shown])
+        levels = torch.linspace(self.config.greatest, self.config.least, snapshots, device=x.device)
+        forward = torch.stack([_diffuse(x, lam.expand(shown), generator)[0] for lam in levels], dim=1)
+        start = torch.randn(shown, *self.shape, generator=generator, device=x.device)
+        steps = 8 * snapshots
+        with torch.no_grad():
+            chain = [z for _, z in self._ancestral(start, generator, shown, steps)]
+        reverse = torch.stack([start, *chain[:: steps // (snapshots - 1)][: snapshots - 2], chain[-1]], dim=1)
+        middle = torch.zeros(len(images), device=x.device)
+        z, _ = _diffuse(to_float(images), middle, generator)
+        with torch.no_grad():
+            clean, code = _predict(self.average.network, z, middle)
+        return Showing(
+            numbers={
+                # at equal parts of signal and noise, where guessing the mean image would cost the data's variance
+                "denoising_mean_squared_error_at_equal_noise": float((clean - to_float(images)).square().mean()),
+                "learned_share_between_least_and_greatest_log_variance": float(torch.sigmoid(code).mean()),
+            },
+            pictures={
+                "forward_chain": ("The fixed forward process: noise added step by step", rows(*forward)),
+                "reverse_chain": (f"The learned reverse process, {steps} steps from noise to images", rows(*reverse)),
+            },
+        )
+
+    def network_evaluations(self, **options: Any) -> int:
+        return int(options.get("steps", 20))
+
+    def sampling_parameters(self) -> int:
+        return sum(p.numel() for p in self.average.network.parameters())
+
+    def _training_levels(self, n: int, device: torch.device) -> tuple[Tensor, int]:
+        """Log signal-to-noise ratios of a batch `[n]`: first the last step's share, then even ones, then those drawn
+        around the focus, each part stratified.
+        """
+        config = self.config
+        n_last = max(1, n // 16)
+        n_even = max(1, round(n * config.even_share) - n_last)
+        even = config.greatest + (config.least - config.greatest) * _stratified(n_even, device)
+        normal = torch.special.ndtri(_stratified(n - n_last - n_even, device).clamp(1e-4, 1 - 1e-4))
+        focus = (config.focus_mean + config.focus_std * normal).clamp(config.least, config.greatest)
+        return torch.cat([torch.full((n_last,), config.greatest, device=device), even, focus]), n_last
+
+    def _last_std(self, code: Tensor, lam: Tensor) -> Tensor:
+        """Deviation of p(x | z) at step 1: between a hundredth of twice the noise's and all of it."""
+        return 2 * _signal_and_noise(lam)[1] * torch.exp(-math.log(100) * torch.sigmoid(code - 1))
+
+    def _solve(self, z: Tensor, steps: int) -> Tensor:
+        """DPM-Solver++(2M) (Lu et al. 2022, algorithm 2) on equal steps of lam, the last without noise."""
+        grid = torch.linspace(self.config.least, self.config.greatest, steps, device=z.device)
+        before: Tensor | None = None
+        for i, lam in enumerate(grid):
+            clean, _ = _predict(self.average.network, z, lam.expand(len(z)))
+            clean = clean.clamp(-1, 1)
+            if i + 1 == steps:
+                break
+            (_, s), (a_next, s_next) = _signal_and_noise(lam[None]), _signal_and_noise(grid[i + 1][None])
+            ahead = clean if before is None else 1.5 * clean - 0.5 * before
+            z = s_next / s * z - a_next * torch.expm1((lam - grid[i + 1]) / 2) * ahead
+            before = clean
+        return clean
+
+    def _ancestral(
+        self, z: Tensor, generator: Generator, batch_size: int, steps: int
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Steps of the reverse process from noise z: (estimated clean images, less noisy z) after each."""
+        grid = torch.linspace(self.config.least, self.config.greatest, steps, device=z.device)
+        for i, lam in enumerate(grid):
+            # both halves of the prediction travel through in_batches as one tensor
+            both = in_batches(
+                lambda z, lam=lam: torch.stack(_predict(self.average.network, z, lam.expand(len(z))), dim=1),
+                batch_size,
+                [z],
+            )
+            clean, code = both.unbind(dim=1)
+            clean = clean.clamp(-1, 1)
+            if i + 1 == steps:
+                yield clean, clean
+                return
+            mean_weight, log_variance = _reverse(code, lam[None], grid[i + 1][None])
+            (a, _), (a_next, _) = _signal_and_noise(lam[None]), _signal_and_noise(grid[i + 1][None])
+            mean = a_next * (1 - mean_weight) / a * z + a_next * mean_weight * clean
+            noise = torch.randn(z.shape, generator=generator, device=z.device)
+            z = mean + torch.exp(0.5 * log_variance) * noise
+            yield clean, z
+
+
+def _signal_and_noise(lam: Tensor) -> tuple[Tensor, Tensor]:
+    """a and s of log signal-to-noise ratios `[B]`, both `[B, 1, 1, 1]`."""
+    lam = lam[:, None, None, None]
+    return torch.sigmoid(lam).sqrt(), torch.sigmoid(-lam).sqrt()
+
+
+def _diffuse(x: Tensor, lam: Tensor, generator: Generator | None = None) -> tuple[Tensor, Tensor]:
+    """x -> (z, e): noisy images at `lam`, and the noise in them."""
+    noise = torch.randn(x.shape, generator=generator, device=x.device)
+    a, s = _signal_and_noise(lam)
+    return a * x + s * noise, noise
+
+
+def _predict(network: nn.Module, z: Tensor, lam: Tensor) -> tuple[Tensor, Tensor]:
+    """-> estimate of the clean images x = a z - s v, and the deviation codes."""
+    a, s = _signal_and_noise(lam)
+    v, code = network(z, lam)
+    return a * z - s * v, code
+
+
+def _reverse(code: Tensor, lam: Tensor, lam_next: Tensor) -> tuple[Tensor, Tensor]:
+    """The step from lam to the greater lam_next: the weight c of the clean image in the mean, and the log variance.
+
+    c = 1 - e^(lam - lam_next). The true posterior's variance s_next^2 c and the forward step's s^2 c bound what an optimal
+    reverse step needs; the code says where between them, in logs (iDDPM, eq. 15).
+    """
+    weight = -torch.expm1(lam - lam_next)[:, None, None, None]
+    (_, s), (_, s_next) = _signal_and_noise(lam), _signal_and_noise(lam_next)
+    least = torch.log(s_next**2 * weight)
+    return weight, least + torch.sigmoid(code) * 2 * torch.log(s / s_next)
+
+
+def _step_kl(x: Tensor, clean: Tensor, code: Tensor, lam: Tensor, lam_next: Tensor) -> Tensor:
+    """KL(q(z_next | z, x) || p(z_next | z)) of one step in nats a sub-pixel `[B, C, H, W]` (DDPM, eqs. 6 to 8)."""
+    weight, log_variance = _reverse(code, lam, lam_next)
+    a_next, s_next = _signal_and_noise(lam_next)
+    true_variance = s_next**2 * weight
+    squared = (a_next * weight * (x - clean)) ** 2
+    return 0.5 * (log_variance - torch.log(true_variance) - 1 + (true_variance + squared) * torch.exp(-log_variance))
+
+
+def _log_gaussian_mass(x: Tensor, mean: Tensor, std: Tensor) -> Tensor:
+    """log probability (nats) of levels x under a Gaussian cut into the 256 bins, the outer ones open (DDPM, eq. 13)."""
+    upper = ((x - mean + HALF_BIN) / std).masked_fill(x > 1 - HALF_BIN, math.inf)
+    lower = ((x - mean - HALF_BIN) / std).masked_fill(x < -1 + HALF_BIN, -math.inf)
+    # worked in the lower tail, where log_ndtr keeps its digits; mirrored if the bin lies in the upper one
+    mirrored = upper + lower > 0
+    upper, lower = torch.where(mirrored, -lower, upper), torch.where(mirrored, -upper, lower)
+    log_upper, log_lower = torch.special.log_ndtr(upper), torch.special.log_ndtr(lower.clamp(min=-1e4))
+    return log_upper + torch.log(-torch.expm1((log_lower - log_upper).clamp(max=-1e-6)))
+
+
+def _stratified(n: int, device: torch.device) -> Tensor:
+    """n uniform numbers, one in each n-th of (0, 1)."""
+    return (torch.arange(n, device=device) + torch.rand(n, device=device)) / n

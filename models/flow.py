@@ -1,0 +1,306 @@
+"""Normalizing flow: multi-scale coupling layers with mixture-of-logistics transformations.
+
+Dinh et al. 2017 (RealNVP) for coupling and the multi-scale factoring-out, Ho et al. 2019 (Flow++) for the mixture
+transformation and variational dequantisation.
+
+A scale splits the image into its four polyphase components (every second pixel of every second row) and keeps one, a
+quarter of the pixels, for the next scale. Three couplings transform the others to noise, each given the components
+that the sampler will know before it: first the diagonal neighbour, then the two between. Every pixel but those of the
+coarsest scale is thus interpolated from known neighbours, at a quarter of the pixels a pass.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, ClassVar, cast
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Generator, Tensor, nn
+
+from models.contract import About, Config, Model, Shape, Showing
+from models.layers import (
+    Average,
+    LogisticMixture,
+    ResBlock,
+    conv,
+    in_batches,
+    learning_rate,
+    rows,
+    step,
+    to_float,
+)
+
+
+class FlowConfig(Config):
+    width: int = Field(48, ge=8, description="channels of the conditioning networks")
+    components: int = Field(6, ge=1, description="logistics in the mixture of every transformed value")
+    depth: int = Field(1, ge=1, description="residual blocks a conditioning network")
+    couplings: int = Field(4, ge=2, description="checkerboard couplings at the coarsest scale")
+    dequantization_width: int = Field(24, ge=1)
+    average_gamma: float = Field(10.0, ge=0)
+
+
+SCALES = 2  # 28 -> 14 -> 7 or 32 -> 16 -> 8
+KEPT, DIAGONAL, RIGHT, BELOW = 0, 3, 1, 2  # a 2x2 block in the order of pixel_unshuffle
+
+
+def split(y: Tensor) -> tuple[Tensor, ...]:
+    """`[B, C, H, W]` -> the polyphase components kept, diagonal, right and below, each `[B, C, H/2, W/2]`."""
+    n, channels, height, width = y.shape
+    phases = F.pixel_unshuffle(y, 2).reshape(n, channels, 4, height // 2, width // 2)
+    return tuple(phases[:, :, i] for i in (KEPT, DIAGONAL, RIGHT, BELOW))
+
+
+def join(kept: Tensor, diagonal: Tensor, right: Tensor, below: Tensor) -> Tensor:
+    """The inverse of `split`."""
+    return F.pixel_shuffle(torch.stack([kept, right, below, diagonal], dim=2).flatten(1, 2), 2)
+
+
+class Conditioner(nn.Module):
+    """Known values `[B, inputs, h, w]` -> the mixtures of `channels` values at every place."""
+
+    def __init__(self, inputs: int, channels: int, config: FlowConfig, *, pixels: bool) -> None:
+        super().__init__()
+        self.channels, self.components, self.pixels = channels, config.components, pixels
+        self.stem = conv(inputs, config.width)
+        self.body = nn.Sequential(*(ResBlock(config.width) for _ in range(config.depth)))
+        self.head = conv(config.width, LogisticMixture.size(channels, config.components), 1, gain=0.1)
+
+    def forward(self, *known: Tensor) -> LogisticMixture:
+        x = torch.cat(known, dim=1).contiguous(memory_format=torch.channels_last)
+        raw = self.head(F.silu(self.body(self.stem(x))))
+        return LogisticMixture(raw, self.channels, self.components, pixels=self.pixels)
+
+
+class Scale(nn.Module):
+    """Three couplings that turn all components of a map but the one kept into noise."""
+
+    def __init__(self, channels: int, config: FlowConfig) -> None:
+        super().__init__()
+        self.diagonal = Conditioner(channels, channels, config, pixels=True)
+        self.right = Conditioner(2 * channels, channels, config, pixels=True)
+        self.below = Conditioner(3 * channels, channels, config, pixels=True)
+
+    def forward(self, y: Tensor) -> tuple[Tensor, list[Tensor], Tensor]:
+        """-> the component kept, the noise maps of the diagonal, right and below ones, and log |det| in nats `[B]`."""
+        kept, diagonal, right, below = split(y)
+        pairs = (
+            self.diagonal(kept).to_logistic(diagonal),
+            self.right(kept, diagonal).to_logistic(right),
+            self.below(kept, diagonal, right).to_logistic(below),
+        )
+        return kept, [z for z, _ in pairs], torch.stack([log.sum(dim=(1, 2, 3)) for _, log in pairs]).sum(dim=0)
+
+    def inverse(self, kept: Tensor, noise: list[Tensor]) -> Tensor:
+        diagonal = self.diagonal(kept).from_logistic(noise[0])
+        right = self.right(kept, diagonal).from_logistic(noise[1])
+        below = self.below(kept, diagonal, right).from_logistic(noise[2])
+        return join(kept, diagonal, right, below)
+
+
+class Dequantizer(nn.Module):
+    """q(u | x): where in its bin every pixel lies, a logistic variable squashed to (0, 1) (Ho et al. 2019, eq. 11)."""
+
+    def __init__(self, channels: int, width: int) -> None:
+        super().__init__()
+        self.body = nn.Sequential(conv(4 * channels, width), ResBlock(width), nn.SiLU())
+        self.head = conv(width, 8 * channels, 1, gain=0.1)
+
+    def forward(self, x: Tensor, uniform: Tensor) -> tuple[Tensor, Tensor]:
+        """x in [-1, 1], uniform numbers of the same shape -> u in (0, 1), log q(u | x) in nats `[B]`."""
+        raw = self.head(self.body(F.pixel_unshuffle(x, 2))).float()
+        mean, log_scale = (F.pixel_shuffle(half, 2) for half in raw.chunk(2, dim=1))
+        log_scale = log_scale.clamp(-4, 2)
+        noise = _logistic(uniform)
+        t = mean + torch.exp(log_scale) * noise
+        log_q = _log_logistic(noise) - log_scale - _log_logistic(t)  # du/dt = s(t) s(-t), the logistic density itself
+        return torch.sigmoid(t), log_q.sum(dim=(1, 2, 3))
+
+
+class FlowNetwork(nn.Module):
+    """An invertible map between dequantised images y in [-1, 1] and logistic noise, and the dequantiser."""
+
+    def __init__(self, config: FlowConfig, shape: Shape) -> None:
+        super().__init__()
+        channels, height, width = shape
+        self.shape = shape
+        self.scales = nn.ModuleList(Scale(channels, config) for _ in range(SCALES))
+        # the first two couplings see pixels, later ones what those made of them
+        self.coarsest = nn.ModuleList(
+            Conditioner(channels + 1, channels, config, pixels=i < 2) for i in range(config.couplings)
+        )
+        self.dequantizer = Dequantizer(channels, config.dequantization_width)
+        board = (torch.arange(height // 4)[:, None] + torch.arange(width // 4)) % 2
+        self.board: Tensor
+        self.register_buffer("board", board.float()[None, None], persistent=False)
+
+    def noise_shapes(self) -> list[tuple[int, int, int]]:
+        """Shapes of the noise maps, in the order of `forward`."""
+        channels, height, width = self.shape
+        shapes = [(channels, height >> s, width >> s) for s in range(1, SCALES + 1) for _ in range(3)]
+        return [*shapes, (channels, height >> SCALES, width >> SCALES)]
+
+    def forward(self, y: Tensor) -> tuple[list[Tensor], Tensor]:
+        """-> noise maps (`noise_shapes`) and log |det dz/dy| in nats `[B]`."""
+        log_det = torch.zeros(len(y), device=y.device)
+        noise: list[Tensor] = []
+        for scale in self.scales:
+            y, maps, log_slopes = scale(y)
+            noise += maps
+            log_det = log_det + log_slopes
+        for i, conditioner in enumerate(self.coarsest):
+            known = self._known(i)
+            z, log_slope = conditioner(known * y, known.expand(len(y), -1, -1, -1)).to_logistic(y)
+            y = torch.where(known.bool(), y, z)
+            log_det = log_det + ((1 - known) * log_slope).sum(dim=(1, 2, 3))
+        return [*noise, y], log_det
+
+    def inverse(self, noise: list[Tensor]) -> Tensor:
+        """Noise maps -> y `[B, C, H, W]`."""
+        *maps, y = noise
+        for i, conditioner in reversed(list(enumerate(self.coarsest))):
+            known = self._known(i)
+            mixture = conditioner(known * y, known.expand(len(y), -1, -1, -1))
+            y = torch.where(known.bool(), y, mixture.from_logistic(y))
+        for scale in reversed(cast(list[Scale], list(self.scales))):
+            maps, own = maps[:-3], maps[-3:]
+            y = scale.inverse(y, own)
+        return y
+
+    def log_density(self, y: Tensor) -> Tensor:
+        """log p(y) in nats `[B]`: change of variables to independent standard logistic noise."""
+        noise, log_density = self.forward(y)
+        for z in noise:
+            log_density = log_density + _log_logistic(z).sum(dim=(1, 2, 3))
+        return log_density
+
+    def _known(self, i: int) -> Tensor:
+        """Coupling i's mask: 1 where values are given, 0 where they are transformed; the colours alternate."""
+        return self.board if i % 2 == 0 else 1 - self.board
+
+
+class Flow(Model):
+    """Maximises E_q[log p(x + u) - log q(u | x)] <= log P(x) (Ho et al. 2019, eq. 9) over dequantised images."""
+
+    config_type = FlowConfig
+    config: FlowConfig
+    likelihood = "upper bound"
+    dequantization = "variational"
+    samplers: ClassVar[Mapping[str, Mapping[str, Any]]] = {"temperature 0.8": {"temperature": 0.8}}
+    about = About(
+        title="Normalizing flow",
+        concept="An invertible network maps images to noise of a known density. The change-of-variables formula gives "
+        "the exact density of every dequantised image, and maximising it is all of the training; running the network "
+        "backwards turns noise into images.",
+        structure="Two scales of three coupling layers, and checkerboard couplings on the coarsest map; every coupling "
+        "passes some pixels through the distribution function of a mixture of logistics that depends on the others.",
+        differs="The only family with an exact density and an exact inverse: no information is lost, and the latent has "
+        "as many dimensions as the image. The price is a constrained network whose capacity goes into every pixel.",
+        abilities={
+            "likelihood": "exact density; a bound of bits per dimension after dequantisation",
+            "encodes": "yes, one to one",
+            "reconstructs": "exactly, up to rounding",
+            "sampling": "one pass",
+            "trained by": "one loss, one network",
+            "labels": "no",
+        },
+    )
+
+    def __init__(self, config: FlowConfig, shape: Shape) -> None:
+        super().__init__(config, shape)
+        self.network = FlowNetwork(config, shape).to(memory_format=torch.channels_last)
+        self.average = Average(self.network, config.average_gamma)
+        self._optimizer = torch.optim.AdamW(self.network.parameters(), betas=(0.9, 0.99), weight_decay=0.01)
+
+    def update(self, images: Tensor, progress: float = 0.0) -> dict[str, Tensor]:
+        dims = math.prod(self.shape)
+        nats, log_q = self._bound(self.network, images, torch.rand(images.shape, device=images.device))
+        rate = learning_rate(self.config.learning_rate, progress)
+        norm = step(self._optimizer, nats.mean() / dims, rate, clip=1.0)
+        self.average.update(self.network)
+        bits = 1 / (dims * math.log(2))
+        return {
+            "bits_per_dim": nats.mean() * bits,
+            "dequantization_bits_per_dim": log_q.mean() * bits,
+            "gradient_norm": norm,
+        }
+
+    @torch.no_grad()
+    def nats(self, images: Tensor, generator: Generator) -> Tensor:
+        """Bound of the negative log-likelihood in nats, one draw of the dequantisation noise. In float32: the density
+        is that of the very map that `sample` inverts.
+        """
+        uniform = torch.rand(images.shape, generator=generator, device=images.device)
+        with torch.autocast(images.device.type, enabled=False):
+            return self._bound(self.average.network, images, uniform)[0]
+
+    @torch.no_grad()
+    def sample(self, n: int, generator: Generator, *, batch_size: int = 250, temperature: float = 1.0) -> Tensor:
+        """`temperature` multiplies the noise; 1 samples the model's own distribution. In float32, as inverting needs."""
+        network, device = self.average.network, generator.device
+        uniform = [torch.rand(n, *shape, generator=generator, device=device) for shape in network.noise_shapes()]
+
+        def invert(*uniform: Tensor) -> Tensor:
+            y = network.inverse([temperature * _logistic(u) for u in uniform])
+            return ((y + 1) * 128).floor().clamp(0, 255).to(torch.uint8)
+
+        with torch.autocast(device.type, enabled=False):
+            return in_batches(invert, batch_size, uniform)
+
+    def show(self, images: Tensor, generator: Generator) -> Showing:
+        network = self.average.network
+        uniform = torch.rand(images.shape, generator=generator, device=images.device)
+        y = (images.float() + uniform) / 128 - 1
+        with torch.no_grad(), torch.autocast(images.device.type, enabled=False):
+            noise, _ = network(y)
+            again = network.inverse(list(noise))
+        picture = _noise_picture(noise)
+        return Showing(
+            numbers={
+                "inverse_max_abs_error": float((again - y).abs().max()),
+                "noise_mean": float(torch.cat([z.flatten() for z in noise]).mean()),
+                "noise_std_of_logistic": float(torch.cat([z.flatten() for z in noise]).std()) * math.sqrt(3) / math.pi,
+            },
+            pictures={
+                "inverse": (
+                    "Test images (top), the noise that the flow maps them to (middle), and its inverse (bottom)",
+                    rows(images[:12], picture[:12], again[:12]),
+                )
+            },
+        )
+
+    def sampling_parameters(self) -> int:
+        network = self.average.network
+        return sum(p.numel() for name, p in network.named_parameters() if not name.startswith("dequantizer"))
+
+    def _bound(self, network: FlowNetwork, images: Tensor, uniform: Tensor) -> tuple[Tensor, Tensor]:
+        """-(log p(x + u) - log q(u | x)) and log q in nats `[B]`, u drawn from q by `uniform`.
+
+        p is a density over y = (x + u) / 128 - 1, so over x + u it is p(y) / 128 in every dimension.
+        """
+        u, log_q = network.dequantizer(to_float(images), uniform)
+        y = (images.float() + u) / 128 - 1
+        dims = math.prod(self.shape)
+        return dims * math.log(128) - network.log_density(y) + log_q, log_q
+
+
+def _logistic(uniform: Tensor) -> Tensor:
+    """Uniform numbers -> standard logistic ones; the ends are clipped, beyond which float32 has no digits."""
+    return torch.logit(uniform.clamp(1e-6, 1 - 1e-6))
+
+
+def _log_logistic(z: Tensor) -> Tensor:
+    """log density of the standard logistic distribution."""
+    return F.logsigmoid(z) + F.logsigmoid(-z)
+
+
+def _noise_picture(noise: list[Tensor]) -> Tensor:
+    """Noise maps put where their pixels are, as images in [-1, 1] (one standard deviation is a third)."""
+    *maps, y = noise
+    while maps:
+        below, right, diagonal = maps.pop(), maps.pop(), maps.pop()
+        y = join(y, diagonal, right, below)
+    return y / (3 * math.pi / math.sqrt(3))

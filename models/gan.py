@@ -1,0 +1,188 @@
+"""Generative adversarial network: relativistic pairing with zero-centred gradient penalties on real and fake images.
+
+Goodfellow et al. 2014 for the family; the objective is that of Huang et al. 2024 (R3GAN), whose local convergence they
+prove; residual networks without normalisation, learning rate and penalty annealed with the budget.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Generator, Tensor, nn
+
+from models.contract import About, Config, Model, Shape, Showing
+from models.layers import Average, ResBlock, conv, in_batches, learning_rate, rows, step, to_float, to_uint8
+
+
+class GANConfig(Config):
+    learning_rate: float = Field(1e-3, gt=0, description="greatest step size of Adam, of both players")
+    batch_size: int = Field(32, ge=4, description="images an update")
+    latent: int = Field(64, ge=1, description="size of the noise vector")
+    basis: int = Field(8, ge=1, description="channels of the map that the noise is spread over")
+    fine_blocks: int = Field(1, ge=0, description="the generator's residual blocks at half the side")
+    generator_blocks: int = Field(2, ge=0, description="its residual blocks at a quarter of the side")
+    discriminator_blocks: int = Field(3, ge=0, description="the discriminator's, at a quarter of the side")
+    penalty: float = Field(10.0, ge=0, description="weight gamma of the gradient penalties at the start")
+    penalty_end: float = Field(1.0, ge=0, description="and at the end; the way between is geometric")
+    penalty_share: float = Field(0.25, gt=0, le=1, description="of the batch, on which penalties are taken")
+    average_gamma: float = Field(16.0, ge=0)
+
+
+def _leaky(x: Tensor) -> Tensor:
+    return F.leaky_relu(x, 0.2)
+
+
+def _blocks(width: int, n: int) -> nn.Sequential:
+    return nn.Sequential(*(ResBlock(width, activation=_leaky) for _ in range(n)))
+
+
+class GeneratorNetwork(nn.Module):
+    """Noise `[B, latent]` -> images `[B, C, H, W]` in [-1, 1] once they are clipped.
+
+    Beyond [-1, 1] the output grows at a tenth of its slope: a saturating function would leave an all-black generator
+    nothing to learn from, and a linear one could not hold black, half of many images, without a grey noise around it.
+    """
+
+    def __init__(self, config: GANConfig, shape: Shape) -> None:
+        super().__init__()
+        channels, height, width = shape
+        self.basis_shape = (config.basis, height // 4, width // 4)
+        self.start = nn.Linear(config.latent, math.prod(self.basis_shape))
+        self.widen = conv(config.basis, config.width, 1)
+        self.coarse = _blocks(config.width, config.generator_blocks)
+        self.up = conv(config.width, 4 * config.width, 1)
+        self.fine = _blocks(config.width, config.fine_blocks)
+        self.head = conv(config.width, 4 * channels, gain=0.5)
+
+    def forward(self, z: Tensor) -> Tensor:
+        spread = self.start(z).unflatten(1, self.basis_shape)
+        h = self.coarse(self.widen(spread.contiguous(memory_format=torch.channels_last)))
+        h = self.fine(F.pixel_shuffle(self.up(h), 2))
+        with torch.autocast(z.device.type, enabled=False):  # bfloat16 would round images to seven bits
+            x = F.pixel_shuffle(self.head(_leaky(h.float())), 2)
+        return x.clamp(-1, 1) + 0.1 * (x - x.clamp(-1, 1))
+
+
+class Discriminator(nn.Module):
+    """Images in [-1, 1] -> one critic value each `[B]`, greater for more real."""
+
+    def __init__(self, config: GANConfig, shape: Shape) -> None:
+        super().__init__()
+        channels, height, width = shape
+        self.stem = conv(4 * channels, config.width)
+        self.down = conv(4 * config.width, config.width, 1)
+        self.body = _blocks(config.width, config.discriminator_blocks)
+        self.pool = nn.Conv2d(config.width, config.width, (height // 4, width // 4), groups=config.width)
+        self.out = nn.Linear(config.width, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = self.body(self.down(F.pixel_unshuffle(self.stem(F.pixel_unshuffle(x, 2)), 2)))
+        value: Tensor = self.out(_leaky(self.pool(_leaky(h)).flatten(1)))
+        return value.float()[:, 0]
+
+
+class GAN(Model):
+    """Two players in turns, each image paired with a sample (Huang et al. 2024, eqs. 2 and 9):
+
+    D minimises softplus(D(G(z)) - D(x)) + gamma/2 (|grad D(x)|^2 + |grad D(G(z))|^2), G softplus(D(x) - D(G(z))).
+    """
+
+    config_type = GANConfig
+    config: GANConfig
+    likelihood = "none"
+    dequantization = None
+    samplers: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    about = About(
+        title="Generative adversarial network",
+        concept="A generator turns noise into images, a discriminator learns to tell them from real ones, and each "
+        "improves against the other in turns. No likelihood is ever computed: the discriminator is the loss.",
+        structure="Residual generator and discriminator without normalisation; relativistic pairing of real and "
+        "generated images, gradient penalties on both, averaged generator weights for sampling.",
+        differs="The only family trained by a game between two networks, and the only one without a likelihood. "
+        "Samples are sharp and take one pass; there is no encoder, and nothing tells what the generator leaves out.",
+        abilities={
+            "likelihood": "none: a generator gives samples but no density, so bits per dimension do not exist",
+            "encodes": "no",
+            "reconstructs": "no",
+            "sampling": "one pass",
+            "trained by": "a game of two networks",
+            "labels": "no",
+        },
+    )
+
+    def __init__(self, config: GANConfig, shape: Shape) -> None:
+        super().__init__(config, shape)
+        self.generator = GeneratorNetwork(config, shape).to(memory_format=torch.channels_last)
+        self.discriminator = Discriminator(config, shape).to(memory_format=torch.channels_last)
+        self.average = Average(self.generator, config.average_gamma)
+        self._generator_optimizer = torch.optim.Adam(self.generator.parameters(), betas=(0.0, 0.99))
+        self._discriminator_optimizer = torch.optim.Adam(self.discriminator.parameters(), betas=(0.0, 0.99))
+
+    def update(self, images: Tensor, progress: float = 0.0) -> dict[str, Tensor]:
+        """One turn of the discriminator, then one of the generator."""
+        config = self.config
+        rate = learning_rate(config.learning_rate, progress)
+        gamma = config.penalty * (config.penalty_end / config.penalty) ** progress if config.penalty else 0.0
+        real = to_float(images)
+        fake = self.generator(torch.randn(len(images), config.latent, device=images.device))
+
+        fixed = fake.detach()
+        real_value, fake_value = self.discriminator(torch.cat([real, fixed])).chunk(2)
+        few = max(1, round(config.penalty_share * len(images)))
+        real_penalty, fake_penalty = self._penalty(real[:few]), self._penalty(fixed[:few])
+        discriminator_loss = F.softplus(fake_value - real_value).mean()
+        step(self._discriminator_optimizer, discriminator_loss + gamma / 2 * (real_penalty + fake_penalty), rate)
+
+        self.discriminator.requires_grad_(False)  # no gradients for weights that this turn does not change
+        generator_loss = F.softplus(real_value.detach() - self.discriminator(fake)).mean()
+        step(self._generator_optimizer, generator_loss, rate)
+        self.discriminator.requires_grad_(True)
+        self.average.update(self.generator)
+        return {
+            "discriminator_loss": discriminator_loss,
+            "generator_loss": generator_loss,
+            "discriminator_accuracy": (real_value > fake_value).float().mean(),
+            "real_gradient_penalty": real_penalty,
+            "fake_gradient_penalty": fake_penalty,
+        }
+
+    def nats(self, images: Tensor, generator: Generator) -> Tensor:
+        raise NotImplementedError("a GAN has no likelihood")
+
+    @torch.no_grad()
+    def sample(self, n: int, generator: Generator, *, batch_size: int = 250) -> Tensor:
+        z = torch.randn(n, self.config.latent, generator=generator, device=generator.device)
+        return in_batches(lambda z: to_uint8(self.average.network(z)), batch_size, [z])
+
+    @torch.no_grad()
+    def show(self, images: Tensor, generator: Generator) -> Showing:
+        device = images.device
+        fake = self.sample(len(images), generator)
+        real_value, fake_value = self.discriminator(to_float(images)), self.discriminator(to_float(fake))
+        ends = torch.randn(2, 4, self.config.latent, generator=generator, device=device)
+        # along the great circle, where normal noise of many dimensions lies
+        angle = torch.linspace(0, math.pi / 2, 12, device=device)[:, None, None]
+        between = torch.cos(angle) * ends[0] + torch.sin(angle) * ends[1]
+        path = to_uint8(self.average.network(between.flatten(0, 1))).unflatten(0, (12, 4)).transpose(0, 1)
+        return Showing(
+            # every test image against every sample: 0.5 is chance, 1 a discriminator that is never fooled
+            numbers={
+                "discriminator_accuracy_on_test": float((real_value[:, None] > fake_value).float().mean()),
+            },
+            pictures={"interpolation": ("From one noise vector to another, four times", rows(*path))},
+        )
+
+    def sampling_parameters(self) -> int:
+        return sum(p.numel() for p in self.generator.parameters())
+
+    def _penalty(self, x: Tensor) -> Tensor:
+        """Mean of |grad D(x)|^2 over the batch, differentiable by D's weights (Mescheder et al. 2018, R1 and R2)."""
+        # times one: FLOP counting hooks gradients, and cannot where x is a leaf
+        x = x.detach().requires_grad_(True) * 1
+        (gradient,) = torch.autograd.grad(self.discriminator(x).sum(), x, create_graph=True)
+        return gradient.float().square().sum(dim=(1, 2, 3)).mean()

@@ -1,0 +1,234 @@
+"""Blocks that at least two families share: image ranges, residual convolutions, schedules, averages, logistic mixtures.
+
+Networks see images in [-1, 1], folded by `pixel_unshuffle(2)` to half the side and four times the channels, since few,
+wide, coarse maps are what processors convolve fastest.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Iterable
+from typing import Generic, TypeVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+LEVELS = 256
+HALF_BIN = 1 / 255  # half the distance of two neighbouring levels in [-1, 1]
+
+
+def to_float(images: Tensor) -> Tensor:
+    """uint8 0..255 `[B, C, H, W]` -> float32 in [-1, 1], laid out channels-last for fast convolutions."""
+    return (images.float() / 127.5 - 1).contiguous(memory_format=torch.channels_last)
+
+
+def to_uint8(x: Tensor) -> Tensor:
+    """Floats in [-1, 1] -> the nearest of the 256 levels, as uint8; values outside are clipped."""
+    return ((x.float() + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
+
+
+def rows(*pictures: Tensor) -> Tensor:
+    """Equally many images `[n, C, H, W]` each -> uint8 rows `[len(pictures), n, C, H, W]` for the report."""
+    return torch.stack([p if p.dtype == torch.uint8 else to_uint8(p) for p in pictures])
+
+
+def conv(inputs: int, outputs: int, kernel: int = 3, *, gain: float = 1.0) -> nn.Conv2d:
+    """A convolution that keeps the side. Its outputs start with `gain` times the deviation of its inputs; with gain 0
+    the layer starts silent.
+    """
+    layer = nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2)
+    nn.init.normal_(layer.weight, std=gain / math.sqrt(inputs * kernel**2))
+    nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+    return layer
+
+
+class ResBlock(nn.Module):
+    """x + conv(act(conv(act(x)))), without normalisation: its last convolution starts at zero instead (Zhang et al.
+    2019, Fixup), which leaves the time to the convolutions. With `condition` > 0 a vector `[B, condition]` scales and
+    shifts the hidden maps.
+    """
+
+    def __init__(self, channels: int, condition: int = 0, activation: Callable[[Tensor], Tensor] = F.silu) -> None:
+        super().__init__()
+        self.activation = activation
+        self.first = conv(channels, channels, gain=math.sqrt(2))
+        self.last = conv(channels, channels, gain=0)
+        self.modulate = nn.Linear(condition, 2 * channels) if condition else None
+        if self.modulate is not None:
+            nn.init.zeros_(self.modulate.weight)
+            nn.init.zeros_(self.modulate.bias)
+
+    def forward(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
+        h: Tensor = self.first(self.activation(x))
+        if self.modulate is not None:
+            scale, shift = self.modulate(condition)[:, :, None, None].chunk(2, dim=1)
+            h = h * (1 + scale) + shift
+        out: Tensor = self.last(self.activation(h))
+        return x + out
+
+
+def learning_rate(peak: float, progress: float) -> float:
+    """Linear warm-up over the first 3 % of the budget, then the peak, then linearly to zero over the second half."""
+    return peak * min(1.0, progress / 0.03 + 0.01, (1 - progress) / 0.5)
+
+
+def step(optimizer: torch.optim.Optimizer, loss: Tensor, rate: float, clip: float = math.inf) -> Tensor:
+    """One optimiser step at learning rate `rate` on gradients clipped to norm `clip`; returns their norm before."""
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+    optimizer.zero_grad()
+    loss.backward()
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    norm = nn.utils.clip_grad_norm_(parameters, clip)
+    optimizer.step()
+    return norm
+
+
+Network = TypeVar("Network", bound=nn.Module)
+
+
+class Average(nn.Module, Generic[Network]):
+    """Average of a network's weights over training, for sampling (Karras et al. 2024, EDM2, eq. 2): after update t it
+    keeps (1 - 1/t)^(gamma+1) of itself, so that its horizon is a fixed share of the run, about 1/(gamma+2), however
+    long the run is.
+    """
+
+    def __init__(self, network: Network, gamma: float) -> None:
+        super().__init__()
+        self.network: Network = copy.deepcopy(network).requires_grad_(False)
+        self.gamma = gamma
+        self.updates = 0
+
+    @torch.no_grad()
+    def update(self, network: Network) -> None:
+        self.updates += 1
+        keep = (1 - 1 / self.updates) ** (self.gamma + 1)
+        torch._foreach_lerp_(list(self.network.parameters()), list(network.parameters()), 1 - keep)
+
+
+def in_batches(function: Callable[..., Tensor], batch_size: int, tensors: Iterable[Tensor]) -> Tensor:
+    """`function` over slices of `tensors` along the first axis, joined. Random numbers are drawn before, for all
+    images, so that the result does not depend on `batch_size`.
+    """
+    parts = zip(*(tensor.split(batch_size) for tensor in tensors), strict=True)
+    return torch.cat([function(*slices) for slices in parts])
+
+
+class LogisticMixture:
+    """Per pixel and channel a mixture of K logistics; channel d's means are shifted by sum_{e<d} c[d,e] x_e (Salimans
+    et al. 2017, PixelCNN++, eq. 3; there for RGB, here for the sub-pixels of a 2x2 block as well).
+
+    `raw`: output `[B, LogisticMixture.size(D, K), H, W]` of a network. x is `[B, D, H, W]` in [-1, 1]. All in float32.
+    `pixels` starts the components spread over [-1, 1], two of them narrow at its ends, since saturated levels are
+    common and a narrow peak is slow to find; without it they start three times as wide, for latent maps.
+    """
+
+    @staticmethod
+    def size(channels: int, components: int) -> int:
+        return 3 * channels * components + channels * (channels - 1) // 2
+
+    def __init__(self, raw: Tensor, channels: int, components: int, *, pixels: bool = True) -> None:
+        raw = raw.float()
+        split, shape = channels * components, (len(raw), components, channels, *raw.shape[2:])
+        weights, means, scales = (raw[:, i * split : (i + 1) * split].reshape(shape) for i in range(3))
+        start = torch.linspace(-1, 1, 2 * components + 1)[1::2]
+        log_scales = torch.full_like(start, -2.0)
+        if not pixels:
+            start, log_scales = 3 * start, log_scales + math.log(3)
+        elif components > 2:
+            start[0], start[-1] = -1 + HALF_BIN, 1 - HALF_BIN
+            log_scales[0] = log_scales[-1] = -6.0
+        self.log_weights = weights.log_softmax(dim=1)
+        self.means = means + start.to(raw.device)[:, None, None, None]
+        # twice the output: scales have far to go; the bounds keep exp() and its inverse harmless
+        self.log_scales = (2 * scales + log_scales.to(raw.device)[:, None, None, None]).clamp(-9, 3)
+        self.shifts = raw[:, 3 * split :]  # c, the lower triangle row by row
+        self.channels = channels
+
+    def log_mass(self, x: Tensor) -> Tensor:
+        """log probability (nats) of the levels x, which lie on the grid of 256, `[B, D, H, W]`.
+
+        The mass of a level is that of its bin, the two outer bins open, so that all 256 sum to 1. With s the logistic
+        function, s(a) - s(b) = s(a) s(-b) (1 - e^(b-a)), which loses no digits in the tails.
+        """
+        scale = torch.exp(-self.log_scales)
+        centred = self._centred(x)
+        first, last = (x < -1 + HALF_BIN)[:, None], (x > 1 - HALF_BIN)[:, None]
+        upper = F.logsigmoid((centred + HALF_BIN) * scale).masked_fill(last, 0)
+        lower = F.logsigmoid((HALF_BIN - centred) * scale).masked_fill(first, 0)
+        inner = torch.log(-torch.expm1(-2 * HALF_BIN * scale)).masked_fill(first | last, 0)
+        return torch.logsumexp(self.log_weights + upper + lower + inner, dim=1)
+
+    def draw(self, uniform: Tensor, temperature: float = 1.0) -> Tensor:
+        """Levels in [-1, 1] drawn from the mixture, from uniform numbers `[B, 2, D, H, W]`. `temperature` multiplies
+        the logistics' scales: 0 gives the mean of the component drawn.
+        """
+        pick, noise = uniform.clamp(1e-6, 1 - 1e-6).unbind(dim=1)
+        drawn: list[Tensor] = []
+        for d in range(self.channels):
+            cumulative = self.log_weights[:, :, d].exp().cumsum(dim=1)
+            k = (pick[:, d : d + 1] > cumulative).sum(dim=1, keepdim=True).clamp(max=cumulative.shape[1] - 1)
+            mean = self.means[:, :, d].gather(1, k)[:, 0] + self._shift(drawn)
+            scale = self.log_scales[:, :, d].gather(1, k)[:, 0].exp()
+            value = to_uint8(mean + temperature * scale * torch.logit(noise[:, d]))
+            drawn.append(value.float() / 127.5 - 1)
+        return torch.stack(drawn, dim=1)
+
+    def expected(self) -> Tensor:
+        """The mean of every channel given the means of those before it, in [-1, 1], `[B, D, H, W]`."""
+        drawn: list[Tensor] = []
+        for d in range(self.channels):
+            mean = (self.log_weights[:, :, d].exp() * self.means[:, :, d]).sum(dim=1)
+            drawn.append((mean + self._shift(drawn)).clamp(-1, 1))
+        return torch.stack(drawn, dim=1)
+
+    def to_logistic(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """x -> z = logit(CDF(x)) and log |dz/dx|, both `[B, D, H, W]` (Ho et al. 2019, Flow++, section 3.2). z follows
+        the standard logistic distribution if x follows the mixture.
+        """
+        return self._to_logistic(self._centred(x), slice(None))
+
+    def from_logistic(self, z: Tensor) -> Tensor:
+        """The inverse of `to_logistic`: bisection, then Newton's method, channel after channel."""
+        drawn: list[Tensor] = []
+        for d in range(self.channels):
+            drawn.append(self._invert(z[:, d : d + 1], slice(d, d + 1))[:, 0] + self._shift(drawn))
+        return torch.stack(drawn, dim=1)
+
+    def _shift(self, before: list[Tensor]) -> Tensor:
+        """Shift `[B, H, W]` of the next channel's means by the channels before it."""
+        d = len(before)
+        row = self.shifts[:, d * (d - 1) // 2 : d * (d + 1) // 2]
+        return (row * torch.stack(before, dim=1)).sum(dim=1) if d else torch.zeros_like(self.means[:, 0, 0])
+
+    def _centred(self, x: Tensor) -> Tensor:
+        """x minus the mean of every component, `[B, K, D, H, W]`."""
+        channels = list(x.unbind(dim=1))
+        shifts = torch.stack([self._shift(channels[:d]) for d in range(self.channels)], dim=1)
+        return (x - shifts)[:, None] - self.means
+
+    def _to_logistic(self, centred: Tensor, d: slice) -> tuple[Tensor, Tensor]:
+        log_weights, log_scales = self.log_weights[:, :, d], self.log_scales[:, :, d]
+        scaled = centred * torch.exp(-log_scales)
+        below, above = log_weights + F.logsigmoid(scaled), F.logsigmoid(-scaled)
+        log_cdf = torch.logsumexp(below, dim=1)
+        log_rest = torch.logsumexp(log_weights + above, dim=1)
+        log_density = torch.logsumexp(below + above - log_scales, dim=1)
+        return log_cdf - log_rest, log_density - log_cdf - log_rest
+
+    def _invert(self, z: Tensor, d: slice) -> Tensor:
+        means = self.means[:, :, d]
+        # component k alone reaches z at mean + scale z; the mixture does between the least and the greatest of these
+        ends = means + torch.exp(self.log_scales[:, :, d]) * z[:, None]
+        low, high = ends.amin(dim=1), ends.amax(dim=1)
+        for _ in range(24):
+            middle = (low + high) / 2
+            under = self._to_logistic(middle[:, None] - means, d)[0] < z
+            low, high = torch.where(under, middle, low), torch.where(under, high, middle)
+        x = (low + high) / 2
+        for _ in range(2):
+            value, log_slope = self._to_logistic(x[:, None] - means, d)
+            x = torch.maximum(torch.minimum(x - (value - z) * torch.exp(-log_slope), high), low)
+        return x

@@ -1,0 +1,232 @@
+"""Records and arrays as a run would leave them, made up but plausible, for the tests of the report side."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bench import record
+from bench.record import Record
+
+LITE0 = record.FeatureInfo(name="EfficientNet-Lite0", weights_sha256="e1" * 32, preprocessing="resize 224", dims=1280)
+INCEPTION = record.FeatureInfo(name="Inception-v3", weights_sha256="f6" * 32, preprocessing="TF 2015", dims=2048)
+DATA = record.DataInfo(name="Fashion-MNIST", sha256="da" * 32, shape=(1, 28, 28), n_train=10_000, n_test=10_000)
+BUDGET = record.Budget(params=500_000, unit="flops", amount=2e13)
+MACHINE = record.Machine(
+    key="c0ffee" * 8,
+    device="cpu",
+    processor="made-up processor",
+    cores=8,
+    threads=2,
+    memory_bytes=16 * 2**30,
+    precision="float32",
+    system="Linux 6.1",
+)
+# family: FD, bits/dim, its kind, dequantization, images/s, NFE, peak MiB of training and of sampling, update FLOPs
+NUMBERS: dict[str, tuple[float, float | None, str, str | None, float, int, int, int]] = {
+    "gan": (41.2, None, "none", None, 2100.0, 1, 310, 140),
+    "vae": (96.5, 3.41, "upper bound", "none", 2600.0, 1, 260, 130),
+    "flow": (121.0, 2.97, "upper bound", "variational", 640.0, 1, 420, 210),
+    "diffusion": (28.4, 3.12, "upper bound", "none", 24.0, 50, 390, 180),
+}
+LOSSES = {
+    "gan": ("generator", "discriminator", "discriminator_accuracy"),
+    "vae": ("reconstruction", "kl"),
+    "flow": ("nats",),
+    "diffusion": ("noise", "bound"),
+}
+PROSE = {
+    "gan": ("Generative adversarial network", "Two networks play a game.", "Generator against discriminator."),
+    "vae": (
+        "Variational autoencoder",
+        "Encode to a distribution, decode from it.",
+        "Encoder and decoder, KL to a prior.",
+    ),
+    "flow": (
+        "Normalizing flow",
+        "An invertible map from noise to images.",
+        "Affine coupling layers in several scales.",
+    ),
+    "diffusion": (
+        "Diffusion model",
+        "Learn to undo the adding of noise.",
+        "A network that predicts noise, run many times.",
+    ),
+}
+
+
+def make(like: str, seed: int = 0, /, **changes: Any) -> Record:
+    """A record of the family `like`, with any field changed."""
+    fd, bits, kind, dequantization, speed, nfe, train_mib, sample_mib = NUMBERS[like]
+    shift = 1 + 0.02 * seed
+    quality = record.Quality(
+        metric="FD", value=fd * shift, n_samples=5000, n_reference=10_000, reference="test", features=LITE0
+    )
+    why = "A GAN samples without a density, so it has no likelihood." if bits is None else None
+    fields: dict[str, Any] = {
+        "key": record.digest([like, seed, sorted(changes)]),
+        "suite": "quick",
+        "entrant": like,
+        "family": like,
+        "seed": seed,
+        "status": "ok",
+        "created": "2025-01-01T00:00:00Z",
+        "config": {"width": 32, "learning_rate": 2e-4},
+        "weights_sha256": record.digest([like, seed, "weights"]),
+        "data": DATA,
+        "budget": BUDGET,
+        "spent": record.Spent(
+            params=490_000,
+            sampling_params=300_000,
+            flops=1.998e13,
+            flops_per_image=1e8,
+            images=199_808,
+            updates=1561,
+            train_sec=200.0 + seed,
+            compile_sec=12.5,
+        ),
+        "curve": _curve(like, seed),
+        "quality": quality,
+        "likelihood": record.Likelihood(
+            kind=kind,  # type: ignore[arg-type]
+            bits_per_dim=None if bits is None else bits + 0.01 * seed,
+            stderr_bits_per_dim=None if bits is None else 0.004,
+            reason=why,
+            dequantization=dequantization,
+            n_images=0 if bits is None else 10_000,
+            passes=0 if bits is None else 1,
+        ),
+        "speed": record.Speed(
+            batch_size=256,
+            repeats_sec=[256 / speed] * 5,
+            images_per_sec=speed,
+            latency_repeats_sec=[0.002 * nfe] * 5,
+            latency_p50_sec=0.002 * nfe,
+            latency_p90_sec=0.0025 * nfe,
+            network_evaluations=nfe,
+            flops_per_image=2e7 * nfe,
+        ),
+        "sampler_points": _points(quality) if like == "diffusion" else [],
+        "memory": record.Memory(
+            quantity="peak resident above import",
+            train_peak_bytes=train_mib * 2**20,
+            train_batch_size=128,
+            sample_peak_bytes=sample_mib * 2**20,
+            sample_batch_size=256,
+        ),
+        "portrait": _portrait(like),
+        "clock": {"data": 1.5, "train": 200.0, "sample": 9.25, "measure": 30.0, "wall": 240.75},
+        "machine": MACHINE,
+        "versions": {"numpy": "2.0.0", "torch": "2.5.0"},
+        "code": record.Code(commit="abcdef0123456789", dirty=seed == 1, version="0.1.0"),
+    }
+    return Record(**fields | changes)
+
+
+def floor(name: str, bits: float | None = None, fd: float | None = None) -> Record:
+    """A reference row: bits per dimension or a distance that nobody trained for."""
+    quality = fd and record.Quality(
+        metric="FD", value=fd, n_samples=5000, n_reference=10_000, reference="test", features=LITE0
+    )
+    likelihood = bits and record.Likelihood(kind="exact", bits_per_dim=bits, dequantization="none", n_images=10_000)
+    return make(
+        "vae",
+        key=record.digest(name),
+        entrant=name,
+        role="floor",
+        family=None,
+        budget=None,
+        **dict.fromkeys(("spent", "curve", "speed", "memory", "portrait", "weights_sha256")),
+        config={},
+        quality=quality or None,
+        likelihood=likelihood or None,
+    )
+
+
+def failed(family: str, seed: int, status: str, reason: str) -> Record:
+    """A cell without a result."""
+    nothing = dict.fromkeys(("quality", "likelihood", "speed", "memory", "portrait", "weights_sha256"))
+    return make(family, seed, status=status, reason=reason, sampler_points=[], **nothing)
+
+
+def everything(seeds: int = 3) -> list[Record]:
+    """Four families in several seeds, floors, and two kinds of failure."""
+    entrants = [make(family, seed) for family in NUMBERS for seed in range(seeds)]
+    floors = [
+        floor("uniform", bits=8.0),
+        floor("global histogram", bits=5.06),
+        floor("per-pixel histogram", bits=4.55),
+        floor("3-neighbour table", bits=3.43),
+        floor("real data (train against test)", fd=3.1),
+    ]
+    failures = [
+        failed("gan", 8, "diverged", "The generator's loss was not a number at update 412."),
+        failed("flow", 9, "out of memory", "A batch of 128 did not fit in 16 GiB."),
+    ]
+    return [*entrants, *floors, *failures]
+
+
+def arrays(seed: int = 0, n: int = 36, shape: tuple[int, int, int] = (1, 28, 28)) -> dict[str, np.ndarray]:
+    """Samples, real images and the pictures of a portrait: bright discs of random place and size."""
+    generator = np.random.default_rng(seed)
+
+    def discs(*lead: int) -> np.ndarray:
+        y, x = np.mgrid[: shape[1], : shape[2]]
+        where = generator.uniform(8, 20, (*lead, 2, 1, 1))
+        radius = generator.uniform(3, 10, (*lead, 1, 1))
+        inside = np.hypot(y - where[..., 0, :, :], x - where[..., 1, :, :]) < radius
+        return np.repeat(
+            (inside * generator.uniform(90, 255, (*lead, 1, 1))).astype(np.uint8)[..., None, :, :], shape[0], -3
+        )
+
+    return {"samples": discs(n), "real": discs(n), "interpolation": discs(3, 8)}
+
+
+def save(records: list[Record], folder: Path, with_arrays: bool = True) -> Path:
+    """Write records as a run would; those of entrants with arrays beside them."""
+    for index, found in enumerate(records):
+        pictured = with_arrays and found.portrait is not None
+        record.write(found, folder, arrays(index) if pictured else None)
+    return folder
+
+
+def _points(quality: record.Quality) -> list[record.SamplerPoint]:
+    """A speed knob: more steps, better samples."""
+    return [
+        record.SamplerPoint(
+            label=f"{steps} steps",
+            options={"steps": steps},
+            quality=quality.model_copy(update={"value": 25 + 400 / steps, "options": {"steps": steps}}),
+            images_per_sec=1200 / steps,
+            network_evaluations=steps,
+            flops_per_image=2e7 * steps,
+        )
+        for steps in (5, 10, 25, 100)
+    ]
+
+
+def _curve(family: str, seed: int) -> record.Curve:
+    updates = list(range(50, 1561, 50))
+    wave = np.random.default_rng(seed).normal(0, 0.01, len(updates))
+    falling = 0.3 + np.exp(-np.arange(len(updates)) / 8) + wave
+    return record.Curve(
+        updates=updates,
+        flops=[1.28e10 * u for u in updates],
+        train_sec=[0.128 * u for u in updates],
+        losses={name: (falling / (1 + i)).tolist() for i, name in enumerate(LOSSES[family])},
+    )
+
+
+def _portrait(family: str) -> record.Portrait:
+    title, concept, structure = PROSE[family]
+    return record.Portrait(
+        title=title,
+        concept=concept,
+        structure=structure,
+        differs="It is none of the other three.",
+        abilities={"likelihood": NUMBERS[family][2], "encodes": "no" if family == "gan" else "yes", "steps": "one"},
+        numbers={"diversity": 0.5 + len(family) / 100, "reconstruction_mse": 0.0123},
+        pictures={"interpolation": "From one image to another, a row a pair."},
+    )
