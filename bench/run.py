@@ -71,7 +71,8 @@ def plan(cell: Cell, shape: tuple[int, int, int]) -> Plan:
     for key in fields:
         if key not in family.config_type.model_fields:
             raise UserError(
-                f"entrant {cell.entrant.name!r}: unknown config key {key!r}{nearest(key, family.config_type.model_fields)}"
+                f"entrant {cell.entrant.name!r}: unknown config key {key!r}"
+                + nearest(key, family.config_type.model_fields)
             )
     try:
         if "width" not in fields:
@@ -110,7 +111,7 @@ def run_cell(cell: Cell, setting: Setting, tell: Tell = lambda what, share: None
         else:
             _measure_entrant(cell, setting, clock, parts, arrays, tell)
         if (spent := parts.get("spent")) and cell.budget and not setting.loaded:
-            reason = missed(cell.budget, spent)
+            reason = record.budget_missed(cell.budget, spent)
             status = "budget missed" if reason else "ok"
     except UserError:
         raise
@@ -146,16 +147,6 @@ def run_cell(cell: Cell, setting: Setting, tell: Tell = lambda what, share: None
 
 def record_path(cell: Cell, setting: Setting) -> Path:
     return setting.out / record.filename(cell.name, cell.seed, _key(cell, setting))
-
-
-def missed(budget: record.Budget, spent: record.Spent) -> str | None:
-    """Why the budget counts as missed: below 95 % or above 100 % of the cap, or above the amount; else None."""
-    if not sizing.LEAST_SHARE * budget.params <= spent.params <= budget.params:
-        return f"{spent.params} parameters are not 95 to 100 % of the cap of {budget.params}"
-    used = {"flops": spent.flops, "images": spent.images, "sec": spent.train_sec, "updates": spent.updates}[budget.unit]
-    if used > budget.amount:
-        return f"{used:g} {budget.unit} were spent of {budget.amount:g}"
-    return None
 
 
 def _key(cell: Cell, setting: Setting) -> str:
@@ -223,14 +214,11 @@ def _measure_entrant(
     }
     options = cell.entrant.sampler
 
-    def sampled(options: Mapping[str, Any], label: str) -> tuple[NDArray[np.uint8], Quality, float]:
-        """Samples, their quality, and the seconds that sampling took."""
+    def sampled(options: Mapping[str, Any], label: str) -> tuple[NDArray[np.uint8], Quality]:
         generator = torch.Generator(device).manual_seed(_seed(cell.seed, "sample"))
-        before = clock.seconds().get("sample", 0.0)
         tell(f"sample {label}".strip(), 0.0)
         with clock.part("sample"), machine.autocast(device):
             images = model.sample(measure.samples, generator, **options).cpu().numpy()
-        sample_sec = clock.seconds()["sample"] - before
         with clock.part("features"):
             done = 0
 
@@ -239,9 +227,9 @@ def _measure_entrant(
                 done += n
                 tell(f"features {label}".strip(), done / len(images))
 
-            return images, _quality(setting, images, options, count), sample_sec
+            return images, _quality(setting, images, options, count)
 
-    images, parts["quality"], _ = sampled(options, "")
+    images, parts["quality"] = sampled(options, "")
     tell("likelihood", 0.0)
     with clock.part("likelihood"):
         parts["likelihood"], nats = _likelihood(model, setting, _seed(cell.seed, "likelihood"), tell)
@@ -271,15 +259,19 @@ def _measure_entrant(
         points = []
         for label, changed in model.samplers.items():
             merged = {**options, **changed}
-            _, quality, sample_sec = sampled(merged, f"({label})")
+            _, quality = sampled(merged, f"({label})")
+            with clock.part("speed"):
+                speed = cost.sampling_speed(
+                    model, merged, device, batch_size=measure.speed_batch_size, limit_sec=measure.speed_limit_sec
+                )
             points.append(
                 SamplerPoint(
                     label=label,
                     options=merged,
                     quality=quality,
-                    images_per_sec=measure.samples / sample_sec,
-                    network_evaluations=model.network_evaluations(**merged),
-                    flops_per_image=cost.sampling_flops(model, merged, device),
+                    images_per_sec=speed.images_per_sec,
+                    network_evaluations=speed.network_evaluations,
+                    flops_per_image=speed.flops_per_image,
                 )
             )
         parts["sampler_points"] = points

@@ -8,10 +8,9 @@ from typing import Any
 import torch
 
 from bench import UserError
-from bench.record import Budget
+from bench.record import LEAST_SHARE_OF_CAP, Budget
 from models import Model, Shape
 
-LEAST_SHARE = 0.95  # of the cap (DESIGN, rule 1)
 WIDEST = 4096
 
 
@@ -34,13 +33,13 @@ def fit_width(family: type[Model], config: Mapping[str, Any], shape: Shape, budg
     least = 8
     if count(least) > budget.params:
         raise UserError(
-            f"a cap of {budget.params} parameters is too small for {family.__name__}, which takes at least {count(least)}"
+            f"a cap of {budget.params} parameters is too small for {family.__name__}: it takes {count(least)} or more"
         )
     low, high = least, WIDEST
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (middle, high) if count(middle) <= budget.params else (low, middle)
     fitting = [low]
-    while fitting[-1] > least and count(fitting[-1] - 1) >= LEAST_SHARE * budget.params:
+    while fitting[-1] > least and count(fitting[-1] - 1) >= LEAST_SHARE_OF_CAP * budget.params:
         fitting.append(fitting[-1] - 1)
     return max(fitting, key=lambda width: min(width & -width, 16))

@@ -16,13 +16,24 @@ import pandas as pd
 from scipy.special import stdtr
 
 from bench import UserError
-from bench.record import Budget, DataInfo, Likelihood, Machine, Quality, Record, SamplerPoint, Scalar, Speed, digest
+from bench.record import (
+    SPENT_FIELD,
+    Budget,
+    DataInfo,
+    Likelihood,
+    Machine,
+    Quality,
+    Record,
+    SamplerPoint,
+    Scalar,
+    Speed,
+    budget_missed,
+    digest,
+)
 
 FAMILIES = ("gan", "vae", "flow", "diffusion")  # the order of every table and figure
 RANKING_SEEDS = 3  # DESIGN rule 13: no ranking with fewer
 SIGNIFICANCE = 0.05  # of the family of tests, after Holm's correction
-SHARE_OF_CAP = 0.95  # DESIGN rule 1: every entrant is sized to 95-100 % of the cap
-SPENT_FIELD = {"flops": "flops", "images": "images", "sec": "train_sec", "updates": "updates"}
 
 USUAL = "headline"  # label of the setting that the headline table shows
 SPEED_FIELDS = ("images_per_sec", "network_evaluations", "flops_per_image")
@@ -181,8 +192,7 @@ class Section:
     def references(self) -> list[Row]:
         """Floors that were measured: distances first, then bits per dimension from the worst."""
         rows = [row for row in self.floors if not row.failed]
-        bits = {row.label: row.stat("likelihood.bits_per_dim") for row in rows}
-        return sorted(rows, key=lambda row: -stat.mean if (stat := bits[row.label]) else -math.inf)
+        return sorted(rows, key=lambda r: -bits.mean if (bits := r.stat("likelihood.bits_per_dim")) else -math.inf)
 
     @property
     def rankable(self) -> list[Row]:
@@ -193,9 +203,9 @@ class Section:
         return verdict(self.rankable, lambda row: row.quality(metric))
 
     def best_bits(self) -> Verdict | None:
-        """None, too, where kinds of bits/dim differ: a bound is not ranked against an exact value."""
+        """None, too, where kinds or test images differ: a bound is not ranked against an exact value."""
         found = [cell.record.likelihood for row in self.rankable for cell in row.cells]
-        kinds = {x.kind for x in found if x and x.bits_per_dim is not None}
+        kinds = {(x.kind, x.n_images) for x in found if x and x.bits_per_dim is not None}
         return verdict(self.rankable, lambda row: row.stat("likelihood.bits_per_dim")) if len(kinds) == 1 else None
 
     @property
@@ -203,6 +213,12 @@ class Section:
         """Metrics of the rows' quality, each a column of its own."""
         found = [cell.record.quality for row in (*self.ran, *self.references) for cell in row.cells]
         return sorted({metric for quality in found if quality and (metric := metric_of(quality))})
+
+    @property
+    def bits_images(self) -> set[int]:
+        """Counts of test images that bits/dim were measured on."""
+        found = [cell.record.likelihood for row in (*self.ran, *self.references) for cell in row.cells]
+        return {x.n_images for x in found if x and x.bits_per_dim is not None}
 
     @property
     def knob_metrics(self) -> list[Metric]:
@@ -230,9 +246,7 @@ def summarise(cells: list[Cell]) -> list[Section]:
         here = [cell for cell in trained if _setting(cell.record) == setting]
         # A floor is a property of the data, measured anywhere: it joins every section of its data, once.
         same_data = [cell for cell in floors if cell.record.data.sha256 == example.data.sha256]
-        own = {
-            (c.record.entrant, c.record.seed, _metric(c.record)): c for c in sorted(same_data, key=_path, reverse=True)
-        }
+        own = {(c.record.entrant, c.record.seed, _how(c.record)): c for c in sorted(same_data, key=_path, reverse=True)}
         rows = _rows(here), _rows(sorted(own.values(), key=_path))
         sections.append(Section(example.data, example.budget, example.machine, *rows))
     return sections
@@ -337,34 +351,26 @@ def used_percent(record: Record, field: str) -> float | None:
     return None if cap is None or record.spent is None else 100 * float(getattr(record.spent, field)) / cap
 
 
-def missed_budget(record: Record) -> list[str]:
-    """Why a cell's spending is not what its budget allows, in words; empty if it is.
-
-    Training ends at a whole update, so the amount may be off by one.
-    """
+def missed_budget(record: Record) -> str:
+    """Why a cell's spending is not what its budget allows, in words; empty if it is, or if nothing is known."""
+    if record.status == "budget missed":
+        return record.reason or "no reason was recorded"
     if record.spent is None or record.budget is None:
-        return []
-    found = [record.reason or "budget missed"] if record.status == "budget missed" else []
-    if not SHARE_OF_CAP <= record.spent.params / record.budget.params <= 1:
-        found.append("parameters outside 95–100 % of the cap")
-    amount = float(getattr(record.spent, SPENT_FIELD[record.budget.unit]))
-    slack = amount / max(record.spent.updates, 1)
-    if not SHARE_OF_CAP * record.budget.amount - slack <= amount <= record.budget.amount + slack:
-        found.append(f"{record.budget.unit} off the cap by more than one update")
-    return found
+        return ""
+    return budget_missed(record.budget, record.spent) or ""
 
 
 def _rows(cells: list[Cell]) -> tuple[Row, ...]:
     """Group cells that differ in the seed alone; those that failed join where they failed for the same reason."""
-    configs: dict[str, list[Record]] = {}
+    named: dict[str, list[Record]] = {}
     for cell in cells:
-        configs.setdefault(cell.record.entrant, []).append(cell.record)
+        named.setdefault(cell.record.entrant, []).append(cell.record)
     groups: dict[tuple[str, ...], dict[int, Cell]] = {}
     for cell in sorted(cells, key=lambda cell: (_order(cell.record), cell.path.name)):
         record = cell.record
-        label = _label(record, configs[record.entrant])
+        label = _label(record, named[record.entrant])
         reason = record.reason or "" if failed(record) else ""
-        group = groups.setdefault((label, record.status, reason, _metric(record)), {})
+        group = groups.setdefault((label, record.status, reason, digest(_settings(record)), _how(record)), {})
         if record.seed in group:
             raise UserError(
                 f"{record.entrant} with seed {record.seed} is in both {group[record.seed].path.name} and "
@@ -375,12 +381,25 @@ def _rows(cells: list[Cell]) -> tuple[Row, ...]:
     return tuple(sorted(rows, key=lambda row: row.failed))
 
 
-def _label(record: Record, configs: list[Record]) -> str:
-    """The entrant's name, with what sets its config apart where one name has several."""
-    differing = {
-        key for a in configs for b in configs for key in a.config | b.config if a.config.get(key) != b.config.get(key)
-    }
-    return ", ".join([record.entrant, *(f"{key}={record.config.get(key)}" for key in sorted(differing))])
+def _label(record: Record, others: list[Record]) -> str:
+    """The entrant's name, with what sets its settings apart where one name has several.
+
+    A cell that failed early knows few of its settings: what it does not know does not differ.
+    """
+    mine = _settings(record)
+    differing = {key for other in others for key, value in _settings(other).items() if mine.get(key, value) != value}
+    return ", ".join([record.entrant, *(f"{key}={mine[key]}" for key in sorted(differing))])
+
+
+def _settings(record: Record) -> dict[str, Scalar]:
+    return record.config | (record.quality.options if record.quality else {})
+
+
+def _how(record: Record) -> str:
+    """How a cell was measured: numbers got in different ways are not averaged."""
+    quality, bits = record.quality, record.likelihood
+    distance = quality and (metric_of(quality), quality.options)
+    return digest([distance, bits and (bits.kind, bits.dequantization, bits.n_images)])
 
 
 def _setting(record: Record) -> tuple[str, str, int, str, float, str]:
@@ -396,10 +415,6 @@ def _order(record: Record) -> tuple[int, int, str, str, int]:
 
 def _path(cell: Cell) -> tuple[str, str]:
     return (cell.path.name, str(cell.path))
-
-
-def _metric(record: Record) -> str:
-    return str(metric_of(record.quality)) if record.quality else ""
 
 
 def _stat(values: list[float | None]) -> Stat | None:

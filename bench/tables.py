@@ -19,7 +19,7 @@ from bench.summary import Cell, Metric, Row, Section, Setting, Stat, Verdict, bi
 
 T = TypeVar("T")
 MIB = 2**20
-MISSING = "–"
+MISSING, TIMES = "\N{EN DASH}", "\N{MULTIPLICATION SIGN}"
 POWERS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 UNITS = {"flops": "training FLOPs", "images": "training images", "sec": "seconds of training", "updates": "updates"}
 SPENT = {"params": "Parameters", "flops": "FLOPs", "images": "Images", "updates": "Updates", "train_sec": "Time, s"}
@@ -89,7 +89,8 @@ def number(value: float, digits: int = 3) -> str:
         return f"{value:,.0f}"
     exponent = math.floor(math.log10(abs(value)))
     if not -4 <= exponent < 7:
-        return f"{value / 10.0**exponent:.2f}×10{superscript(exponent)}"
+        mantissa, power = f"{value:.2e}".split("e")  # rounds 9.999 up to the next power
+        return f"{mantissa}{TIMES}10{superscript(int(power))}"
     return f"{value:,.{max(0, digits - 1 - exponent)}f}"
 
 
@@ -115,7 +116,7 @@ def budget_words(budget: Budget | None) -> str:
     """A budget in one phrase."""
     if budget is None:
         return "no training budget"
-    return f"at most {budget.params / 1e6:g} M parameters and {number(budget.amount)} {UNITS[budget.unit]}"
+    return f"at most {budget.params / 1e6:g} M parameters and {_amount(budget.amount)} {UNITS[budget.unit]}"
 
 
 def join(words: Iterable[str]) -> str:
@@ -169,7 +170,7 @@ def headline(section: Section) -> Table:
         ("entrant", "Entrant", _name),
         ("n_seeds", "Seeds", lambda row: _value(len(row.seeds))),
         *(quality(metric, name) for metric, name in summary.metric_names(section.metrics).items()),
-        ("bits_per_dim", "Bits/dim ↓", lambda row: _bits(row, section.best_bits(), notes)),
+        ("bits_per_dim", "Bits/dim ↓", lambda row: _bits(row, section, notes)),
         measured("images_per_sec", "Sampling, images/s ↑", "speed.images_per_sec", "Speed was not measured."),
         measured("latency_p50_sec", "Latency p50, ms ↓", "speed.latency_p50_sec", "Speed was not measured.", 1e-3),
         measured("network_evaluations", "NFE ↓", "speed.network_evaluations", "Speed was not measured.", digits=1),
@@ -208,7 +209,9 @@ def ranking(section: Section) -> list[str]:
     found = []
     for name, verdict in (verdicts | {"Bits/dim": section.best_bits()}).items():
         if verdict is None:
-            found.append(f"{name}: not ranked, because kinds differ or fewer than two entrants have three values.")
+            found.append(
+                f"{name}: not ranked, as kinds or test images differ, or fewer than two entrants have three values."
+            )
         elif verdict.undecided:
             found.append(f"{name}: not decided between {join(r.label for r in [verdict.best, *verdict.undecided])}.")
         else:
@@ -380,19 +383,24 @@ def _quality(row: Row, metric: Metric, best: Verdict | None, notes: Notes) -> En
     default = "Sample quality was not measured."
     if other and metric not in other:
         default = "Measured with another metric, sample count or feature space."
+    if metric in other and row.quality(metric) is None:  # tried without success: a floor says why, too
+        return notes.missing(_why(row, "quality", default))
     strong = best is not None and best.best is row and not best.undecided
     return _over_seeds(row, row.quality(metric), _why(row, "quality", default), notes, digits=4, strong=strong)
 
 
-def _bits(row: Row, best: Verdict | None, notes: Notes) -> Entry:
+def _bits(row: Row, section: Section, notes: Notes) -> Entry:
     found = [cell.record.likelihood for cell in row.cells]
     if any(x and x.kind == "none" for x in found):
         return notes.missing(_why(row, "likelihood", "The model defines no likelihood."), "n/a")
-    kinds = join(sorted({bits_kind(x) for x in found if x and x.bits_per_dim is not None}) or [""])
+    first = row.first.likelihood  # those of the other seeds are of its kind
+    kind = bits_kind(first) if first else ""
+    detail = f"{kind}, {first.n_images:,} images" if first and len(section.bits_images) > 1 else kind
+    best = section.best_bits()
     strong = best is not None and best.best is row and not best.undecided
     why = _why(row, "likelihood", "Likelihood was not measured.")
-    entry = _over_seeds(row, row.stat("likelihood.bits_per_dim"), why, notes, digits=4, detail=kinds, strong=strong)
-    return replace(entry, more={**entry.more, "_kind": kinds or None})
+    entry = _over_seeds(row, row.stat("likelihood.bits_per_dim"), why, notes, digits=4, detail=detail, strong=strong)
+    return replace(entry, more={**entry.more, "_kind": kind or None})
 
 
 def _peak(row: Row, part: str, quantity: str, notes: Notes) -> Entry:
@@ -415,7 +423,7 @@ def _spent(name: str, label: str) -> Column[Run]:
         if spent is None:
             return Entry(MISSING, more={"_allowed": cap.get(name), "_percent": None})
         used = summary.used_percent(run[1], name)
-        detail = "" if used is None else f"{used:.1f} % of {number(cap[name])}"
+        detail = "" if used is None else f"{used:.1f} % of {_amount(cap[name])}"
         return Entry(number(spent), spent, detail, {"_allowed": cap.get(name), "_percent": used})
 
     return name, label, entry
@@ -425,7 +433,7 @@ def _verdict(run: Run) -> Entry:
     if summary.failed(run[1]) or run[1].spent is None or run[1].budget is None:
         return _value(run[1].status if summary.failed(run[1]) else None)
     missed = summary.missed_budget(run[1])
-    return Entry("missed" if missed else "OK", "missed" if missed else "OK", "; ".join(missed))
+    return Entry("missed" if missed else "OK", "missed" if missed else "OK", missed)
 
 
 def _by_family(name: str, label: str, cells: list[Cell], part: str) -> Table:
@@ -447,6 +455,10 @@ def _likelihood_detail(record: Record) -> Entry:
         k: number(v, 4) if isinstance(v, int | float) and not isinstance(v, bool) else v for k, v in detail.items()
     }
     return _value(", ".join(f"{key.replace('_', ' ')} {value}" for key, value in sorted(shown.items())))
+
+
+def _amount(value: float) -> str:
+    return number(int(value) if value == int(value) else value)
 
 
 def _slug(name: str) -> str:

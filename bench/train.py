@@ -54,7 +54,7 @@ def planned_updates(budget: Budget, flops_per_update: float, batch_size: int) ->
     updates = int(budget.amount // price)
     if updates < 1:
         raise UserError(
-            f"the budget of {budget.amount:g} {budget.unit} is too small for one update, which takes {price:g}; raise it"
+            f"the budget of {budget.amount:g} {budget.unit} is too small for one update, which takes {price:g}"
         )
     return updates
 

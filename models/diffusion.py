@@ -4,8 +4,8 @@ Ho et al. 2020 (DDPM) for the chain and its bound, Nichol & Dhariwal 2021 (iDDPM
 al. 2021 (VDM) for the parametrisation by the log signal-to-noise ratio and for Fourier features, Salimans & Ho 2022
 for v, Lu et al. 2022 (DPM-Solver++) for the fast sampler.
 
-Notation: z = a x + s e with a^2 = sigmoid(lam), s^2 = sigmoid(-lam), e normal, and lam the log signal-to-noise ratio. The
-chain has T steps at equal distances of lam, from `greatest` (step 1) down to `least` (step T).
+Notation: z = a x + s e with a^2 = sigmoid(lam), s^2 = sigmoid(-lam), e normal, and lam the log signal-to-noise ratio.
+The chain has T steps at equal distances of lam, from `greatest` (step 1) down to `least` (step T).
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ FOURIER = (8, 32)  # times pi x: periods of 32 and of 8 levels, which lift noise
 
 
 class Denoiser(nn.Module):
-    """Noisy images `[B, C, H, W]` and log signal-to-noise ratios `[B]` -> v and deviation codes, both `[B, C, H, W]`."""
+    """Noisy images `[B, C, H, W]`, log signal-to-noise ratios `[B]` -> v and deviation codes, both `[B, C, H, W]`."""
 
     def __init__(self, config: DiffusionConfig, shape: Shape) -> None:
         super().__init__()
@@ -121,9 +121,9 @@ class Diffusion(Model):
         v, code = self.network(z, lam)
         error = (v - (a * noise - s * x)) ** 2
         clean = a * z - s * v
-        last = -_log_gaussian_mass(x, clean, self._last_std(code, lam))[:n_last]
+        last = -log_gaussian_mass(x, clean, self._last_std(code, lam))[:n_last]
         distance = (config.greatest - config.least) / (config.chain_steps - 1)
-        kl = _step_kl(x, clean.detach(), code, lam, lam + distance)[n_last:]
+        kl = step_kl(x, clean.detach(), code, lam, lam + distance)[n_last:]
         loss = error.mean() + config.deviation_weight * config.chain_steps * kl.mean() + last.mean() * n_last / len(x)
         norm = step(self._optimizer, loss, learning_rate(config.learning_rate, progress), clip=1.0)
         self.average.update(self.network)
@@ -143,7 +143,7 @@ class Diffusion(Model):
         first = torch.full((len(x),), config.greatest, device=x.device)
         z, _ = _diffuse(x, first, generator)
         clean, code = _predict(network, z, first)
-        total = -_log_gaussian_mass(x, clean, self._last_std(code, first)).sum(dim=(1, 2, 3))
+        total = -log_gaussian_mass(x, clean, self._last_std(code, first)).sum(dim=(1, 2, 3))
         a, s = _signal_and_noise(torch.full((len(x),), config.least, device=x.device))
         total = total + 0.5 * (a**2 * x**2 + s**2 - 1 - 2 * torch.log(s)).sum(dim=(1, 2, 3))
         distance = (config.greatest - config.least) / (config.chain_steps - 1)
@@ -154,7 +154,7 @@ class Diffusion(Model):
             lam = config.greatest - (t - 1) * distance
             z, _ = _diffuse(x, lam, generator)
             clean, code = _predict(network, z, lam)
-            kl = _step_kl(x, clean, code, lam, lam + distance).sum(dim=(1, 2, 3))
+            kl = step_kl(x, clean, code, lam, lam + distance).sum(dim=(1, 2, 3))
             total = total + (config.chain_steps - 1) / config.bound_steps * kl
         return total
 
@@ -290,8 +290,8 @@ def _predict(network: nn.Module, z: Tensor, lam: Tensor) -> tuple[Tensor, Tensor
 def _reverse(code: Tensor, lam: Tensor, lam_next: Tensor) -> tuple[Tensor, Tensor]:
     """The step from lam to the greater lam_next: the weight c of the clean image in the mean, and the log variance.
 
-    c = 1 - e^(lam - lam_next). The true posterior's variance s_next^2 c and the forward step's s^2 c bound what an optimal
-    reverse step needs; the code says where between them, in logs (iDDPM, eq. 15).
+    c = 1 - e^(lam - lam_next). The true posterior's variance s_next^2 c and the forward step's s^2 c bound what an
+    optimal reverse step needs; the code says where between them, in logs (iDDPM, eq. 15).
     """
     weight = -torch.expm1(lam - lam_next)[:, None, None, None]
     (_, s), (_, s_next) = _signal_and_noise(lam), _signal_and_noise(lam_next)
@@ -299,7 +299,7 @@ def _reverse(code: Tensor, lam: Tensor, lam_next: Tensor) -> tuple[Tensor, Tenso
     return weight, least + torch.sigmoid(code) * 2 * torch.log(s / s_next)
 
 
-def _step_kl(x: Tensor, clean: Tensor, code: Tensor, lam: Tensor, lam_next: Tensor) -> Tensor:
+def step_kl(x: Tensor, clean: Tensor, code: Tensor, lam: Tensor, lam_next: Tensor) -> Tensor:
     """KL(q(z_next | z, x) || p(z_next | z)) of one step in nats a sub-pixel `[B, C, H, W]` (DDPM, eqs. 6 to 8)."""
     weight, log_variance = _reverse(code, lam, lam_next)
     a_next, s_next = _signal_and_noise(lam_next)
@@ -308,7 +308,7 @@ def _step_kl(x: Tensor, clean: Tensor, code: Tensor, lam: Tensor, lam_next: Tens
     return 0.5 * (log_variance - torch.log(true_variance) - 1 + (true_variance + squared) * torch.exp(-log_variance))
 
 
-def _log_gaussian_mass(x: Tensor, mean: Tensor, std: Tensor) -> Tensor:
+def log_gaussian_mass(x: Tensor, mean: Tensor, std: Tensor) -> Tensor:
     """log probability (nats) of levels x under a Gaussian cut into the 256 bins, the outer ones open (DDPM, eq. 13)."""
     upper = ((x - mean + HALF_BIN) / std).masked_fill(x > 1 - HALF_BIN, math.inf)
     lower = ((x - mean - HALF_BIN) / std).masked_fill(x < -1 + HALF_BIN, -math.inf)
@@ -316,7 +316,8 @@ def _log_gaussian_mass(x: Tensor, mean: Tensor, std: Tensor) -> Tensor:
     mirrored = upper + lower > 0
     upper, lower = torch.where(mirrored, -lower, upper), torch.where(mirrored, -upper, lower)
     log_upper, log_lower = torch.special.log_ndtr(upper), torch.special.log_ndtr(lower.clamp(min=-1e4))
-    return log_upper + torch.log(-torch.expm1((log_lower - log_upper).clamp(max=-1e-6)))
+    log_mass: Tensor = log_upper + torch.log(-torch.expm1((log_lower - log_upper).clamp(max=-1e-6)))
+    return log_mass
 
 
 def _stratified(n: int, device: torch.device) -> Tensor:

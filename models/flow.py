@@ -197,8 +197,8 @@ class Flow(Model):
         "backwards turns noise into images.",
         structure="Two scales of three coupling layers, and checkerboard couplings on the coarsest map; every coupling "
         "passes some pixels through the distribution function of a mixture of logistics that depends on the others.",
-        differs="The only family with an exact density and an exact inverse: no information is lost, and the latent has "
-        "as many dimensions as the image. The price is a constrained network whose capacity goes into every pixel.",
+        differs="The only family with an exact density and an exact inverse: no information is lost, and the latent "
+        "has as many dimensions as the image. The price is a constrained network whose capacity goes into every pixel.",
         abilities={
             "likelihood": "exact density; a bound of bits per dimension after dequantisation",
             "encodes": "yes, one to one",
@@ -239,7 +239,7 @@ class Flow(Model):
 
     @torch.no_grad()
     def sample(self, n: int, generator: Generator, *, batch_size: int = 250, temperature: float = 1.0) -> Tensor:
-        """`temperature` multiplies the noise; 1 samples the model's own distribution. In float32, as inverting needs."""
+        """`temperature` multiplies the noise; 1 samples the model's own distribution. Always in float32."""
         network, device = self.average.network, generator.device
         uniform = [torch.rand(n, *shape, generator=generator, device=device) for shape in network.noise_shapes()]
 

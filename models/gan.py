@@ -21,12 +21,13 @@ from models.layers import Average, ResBlock, conv, in_batches, learning_rate, ro
 
 class GANConfig(Config):
     learning_rate: float = Field(1e-3, gt=0, description="greatest step size of Adam, of both players")
-    batch_size: int = Field(32, ge=4, description="images an update")
+    batch_size: int = Field(16, ge=4, description="images an update")
     latent: int = Field(64, ge=1, description="size of the noise vector")
     basis: int = Field(8, ge=1, description="channels of the map that the noise is spread over")
     fine_blocks: int = Field(1, ge=0, description="the generator's residual blocks at half the side")
     generator_blocks: int = Field(2, ge=0, description="its residual blocks at a quarter of the side")
-    discriminator_blocks: int = Field(3, ge=0, description="the discriminator's, at a quarter of the side")
+    discriminator_fine_blocks: int = Field(0, ge=0, description="the discriminator's, at half the side")
+    discriminator_blocks: int = Field(3, ge=0, description="its residual blocks at a quarter of the side")
     penalty: float = Field(10.0, ge=0, description="weight gamma of the gradient penalties at the start")
     penalty_end: float = Field(1.0, ge=0, description="and at the end; the way between is geometric")
     penalty_share: float = Field(0.25, gt=0, le=1, description="of the batch, on which penalties are taken")
@@ -42,10 +43,8 @@ def _blocks(width: int, n: int) -> nn.Sequential:
 
 
 class GeneratorNetwork(nn.Module):
-    """Noise `[B, latent]` -> images `[B, C, H, W]` in [-1, 1] once they are clipped.
-
-    Beyond [-1, 1] the output grows at a tenth of its slope: a saturating function would leave an all-black generator
-    nothing to learn from, and a linear one could not hold black, half of many images, without a grey noise around it.
+    """Noise `[B, latent]` -> images `[B, C, H, W]` in [-1, 1] once trained: no squashing, whose
+    saturation at black would leave an all-black generator nothing to learn from.
     """
 
     def __init__(self, config: GANConfig, shape: Shape) -> None:
@@ -64,8 +63,7 @@ class GeneratorNetwork(nn.Module):
         h = self.coarse(self.widen(spread.contiguous(memory_format=torch.channels_last)))
         h = self.fine(F.pixel_shuffle(self.up(h), 2))
         with torch.autocast(z.device.type, enabled=False):  # bfloat16 would round images to seven bits
-            x = F.pixel_shuffle(self.head(_leaky(h.float())), 2)
-        return x.clamp(-1, 1) + 0.1 * (x - x.clamp(-1, 1))
+            return F.pixel_shuffle(self.head(_leaky(h.float())), 2)
 
 
 class Discriminator(nn.Module):
@@ -75,13 +73,14 @@ class Discriminator(nn.Module):
         super().__init__()
         channels, height, width = shape
         self.stem = conv(4 * channels, config.width)
+        self.fine = _blocks(config.width, config.discriminator_fine_blocks)
         self.down = conv(4 * config.width, config.width, 1)
         self.body = _blocks(config.width, config.discriminator_blocks)
         self.pool = nn.Conv2d(config.width, config.width, (height // 4, width // 4), groups=config.width)
-        self.out = nn.Linear(config.width, 1)
+        self.out = nn.Linear(config.width, 1, bias=False)  # the pairing would cancel a bias
 
     def forward(self, x: Tensor) -> Tensor:
-        h = self.body(self.down(F.pixel_unshuffle(self.stem(F.pixel_unshuffle(x, 2)), 2)))
+        h = self.body(self.down(F.pixel_unshuffle(self.fine(self.stem(F.pixel_unshuffle(x, 2))), 2)))
         value: Tensor = self.out(_leaky(self.pool(_leaky(h)).flatten(1)))
         return value.float()[:, 0]
 

@@ -1,0 +1,26 @@
+# Two commands: `make report` trains, measures and reports; `make test` checks everything. Both make what they need.
+SUITE ?= quick
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: report test check clean
+
+report: .venv/installed
+	$(BIN)/equibench run $(SUITE)
+	$(BIN)/equibench report results/$(SUITE) --out reports/$(SUITE)
+
+test: check
+	$(BIN)/pytest
+
+check: .venv/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+.venv/installed: pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[fid,dev]'
+	touch $@
+
+clean:
+	rm -rf .venv

@@ -1,0 +1,163 @@
+"""The families' likelihoods against closed forms and autograd."""
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from models import FAMILIES
+from models.diffusion import log_gaussian_mass, step_kl
+from models.flow import FlowConfig, FlowNetwork, join, split
+
+
+def shaken(network, size=0.05):
+    """Weights moved off their zeros, so that every part of the network takes part."""
+    torch.manual_seed(5)
+    with torch.no_grad():
+        for p in network.parameters():
+            p.add_(size * torch.randn_like(p))
+    return network
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_flow_log_determinant_matches_autograd(channels):
+    network = shaken(FlowNetwork(FlowConfig(width=8, components=3), (channels, 8, 8))).double()
+    y = torch.rand(1, channels, 8, 8, dtype=torch.float64) * 1.8 - 0.9
+    with torch.no_grad():
+        _, log_det = network(y)
+
+    def flat(y):
+        return torch.cat([z.flatten() for z in network(y)[0]])
+
+    jacobian = torch.autograd.functional.jacobian(flat, y).reshape(y.numel(), y.numel())
+    sign, exact = torch.linalg.slogdet(jacobian)
+    assert abs(float(sign)) == 1
+    assert float(log_det) == pytest.approx(float(exact), abs=2e-3)  # mixtures are float32 throughout
+
+
+@pytest.mark.parametrize("shape", [(1, 28, 28), (3, 32, 32)])
+def test_flow_inverts(shape):
+    network = shaken(FlowNetwork(FlowConfig(width=16), shape))
+    y = torch.rand(4, *shape) * 2 - 1
+    with torch.no_grad():
+        noise, _ = network(y)
+        assert [tuple(z.shape[1:]) for z in noise] == network.noise_shapes()
+        assert sum(z[0].numel() for z in noise) == y[0].numel()
+        assert float((network.inverse(noise) - y).abs().max()) < 1e-4
+
+
+def test_split_takes_every_second_pixel():
+    y = torch.arange(16.0).reshape(1, 1, 4, 4)
+    kept, diagonal, right, below = split(y)
+    assert kept.flatten().tolist() == [0, 2, 8, 10]
+    assert right.flatten().tolist() == [1, 3, 9, 11]
+    assert below.flatten().tolist() == [4, 6, 12, 14]
+    assert diagonal.flatten().tolist() == [5, 7, 13, 15]
+    assert torch.equal(join(kept, diagonal, right, below), y)
+
+
+def test_flow_dequantizer_density_integrates_to_one():
+    model = FAMILIES["flow"].build({"width": 8}, (1, 8, 8))
+    dequantizer = shaken(model.network.dequantizer, 0.3)
+    x = torch.zeros(20_000, 1, 8, 8)
+    uniform = torch.full((20_000, 1, 8, 8), 0.5)
+    uniform[:, 0, 0, 0] = torch.linspace(0.0005, 0.9995, 20_000)
+    with torch.no_grad():
+        u, log_q = dequantizer(x, uniform)
+    # only one coordinate moves, so the density changes along it alone; the others' are a common factor
+    _, rest = dequantizer(x[:1], torch.full((1, 1, 8, 8), 0.5))
+    log_one = log_q - rest
+    line = u[:, 0, 0, 0]
+    mass = torch.trapezoid(torch.exp(log_one.double()), line.double())
+    assert ((line > 0) & (line < 1)).all()
+    # relative to the density at the middle: mass * q(middle) = 0.999, the share of uniform numbers covered
+    middle = torch.autograd.functional.jacobian(
+        lambda t: dequantizer(x[:1], torch.where(_first(x[:1]), t, 0.5))[0][0, 0, 0, 0], torch.tensor(0.5)
+    )
+    assert float(mass / middle) == pytest.approx(0.999, abs=2e-3)
+
+
+def _first(x):
+    mask = torch.zeros_like(x, dtype=torch.bool)
+    mask[:, 0, 0, 0] = True
+    return mask
+
+
+@pytest.mark.parametrize("std", [1e-4, 3e-3, 0.05, 1.0])
+@pytest.mark.parametrize("mean", [-1.3, -0.999, 0.1, 1.0])
+def test_gaussian_mass_of_all_levels_is_one(mean, std):
+    x = torch.arange(256.0) / 127.5 - 1
+    log_mass = log_gaussian_mass(x, torch.full((256,), mean), torch.full((256,), std))
+    assert not torch.isnan(log_mass).any()
+    assert abs(float(log_mass.double().exp().sum()) - 1) < 1e-5
+
+
+def test_step_kl_matches_torch_distributions():
+    torch.manual_seed(0)
+    x, clean, code = torch.randn(3, 6, 1, 4, 4)
+    lam, lam_next = torch.linspace(-5, 4, 6), torch.linspace(-5, 4, 6) + 0.7
+    found = step_kl(x, clean, code, lam, lam_next)
+    # q(z_next | z, x) from the joint Gaussian of (z_next, z) given x, by conditioning
+    a, s2 = torch.sigmoid(lam).sqrt(), torch.sigmoid(-lam)
+    a_next, s2_next = torch.sigmoid(lam_next).sqrt(), torch.sigmoid(-lam_next)
+    covariance = a / a_next * s2_next
+    variance = (s2_next - covariance**2 / s2)[:, None, None, None]
+    gain = (covariance / s2)[:, None, None, None]
+    a, a_next = a[:, None, None, None], a_next[:, None, None, None]
+    z = torch.randn_like(x)
+    true = torch.distributions.Normal(a_next * x + gain * (z - a * x), variance.sqrt())
+    greatest = (s2[:, None, None, None] / s2_next[:, None, None, None]) * variance
+    model_variance = torch.exp(torch.lerp(variance.log(), greatest.log(), torch.sigmoid(code)))
+    model = torch.distributions.Normal(a_next * clean + gain * (z - a * clean), model_variance.sqrt())
+    assert torch.allclose(found, torch.distributions.kl_divergence(true, model), rtol=1e-3, atol=1e-5)
+
+
+class OptimalDenoiser(nn.Module):
+    """v of the best denoiser for data that is normal with mean 0 and variance `variance`."""
+
+    def __init__(self, variance):
+        super().__init__()
+        self.variance = variance
+
+    def forward(self, z, lam):
+        a = torch.sigmoid(lam).sqrt()[:, None, None, None]
+        s = torch.sigmoid(-lam).sqrt()[:, None, None, None]
+        clean = a * self.variance / (a**2 * self.variance + s**2) * z
+        return (a * z - clean) / s, torch.full_like(z, -30.0)  # the least variance: exact for small steps
+
+
+def test_diffusion_bound_approaches_the_gaussian_closed_form_from_above():
+    """Sum of the chain's KLs for Gaussian data and its best denoiser: 1/2 ln[(1 + s2 e^g) / (1 + s2 e^l)] a dimension
+    as T grows (research note 4.5, test 6).
+    """
+    variance, greatest, least = 0.04, 9.6, -9.0
+    exact = 0.5 * math.log((1 + variance * math.exp(greatest)) / (1 + variance * math.exp(least)))
+    torch.manual_seed(0)
+    x = math.sqrt(variance) * torch.randn(64, 1, 16, 16)
+    found = []
+    for steps in (50, 500):
+        total = 0.0
+        grid = torch.linspace(greatest, least, steps)
+        for i in range(1, steps):
+            lam, lam_next = grid[i].expand(64), grid[i - 1].expand(64)
+            a, s = torch.sigmoid(grid[i]).sqrt(), torch.sigmoid(-grid[i]).sqrt()
+            z = a * x + s * torch.randn_like(x)
+            v, code = OptimalDenoiser(variance)(z, lam)
+            total += float(step_kl(x, a * z - s * v, code, lam, lam_next).mean())
+        found.append(total)
+    assert found[0] > found[1] > exact - 0.01
+    assert found[1] == pytest.approx(exact, rel=0.02)
+
+
+@pytest.mark.parametrize("family", ["vae", "flow", "diffusion"])
+def test_untrained_models_cost_about_eight_bits_on_noise(family):
+    """No model beats 8 bits on uniform noise: one that seems to has an offset wrong (127.5 for 128, 255 for 256)."""
+    torch.manual_seed(0)
+    model = FAMILIES[family].build({"width": 16}, (1, 28, 28))
+    images = torch.randint(0, 256, (64, 1, 28, 28), dtype=torch.uint8)
+    for _ in range(5):
+        model.update(images, 0.3)
+    fresh = torch.randint(0, 256, (64, 1, 28, 28), dtype=torch.uint8)
+    bits = model.nats(fresh, torch.Generator().manual_seed(0)) / (784 * math.log(2))
+    assert float(bits.mean()) > 8 - 3 * float(bits.std()) / 8

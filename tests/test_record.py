@@ -1,0 +1,90 @@
+"""The record: written once, read back as it was, refused where it is not what it claims."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from fixtures import arrays, make
+
+from bench import UserError, record
+
+
+def test_round_trip(tmp_path):
+    written = make("diffusion", seed=3)
+    pictures = arrays()
+    path = record.write(written, tmp_path, pictures)
+    assert path.name == f"diffusion-s3-{written.key[:8]}.json"
+    found = record.read(path)
+    assert found == written.model_copy(update={"arrays_sha256": found.arrays_sha256})
+    back = record.read_arrays(path, found)
+    assert back.keys() == pictures.keys()
+    assert all(np.array_equal(back[key], pictures[key]) and back[key].dtype == np.uint8 for key in pictures)
+
+
+def test_same_record_gives_same_bytes(tmp_path):
+    paths = [record.write(make("vae"), tmp_path / name, arrays()) for name in "ab"]
+    for suffix in (".json", ".npz"):
+        assert paths[0].with_suffix(suffix).read_bytes() == paths[1].with_suffix(suffix).read_bytes()
+
+
+def test_is_written_once(tmp_path):
+    path = record.write(make("vae"), tmp_path)
+    before = path.read_bytes()
+    with pytest.raises(FileExistsError):
+        record.write(make("vae"), tmp_path)
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("where", [[], ["budget"], ["quality", "features"]])
+def test_unknown_keys_are_refused(tmp_path, where):
+    path = record.write(make("vae"), tmp_path)
+    content = json.loads(path.read_text())
+    part = content
+    for key in where:
+        part = part[key]
+    part["colour"] = 1
+    path.write_text(json.dumps(content))
+    with pytest.raises(UserError, match="colour"):
+        record.read(path)
+
+
+def test_numbers_that_are_none_at_all_are_refused():
+    quality = make("vae").quality.model_dump()
+    with pytest.raises(ValueError, match="finite"):
+        record.Quality(**quality | {"value": float("nan")})
+
+
+def test_truncated_file_is_one_sentence(tmp_path):
+    path = record.write(make("vae"), tmp_path)
+    path.write_bytes(path.read_bytes()[:200])
+    with pytest.raises(UserError) as caught:
+        record.read(path)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_mixed_protocols_are_refused(tmp_path):
+    record.write(make("vae"), tmp_path)
+    record.write(make("flow", protocol="0"), tmp_path)
+    with pytest.raises(UserError, match="protocols 0 and 1"):
+        record.read_all([tmp_path])
+
+
+def test_no_records(tmp_path):
+    with pytest.raises(UserError, match="no records"):
+        record.read_all([tmp_path])
+
+
+def test_arrays_of_another_run_are_refused(tmp_path):
+    path = record.write(make("vae"), tmp_path, arrays())
+    path.with_suffix(".npz").write_bytes(b"something else")
+    with pytest.raises(UserError, match="not the file that its record was written with"):
+        record.read_arrays(path, record.read(path))
+
+
+def test_arrays_that_are_gone_are_none(tmp_path):
+    path = record.write(make("vae"), tmp_path, arrays())
+    path.with_suffix(".npz").unlink()
+    assert record.read_arrays(path, record.read(path)) == {}
