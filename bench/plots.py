@@ -17,7 +17,9 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bench.summary import Row, Section, Stat, bits_kind, metric_names, sec_per_image
+from bench.metric import bits_kind, metric_names
+from bench.sections import Row, Section, sec_per_image
+from bench.stats import Stat
 
 MIB = 2**20
 PALETTE = sns.color_palette("colorblind").as_hex()
@@ -72,18 +74,7 @@ def quality_and_speed(section: Section) -> Figure | None:
                 axes.set(xscale="log", xlabel=f"{label} (log scale, ← better)")
                 for row in section.references:
                     if stat := row.quality(metric):
-                        axes.axhline(stat.mean, color=FLOOR, linestyle="--", linewidth=1)
-                        place = axes.get_yaxis_transform()
-                        axes.text(
-                            0.99,
-                            stat.mean,
-                            row.label,
-                            transform=place,
-                            ha="right",
-                            va="bottom",
-                            color=FLOOR,
-                            fontsize=8,
-                        )
+                        _level(axes, stat.mean, row.label, 8)
             pair[0].set_ylabel(f"{names[metric]} (↓ better)")
             pair[0].legend(fontsize=9)
         figure.suptitle("Quality against speed; numbers are network evaluations per sample (NFE)", x=0.01, ha="left")
@@ -195,17 +186,7 @@ def discriminator(section: Section) -> Figure | None:
         axes = figure.subplots()
         for row in rows:
             _seeds(axes, row, name, unit)
-        axes.axhline(0.5, color=FLOOR, linestyle="--", linewidth=1)
-        axes.text(
-            0.99,
-            0.5,
-            "0.5: real and generated look alike",
-            transform=axes.get_yaxis_transform(),
-            ha="right",
-            va="bottom",
-            fontsize=8.5,
-            color=FLOOR,
-        )
+        _level(axes, 0.5, "0.5: real and generated look alike", 8.5)
         axes.set(ylim=(0, 1.02), xlabel=label, ylabel="discriminator accuracy")
     return figure
 
@@ -261,6 +242,13 @@ def _trade_off(axes: Axes, row: Row, x: list[float], distances: list[Stat], nfe:
     axes.errorbar(x[0], y[0], yerr=distances[0].sd, capsize=3, markersize=10, label=row.label, **look)
     for text, place in dict(zip(nfe, zip(x, y, strict=True), strict=True)).items():
         axes.annotate(text, place, (5, 6), textcoords="offset points", fontsize=8, color=look["color"])
+
+
+def _level(axes: Axes, y: float, label: str, size: float) -> None:
+    """A dashed line across the panel, labelled at its right end."""
+    axes.axhline(y, color=FLOOR, linestyle="--", linewidth=1)
+    place = axes.get_yaxis_transform()
+    axes.text(0.99, y, label, transform=place, ha="right", va="bottom", color=FLOOR, fontsize=size)
 
 
 def _seeds(axes: Axes, row: Row, loss: str, unit: float) -> None:

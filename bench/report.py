@@ -13,8 +13,9 @@ import jinja2
 import numpy as np
 from matplotlib.figure import Figure
 
-from bench import UserError, plots, record, tables
-from bench.summary import Cell, Section, load_frame, portraits, summarise
+from bench import UserError, formatting, layout, per_cell, plots, record, tables
+from bench.sections import Cell, Section
+from bench.summary import load_frame, portraits, summarise
 
 FIGURES = {
     "quality-and-speed": (plots.quality_and_speed, "Distance to the test images against seconds and FLOPs per image."),
@@ -74,24 +75,24 @@ def _files(cells: list[Cell]) -> dict[str, bytes]:
             **{f.__name__: [f(section) for section in sections] for f in PER_SECTION},
             "abilities": tables.abilities(shown),
             "numbers": tables.numbers(shown),
-            "provenance": tables.provenance(sections),
+            "provenance": per_cell.provenance(sections),
         },
         "ranking": [tables.ranking(section) for section in sections],
         "machines": {cell.record.machine.key: cell.record.machine for cell in cells},
         "versions": _versions(cells),
-        "commits": sorted({tables.commit(cell.record) for cell in cells}),
+        "commits": sorted({per_cell.commit(cell.record) for cell in cells}),
     }
     files = {"report.md": _page("report.md.j2", context), "index.html": _page("report.html.j2", context)}
     everything = [*(picture for found in figures for picture in found.values()), *(p for ps in pictures for p, _ in ps)]
     files |= {picture.name: picture.content for picture in everything}
     for name, found in context["tables"].items():
-        content = tables.csv(found if isinstance(found, list) else [found])
+        content = layout.csv(found if isinstance(found, list) else [found])
         files[f"tables/{name}.csv"] = content.encode()
     files["tables/cells.csv"] = load_frame(cells).to_csv(index=False, lineterminator="\n").encode()
     return files
 
 
-PER_SECTION = (tables.headline, tables.likelihood, tables.samplers, tables.audit, tables.clock)
+PER_SECTION = (tables.headline, per_cell.likelihood, tables.samplers, per_cell.audit, per_cell.clock)
 
 
 def _figures(section: Section, suffix: str) -> dict[str, Picture]:
@@ -158,10 +159,10 @@ def _page(template: str, context: Mapping[str, Any]) -> bytes:
     environment.filters |= {
         "text": str if html else markdown,
         "table": markdown_table,
-        "listed": tables.join,
+        "listed": formatting.join,
         "entrants": tables.entrants,
     }
-    environment.filters |= {"number": tables.number, "budget": tables.budget_words}
+    environment.filters |= {"number": formatting.number, "budget": formatting.budget_words}
     page = environment.get_template(template).render(context)
     return (re.sub(r"\n{3,}", "\n\n", page).strip() + "\n").encode()
 
@@ -172,10 +173,10 @@ def markdown(text: object) -> str:
     return " ".join(plain.split())
 
 
-def markdown_table(table: tables.Table) -> str:
+def markdown_table(table: layout.Table) -> str:
     """A table in GitHub's Markdown with its footnotes under it; floors in italics."""
 
-    def shown(entry: tables.Entry, kind: str) -> str:
+    def shown(entry: layout.Entry, kind: str) -> str:
         text = markdown(entry.text) + (f" ({markdown(entry.detail)})" if entry.detail else "")
         mark = "**" if entry.strong else "*" if kind == "floor" and text else ""
         return f"{mark}{text}{mark}"
@@ -184,5 +185,5 @@ def markdown_table(table: tables.Table) -> str:
     for line in table.lines:
         row = [shown(entry, line.kind) for entry in line.entries]
         rows.append([*row[:2], markdown(line.span), *row[3:]] if line.span else row)
-    notes = [f"{tables.superscript(i)} {markdown(note)}  " for i, note in enumerate(table.notes, 1)]
+    notes = [f"{formatting.superscript(i)} {markdown(note)}  " for i, note in enumerate(table.notes, 1)]
     return "\n".join([*(f"| {' | '.join(row)} |" for row in rows), "", *notes])

@@ -36,7 +36,7 @@ class DiffusionConfig(Config):
     focus_mean: float = Field(2.0, description="mean over the rest of the log signal-to-noise ratio, as samples need")
     focus_std: float = Field(2.4, gt=0)
     deviation_weight: float = Field(0.1, ge=0, description="of the bound's gradient into the learned deviations")
-    bound_steps: int = Field(8, ge=1, description="chain steps drawn an image to estimate the bound")
+    bound_steps: int = Field(4, ge=1, description="chain steps drawn an image to estimate the bound")
     average_gamma: float = Field(10.0, ge=0)
 
 
@@ -85,7 +85,7 @@ class Diffusion(Model):
     config: DiffusionConfig
     likelihood = "upper bound"
     dequantization = "none"
-    samplers: ClassVar[Mapping[str, Mapping[str, Any]]] = {"10 steps": {"steps": 10}}
+    samplers: ClassVar[Mapping[str, Mapping[str, Any]]] = {"5 steps": {"steps": 5}}
     about = About(
         title="Diffusion model",
         concept="A fixed forward process adds Gaussian noise to an image step by step until nothing is left of it. A "
@@ -166,7 +166,7 @@ class Diffusion(Model):
         *,
         batch_size: int = 250,
         sampler: Literal["dpm-solver++", "ancestral"] = "dpm-solver++",
-        steps: int = 20,
+        steps: int = 10,
     ) -> Tensor:
         """`dpm-solver++` solves the probability-flow equation in few steps, second order; `ancestral` draws from the
         learned reverse process: the chain itself at `chain_steps` steps, a strided one at fewer.
@@ -206,7 +206,7 @@ class Diffusion(Model):
         )
 
     def network_evaluations(self, **options: Any) -> int:
-        return int(options.get("steps", 20))
+        return int(options.get("steps", 10))
 
     def sampling_parameters(self) -> int:
         return sum(p.numel() for p in self.average.network.parameters())

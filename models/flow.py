@@ -36,6 +36,8 @@ from models.layers import (
 
 class FlowConfig(Config):
     width: int = Field(48, ge=8, description="channels of the conditioning networks")
+    batch_size: int = Field(32, ge=1, description="images an update")
+    learning_rate: float = Field(3e-3, gt=0, description="greatest step size of Adam")
     components: int = Field(6, ge=1, description="logistics in the mixture of every transformed value")
     depth: int = Field(1, ge=1, description="residual blocks a conditioning network")
     couplings: int = Field(4, ge=2, description="checkerboard couplings at the coarsest scale")
@@ -189,7 +191,7 @@ class Flow(Model):
     config: FlowConfig
     likelihood = "upper bound"
     dequantization = "variational"
-    samplers: ClassVar[Mapping[str, Mapping[str, Any]]] = {"temperature 0.8": {"temperature": 0.8}}
+    samplers: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     about = About(
         title="Normalizing flow",
         concept="An invertible network maps images to noise of a known density. The change-of-variables formula gives "

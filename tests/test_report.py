@@ -12,8 +12,9 @@ import pandas as pd
 import pytest
 from fixtures import failed, floor, make, save
 
-from bench import UserError, report, summary, tables
-from bench.summary import Cell, Stat
+from bench import UserError, formatting, per_cell, report, summary, tables
+from bench.sections import Cell, Row, value_at
+from bench.stats import Stat, verdict
 
 
 @pytest.fixture(scope="module")
@@ -114,11 +115,11 @@ def test_headline_by_hand(tmp_path):
 
 
 def test_budget_in_words():
-    assert tables.budget_words(fixtures.BUDGET) == (
-        f"at most 0.5 M parameters and 2.00{tables.TIMES}10¹³ training FLOPs"
+    assert formatting.budget_words(fixtures.BUDGET) == (
+        f"at most 0.5 M parameters and 2.00{formatting.TIMES}10¹³ training FLOPs"
     )
     budget = report.record.Budget(params=60_000, unit="updates", amount=4)
-    assert tables.budget_words(budget) == "at most 0.06 M parameters and 4 updates"
+    assert formatting.budget_words(budget) == "at most 0.06 M parameters and 4 updates"
 
 
 def test_stat_by_hand():
@@ -137,13 +138,13 @@ def test_stat_by_hand():
         (0.01234, "0.0123"),
         (-0.5, "-0.500"),
         (12345.6, "12,346"),
-        (2e13, f"2.00{tables.TIMES}10¹³"),
-        (9.999e12, f"1.00{tables.TIMES}10¹³"),
-        (1e-7, f"1.00{tables.TIMES}10⁻⁷"),
+        (2e13, f"2.00{formatting.TIMES}10¹³"),
+        (9.999e12, f"1.00{formatting.TIMES}10¹³"),
+        (1e-7, f"1.00{formatting.TIMES}10⁻⁷"),
     ],
 )
 def test_number(value, text):
-    assert tables.number(value) == text
+    assert formatting.number(value) == text
 
 
 def test_csv_loads_back_to_the_records_values(folder):
@@ -153,7 +154,7 @@ def test_csv_loads_back_to_the_records_values(folder):
         found = report.record.read(file)
         row = cells.loc[file.name]
         for path in ("seed", "quality.value", "likelihood.bits_per_dim", "spent.flops", "memory.train_peak_bytes"):
-            value = summary.value_at(found, path)
+            value = value_at(found, path)
             column = path.replace(".", "_")
             assert pd.isna(row[column]) if value is None else row[column] == pytest.approx(value, rel=1e-15)
     headline = pd.read_csv(out / "headline.csv")
@@ -189,7 +190,7 @@ def test_what_was_not_measured_says_why(tmp_path):
     table = headline_of(tmp_path, bare, make("flow"))
     line = next(line for line in table.lines if line.entries[0].text == "vae")
     assert all(entry.text for entry in line.entries)
-    assert shown(table, "vae", "images_per_sec") == f"{tables.MISSING}³"
+    assert shown(table, "vae", "images_per_sec") == f"{formatting.MISSING}³"
     assert table.notes[2] == "Speed was not measured."
     assert "No GPU counter." in table.notes
 
@@ -198,7 +199,7 @@ def test_floor_that_could_not_be_measured_says_why(tmp_path):
     quality = make("vae").quality.model_copy(update={"value": None, "reason": "Too few images."})
     real = floor("real data", fd=1.0).model_copy(update={"quality": quality})
     table = headline_of(tmp_path, make("gan"), real)
-    assert shown(table, "real data", "fd_5k_efficientnet_lite0") == f"{tables.MISSING}²"
+    assert shown(table, "real data", "fd_5k_efficientnet_lite0") == f"{formatting.MISSING}²"
     assert table.notes[1] == "Too few images."
 
 
@@ -212,8 +213,8 @@ def test_two_extractors_make_two_columns(tmp_path):
     quality = make("vae").quality.model_copy(update={"metric": "FID", "features": fixtures.INCEPTION, "value": 7.0})
     table = headline_of(tmp_path, make("gan"), make("vae", quality=quality))
     assert table.labels[2:4] == ("FD_5k (EfficientNet-Lite0) ↓", "FID_5k (Inception-v3) ↓")
-    assert [e.text for e in table.lines[0].entries[2:4]] == ["41.20", f"{tables.MISSING}¹"]
-    assert [e.text for e in table.lines[1].entries[2:4]] == [f"{tables.MISSING}¹", "7.000"]
+    assert [e.text for e in table.lines[0].entries[2:4]] == ["41.20", f"{formatting.MISSING}¹"]
+    assert [e.text for e in table.lines[1].entries[2:4]] == [f"{formatting.MISSING}¹", "7.000"]
     assert "another" in table.notes[0]
 
 
@@ -271,10 +272,10 @@ def test_ranking_of_three_seeds(tmp_path):
 def test_holm_corrects_for_the_number_of_tests():
     # Against each of the others p is 0.036 alone (Welch, by scipy.stats): decided as one test, not as one of two.
     stats = {"a": Stat((1.0, 2.0, 3.0)), "b": Stat((3.7, 4.7, 5.7)), "c": Stat((3.7, 4.7, 5.7))}
-    rows = {name: summary.Row(name, ()) for name in stats}
+    rows = {name: Row(name, ()) for name in stats}
     of = lambda row: stats[row.label]  # noqa: E731
-    assert summary.verdict([rows["a"], rows["b"]], of).undecided == []
-    assert summary.verdict(list(rows.values()), of).undecided == [rows["b"], rows["c"]]
+    assert verdict([rows["a"], rows["b"]], of).undecided == []
+    assert verdict(list(rows.values()), of).undecided == [rows["b"], rows["c"]]
 
 
 def test_a_seed_counts_once(tmp_path):
@@ -333,7 +334,7 @@ def test_oracle_is_a_floor(tmp_path):
 def test_audit(tmp_path, change, verdict):
     spent = make("vae").spent.model_copy(update=change)
     (section,) = sections_of(tmp_path, make("vae", spent=spent))
-    table = tables.audit(section)
+    table = per_cell.audit(section)
     assert table.lines[0].entries[-1].text == verdict
     if not change:
         assert shown(table, "vae", "params") == "490,000 (98.0 % of 500,000)"
@@ -345,7 +346,7 @@ def test_missed_budget_is_marked_and_not_ranked(tmp_path):
     (section,) = sections_of(tmp_path, *records)
     assert shown(tables.headline(section), "vae", "entrant") == "vae (budget missed)"
     assert section.rankable == [section.ran[0]]
-    assert tables.audit(section).lines[1].entries[-1].detail == "It stopped early."
+    assert per_cell.audit(section).lines[1].entries[-1].detail == "It stopped early."
 
 
 # --- records as they come -------------------------------------------------------------------------------------------

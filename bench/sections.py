@@ -1,0 +1,175 @@
+"""Cells that may be compared: a section of the report, its rows (cells over seeds) and their sampler settings.
+
+Numbers derived from them are computed here. Nothing is rounded or converted: units are those of the record, SI.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bench.metric import Metric, metric_of
+from bench.record import Budget, DataInfo, Machine, Quality, Record, SamplerPoint, Scalar, Speed
+from bench.stats import Stat, Verdict, stat_of, verdict
+
+USUAL = "headline"  # label of the setting that the headline table shows
+SPEED_FIELDS = ("images_per_sec", "network_evaluations", "flops_per_image")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A record and the file it came from."""
+
+    path: Path
+    record: Record
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One setting of an entrant's sampler: quality against speed. Speed is None where it was not measured."""
+
+    label: str
+    options: dict[str, Scalar]
+    metric: Metric
+    distance: Stat
+    images_per_sec: Stat | None
+    network_evaluations: Stat | None
+    flops_per_image: Stat | None
+
+
+@dataclass(frozen=True)
+class Row:
+    """Cells that differ in nothing but the seed and share their status."""
+
+    label: str
+    cells: tuple[Cell, ...]  # by seed
+
+    @property
+    def first(self) -> Record:
+        return self.cells[0].record
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        return tuple(cell.record.seed for cell in self.cells)
+
+    @property
+    def failed(self) -> bool:
+        return failed(self.first)
+
+    def stat(self, path: str) -> Stat | None:
+        """The number at `path` of the records, e.g. "spent.train_sec", over seeds; None where no seed has it."""
+        return stat_of([value_at(cell.record, path) for cell in self.cells])
+
+    def quality(self, metric: Metric) -> Stat | None:
+        """The distance that `metric` names over seeds; None where no seed has it."""
+        found = [cell.record.quality for cell in self.cells]
+        return stat_of([quality.value for quality in found if quality and metric_of(quality) == metric])
+
+    def memory(self, part: str, quantity: str) -> Stat | None:
+        """Peak bytes of "train" or "sample" over seeds, where measured as `quantity`."""
+        found = [cell.record.memory for cell in self.cells]
+        return stat_of([value_at(x, f"{part}_peak_bytes") for x in found if x and x.quantity == quantity])
+
+    def settings(self) -> list[Setting]:
+        """Settings of the sampler that were measured: the usual one first, then those of its speed knob."""
+        found: dict[tuple[str, Metric], list[tuple[Quality, Speed | SamplerPoint | None]]] = {}
+        for record in (cell.record for cell in self.cells):
+            usual = [(USUAL, record.quality, record.speed)] if record.quality else []
+            for label, quality, speed in (*usual, *((p.label, p.quality, p) for p in record.sampler_points)):
+                metric = metric_of(quality)
+                if metric and quality.value is not None:
+                    # A speed belongs to a distance only if both were measured with the same options.
+                    same = speed if speed and speed.options == quality.options else None
+                    found.setdefault((label, metric), []).append((quality, same))
+        return [
+            Setting(
+                label,
+                pairs[0][0].options,
+                metric,
+                Stat(tuple(quality.value for quality, _ in pairs if quality.value is not None)),
+                *(stat_of([value_at(speed, name) for _, speed in pairs]) for name in SPEED_FIELDS),
+            )
+            for (label, metric), pairs in found.items()
+        ]
+
+
+@dataclass(frozen=True)
+class Section:
+    """Cells that may be compared: same data, budget and machine (floors: same data, as nobody trained them)."""
+
+    data: DataInfo
+    budget: Budget | None
+    machine: Machine
+    entrants: tuple[Row, ...]
+    floors: tuple[Row, ...]
+
+    @property
+    def ran(self) -> list[Row]:
+        return [row for row in self.entrants if not row.failed]
+
+    @property
+    def failures(self) -> list[Row]:
+        return [row for row in (*self.entrants, *self.floors) if row.failed]
+
+    @property
+    def references(self) -> list[Row]:
+        """Floors that were measured: distances first, then bits per dimension from the worst."""
+        rows = [row for row in self.floors if not row.failed]
+        return sorted(rows, key=lambda r: -bits.mean if (bits := r.stat("likelihood.bits_per_dim")) else -math.inf)
+
+    @property
+    def rankable(self) -> list[Row]:
+        """Rows that kept to the budget: those that missed it are shown, but not ranked."""
+        return [row for row in self.entrants if row.first.status == "ok"]
+
+    def best_quality(self, metric: Metric) -> Verdict[Row] | None:
+        return verdict(self.rankable, lambda row: row.quality(metric))
+
+    def best_bits(self) -> Verdict[Row] | None:
+        """None, too, where kinds or test images differ: a bound is not ranked against an exact value."""
+        found = [cell.record.likelihood for row in self.rankable for cell in row.cells]
+        kinds = {(x.kind, x.n_images) for x in found if x and x.bits_per_dim is not None}
+        return verdict(self.rankable, lambda row: row.stat("likelihood.bits_per_dim")) if len(kinds) == 1 else None
+
+    @property
+    def metrics(self) -> list[Metric]:
+        """Metrics of the rows' quality, each a column of its own."""
+        found = [cell.record.quality for row in (*self.ran, *self.references) for cell in row.cells]
+        return sorted({metric for quality in found if quality and (metric := metric_of(quality))})
+
+    @property
+    def bits_images(self) -> set[int]:
+        """Counts of test images that bits/dim were measured on."""
+        found = [cell.record.likelihood for row in (*self.ran, *self.references) for cell in row.cells]
+        return {x.n_images for x in found if x and x.bits_per_dim is not None}
+
+    @property
+    def knob_metrics(self) -> list[Metric]:
+        """Metrics of any sampler setting."""
+        return sorted({setting.metric for row in self.ran for setting in row.settings()})
+
+    @property
+    def quantities(self) -> list[str]:
+        """Quantities of memory, each a column of its own."""
+        return sorted({cell.record.memory.quantity for row in self.ran for cell in row.cells if cell.record.memory})
+
+
+def value_at(value: Any, path: str) -> Any:
+    """The value at a dotted path of a record or a part of it; None where a part on the way is."""
+    for name in path.split("."):
+        if value is None:
+            return None
+        value = getattr(value, name)
+    return value
+
+
+def failed(record: Record) -> bool:
+    """Whether a cell has no result: a missed budget is marked, not dropped (DESIGN rule 4)."""
+    return record.status not in ("ok", "budget missed")
+
+
+def sec_per_image(images_per_sec: float) -> float:
+    """Time that one sample costs at the given throughput."""
+    return 1 / images_per_sec

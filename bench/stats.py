@@ -1,0 +1,76 @@
+"""Statistics over training seeds: mean and spread of a number, and whether the lowest of several is told from the rest.
+
+A column is ranked by Welch's t-test of its lowest mean against each other, with Holm's correction.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Generic, NamedTuple, TypeVar
+
+from scipy.special import stdtr
+
+T = TypeVar("T")  # a row: whatever has one number over seeds in each column
+RANKING_SEEDS = 3  # DESIGN rule 13: no ranking with fewer
+SIGNIFICANCE = 0.05  # of the family of tests, after Holm's correction
+
+
+@dataclass(frozen=True)
+class Stat:
+    """One number over training seeds."""
+
+    values: tuple[float, ...]
+
+    @property
+    def n(self) -> int:
+        return len(self.values)
+
+    @property
+    def mean(self) -> float:
+        return statistics.mean(self.values)  # exact: equal values have that value as their mean, and no spread
+
+    @property
+    def sd(self) -> float | None:
+        """Sample standard deviation; None for a single seed, whose spread nobody knows."""
+        return statistics.stdev(self.values) if self.n > 1 else None
+
+
+class Verdict(NamedTuple, Generic[T]):
+    """Outcome of ranking one column: the row with the lowest mean, and those it could not be told from."""
+
+    best: T
+    undecided: list[T]
+
+
+def stat_of(values: list[float | None]) -> Stat | None:
+    """The number over the seeds that have it; None where no seed has."""
+    present = tuple(float(value) for value in values if value is not None)
+    return Stat(present) if present else None
+
+
+def verdict(rows: list[T], stat: Callable[[T], Stat | None]) -> Verdict[T] | None:
+    """Rank one column, lower being better: the lowest mean against each other, Welch's t-test, Holm's correction.
+
+    None where fewer than two rows have a value, or any has fewer than `RANKING_SEEDS` seeds.
+    """
+    stats = [(row, found) for row in rows if (found := stat(row))]
+    if len(stats) < 2 or any(found.n < RANKING_SEEDS for _, found in stats):
+        return None
+    (best, lowest), *others = sorted(stats, key=lambda pair: pair[1].mean)
+    tests = sorted(((_welch(lowest, other), row) for row, other in others), key=lambda test: test[0])
+    for index, (p, _) in enumerate(tests):
+        if p * (len(tests) - index) > SIGNIFICANCE:  # Holm stops at the first that fails
+            return Verdict(best, [row for _, row in tests[index:]])
+    return Verdict(best, [])
+
+
+def _welch(a: Stat, b: Stat) -> float:
+    """Two-sided p of Welch's t-test, from Welch (1947) with Satterthwaite's degrees of freedom."""
+    part_a, part_b = (a.sd or 0.0) ** 2 / a.n, (b.sd or 0.0) ** 2 / b.n
+    if part_a + part_b == 0:  # seeds that agree to the last bit
+        return float(a.mean == b.mean)
+    freedom = (part_a + part_b) ** 2 / (part_a**2 / (a.n - 1) + part_b**2 / (b.n - 1))
+    return float(2 * stdtr(freedom, -abs(a.mean - b.mean) / math.sqrt(part_a + part_b)))
