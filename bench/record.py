@@ -240,7 +240,7 @@ def read(path: Path) -> Record:
             f"{path} is not a valid record ({where}: {first['msg']}); delete it and run its cell again"
         ) from None
     except OSError as error:
-        raise UserError(f"cannot read the record {path} ({error.strerror})") from None
+        raise UserError(f"no record at {path} ({error.strerror}); give a folder that `equibench run` wrote") from None
 
 
 def read_all(paths: list[Path]) -> list[tuple[Path, Record]]:

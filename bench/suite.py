@@ -116,7 +116,9 @@ def load(name: str) -> Suite:
 
 def explain(error: ValidationError) -> str:
     """The first thing wrong, in one clause; for an unknown key with the nearest that is known."""
-    first = error.errors()[0]
+    # an unknown key explains a missing one: it may be its misspelling
+    errors = sorted(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
+    first = errors[0]
     where = ".".join(str(part) for part in first["loc"])
     if first["type"] != "extra_forbidden":
         return f"{where}: {first['msg'].lower()} (it is {first['input']!r})"

@@ -123,7 +123,7 @@ def test_report_plan_ls_doctor_help(results, tmp_path):
         (["run", "smoke", "--out", "/proc/nowhere"], "cannot write"),
         (["run", "smoke", "--from", "nowhere.safetensors"], "cannot read the checkpoint"),
         (["run", "smoke", "--inception-weights", "nowhere.pth"], "no Inception weights at"),
-        (["report", "nowhere", "--out", "x"], "no records in"),
+        (["report", "nowhere", "--out", "x"], "no record at"),
     ],
 )
 def test_mistakes_are_one_sentence(arguments, sentence, tmp_path):

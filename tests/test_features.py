@@ -77,7 +77,7 @@ def test_inception_is_used_and_called_fid_where_weights_are_found(tmp_path, monk
     module = pytest.importorskip("torch_fidelity.feature_extractor_inceptionv3")
     shapes = {}
 
-    def remember(self, state, *_args, **_kwargs):
+    def remember(self, *_args, **_kwargs):
         shapes.update({name: tensor.shape for name, tensor in torch.nn.Module.state_dict(self).items()})
 
     network = module.FeatureExtractorInceptionV3

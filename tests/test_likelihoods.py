@@ -60,7 +60,7 @@ def test_split_takes_every_second_pixel():
 def test_flow_dequantizer_density_is_that_of_its_draws():
     """u is a function of uniform numbers, so q(u | x) must be the inverse of its slope, by autograd."""
     model = FAMILIES["flow"].build({"width": 8}, (1, 8, 8))
-    dequantizer = shaken(model.network.dequantizer, 0.3)
+    dequantizer = shaken(model.network.dequantizer)
     x = torch.rand(1, 1, 8, 8) * 2 - 1
     uniform = (torch.rand(1, 1, 8, 8) * 0.98 + 0.01).requires_grad_()
     u, log_q = dequantizer(x, uniform)
