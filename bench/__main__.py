@@ -12,7 +12,6 @@ import bench
 from bench import UserError, nearest
 
 if TYPE_CHECKING:
-    from bench.run import Setting
     from bench.suite import Suite
 
 SUITE_HELP = "SUITE is the name of a suite (see `equibench ls`) or the path of your own .toml file."
@@ -63,8 +62,10 @@ def _suite_options(command: Any) -> Any:
 @_suite_options
 def plan(**options: Any) -> None:
     """Show what a run of SUITE would train and what it would cost; trains nothing."""
+    from bench import console, machine
+
     suite, data = _load(options)
-    _print_plan(suite, data, options["device"])
+    console.print_plan(suite, data, machine.device(options["device"]))
 
 
 @cli.command(epilog=SUITE_HELP)
@@ -81,7 +82,7 @@ def run(**options: Any) -> None:
     A run that was stopped goes on where it was: finished cells are not repeated, a cell that was trained is not trained
     again. A cell that fails becomes a record with the reason; delete it to try again.
     """
-    from bench import features, machine
+    from bench import console, features, machine
     from bench.run import Setting
 
     suite, data = _load(options)
@@ -90,11 +91,11 @@ def run(**options: Any) -> None:
     if options["loaded"]:
         suite = _only_loaded(suite, options["loaded"], device)
     if options["dry_run"]:
-        _print_plan(suite, data, options["device"])
+        console.print_plan(suite, data, device)
         return
     _check_writable(out)
     extractor = features.load(suite.measure.extractor, device, options["inception_weights"])
-    _run_all(Setting(suite, data, device, extractor, out, options["loaded"]))
+    console.run_all(Setting(suite, data, device, extractor, out, options["loaded"]))
 
 
 @cli.command()
@@ -202,94 +203,6 @@ def _check_writable(folder: Path) -> None:
         probe.unlink()
     except OSError as error:
         raise UserError(f"cannot write to {folder} ({error.strerror}); give another folder with --out") from None
-
-
-def _print_plan(suite: Suite, data: Any, device_name: str) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    from bench import machine
-    from bench.run import plan
-    from bench.suite import cells
-
-    device = machine.device(device_name)
-    rate = machine.training_rate(device)
-    table = Table("entrant", "seed", "parameters", "of the cap", "FLOPs an update", "updates", "images", "training")
-    seconds = 0.0
-    for cell in cells(suite):
-        if cell.budget is None:
-            continue
-        planned = plan(cell, data.shape)
-        cost = cell.budget.amount if planned.train_flops is None else planned.train_flops / rate
-        seconds += cost
-        updates = planned.updates
-        table.add_row(
-            cell.name,
-            str(cell.seed),
-            f"{planned.params:,}",
-            f"{planned.params / cell.budget.params:.1%}",
-            f"{planned.flops_per_update:.3g}",
-            "until the time is spent" if updates is None else f"{updates:,}",
-            "" if updates is None else f"{updates * planned.config['batch_size']:,}",
-            f"about {cost:.0f} s",
-        )
-    console = Console()
-    console.print(table)
-    console.print(
-        f"{suite.name} on {data.name}: {len(data.train):,} training and {len(data.test):,} test images of "
-        f"{'x'.join(str(side) for side in data.shape)}. Training takes about {seconds / 60:.1f} minutes at the "
-        f"{rate / 1e9:.0f} GFLOP/s estimated for {machine.describe(device).device} (40 % of its matrix-product rate, "
-        "measured just now); measuring comes on top."
-    )
-
-
-def _run_all(setting: Setting) -> None:
-    from rich.progress import (
-        BarColumn,
-        Progress,
-        TaskProgressColumn,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
-
-    from bench.run import plan, record_path, run_cell
-    from bench.suite import cells
-
-    todo = list(cells(setting.suite))
-    if not setting.loaded:
-        for cell in todo:  # a mistake in the last entrant is found before the first is trained
-            if cell.entrant is not None:
-                plan(cell, setting.data.shape)
-    columns = (
-        TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(show_speed=True),
-        TimeElapsedColumn(), TimeRemainingColumn(),
-    )  # fmt: skip
-    failed = 0
-    with Progress(*columns, disable=not sys.stderr.isatty()) as progress:
-        total = progress.add_task("cells", total=len(todo))
-        part = progress.add_task("")
-        for cell in todo:
-            name = f"{cell.name} s{cell.seed}"
-            found = record_path(cell, setting).exists()
-            doing = ""
-
-            def tell(what: str, share: float, name: str = name) -> None:
-                nonlocal doing
-                if what != doing:
-                    progress.reset(part, total=1.0, description=f"{name}: {what}")
-                    doing = what
-                progress.update(part, completed=share)
-
-            path, record = run_cell(cell, setting, tell)
-            progress.advance(total)
-            outcome = record.status if record.status == "ok" else f"{record.status}: {record.reason}"
-            failed += record.status != "ok"
-            commit = (record.code.commit or "unknown")[:8]
-            took = f"there already, made by commit {commit}" if found else f"{record.clock['wall']:.0f} s"
-            progress.console.print(f"{name}: {took}, {outcome} -> {path}", soft_wrap=True)
-    if failed:
-        click.echo(f"{failed} of {len(todo)} cells failed; their records say why", err=True)
 
 
 def main() -> None:

@@ -38,6 +38,10 @@ class Clock:
             self._seconds[name] = self._seconds.get(name, 0.0) + self._now() - begin
             self._open = None
 
+    def elapsed(self) -> float:
+        """Seconds since the clock was made, work still queued on the device left out."""
+        return self._now() - self._start
+
     def seconds(self) -> dict[str, float]:
         """Seconds of each part, of `other`, and of `wall`, which is their sum."""
         wall = self._now() - self._start

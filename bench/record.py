@@ -1,6 +1,6 @@
 """The record: what one cell yielded, as one write-once JSON file with a schema.
 
-Values are raw and in SI units (the unit is in the name); converting and rounding happen in tables.py only. What could
+Values are raw and in SI units (the unit is in the name); converting and rounding are the report's. What could
 not be measured is `None` with a `reason` beside it. Pictures and other arrays lie in an `.npz` file of the same name,
 whose sha256 the record holds. This module imports no torch.
 """

@@ -5,7 +5,6 @@ order, and the only broad `except`: a cell that fails is a record with a reason,
 from __future__ import annotations
 
 import datetime
-import inspect
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -13,22 +12,25 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pydantic
 import torch
 from numpy.typing import NDArray
 
-from bench import UserError, checkpoint, cost, features, fidelity, likelihood, machine, nearest, record, sizing, suite
+from bench import UserError, checkpoint, cost, features, fidelity, likelihood, machine, record
 from bench.clock import Clock
 from bench.data import Dataset
+from bench.plan import plan
 from bench.record import Likelihood, Quality, Record, SamplerPoint, Scalar, Status
 from bench.suite import Cell, Suite
-from bench.train import DivergedError, count_flops, planned_updates, train
+from bench.train import DivergedError, train
 from models import FAMILIES, Model
 
 PICTURES = 64  # samples kept for the report
-FLOPS_BATCH = 8  # FLOPs are counted on a small update and scaled: they are proportional to the images
 LIKELIHOOD_BATCH = 250
 Tell = Callable[[str, float], None]  # (what is being done, share done)
+
+
+class TimedOutError(Exception):
+    """A cell took longer than its suite allows."""
 
 
 @dataclass(frozen=True)
@@ -43,56 +45,6 @@ class Setting:
     loaded: Path | None = None  # a checkpoint to measure instead of training
 
 
-@dataclass(frozen=True)
-class Plan:
-    """An entrant fitted to its budget, before anything is spent."""
-
-    cell: Cell
-    config: dict[str, Any]
-    params: int
-    flops_per_update: float
-    updates: int | None  # None where the budget is seconds
-
-    @property
-    def train_flops(self) -> float | None:
-        return None if self.updates is None else self.updates * self.flops_per_update
-
-
-def plan(cell: Cell, shape: tuple[int, int, int]) -> Plan:
-    """Fit the entrant's width to the cap and count its update.
-
-    Raises UserError for a bad config or sampler option, or a budget below one update.
-    """
-    assert cell.entrant is not None
-    assert cell.budget is not None
-    family = FAMILIES[cell.entrant.family]
-    _check_sampler(family, cell.entrant.name, cell.entrant.sampler)
-    fields = dict(cell.entrant.config)
-    for key in fields:
-        if key not in family.config_type.model_fields:
-            raise UserError(
-                f"entrant {cell.entrant.name!r}: unknown config key {key!r}"
-                + nearest(key, family.config_type.model_fields)
-            )
-    try:
-        if "width" not in fields:
-            fields["width"] = sizing.fit_width(family, fields, shape, cell.budget)
-        config = family.config_type.model_validate(fields).model_dump()
-    except pydantic.ValidationError as error:
-        raise UserError(f"entrant {cell.entrant.name!r}: {suite.explain(error)}") from None
-    model = family.build(config, shape)
-    batch_size = int(config["batch_size"])
-    few = np.zeros((FLOPS_BATCH, *shape), np.uint8)
-    flops = count_flops(model, few, torch.device("cpu")) / FLOPS_BATCH * batch_size
-    return Plan(
-        cell,
-        config,
-        sum(p.numel() for p in model.parameters() if p.requires_grad),
-        flops,
-        planned_updates(cell.budget, flops, batch_size),
-    )
-
-
 def run_cell(cell: Cell, setting: Setting, tell: Tell = lambda what, share: None) -> tuple[Path, Record]:
     """The cell's record: the one that is there already, or a new one, written. Raises UserError for a user's mistake;
     any other failure becomes the record's status.
@@ -101,6 +53,13 @@ def run_cell(cell: Cell, setting: Setting, tell: Tell = lambda what, share: None
     if path.exists():
         return path, record.read(path)
     clock = Clock(synchronize=machine.synchronizer(setting.device))
+    limit_sec = setting.suite.cell_limit_sec
+
+    def tell_in_time(what: str, share: float) -> None:
+        if limit_sec is not None and (taken_sec := clock.elapsed()) > limit_sec:
+            raise TimedOutError(f"{taken_sec:.0f} s gone at {share:.0%} of {what}, where {limit_sec:g} s are allowed")
+        tell(what, share)
+
     parts: dict[str, Any] = {}
     arrays: dict[str, NDArray[Any]] = {}
     status: Status = "ok"
@@ -109,7 +68,7 @@ def run_cell(cell: Cell, setting: Setting, tell: Tell = lambda what, share: None
         if cell.entrant is None:
             _measure_floor(cell, setting, clock, parts)
         else:
-            _measure_entrant(cell, setting, clock, parts, arrays, tell)
+            _measure_entrant(cell, setting, clock, parts, arrays, tell_in_time)
         if (spent := parts.get("spent")) and cell.budget and not setting.loaded:
             reason = record.budget_missed(cell.budget, spent)
             status = "budget missed" if reason else "ok"
@@ -350,17 +309,12 @@ def _portrait(model: Model, setting: Setting, seed: int, arrays: dict[str, NDArr
     )
 
 
-def _check_sampler(family: type[Model], name: str, options: Mapping[str, Scalar]) -> None:
-    known = set(inspect.signature(family.sample).parameters) - {"self", "n", "generator", "batch_size"}
-    for key in options:
-        if key not in known:
-            raise UserError(f"entrant {name!r}: unknown sampler option {key!r}{nearest(key, known)}")
-
-
 def _failure(error: Exception) -> tuple[Status, str]:
     text = str(error).splitlines()[0] if str(error) else type(error).__name__
     if isinstance(error, DivergedError):
         return "diverged", text
+    if isinstance(error, TimedOutError):
+        return "timed out", text
     if isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in text:
         return "out of memory", text
     return "crashed", f"{type(error).__name__}: {text}"

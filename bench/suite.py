@@ -49,6 +49,7 @@ class Suite(Strict):
     seeds: list[int] = Field(min_length=1)
     budget: list[Budget] = Field(min_length=1)
     entrant: list[Entrant] = Field(min_length=1)
+    cell_limit_sec: float | None = Field(None, gt=0)  # a cell that takes longer is stopped, and recorded as timed out
     measure: Measure = Measure()
 
 

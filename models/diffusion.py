@@ -36,7 +36,7 @@ class DiffusionConfig(Config):
     focus_mean: float = Field(2.0, description="mean over the rest of the log signal-to-noise ratio, as samples need")
     focus_std: float = Field(2.4, gt=0)
     deviation_weight: float = Field(0.1, ge=0, description="of the bound's gradient into the learned deviations")
-    bound_steps: int = Field(4, ge=1, description="chain steps drawn an image to estimate the bound")
+    bound_steps: int = Field(2, ge=1, description="chain steps drawn an image to estimate the bound")
     average_gamma: float = Field(10.0, ge=0)
 
 
@@ -109,7 +109,7 @@ class Diffusion(Model):
         super().__init__(config, shape)
         self.network = Denoiser(config, shape).to(memory_format=torch.channels_last)
         self.average = Average(self.network, config.average_gamma)
-        self._optimizer = torch.optim.AdamW(self.network.parameters(), betas=(0.9, 0.99), weight_decay=0.01)
+        self._optimizer = torch.optim.AdamW(self.network.parameters(), betas=(0.9, 0.99), weight_decay=0.01, fused=True)
 
     def update(self, images: Tensor, progress: float = 0.0) -> dict[str, Tensor]:
         """Mean squared error of v, plus the bound's terms, of which the deviations alone learn (iDDPM, section 3.1)."""

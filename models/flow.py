@@ -4,9 +4,10 @@ Dinh et al. 2017 (RealNVP) for coupling and the multi-scale factoring-out, Ho et
 transformation and variational dequantisation.
 
 A scale splits the image into its four polyphase components (every second pixel of every second row) and keeps one, a
-quarter of the pixels, for the next scale. Three couplings transform the others to noise, each given the components
-that the sampler will know before it: first the diagonal neighbour, then the two between. Every pixel but those of the
-coarsest scale is thus interpolated from known neighbours, at a quarter of the pixels a pass.
+quarter of the pixels, for the next scale. Two couplings transform the others to noise, each given the components that
+the sampler will know before it: first the diagonal neighbour, then the two between. Every pixel but those of the
+coarsest map is thus interpolated from known neighbours. That map, which holds what the image is of, is small enough
+for its pixels to see all others: after checkerboard couplings it goes as one vector through dense ones.
 """
 
 from __future__ import annotations
@@ -35,12 +36,16 @@ from models.layers import (
 
 
 class FlowConfig(Config):
-    width: int = Field(48, ge=8, description="channels of the conditioning networks")
+    width: int = Field(112, ge=8, description="hidden units of the dense couplings")
     batch_size: int = Field(32, ge=1, description="images an update")
     learning_rate: float = Field(3e-3, gt=0, description="greatest step size of Adam")
     components: int = Field(6, ge=1, description="logistics in the mixture of every transformed value")
     depth: int = Field(1, ge=1, description="residual blocks a conditioning network")
-    couplings: int = Field(4, ge=2, description="checkerboard couplings at the coarsest scale")
+    coarse_share: float = Field(0.5, gt=0, description="channels of the coarser convolutions, as a share of width")
+    fine_share: float = Field(0.375, gt=0, description="and of the finer ones")
+    couplings: int = Field(2, ge=2, description="checkerboard couplings of the coarsest map")
+    dense_couplings: int = Field(4, ge=0, description="couplings of that map as a vector, after those")
+    dense_components: int = Field(4, ge=1, description="logistics in their mixtures")
     dequantization_width: int = Field(24, ge=1)
     average_gamma: float = Field(10.0, ge=0)
 
@@ -64,12 +69,12 @@ def join(kept: Tensor, diagonal: Tensor, right: Tensor, below: Tensor) -> Tensor
 class Conditioner(nn.Module):
     """Known values `[B, inputs, h, w]` -> the mixtures of `channels` values at every place."""
 
-    def __init__(self, inputs: int, channels: int, config: FlowConfig, *, pixels: bool) -> None:
+    def __init__(self, inputs: int, channels: int, width: int, config: FlowConfig, *, pixels: bool) -> None:
         super().__init__()
         self.channels, self.components, self.pixels = channels, config.components, pixels
-        self.stem = conv(inputs, config.width)
-        self.body = nn.Sequential(*(ResBlock(config.width) for _ in range(config.depth)))
-        self.head = conv(config.width, LogisticMixture.size(channels, config.components), 1, gain=0.1)
+        self.stem = conv(inputs, width)
+        self.body = nn.Sequential(*(ResBlock(width) for _ in range(config.depth)))
+        self.head = conv(width, LogisticMixture.size(channels, config.components), 1, gain=0.1)
 
     def forward(self, *known: Tensor) -> LogisticMixture:
         x = torch.cat(known, dim=1).contiguous(memory_format=torch.channels_last)
@@ -78,29 +83,58 @@ class Conditioner(nn.Module):
 
 
 class Scale(nn.Module):
-    """Three couplings that turn all components of a map but the one kept into noise."""
+    """Two couplings that turn all components of a map but the one kept into noise."""
 
-    def __init__(self, channels: int, config: FlowConfig) -> None:
+    def __init__(self, channels: int, width: int, config: FlowConfig) -> None:
         super().__init__()
-        self.diagonal = Conditioner(channels, channels, config, pixels=True)
-        self.right = Conditioner(2 * channels, channels, config, pixels=True)
-        self.below = Conditioner(3 * channels, channels, config, pixels=True)
+        self.diagonal = Conditioner(channels, channels, width, config, pixels=True)
+        self.sides = Conditioner(2 * channels, 2 * channels, width, config, pixels=True)
 
     def forward(self, y: Tensor) -> tuple[Tensor, list[Tensor], Tensor]:
         """-> the component kept, the noise maps of the diagonal, right and below ones, and log |det| in nats `[B]`."""
         kept, diagonal, right, below = split(y)
-        pairs = (
-            self.diagonal(kept).to_logistic(diagonal),
-            self.right(kept, diagonal).to_logistic(right),
-            self.below(kept, diagonal, right).to_logistic(below),
-        )
-        return kept, [z for z, _ in pairs], torch.stack([log.sum(dim=(1, 2, 3)) for _, log in pairs]).sum(dim=0)
+        noise, log_slope = self.diagonal(kept).to_logistic(diagonal)
+        sides_noise, sides_slope = self.sides(kept, diagonal).to_logistic(torch.cat([right, below], dim=1))
+        log_det = log_slope.sum(dim=(1, 2, 3)) + sides_slope.sum(dim=(1, 2, 3))
+        return kept, [noise, *sides_noise.chunk(2, dim=1)], log_det
 
     def inverse(self, kept: Tensor, noise: list[Tensor]) -> Tensor:
         diagonal = self.diagonal(kept).from_logistic(noise[0])
-        right = self.right(kept, diagonal).from_logistic(noise[1])
-        below = self.below(kept, diagonal, right).from_logistic(noise[2])
-        return join(kept, diagonal, right, below)
+        sides = self.sides(kept, diagonal).from_logistic(torch.cat(noise[1:], dim=1))
+        return join(kept, diagonal, *sides.chunk(2, dim=1))
+
+
+class DenseCoupling(nn.Module):
+    """Vectors `[B, D]`: every second entry passes the distribution function of a mixture of logistics given the
+    others; then all move by one place, so that the next coupling has them change roles. In float32.
+    """
+
+    def __init__(self, dims: int, config: FlowConfig) -> None:
+        super().__init__()
+        self.components, hidden = config.dense_components, config.width
+        self.network = nn.Sequential(
+            nn.Linear((dims + 1) // 2, hidden),
+            nn.SiLU(),
+            nn.Linear(hidden, hidden),
+            nn.SiLU(),
+            nn.Linear(hidden, LogisticMixture.size(1, self.components) * (dims // 2)),
+        )
+
+    def forward(self, y: Tensor) -> tuple[Tensor, Tensor]:
+        """-> z `[B, D]` and log |det| in nats `[B]`."""
+        with torch.autocast(y.device.type, enabled=False):
+            changed, log_slope = self._mixture(y).to_logistic(y[:, None, None, 1::2])
+            return _with_odd_entries(y, changed[:, 0, 0]).roll(1, dims=1), log_slope.sum(dim=(1, 2, 3))
+
+    def inverse(self, z: Tensor) -> Tensor:
+        y = z.roll(-1, dims=1)
+        changed = self._mixture(y).from_logistic(y[:, None, None, 1::2])
+        return _with_odd_entries(y, changed[:, 0, 0])
+
+    def _mixture(self, y: Tensor) -> LogisticMixture:
+        """The mixtures of the odd entries, given the even ones."""
+        raw = self.network(y[:, 0::2]).unflatten(1, (LogisticMixture.size(1, self.components), 1, -1))
+        return LogisticMixture(raw, 1, self.components, pixels=False)
 
 
 class Dequantizer(nn.Module):
@@ -129,11 +163,15 @@ class FlowNetwork(nn.Module):
         super().__init__()
         channels, height, width = shape
         self.shape = shape
-        self.scales = nn.ModuleList(Scale(channels, config) for _ in range(SCALES))
+        coarse, fine = (max(1, round(share * config.width)) for share in (config.coarse_share, config.fine_share))
+        widths = [fine] * (SCALES - 1) + [coarse]
+        self.scales = nn.ModuleList(Scale(channels, width, config) for width in widths)
         # the first two couplings see pixels, later ones what those made of them
         self.coarsest = nn.ModuleList(
-            Conditioner(channels + 1, channels, config, pixels=i < 2) for i in range(config.couplings)
+            Conditioner(channels + 1, channels, coarse, config, pixels=i < 2) for i in range(config.couplings)
         )
+        dims = channels * (height >> SCALES) * (width >> SCALES)
+        self.dense = nn.ModuleList(DenseCoupling(dims, config) for _ in range(config.dense_couplings))
         self.dequantizer = Dequantizer(channels, config.dequantization_width)
         board = (torch.arange(height // 4)[:, None] + torch.arange(width // 4)) % 2
         self.board: Tensor
@@ -158,11 +196,26 @@ class FlowNetwork(nn.Module):
             z, log_slope = conditioner(known * y, known.expand(len(y), -1, -1, -1)).to_logistic(y)
             y = torch.where(known.bool(), y, z)
             log_det = log_det + ((1 - known) * log_slope).sum(dim=(1, 2, 3))
-        return [*noise, y], log_det
+        vector = y.flatten(1)
+        for coupling in self.dense:
+            vector, log_slope = coupling(vector)
+            log_det = log_det + log_slope
+        return [*noise, vector.view_as(y)], log_det
 
     def inverse(self, noise: list[Tensor]) -> Tensor:
         """Noise maps -> y `[B, C, H, W]`."""
-        *maps, y = noise
+        return self.unfold([*noise[:-1], self.unmix(noise[-1])])
+
+    def unmix(self, z: Tensor) -> Tensor:
+        """The inverse of the dense couplings alone: the last noise map -> the coarsest map."""
+        vector = z.flatten(1)
+        for coupling in reversed(cast(list[DenseCoupling], list(self.dense))):
+            vector = coupling.inverse(vector)
+        return vector.view_as(z)
+
+    def unfold(self, maps: list[Tensor]) -> Tensor:
+        """The inverse of all others: noise maps and, last, the coarsest map -> y `[B, C, H, W]`."""
+        *maps, y = maps
         for i, conditioner in reversed(list(enumerate(self.coarsest))):
             known = self._known(i)
             mixture = conditioner(known * y, known.expand(len(y), -1, -1, -1))
@@ -191,14 +244,15 @@ class Flow(Model):
     config: FlowConfig
     likelihood = "upper bound"
     dequantization = "variational"
-    samplers: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    samplers: ClassVar[Mapping[str, Mapping[str, Any]]] = {"temperature 0.75": {"temperature": 0.75}}
     about = About(
         title="Normalizing flow",
         concept="An invertible network maps images to noise of a known density. The change-of-variables formula gives "
         "the exact density of every dequantised image, and maximising it is all of the training; running the network "
         "backwards turns noise into images.",
-        structure="Two scales of three coupling layers, and checkerboard couplings on the coarsest map; every coupling "
-        "passes some pixels through the distribution function of a mixture of logistics that depends on the others.",
+        structure="Two scales of two coupling layers, then checkerboard and dense couplings of the coarsest map; every "
+        "coupling passes some values through the distribution function of a mixture of logistics that depends on the "
+        "others.",
         differs="The only family with an exact density and an exact inverse: no information is lost, and the latent "
         "has as many dimensions as the image. The price is a constrained network whose capacity goes into every pixel.",
         abilities={
@@ -215,7 +269,7 @@ class Flow(Model):
         super().__init__(config, shape)
         self.network = FlowNetwork(config, shape).to(memory_format=torch.channels_last)
         self.average = Average(self.network, config.average_gamma)
-        self._optimizer = torch.optim.AdamW(self.network.parameters(), betas=(0.9, 0.99), weight_decay=0.01)
+        self._optimizer = torch.optim.AdamW(self.network.parameters(), betas=(0.9, 0.99), weight_decay=0.01, fused=True)
 
     def update(self, images: Tensor, progress: float = 0.0) -> dict[str, Tensor]:
         dims = math.prod(self.shape)
@@ -245,12 +299,15 @@ class Flow(Model):
         network, device = self.average.network, generator.device
         uniform = [torch.rand(n, *shape, generator=generator, device=device) for shape in network.noise_shapes()]
 
-        def invert(*uniform: Tensor) -> Tensor:
-            y = network.inverse([temperature * _logistic(u) for u in uniform])
-            return ((y + 1) * 128).floor().clamp(0, 255).to(torch.uint8)
+        noise = [temperature * _logistic(u) for u in uniform]
+
+        def invert(*maps: Tensor) -> Tensor:
+            return ((network.unfold(list(maps)) + 1) * 128).floor().clamp(0, 255).to(torch.uint8)
 
         with torch.autocast(device.type, enabled=False):
-            return in_batches(invert, batch_size, uniform)
+            # products with matrices round by how many rows they have: in batches of a size that nobody chooses
+            coarsest = in_batches(network.unmix, 1000, noise[-1:])
+            return in_batches(invert, batch_size, [*noise[:-1], coarsest])
 
     def show(self, images: Tensor, generator: Generator) -> Showing:
         network = self.average.network
@@ -287,6 +344,13 @@ class Flow(Model):
         y = (images.float() + u) / 128 - 1
         dims = math.prod(self.shape)
         return dims * math.log(128) - network.log_density(y) + log_q, log_q
+
+
+def _with_odd_entries(y: Tensor, odd: Tensor) -> Tensor:
+    """y `[B, D]` with the entries 1, 3, ... replaced."""
+    out = y.clone()
+    out[:, 1::2] = odd
+    return out
 
 
 def _logistic(uniform: Tensor) -> Tensor:

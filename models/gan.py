@@ -21,17 +21,18 @@ from models.layers import Average, ResBlock, conv, in_batches, learning_rate, ro
 
 class GANConfig(Config):
     learning_rate: float = Field(1e-3, gt=0, description="greatest step size of Adam, of both players")
-    batch_size: int = Field(16, ge=4, description="images an update")
+    batch_size: int = Field(8, ge=4, description="images an update")
     latent: int = Field(64, ge=1, description="size of the noise vector")
     basis: int = Field(8, ge=1, description="channels of the map that the noise is spread over")
     fine_blocks: int = Field(0, ge=0, description="the generator's residual blocks at half the side")
-    generator_blocks: int = Field(3, ge=0, description="its residual blocks at a quarter of the side")
+    generator_blocks: int = Field(2, ge=0, description="its residual blocks at a quarter of the side")
     discriminator_fine_blocks: int = Field(0, ge=0, description="the discriminator's, at half the side")
-    discriminator_blocks: int = Field(3, ge=0, description="its residual blocks at a quarter of the side")
-    penalty: float = Field(10.0, ge=0, description="weight gamma of the gradient penalties at the start")
+    discriminator_blocks: int = Field(2, ge=0, description="its residual blocks at a quarter of the side")
+    penalty: float = Field(3.0, ge=0, description="weight gamma of the gradient penalties at the start")
     penalty_end: float = Field(1.0, ge=0, description="and at the end; the way between is geometric")
     penalty_share: float = Field(0.125, gt=0, le=1, description="of the batch, on which penalties are taken")
     average_gamma: float = Field(16.0, ge=0)
+    leak: float = Field(0.1, ge=0, le=1, description="slope outside [-1, 1] of the images that the critic is shown")
 
 
 def _leaky(x: Tensor) -> Tensor:
@@ -76,12 +77,13 @@ class Discriminator(nn.Module):
         self.fine = _blocks(config.width, config.discriminator_fine_blocks)
         self.down = conv(4 * config.width, config.width, 1)
         self.body = _blocks(config.width, config.discriminator_blocks)
-        self.pool = nn.Conv2d(config.width, config.width, (height // 4, width // 4), groups=config.width)
+        self.pool = nn.Parameter(torch.randn(config.width, height // 4, width // 4) / math.sqrt(height * width / 16))
         self.out = nn.Linear(config.width, 1, bias=False)  # the pairing would cancel a bias
 
     def forward(self, x: Tensor) -> Tensor:
         h = self.body(self.down(F.pixel_unshuffle(self.fine(self.stem(F.pixel_unshuffle(x, 2))), 2)))
-        value: Tensor = self.out(_leaky(self.pool(_leaky(h)).flatten(1)))
+        pooled = (self.pool * _leaky(h)).sum(dim=(2, 3))  # each map by weights of its own
+        value: Tensor = self.out(_leaky(pooled))
         return value.float()[:, 0]
 
 
@@ -119,8 +121,8 @@ class GAN(Model):
         self.generator = GeneratorNetwork(config, shape).to(memory_format=torch.channels_last)
         self.discriminator = Discriminator(config, shape).to(memory_format=torch.channels_last)
         self.average = Average(self.generator, config.average_gamma)
-        self._generator_optimizer = torch.optim.Adam(self.generator.parameters(), betas=(0.0, 0.99))
-        self._discriminator_optimizer = torch.optim.Adam(self.discriminator.parameters(), betas=(0.0, 0.99))
+        self._generator_optimizer = torch.optim.Adam(self.generator.parameters(), betas=(0.0, 0.99), fused=True)
+        self._discriminator_optimizer = torch.optim.Adam(self.discriminator.parameters(), betas=(0.0, 0.99), fused=True)
 
     def update(self, images: Tensor, progress: float = 0.0) -> dict[str, Tensor]:
         """One turn of the discriminator, then one of the generator."""
@@ -129,6 +131,8 @@ class GAN(Model):
         gamma = config.penalty * (config.penalty_end / config.penalty) ** progress if config.penalty else 0.0
         real = to_float(images)
         fake = self.generator(torch.randn(len(images), config.latent, device=images.device))
+        # beyond black and white, where samples are clipped, what differs matters less, but still pulls back
+        fake = config.leak * fake + (1 - config.leak) * fake.clamp(-1, 1)
 
         fixed = fake.detach()
         real_value, fake_value = self.discriminator(torch.cat([real, fixed])).chunk(2)

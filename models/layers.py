@@ -223,9 +223,13 @@ class LogisticMixture:
         # component k alone reaches z at mean + scale z; the mixture does between the least and the greatest of these
         ends = means + torch.exp(self.log_scales[:, :, d]) * z[:, None]
         low, high = ends.amin(dim=1), ends.amax(dim=1)
+        # the mass below, or for z > 0 above, which is the smaller one: float32 keeps its digits
+        weights, sign = self.log_weights[:, :, d].exp(), torch.where(z > 0, -1.0, 1.0)
+        rate, mass = sign[:, None] * torch.exp(-self.log_scales[:, :, d]), torch.sigmoid(-z.abs())
         for _ in range(24):
             middle = (low + high) / 2
-            under = self._to_logistic(middle[:, None] - means, d)[0] < z
+            there = (weights * torch.sigmoid((middle[:, None] - means) * rate)).sum(dim=1)
+            under = (there < mass) == (z <= 0)
             low, high = torch.where(under, middle, low), torch.where(under, high, middle)
         x = (low + high) / 2
         for _ in range(2):

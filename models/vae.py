@@ -166,7 +166,7 @@ class VAE(Model):
         super().__init__(config, shape)
         self.network = Autoencoder(config, shape).to(memory_format=torch.channels_last)
         self.average = Average(self.network, config.average_gamma)
-        self._optimizer = torch.optim.AdamW(self.network.parameters(), betas=(0.9, 0.99), weight_decay=0.01)
+        self._optimizer = torch.optim.AdamW(self.network.parameters(), betas=(0.9, 0.99), weight_decay=0.01, fused=True)
 
     def update(self, images: Tensor, progress: float = 0.0, labels: Tensor | None = None) -> dict[str, Tensor]:
         """`labels`: int64 `[B]`, needed where the config has classes."""

@@ -177,4 +177,5 @@ def _in_float64(network, x):
     folded = torch.nn.functional.pixel_unshuffle(x, 2)
     h = torch.nn.functional.pixel_unshuffle(network.fine(network.stem(folded)), 2)
     h = torch.nn.functional.leaky_relu(network.body(network.down(h)), 0.2)
-    return network.out(torch.nn.functional.leaky_relu(network.pool(h).flatten(1), 0.2))[:, 0]
+    pooled = torch.einsum("bchw,chw->bc", h, network.pool)
+    return network.out(torch.nn.functional.leaky_relu(pooled, 0.2))[:, 0]

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from bench import UserError, data, run, sizing, suite, train
+from bench import UserError, data, plan, sizing, suite, train
 from bench.clock import Clock, repeat
 from bench.record import Budget, budget_missed
 from bench.suite import Cell, Entrant
@@ -19,7 +19,7 @@ def images():
 
 def planned(family, budget, images, **config):
     entrant = Entrant(name=family, family=family, config={"batch_size": 8, **config})
-    return run.plan(Cell(suite.load("smoke"), family, 0, entrant, budget), images.shape)
+    return plan.plan(Cell(suite.load("smoke"), family, 0, entrant, budget), images.shape)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -89,7 +89,7 @@ def test_bad_entrants_are_refused(images, entrant, sentence):
         Budget(params=60_000, unit="updates", amount=3),
     )
     with pytest.raises(UserError, match=sentence):
-        run.plan(cell, images.shape)
+        plan.plan(cell, images.shape)
 
 
 def test_missed_budgets_are_named():
