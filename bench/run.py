@@ -57,7 +57,7 @@ def run_cell(cell: Cell, setting: Setting, tell: Tell = lambda what, share: None
 
     def tell_in_time(what: str, share: float) -> None:
         if limit_sec is not None and (taken_sec := clock.elapsed()) > limit_sec:
-            raise TimedOutError(f"{taken_sec:.0f} s gone at {share:.0%} of {what}, where {limit_sec:g} s are allowed")
+            raise TimedOutError(f"stopped in {what} after {taken_sec:.3g} s; the suite allows {limit_sec:g} s a cell")
         tell(what, share)
 
     parts: dict[str, Any] = {}

@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+from importlib.resources import files
 
 import pytest
 
@@ -183,3 +184,14 @@ def test_a_cell_that_fails_is_a_record_and_the_others_go_on(tmp_path):
     assert found["bad"].reason
     assert found["good"].status == "ok"
     assert json.loads(next((tmp_path / "out").glob("bad-*.json")).read_text())["status"] == "diverged"
+
+
+def test_a_cell_beyond_its_time_is_timed_out(tmp_path):
+    text = (files("bench") / "suites" / "smoke.toml").read_text()
+    own = tmp_path / "own.toml"
+    own.write_text(text.replace("seeds = [0]", "seeds = [0]\ncell_limit_sec = 1e-6"))
+    done = equibench("run", own, "--device", "cpu", "--only", "vae", "--out", tmp_path / "out")
+    found = records(tmp_path / "out")["vae"]
+    assert found.status == "timed out"
+    assert "the suite allows 1e-06 s a cell" in found.reason
+    assert "timed out" in done.stdout
