@@ -21,13 +21,12 @@ from models.layers import Average, ResBlock, conv, in_batches, learning_rate, ro
 
 class GANConfig(Config):
     learning_rate: float = Field(1e-3, gt=0, description="greatest step size of Adam, of both players")
-    batch_size: int = Field(8, ge=4, description="images an update")
+    batch_size: int = Field(12, ge=4, description="images an update")
     latent: int = Field(64, ge=1, description="size of the noise vector")
-    basis: int = Field(8, ge=1, description="channels of the map that the noise is spread over")
     fine_blocks: int = Field(0, ge=0, description="the generator's residual blocks at half the side")
-    generator_blocks: int = Field(2, ge=0, description="its residual blocks at a quarter of the side")
+    generator_blocks: int = Field(1, ge=0, description="its residual blocks at a quarter of the side")
     discriminator_fine_blocks: int = Field(0, ge=0, description="the discriminator's, at half the side")
-    discriminator_blocks: int = Field(2, ge=0, description="its residual blocks at a quarter of the side")
+    discriminator_blocks: int = Field(1, ge=0, description="its residual blocks at a quarter of the side")
     penalty: float = Field(3.0, ge=0, description="weight gamma of the gradient penalties at the start")
     penalty_end: float = Field(1.0, ge=0, description="and at the end; the way between is geometric")
     penalty_share: float = Field(0.125, gt=0, le=1, description="of the batch, on which penalties are taken")
@@ -51,17 +50,16 @@ class GeneratorNetwork(nn.Module):
     def __init__(self, config: GANConfig, shape: Shape) -> None:
         super().__init__()
         channels, height, width = shape
-        self.basis_shape = (config.basis, height // 4, width // 4)
-        self.start = nn.Linear(config.latent, math.prod(self.basis_shape))
-        self.widen = conv(config.basis, config.width, 1)
+        self.start_shape = (config.width, height // 4, width // 4)
+        self.start = nn.Linear(config.latent, math.prod(self.start_shape))  # most of the parameters, next to no FLOPs
         self.coarse = _blocks(config.width, config.generator_blocks)
         self.up = conv(config.width, 4 * config.width, 1)
         self.fine = _blocks(config.width, config.fine_blocks)
         self.head = conv(config.width, 4 * channels, gain=0.5)
 
     def forward(self, z: Tensor) -> Tensor:
-        spread = self.start(z).unflatten(1, self.basis_shape)
-        h = self.coarse(self.widen(spread.contiguous(memory_format=torch.channels_last)))
+        start = self.start(z).unflatten(1, self.start_shape)
+        h = self.coarse(start.contiguous(memory_format=torch.channels_last))
         h = self.fine(F.pixel_shuffle(self.up(h), 2))
         with torch.autocast(z.device.type, enabled=False):  # bfloat16 would round images to seven bits
             return F.pixel_shuffle(self.head(_leaky(h.float())), 2)
