@@ -31,7 +31,7 @@ from models.layers import (
 
 
 class VAEConfig(Config):
-    batch_size: int = Field(32, ge=1, description="images an update")
+    batch_size: int = Field(16, ge=1, description="images an update")
     vector: int = Field(32, ge=1, description="size of the top latent, a vector")
     basis: int = Field(8, ge=1, description="channels of the map that the vector is read from and written to")
     coarse_latents: int = Field(2, ge=0, description="stochastic layers at a quarter of the side")
