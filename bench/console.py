@@ -44,8 +44,8 @@ def print_plan(suite: Suite, data: Dataset, device: torch.device) -> None:
     console.print(
         f"{suite.name} on {data.name}: {len(data.train):,} training and {len(data.test):,} test images of "
         f"{'x'.join(str(side) for side in data.shape)}. Training takes about {seconds / 60:.1f} minutes at the "
-        f"{rate / 1e9:.0f} GFLOP/s estimated for {machine.describe(device).device} (a quarter of its matrix-product rate, "
-        "measured just now); measuring comes on top."
+        f"{rate / 1e9:.0f} GFLOP/s estimated for {machine.describe(device).device} (a quarter of its "
+        "matrix-product rate, measured just now); measuring comes on top."
     )
 
 

@@ -108,7 +108,7 @@ def _processor() -> str:
 
 
 def training_rate(device: torch.device, seconds: float = 0.5) -> float:
-    """FLOP/s that training is expected to reach: a quarter of the device's matrix-product rate, measured for `seconds`."""
+    """FLOP/s that training is expected to reach: a quarter of the device's matrix-product rate, timed."""
     size = 8192 if device.type == "cuda" else 1024
     a = torch.randn(size, size, device=device, dtype=precision(device))
     synchronize = synchronizer(device)
