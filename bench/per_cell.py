@@ -17,7 +17,7 @@ Run = tuple[Row, Record]
 
 def likelihood(section: Section) -> Table:
     """Bits per dimension, a line a cell, with what makes each number mean what it does."""
-    everyone = _runs([*section.ran, *section.references])
+    everyone = runs_of([*section.ran, *section.references])
     runs = [run for run in everyone if value_at(run[1], "likelihood.bits_per_dim") is not None]
     columns: list[Column[Run]] = [
         *RUN,
@@ -35,12 +35,12 @@ def audit(section: Section) -> Table:
     """What the budget allowed and what was spent, in every unit, a line a cell."""
     columns: list[Column[Run]] = [*RUN, *(_spent(name, label) for name, label in SPENT.items())]
     columns += [_at("compile_sec", "of it compiling, s", "spent.compile_sec"), ("verdict", "Budget", _verdict)]
-    return fill_table("audit", columns, _runs(section.entrants), lambda run: run[1])
+    return fill_table("audit", columns, runs_of(section.entrants), lambda run: run[1])
 
 
 def clock(section: Section) -> Table:
     """Where the time went, a line a cell: seconds of each part, then their sum and the wall time."""
-    runs = [run for run in _runs([*section.entrants, *section.floors]) if run[1].clock]
+    runs = [run for run in runs_of([*section.entrants, *section.floors]) if run[1].clock]
     parts = sorted({part for _, record in runs for part in record.clock} - {"wall"})
 
     def seconds(part: str) -> Column[Run]:
@@ -51,7 +51,7 @@ def clock(section: Section) -> Table:
 
 def provenance(sections: list[Section]) -> Table:
     """Which record each number came from, and what that record was made with."""
-    runs = {run[1].key: run for s in sections for run in _runs([*s.entrants, *s.floors])}
+    runs = {run[1].key: run for s in sections for run in runs_of([*s.entrants, *s.floors])}
     columns: list[Column[Run]] = [
         *RUN,
         _at("status", "Status", "status"),
@@ -73,7 +73,7 @@ def commit(record: Record) -> str:
     return record.code.commit[:8] + (" (dirty)" if record.code.dirty else "")
 
 
-def _runs(rows: Sequence[Row]) -> list[Run]:
+def runs_of(rows: Sequence[Row]) -> list[Run]:
     return [(row, cell.record) for row in rows for cell in row.cells]
 
 

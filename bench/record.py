@@ -106,6 +106,34 @@ class Likelihood(Strict):
     detail: dict[str, Scalar] = {}  # terms of the bound, steps, convergence
 
 
+class BoundResult(Likelihood):
+    """Another way to the likelihood, on some of the test images: declared by the family under `name`."""
+
+    name: str
+    about: str
+    usual_bits_per_dim: float  # the headline's estimate on the same images
+    stderr_of_difference_bits_per_dim: float  # of this one to that, over images
+    curve: dict[int, float] = {}  # weights K, or steps, -> bits per dimension
+
+
+class DecoderLikelihood(Strict):
+    """log p(x) under a decoder and a Gaussian observation model, by annealed importance sampling (Wu et al. 2017).
+    Not comparable with bits per dimension of the family's own likelihood.
+    """
+
+    sigma: float  # deviation of the observation model, where images lie in [0, 1]
+    n_images: int
+    chains: int
+    temperatures: int
+    leapfrog_steps: int
+    acceptance: float  # of the Hamiltonian moves
+    log_likelihood_nats: float  # a lower bound in expectation, of test images with uniform noise, mean over images
+    stderr_nats: float  # over images
+    # on images simulated by the model itself, the truth lies between the two (bidirectional Monte Carlo)
+    simulated_lower_nats: float
+    simulated_upper_nats: float
+
+
 class Speed(Strict):
     """Sampling speed to uint8 images, device synchronised, warm-up dropped; raw repeats kept."""
 
@@ -193,6 +221,9 @@ class Record(Strict):
     curve: Curve | None = None
     quality: Quality | None = None
     likelihood: Likelihood | None = None
+    bounds: list[BoundResult] = []
+    decoder_likelihood: DecoderLikelihood | None = None
+    out_of_distribution_bits_per_dim: dict[str, float] = {}  # kind of images -> the usual estimate on them
     speed: Speed | None = None
     sampler_points: list[SamplerPoint] = []
     memory: Memory | None = None

@@ -13,7 +13,7 @@ import jinja2
 import numpy as np
 from matplotlib.figure import Figure
 
-from bench import UserError, formatting, layout, per_cell, plots, record, tables
+from bench import UserError, bound_tables, formatting, layout, per_cell, plots, record, tables
 from bench.sections import Cell, Section
 from bench.summary import load_frame, portraits, summarise
 
@@ -92,7 +92,16 @@ def _files(cells: list[Cell]) -> dict[str, bytes]:
     return files
 
 
-PER_SECTION = (tables.headline, per_cell.likelihood, tables.samplers, per_cell.audit, per_cell.clock)
+PER_SECTION = (
+    tables.headline,
+    per_cell.likelihood,
+    bound_tables.bounds,
+    bound_tables.strange,
+    bound_tables.decoders,
+    tables.samplers,
+    per_cell.audit,
+    per_cell.clock,
+)
 
 
 def _figures(section: Section, suffix: str) -> dict[str, Picture]:

@@ -8,6 +8,7 @@ import datetime
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from bench import UserError, checkpoint, cost, features, fidelity, likelihood, machine, record
+from bench import UserError, annealing, bounds, checkpoint, cost, features, fidelity, likelihood, machine, record
 from bench.clock import Clock
 from bench.data import Dataset
 from bench.plan import plan
@@ -25,7 +26,6 @@ from bench.train import DivergedError, train
 from models import FAMILIES, Model
 
 PICTURES = 64  # samples kept for the report
-LIKELIHOOD_BATCH = 250
 Tell = Callable[[str, float], None]  # (what is being done, share done)
 
 
@@ -194,6 +194,13 @@ def _measure_entrant(
         parts["likelihood"], nats = _likelihood(model, setting, _seed(cell.seed, "likelihood"), tell)
     if nats is not None:
         arrays["nats"] = nats
+        _more_likelihoods(model, setting, cell.seed, clock, parts, nats, tell)
+    if measure.annealing and model.latent_dims:
+        tell("annealing", 0.0)
+        with clock.part("annealing"):
+            parts["decoder_likelihood"] = annealing.measure(
+                model, measure.annealing, data.test, device, _seed(cell.seed, "annealing"), partial(tell, "annealing")
+            )
     tell("speed", 0.0)
     with clock.part("speed"):
         parts["speed"] = cost.sampling_speed(
@@ -268,19 +275,13 @@ def _likelihood(model: Model, setting: Setting, seed: int, tell: Tell) -> tuple[
     if model.likelihood == "none":
         return Likelihood(kind="none", bits_per_dim=None, reason=model.about.abilities["likelihood"]), None
     measure = setting.suite.measure
-    generator = torch.Generator(setting.device).manual_seed(seed)
-    batches = torch.from_numpy(setting.data.test[: measure.likelihood_images]).split(LIKELIHOOD_BATCH)
-    passes = []
-    for done in range(measure.likelihood_passes):
-        values = []
-        for i, batch in enumerate(batches):
-            with machine.autocast(setting.device):
-                values.append(model.nats(batch.to(setting.device), generator).double().cpu().numpy())
-            tell("likelihood", (done + (i + 1) / len(batches)) / measure.likelihood_passes)
-        passes.append(np.concatenate(values))
-    nats = np.stack(passes)
-    if not np.isfinite(nats).all():
-        raise DivergedError(f"{np.count_nonzero(~np.isfinite(nats))} likelihoods were not finite")
+    nats = bounds.nats(
+        model,
+        setting.data.test[: measure.likelihood_images],
+        torch.Generator(setting.device).manual_seed(seed),
+        passes=measure.likelihood_passes,
+        progress=partial(tell, "likelihood"),
+    )
     bits, stderr = likelihood.summarize(nats, math.prod(setting.data.shape))
     found = Likelihood(
         kind=model.likelihood,
@@ -291,6 +292,38 @@ def _likelihood(model: Model, setting: Setting, seed: int, tell: Tell) -> tuple[
         passes=len(nats),
     )
     return found, nats.mean(axis=0).astype(np.float32)
+
+
+def _more_likelihoods(
+    model: Model,
+    setting: Setting,
+    seed: int,
+    clock: Clock,
+    parts: dict[str, Any],
+    nats: NDArray[np.float32],
+    tell: Tell,
+) -> None:
+    measure, test = setting.suite.measure, setting.data.test
+    with clock.part("more likelihoods"):
+        parts["bounds"] = [
+            bounds.measure(
+                model,
+                one,
+                test[: len(nats)],
+                nats,
+                torch.Generator(setting.device).manual_seed(_seed(seed, one.name)),
+                partial(tell, one.name),
+            )
+            for one in measure.bound
+            if one.name in model.bounds
+        ]
+        strange = {}
+        for kind in measure.out_of_distribution:
+            images = bounds.out_of_distribution(kind, test[: measure.out_of_distribution_images], _seed(seed, kind))
+            generator = torch.Generator(setting.device).manual_seed(_seed(seed, "likelihood"))
+            found = bounds.nats(model, images, generator, progress=partial(tell, f"likelihood of {kind}"))
+            strange[kind] = likelihood.summarize(found, math.prod(setting.data.shape))[0]
+        parts["out_of_distribution_bits_per_dim"] = strange
 
 
 def _portrait(model: Model, setting: Setting, seed: int, arrays: dict[str, NDArray[Any]]) -> record.Portrait:
@@ -311,7 +344,7 @@ def _portrait(model: Model, setting: Setting, seed: int, arrays: dict[str, NDArr
 
 def _failure(error: Exception) -> tuple[Status, str]:
     text = str(error).splitlines()[0] if str(error) else type(error).__name__
-    if isinstance(error, DivergedError):
+    if isinstance(error, DivergedError | bounds.NotFiniteError):
         return "diverged", text
     if isinstance(error, TimedOutError):
         return "timed out", text

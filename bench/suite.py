@@ -26,6 +26,27 @@ class Entrant(Strict):
     sampler: dict[str, Scalar] = {}  # options of `sample` for the headline numbers
 
 
+class BoundSetting(Strict):
+    """Another way to the likelihood than the usual one, for the families that declare it."""
+
+    name: Literal[
+        "importance weighting", "uniform dequantization", "full chain", "continuous time", "probability-flow ODE"
+    ]
+    images: int = Field(ge=2)  # the first of the test split
+    passes: int = Field(1, ge=1)  # for importance weighting K, else draws to average
+    check_steps: bool = True  # where a chain or a solver has steps, measure twice as many too
+
+
+class Annealing(Strict):
+    """Annealed importance sampling through the decoder, for the families that have one."""
+
+    images: int = Field(16, ge=2)
+    chains: int = Field(8, ge=1)
+    temperatures: int = Field(500, ge=2)
+    leapfrog_steps: int = Field(10, ge=1)
+    sigma: float = Field(0.1, gt=0)  # deviation of the Gaussian observation model, images in [0, 1]
+
+
 class Measure(Strict):
     """What is measured on every cell, and with how much."""
 
@@ -35,6 +56,10 @@ class Measure(Strict):
     sampler_points: bool = True  # measure the other sampler settings of each family too
     likelihood_images: int = Field(10_000, ge=1)
     likelihood_passes: int = Field(1, ge=1)
+    bound: list[BoundSetting] = []
+    annealing: Annealing | None = None
+    out_of_distribution: list[Literal["inverted", "constant", "noise", "shuffled pixels"]] = []
+    out_of_distribution_images: int = Field(500, ge=2)
     speed_batch_size: int = Field(64, ge=1)
     speed_limit_sec: float = Field(3.0, gt=0)
     memory_batch_size: int = Field(64, ge=1)

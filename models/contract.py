@@ -41,6 +41,17 @@ class About:
 
 
 @dataclass(frozen=True)
+class Bound:
+    """A way to a family's likelihood beside its usual one: the name is the key it is declared under."""
+
+    kind: LikelihoodKind
+    dequantization: str  # "none" where 8-bit images are what has a probability
+    about: str
+    weight: bool = False  # exp(-nats) of one pass is an unbiased estimate of the probability of the image
+    steps: int | None = None  # of a chain or a solver: the number by default
+
+
+@dataclass(frozen=True)
 class Showing:
     """What a trained model shows of its workings: measured numbers, and pictures with their captions, each uint8
     `[rows, columns, C, H, W]`.
@@ -60,7 +71,9 @@ class Model(nn.Module, ABC):
     about: ClassVar[About]
     likelihood: ClassVar[LikelihoodKind]
     dequantization: ClassVar[str | None]
+    bounds: ClassVar[Mapping[str, Bound]] = {}  # other ways to the likelihood
     samplers: ClassVar[Mapping[str, Mapping[str, Any]]]  # other settings of `sample` worth a point in the report
+    latent_dims: int = 0  # entries of the vector that `decode` takes; 0: this family has no decoder
     config: Config
     shape: Shape
 
@@ -89,10 +102,17 @@ class Model(nn.Module, ABC):
         """
 
     @abstractmethod
-    def nats(self, images: Tensor, generator: Generator) -> Tensor:
+    def nats(self, images: Tensor, generator: Generator, bound: str = "", steps: int | None = None) -> Tensor:
         """Negative log-likelihood of 8-bit images in nats, `[B]`: one random pass, unbiased for the bound where
-        `likelihood` says it is one. Raises NotImplementedError where `likelihood` is `none`.
+        `likelihood` says it is one. `bound`: a key of `bounds`, or the usual one; `steps`: other than its default.
+        Raises NotImplementedError where `likelihood` is `none`.
         """
+
+    def decode(self, z: Tensor) -> Tensor:
+        """Vectors `[B, latent_dims]`, standard normal in the model -> mean images `[B, C, H, W]` in [-1, 1],
+        differentiable. Raises NotImplementedError where `latent_dims` is 0.
+        """
+        raise NotImplementedError(f"a {self.about.title.lower()} has no decoder")
 
     @abstractmethod
     def show(self, images: Tensor, generator: Generator) -> Showing:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -19,8 +20,19 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Generator, Tensor, nn
 
-from models.contract import About, Config, Model, Shape, Showing
-from models.layers import HALF_BIN, Average, ResBlock, conv, in_batches, learning_rate, rows, step, to_float, to_uint8
+from models.contract import About, Bound, Config, Model, Shape, Showing
+from models.diffusion_process import (
+    continuous_rate,
+    diffuse,
+    flow_log_density,
+    log_gaussian_mass,
+    log_normal,
+    prior_nats,
+    reverse,
+    signal_and_noise,
+    step_kl,
+)
+from models.layers import Average, ResBlock, conv, in_batches, learning_rate, rows, step, to_float, to_uint8
 
 
 class DiffusionConfig(Config):
@@ -40,6 +52,7 @@ class DiffusionConfig(Config):
     average_gamma: float = Field(10.0, ge=0)
 
 
+ODE_STEPS = 50
 FOURIER = (8, 32)  # times pi x: periods of 32 and of 8 levels, which lift noise of one level to the network's scale
 
 
@@ -85,6 +98,16 @@ class Diffusion(Model):
     config: DiffusionConfig
     likelihood = "upper bound"
     dequantization = "none"
+    bounds: ClassVar[Mapping[str, Bound]] = {
+        "full chain": Bound("upper bound", "none", "the usual bound with all steps summed", steps=1000),
+        "continuous time": Bound("upper bound", "none", "the limit of infinitely many steps (Kingma et al. 2021)"),
+        "probability-flow ODE": Bound(
+            "estimate",
+            "Gaussian noise of step 1",
+            "density of the noisy image of step 1 by the flow (Song et al. 2021), Hutchinson's trace",
+            steps=ODE_STEPS,
+        ),
+    }
     samplers: ClassVar[Mapping[str, Mapping[str, Any]]] = {"5 steps": {"steps": 5}}
     about = About(
         title="Diffusion model",
@@ -116,8 +139,8 @@ class Diffusion(Model):
         config = self.config
         x = to_float(images)
         lam, n_last = self._training_levels(len(x), x.device)
-        z, noise = _diffuse(x, lam)
-        a, s = _signal_and_noise(lam)
+        z, noise = diffuse(x, lam)
+        a, s = signal_and_noise(lam)
         v, code = self.network(z, lam)
         error = (v - (a * noise - s * x)) ** 2
         clean = a * z - s * v
@@ -134,28 +157,47 @@ class Diffusion(Model):
         }
 
     @torch.no_grad()
-    def nats(self, images: Tensor, generator: Generator) -> Tensor:
-        """Unbiased estimate of the negative variational bound of the T-step chain (DDPM, eq. 5) in nats: prior term,
-        last step, and T - 1 times the mean KL over `bound_steps` steps drawn evenly.
+    def nats(self, images: Tensor, generator: Generator, bound: str = "", steps: int | None = None) -> Tensor:
+        """Unbiased estimate of a negative variational bound in nats: last step, plus what the noisy image z of step 1
+        costs. By default that is the chain's prior term and T - 1 times the mean KL over `bound_steps` of its steps
+        (DDPM, eq. 5), T being `steps` or `chain_steps`; `bounds` lists the other ways.
         """
-        config, network = self.config, self.average.network
+        config = self.config
+        predict = partial(_predict, self.average.network)
         x = to_float(images)
-        first = torch.full((len(x),), config.greatest, device=x.device)
-        z, _ = _diffuse(x, first, generator)
-        clean, code = _predict(network, z, first)
-        total = -log_gaussian_mass(x, clean, self._last_std(code, first)).sum(dim=(1, 2, 3))
-        a, s = _signal_and_noise(torch.full((len(x),), config.least, device=x.device))
-        total = total + 0.5 * (a**2 * x**2 + s**2 - 1 - 2 * torch.log(s)).sum(dim=(1, 2, 3))
-        distance = (config.greatest - config.least) / (config.chain_steps - 1)
-        for i in range(config.bound_steps):
-            share = (i + torch.rand(len(x), generator=generator, device=x.device)) / config.bound_steps
+        device = x.device
+
+        def uniform(i: int, n: int) -> Tensor:
+            """Of n strata the i-th, a draw for each image."""
+            return (i + torch.rand(len(x), generator=generator, device=device)) / n
+
+        first = torch.full((len(x),), config.greatest, device=device)
+        z, noise = diffuse(x, first, generator)
+        clean, code = predict(z, first)
+        last = -log_gaussian_mass(x, clean, self._last_std(code, first)).sum(dim=(1, 2, 3))
+        if bound == "probability-flow ODE":
+            _, s = signal_and_noise(first)
+            log_q = (log_normal(noise) - torch.log(s)).sum(dim=(1, 2, 3))
+            ends = config.greatest, config.least
+            return last + log_q - flow_log_density(z, predict, *ends, steps or ODE_STEPS, generator)
+        total = last + prior_nats(x, torch.full((len(x),), config.least, device=device))
+        if bound == "continuous time":
+            width = config.greatest - config.least
+            for i in range(config.bound_steps):
+                lam = config.least + width * uniform(i, config.bound_steps)
+                clean, _ = predict(diffuse(x, lam, generator)[0], lam)
+                total = total + width / config.bound_steps * continuous_rate(x, clean, lam)
+            return total
+        chain_steps = steps or config.chain_steps
+        distance = (config.greatest - config.least) / (chain_steps - 1)
+        drawn = chain_steps - 1 if bound == "full chain" else config.bound_steps
+        for i in range(drawn):
             # t runs over 2..T, from each lam to the one before it in the chain
-            t = 2 + (share * (config.chain_steps - 1)).floor().clamp(max=config.chain_steps - 2)
+            t = 2 + (uniform(i, drawn) * (chain_steps - 1)).floor().clamp(max=chain_steps - 2)
             lam = config.greatest - (t - 1) * distance
-            z, _ = _diffuse(x, lam, generator)
-            clean, code = _predict(network, z, lam)
+            clean, code = predict(diffuse(x, lam, generator)[0], lam)
             kl = step_kl(x, clean, code, lam, lam + distance).sum(dim=(1, 2, 3))
-            total = total + (config.chain_steps - 1) / config.bound_steps * kl
+            total = total + (chain_steps - 1) / drawn * kl
         return total
 
     @torch.no_grad()
@@ -183,14 +225,14 @@ class Diffusion(Model):
         shown, snapshots = 4, 12
         x = to_float(images[:shown])
         levels = torch.linspace(self.config.greatest, self.config.least, snapshots, device=x.device)
-        forward = torch.stack([_diffuse(x, lam.expand(shown), generator)[0] for lam in levels], dim=1)
+        forward = torch.stack([diffuse(x, lam.expand(shown), generator)[0] for lam in levels], dim=1)
         start = torch.randn(shown, *self.shape, generator=generator, device=x.device)
         steps = 8 * snapshots
         with torch.no_grad():
             chain = [z for _, z in self._ancestral(start, generator, shown, steps)]
         reverse = torch.stack([start, *chain[:: steps // (snapshots - 1)][: snapshots - 2], chain[-1]], dim=1)
         middle = torch.zeros(len(images), device=x.device)
-        z, _ = _diffuse(to_float(images), middle, generator)
+        z, _ = diffuse(to_float(images), middle, generator)
         with torch.no_grad():
             clean, code = _predict(self.average.network, z, middle)
         return Showing(
@@ -225,7 +267,7 @@ class Diffusion(Model):
 
     def _last_std(self, code: Tensor, lam: Tensor) -> Tensor:
         """Deviation of p(x | z) at step 1: between a hundredth of twice the noise's and all of it."""
-        return 2 * _signal_and_noise(lam)[1] * torch.exp(-math.log(100) * torch.sigmoid(code - 1))
+        return 2 * signal_and_noise(lam)[1] * torch.exp(-math.log(100) * torch.sigmoid(code - 1))
 
     def _solve(self, z: Tensor, steps: int) -> Tensor:
         """DPM-Solver++(2M) (Lu et al. 2022, algorithm 2) on equal steps of lam, the last without noise."""
@@ -236,7 +278,7 @@ class Diffusion(Model):
             clean = clean.clamp(-1, 1)
             if i + 1 == steps:
                 break
-            (_, s), (a_next, s_next) = _signal_and_noise(lam[None]), _signal_and_noise(grid[i + 1][None])
+            (_, s), (a_next, s_next) = signal_and_noise(lam[None]), signal_and_noise(grid[i + 1][None])
             ahead = clean if before is None else 1.5 * clean - 0.5 * before
             z = s_next / s * z - a_next * torch.expm1((lam - grid[i + 1]) / 2) * ahead
             before = clean
@@ -259,65 +301,19 @@ class Diffusion(Model):
             if i + 1 == steps:
                 yield clean, clean
                 return
-            mean_weight, log_variance = _reverse(code, lam[None], grid[i + 1][None])
-            (a, _), (a_next, _) = _signal_and_noise(lam[None]), _signal_and_noise(grid[i + 1][None])
+            mean_weight, log_variance = reverse(code, lam[None], grid[i + 1][None])
+            (a, _), (a_next, _) = signal_and_noise(lam[None]), signal_and_noise(grid[i + 1][None])
             mean = a_next * (1 - mean_weight) / a * z + a_next * mean_weight * clean
             noise = torch.randn(z.shape, generator=generator, device=z.device)
             z = mean + torch.exp(0.5 * log_variance) * noise
             yield clean, z
 
 
-def _signal_and_noise(lam: Tensor) -> tuple[Tensor, Tensor]:
-    """a and s of log signal-to-noise ratios `[B]`, both `[B, 1, 1, 1]`."""
-    lam = lam[:, None, None, None]
-    return torch.sigmoid(lam).sqrt(), torch.sigmoid(-lam).sqrt()
-
-
-def _diffuse(x: Tensor, lam: Tensor, generator: Generator | None = None) -> tuple[Tensor, Tensor]:
-    """x -> (z, e): noisy images at `lam`, and the noise in them."""
-    noise = torch.randn(x.shape, generator=generator, device=x.device)
-    a, s = _signal_and_noise(lam)
-    return a * x + s * noise, noise
-
-
 def _predict(network: nn.Module, z: Tensor, lam: Tensor) -> tuple[Tensor, Tensor]:
     """-> estimate of the clean images x = a z - s v, and the deviation codes."""
-    a, s = _signal_and_noise(lam)
+    a, s = signal_and_noise(lam)
     v, code = network(z, lam)
     return a * z - s * v, code
-
-
-def _reverse(code: Tensor, lam: Tensor, lam_next: Tensor) -> tuple[Tensor, Tensor]:
-    """The step from lam to the greater lam_next: the weight c of the clean image in the mean, and the log variance.
-
-    c = 1 - e^(lam - lam_next). The true posterior's variance s_next^2 c and the forward step's s^2 c bound what an
-    optimal reverse step needs; the code says where between them, in logs (iDDPM, eq. 15).
-    """
-    weight = -torch.expm1(lam - lam_next)[:, None, None, None]
-    (_, s), (_, s_next) = _signal_and_noise(lam), _signal_and_noise(lam_next)
-    least = torch.log(s_next**2 * weight)
-    return weight, least + torch.sigmoid(code) * 2 * torch.log(s / s_next)
-
-
-def step_kl(x: Tensor, clean: Tensor, code: Tensor, lam: Tensor, lam_next: Tensor) -> Tensor:
-    """KL(q(z_next | z, x) || p(z_next | z)) of one step in nats a sub-pixel `[B, C, H, W]` (DDPM, eqs. 6 to 8)."""
-    weight, log_variance = _reverse(code, lam, lam_next)
-    a_next, s_next = _signal_and_noise(lam_next)
-    true_variance = s_next**2 * weight
-    squared = (a_next * weight * (x - clean)) ** 2
-    return 0.5 * (log_variance - torch.log(true_variance) - 1 + (true_variance + squared) * torch.exp(-log_variance))
-
-
-def log_gaussian_mass(x: Tensor, mean: Tensor, std: Tensor) -> Tensor:
-    """log probability (nats) of levels x under a Gaussian cut into the 256 bins, the outer ones open (DDPM, eq. 13)."""
-    upper = ((x - mean + HALF_BIN) / std).masked_fill(x > 1 - HALF_BIN, math.inf)
-    lower = ((x - mean - HALF_BIN) / std).masked_fill(x < -1 + HALF_BIN, -math.inf)
-    # worked in the lower tail, where log_ndtr keeps its digits; mirrored if the bin lies in the upper one
-    mirrored = upper + lower > 0
-    upper, lower = torch.where(mirrored, -lower, upper), torch.where(mirrored, -upper, lower)
-    log_upper, log_lower = torch.special.log_ndtr(upper), torch.special.log_ndtr(lower.clamp(min=-1e4))
-    log_mass: Tensor = log_upper + torch.log(-torch.expm1((log_lower - log_upper).clamp(max=-1e-6)))
-    return log_mass
 
 
 def _stratified(n: int, device: torch.device) -> Tensor:

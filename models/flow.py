@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Generator, Tensor, nn
 
-from models.contract import About, Config, Model, Shape, Showing
+from models.contract import About, Bound, Config, Model, Shape, Showing
 from models.layers import (
     Average,
     LogisticMixture,
@@ -152,7 +152,7 @@ class Dequantizer(nn.Module):
         log_scale = log_scale.clamp(-4, 2)
         noise = _logistic(uniform)
         t = mean + torch.exp(log_scale) * noise
-        log_q = _log_logistic(noise) - log_scale - _log_logistic(t)  # du/dt = s(t) s(-t), the logistic density itself
+        log_q = log_logistic(noise) - log_scale - log_logistic(t)  # du/dt = s(t) s(-t), the logistic density itself
         return torch.sigmoid(t), log_q.sum(dim=(1, 2, 3))
 
 
@@ -171,7 +171,9 @@ class FlowNetwork(nn.Module):
             Conditioner(channels + 1, channels, coarse, config, pixels=i < 2) for i in range(config.couplings)
         )
         dims = channels * (height >> SCALES) * (width >> SCALES)
-        self.dense = nn.ModuleList(DenseCoupling(dims, config) for _ in range(config.dense_couplings))
+        self.dense = nn.ModuleList(
+            DenseCoupling(dims, config) for _ in range(config.dense_couplings if dims > 1 else 0)
+        )
         self.dequantizer = Dequantizer(channels, config.dequantization_width)
         board = (torch.arange(height // 4)[:, None] + torch.arange(width // 4)) % 2
         self.board: Tensor
@@ -229,7 +231,7 @@ class FlowNetwork(nn.Module):
         """log p(y) in nats `[B]`: change of variables to independent standard logistic noise."""
         noise, log_density = self.forward(y)
         for z in noise:
-            log_density = log_density + _log_logistic(z).sum(dim=(1, 2, 3))
+            log_density = log_density + log_logistic(z).sum(dim=(1, 2, 3))
         return log_density
 
     def _known(self, i: int) -> Tensor:
@@ -244,6 +246,12 @@ class Flow(Model):
     config: FlowConfig
     likelihood = "upper bound"
     dequantization = "variational"
+    bounds: ClassVar[Mapping[str, Bound]] = {
+        "uniform dequantization": Bound("upper bound", "uniform", "-log p(x + u), u uniform (Theis et al. 2016)"),
+        "importance weighting": Bound(
+            "upper bound", "variational", "-log of the mean of K weights p(x + u) / q(u | x)", weight=True
+        ),
+    }
     samplers: ClassVar[Mapping[str, Mapping[str, Any]]] = {"temperature 0.75": {"temperature": 0.75}}
     about = About(
         title="Normalizing flow",
@@ -285,12 +293,20 @@ class Flow(Model):
         }
 
     @torch.no_grad()
-    def nats(self, images: Tensor, generator: Generator) -> Tensor:
-        """Bound of the negative log-likelihood in nats, one draw of the dequantisation noise. In float32: the density
-        is that of the very map that `sample` inverts.
+    def nats(
+        self,
+        images: Tensor,
+        generator: Generator,
+        bound: str = "",
+        steps: int | None = None,  # noqa: ARG002 (for families with steps)
+    ) -> Tensor:
+        """Bound of the negative log-likelihood in nats, one draw of the dequantisation noise; the same draw is -log of
+        a weight for importance weighting. In float32: the density is that of the very map that `sample` inverts.
         """
         uniform = torch.rand(images.shape, generator=generator, device=images.device)
         with torch.autocast(images.device.type, enabled=False):
+            if bound == "uniform dequantization":
+                return self._nats(self.average.network, images, uniform)
             return self._bound(self.average.network, images, uniform)[0]
 
     @torch.no_grad()
@@ -336,14 +352,16 @@ class Flow(Model):
         return sum(p.numel() for name, p in network.named_parameters() if not name.startswith("dequantizer"))
 
     def _bound(self, network: FlowNetwork, images: Tensor, uniform: Tensor) -> tuple[Tensor, Tensor]:
-        """-(log p(x + u) - log q(u | x)) and log q in nats `[B]`, u drawn from q by `uniform`.
-
-        p is a density over y = (x + u) / 128 - 1, so over x + u it is p(y) / 128 in every dimension.
-        """
+        """-(log p(x + u) - log q(u | x)) and log q in nats `[B]`, u drawn from q by `uniform`."""
         u, log_q = network.dequantizer(to_float(images), uniform)
+        return self._nats(network, images, u) + log_q, log_q
+
+    def _nats(self, network: FlowNetwork, images: Tensor, u: Tensor) -> Tensor:
+        """-log p(x + u) in nats `[B]`. The network's density is over y = (x + u) / 128 - 1: over x + u it is p(y) / 128
+        in every dimension.
+        """
         y = (images.float() + u) / 128 - 1
-        dims = math.prod(self.shape)
-        return dims * math.log(128) - network.log_density(y) + log_q, log_q
+        return math.prod(self.shape) * math.log(128) - network.log_density(y)
 
 
 def _with_odd_entries(y: Tensor, odd: Tensor) -> Tensor:
@@ -358,7 +376,7 @@ def _logistic(uniform: Tensor) -> Tensor:
     return torch.logit(uniform.clamp(1e-6, 1 - 1e-6))
 
 
-def _log_logistic(z: Tensor) -> Tensor:
+def log_logistic(z: Tensor) -> Tensor:
     """log density of the standard logistic distribution."""
     return F.logsigmoid(z) + F.logsigmoid(-z)
 

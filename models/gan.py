@@ -119,6 +119,7 @@ class GAN(Model):
         self.generator = GeneratorNetwork(config, shape).to(memory_format=torch.channels_last)
         self.discriminator = Discriminator(config, shape).to(memory_format=torch.channels_last)
         self.average = Average(self.generator, config.average_gamma)
+        self.latent_dims = config.latent
         self._generator_optimizer = torch.optim.Adam(self.generator.parameters(), betas=(0.0, 0.99), fused=True)
         self._discriminator_optimizer = torch.optim.Adam(self.discriminator.parameters(), betas=(0.0, 0.99), fused=True)
 
@@ -153,13 +154,17 @@ class GAN(Model):
             "fake_gradient_penalty": fake_penalty.mean(),
         }
 
-    def nats(self, images: Tensor, generator: Generator) -> Tensor:
+    def nats(self, images: Tensor, generator: Generator, bound: str = "", steps: int | None = None) -> Tensor:
         raise NotImplementedError("a GAN has no likelihood")
 
     @torch.no_grad()
     def sample(self, n: int, generator: Generator, *, batch_size: int = 250) -> Tensor:
         z = torch.randn(n, self.config.latent, generator=generator, device=generator.device)
         return in_batches(lambda z: to_uint8(self.average.network(z)), batch_size, [z])
+
+    def decode(self, z: Tensor) -> Tensor:
+        images: Tensor = self.average.network(z)
+        return images.clamp(-1, 1)
 
     @torch.no_grad()
     def show(self, images: Tensor, generator: Generator) -> Showing:

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Generator, Tensor, nn
 
-from models.contract import About, Config, Model, Shape, Showing
+from models.contract import About, Bound, Config, Model, Shape, Showing
 from models.layers import (
     Average,
     LogisticMixture,
@@ -58,14 +58,16 @@ class StochasticLayer(nn.Module):
         self.read = conv(channels, width, 1, gain=0.5)
         self.block = ResBlock(width)
 
-    def forward(self, h: Tensor, noise: Tensor, encoded: Tensor | None) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, h: Tensor, noise: Tensor, encoded: Tensor | None, *, drawn: bool = False
+    ) -> tuple[Tensor, Tensor]:
         """-> maps `[B, width, h, w]` and KL(posterior || prior) in nats `[B]` (0 where nothing is encoded)."""
         mean, log_std = self.prior(F.silu(h)).float().chunk(2, dim=1)
         kl = torch.zeros(len(h), device=h.device)
         if encoded is not None:
             # the posterior is given relative to the prior, so that it starts as the prior
             shift, stretch = self.posterior(F.silu(self.merge(torch.cat([h, encoded], dim=1)))).float().chunk(2, dim=1)
-            kl = (0.5 * (torch.exp(2 * stretch) + (shift * torch.exp(-log_std)) ** 2 - 1) - stretch).sum(dim=(1, 2, 3))
+            kl = _kl(shift * torch.exp(-log_std), stretch, noise if drawn else None).sum(dim=(1, 2, 3))
             mean, log_std = mean + shift, log_std + stretch
         z = mean + torch.exp(log_std) * noise
         return self.block(h + self.read(z)), kl
@@ -110,9 +112,16 @@ class Autoencoder(nn.Module):
         return fine, self.encode_coarse(self.down(F.pixel_unshuffle(fine, 2)))
 
     def decode(
-        self, noise: list[Tensor], encoded: Posterior | None = None, label: Tensor | None = None
+        self,
+        noise: list[Tensor],
+        encoded: Posterior | None = None,
+        label: Tensor | None = None,
+        *,
+        drawn: bool = False,
     ) -> tuple[LogisticMixture, list[Tensor]]:
-        """Noise (`noise()`), and with `encoded` the posterior -> p(x | z), and the KL of every latent in nats `[B]`."""
+        """Noise (`noise()`), and with `encoded` the posterior -> p(x | z), and the KL of every latent in nats `[B]`:
+        in closed form, or as `drawn`, log q(z | x) - log p(z) of the very latents that the noise gives.
+        """
         fine, coarse = encoded if encoded is not None else (None, None)
         z, extra = noise[0], [] if label is None else [label]
         kls = []
@@ -120,16 +129,16 @@ class Autoencoder(nn.Module):
             read = torch.cat([self.squeeze(F.silu(coarse)).flatten(1), *extra], dim=1)
             mean, log_std = self.posterior(read).float().chunk(2, dim=1)
             z = mean + torch.exp(log_std) * noise[0]
-            kls.append((0.5 * (torch.exp(2 * log_std) + mean**2 - 1) - log_std).sum(dim=1))
+            kls.append(_kl(mean, log_std, noise[0] if drawn else None).sum(dim=1))
         written = self.start(torch.cat([z, *extra], dim=1)).unflatten(1, self.basis_shape)
         h = self.begin(self.widen(written.contiguous(memory_format=torch.channels_last)))
         rest = iter(noise[1:])
         for layer in self.coarse:
-            h, kl = layer(h, next(rest), coarse)
+            h, kl = layer(h, next(rest), coarse, drawn=drawn)
             kls.append(kl)
         h = F.pixel_shuffle(self.up(h), 2)
         for layer in self.fine:
-            h, kl = layer(h, next(rest), fine)
+            h, kl = layer(h, next(rest), fine, drawn=drawn)
             kls.append(kl)
         return LogisticMixture(self.head(F.silu(h)), 4 * self.shape[0], self.config.components), kls
 
@@ -141,6 +150,11 @@ class VAE(Model):
     config: VAEConfig
     likelihood = "upper bound"
     dequantization = "none"
+    bounds: ClassVar[Mapping[str, Bound]] = {
+        "importance weighting": Bound(
+            "upper bound", "none", "-log of the mean of K weights p(x, z) / q(z | x) (Burda et al. 2016)", weight=True
+        )
+    }
     samplers: ClassVar[Mapping[str, Mapping[str, Any]]] = {"mean decoding": {"decoding": "mean"}}
     about = About(
         title="Variational autoencoder",
@@ -166,6 +180,8 @@ class VAE(Model):
         super().__init__(config, shape)
         self.network = Autoencoder(config, shape).to(memory_format=torch.channels_last)
         self.average = Average(self.network, config.average_gamma)
+        if not config.classes:  # a decoder of the latents alone
+            self.latent_dims = sum(z[0].numel() for z in self.network.noise(1, None, torch.device("cpu")))
         self._optimizer = torch.optim.AdamW(self.network.parameters(), betas=(0.9, 0.99), weight_decay=0.01, fused=True)
 
     def update(self, images: Tensor, progress: float = 0.0, labels: Tensor | None = None) -> dict[str, Tensor]:
@@ -186,10 +202,17 @@ class VAE(Model):
         }
 
     @torch.no_grad()
-    def nats(self, images: Tensor, generator: Generator, labels: Tensor | None = None) -> Tensor:
-        """Negative ELBO in nats, one draw of the latents."""
+    def nats(
+        self,
+        images: Tensor,
+        generator: Generator,
+        bound: str = "",
+        steps: int | None = None,  # noqa: ARG002 (for families with steps)
+        labels: Tensor | None = None,
+    ) -> Tensor:
+        """Negative ELBO in nats, one draw of the latents; for importance weighting, -log of that draw's weight."""
         noise = self.network.noise(len(images), generator, images.device)
-        reconstruction, kls = self._bound(self.average.network, images, noise, labels)
+        reconstruction, kls = self._bound(self.average.network, images, noise, labels, drawn=bool(bound))
         return reconstruction + torch.stack(kls).sum(dim=0)
 
     @torch.no_grad()
@@ -217,6 +240,14 @@ class VAE(Model):
             return to_uint8(F.pixel_shuffle(x, 2))
 
         return in_batches(decode, batch_size, [uniform, *noise, *given])
+
+    def decode(self, z: Tensor) -> Tensor:
+        noise = self.network.noise(1, None, z.device)
+        parts = z.split([part[0].numel() for part in noise], dim=1)
+        mixture, _ = self.average.network.decode(
+            [part.reshape(len(z), *like.shape[1:]) for part, like in zip(parts, noise, strict=True)]
+        )
+        return F.pixel_shuffle(mixture.expected(), 2)
 
     @torch.no_grad()
     def reconstruct(self, images: Tensor, generator: Generator, labels: Tensor | None = None) -> Tensor:
@@ -250,14 +281,29 @@ class VAE(Model):
         return sum(p.numel() for name, p in named if not set(name.split(".")) & set(encoder))
 
     def _bound(
-        self, network: Autoencoder, images: Tensor, noise: list[Tensor], labels: Tensor | None
+        self,
+        network: Autoencoder,
+        images: Tensor,
+        noise: list[Tensor],
+        labels: Tensor | None,
+        *,
+        drawn: bool = False,
     ) -> tuple[Tensor, list[Tensor]]:
         """-log p(x | z) in nats `[B]`, and the KL of every latent."""
         x = to_float(images)
-        mixture, kls = network.decode(noise, network.encode(x), self._one_hot(labels))
+        mixture, kls = network.decode(noise, network.encode(x), self._one_hot(labels), drawn=drawn)
         return -mixture.log_mass(F.pixel_unshuffle(x, 2)).sum(dim=(1, 2, 3)), kls
 
     def _one_hot(self, labels: Tensor | None) -> Tensor | None:
         if (labels is None) != (self.config.classes == 0):
             raise ValueError("labels are needed exactly where the config has classes")
         return None if labels is None else F.one_hot(labels, self.config.classes).float()
+
+
+def _kl(shift: Tensor, stretch: Tensor, noise: Tensor | None) -> Tensor:
+    """KL(q || p) in nats of Gaussians q whose mean lies `shift` of p's deviations from p's and whose log deviation is
+    greater by `stretch`; with `noise`, log q - log p of the draw that it gives, whose mean that is.
+    """
+    if noise is None:
+        return 0.5 * (torch.exp(2 * stretch) + shift**2 - 1) - stretch
+    return 0.5 * ((shift + torch.exp(stretch) * noise) ** 2 - noise**2) - stretch
