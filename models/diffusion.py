@@ -36,8 +36,8 @@ from models.layers import Average, ResBlock, conv, in_batches, learning_rate, ro
 
 
 class DiffusionConfig(Config):
-    learning_rate: float = Field(3e-3, gt=0, description="greatest step size of Adam")
-    batch_size: int = Field(16, ge=4, description="images an update")
+    learning_rate: float = Field(2e-3, gt=0, description="greatest step size of Adam")
+    batch_size: int = Field(8, ge=4, description="images an update")
     fine_blocks: int = Field(1, ge=1, description="residual blocks at half the side, before and again after the others")
     coarse_blocks: int = Field(3, ge=1, description="residual blocks at a quarter of the side")
     condition: int = Field(64, ge=1, description="size of the vector that tells the network the noise level")
