@@ -35,7 +35,7 @@ def bounds(section: Section) -> Table:
     return fill_table("bounds", columns, items, lambda item: item[0][1])
 
 
-def strange(section: Section) -> Table:
+def out_of_distribution(section: Section) -> Table:
     """Bits per dimension of images unlike the training data, a line a cell, beside those of the test images."""
     runs = [run for run in runs_of(section.ran) if run[1].out_of_distribution_bits_per_dim]
     kinds = sorted({kind for run in runs for kind in run[1].out_of_distribution_bits_per_dim})

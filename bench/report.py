@@ -96,7 +96,7 @@ PER_SECTION = (
     tables.headline,
     per_cell.likelihood,
     bound_tables.bounds,
-    bound_tables.strange,
+    bound_tables.out_of_distribution,
     bound_tables.decoders,
     tables.samplers,
     per_cell.audit,

@@ -36,8 +36,8 @@ from models.layers import Average, ResBlock, conv, in_batches, learning_rate, ro
 
 
 class DiffusionConfig(Config):
-    learning_rate: float = Field(2e-3, gt=0, description="greatest step size of Adam")
-    batch_size: int = Field(8, ge=4, description="images an update")
+    learning_rate: float = Field(2.5e-3, gt=0, description="greatest step size of Adam")
+    batch_size: int = Field(12, ge=4, description="images an update")
     fine_blocks: int = Field(1, ge=1, description="residual blocks at half the side, before and again after the others")
     coarse_blocks: int = Field(3, ge=1, description="residual blocks at a quarter of the side")
     condition: int = Field(64, ge=1, description="size of the vector that tells the network the noise level")
@@ -168,8 +168,11 @@ class Diffusion(Model):
         device = x.device
 
         def uniform(i: int, n: int) -> Tensor:
-            """Of n strata the i-th, a draw for each image."""
-            return (i + torch.rand(len(x), generator=generator, device=device)) / n
+            """Draws `[B]` of the i-th of n strata of (0, 1), evenly spread over the batch too, which takes most of the
+            levels' scatter out of the mean over images (VDM, appendix I.1); each is uniform by itself.
+            """
+            place = torch.randperm(len(x), generator=generator, device=device)
+            return (i + (place + torch.rand(len(x), generator=generator, device=device)) / len(x)) / n
 
         first = torch.full((len(x),), config.greatest, device=device)
         z, noise = diffuse(x, first, generator)

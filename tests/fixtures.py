@@ -98,6 +98,9 @@ def make(like: str, seed: int = 0, /, **changes: Any) -> Record:
             n_images=0 if bits is None else 10_000,
             passes=0 if bits is None else 1,
         ),
+        "bounds": _bounds(bits) if bits else [],
+        "decoder_likelihood": _decoder() if like in ("gan", "vae") else None,
+        "out_of_distribution_bits_per_dim": {"constant": 0.5, "noise": 11.0} if bits else {},
         "speed": record.Speed(
             batch_size=256,
             repeats_sec=[256 / speed] * 5,
@@ -140,6 +143,9 @@ def floor(name: str, bits: float | None = None, fd: float | None = None) -> Reco
         budget=None,
         **dict.fromkeys(("spent", "curve", "speed", "memory", "portrait", "weights_sha256")),
         config={},
+        bounds=[],
+        decoder_likelihood=None,
+        out_of_distribution_bits_per_dim={},
         quality=quality or None,
         likelihood=likelihood or None,
     )
@@ -147,7 +153,10 @@ def floor(name: str, bits: float | None = None, fd: float | None = None) -> Reco
 
 def failed(family: str, seed: int, status: str, reason: str) -> Record:
     """A cell without a result."""
-    nothing = dict.fromkeys(("quality", "likelihood", "speed", "memory", "portrait", "weights_sha256"))
+    nothing = dict.fromkeys(
+        ("quality", "likelihood", "speed", "memory", "portrait", "weights_sha256", "decoder_likelihood")
+    )
+    nothing |= {"bounds": [], "out_of_distribution_bits_per_dim": {}}
     return make(family, seed, status=status, reason=reason, sampler_points=[], **nothing)
 
 
@@ -205,6 +214,39 @@ def _points(quality: record.Quality) -> list[record.SamplerPoint]:
         )
         for steps in (5, 10, 25, 100)
     ]
+
+
+def _bounds(bits: float) -> list[record.BoundResult]:
+    return [
+        record.BoundResult(
+            name="importance weighting",
+            about="-log of the mean of K weights",
+            kind="upper bound",
+            bits_per_dim=bits - 0.05,
+            stderr_bits_per_dim=0.03,
+            dequantization="none",
+            n_images=64,
+            passes=4,
+            usual_bits_per_dim=bits + 0.001,
+            stderr_of_difference_bits_per_dim=0.0021,
+            curve={1: bits, 2: bits - 0.03, 4: bits - 0.05},
+        )
+    ]
+
+
+def _decoder() -> record.DecoderLikelihood:
+    return record.DecoderLikelihood(
+        sigma=0.1,
+        n_images=16,
+        chains=8,
+        temperatures=500,
+        leapfrog_steps=10,
+        acceptance=0.65,
+        log_likelihood_nats=512.34,
+        stderr_nats=12.3,
+        simulated_lower_nats=600.5,
+        simulated_upper_nats=602.25,
+    )
 
 
 def _curve(family: str, seed: int) -> record.Curve:

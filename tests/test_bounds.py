@@ -227,7 +227,6 @@ def test_ode_gives_the_entropy_of_gaussian_data():
     for steps in (50, 100, 200):
         found = flow_log_density(z, optimal, greatest, least, steps, generator())
         errors.append(float((found - truth).abs().mean()) / dims / LN2)
-    print(errors)
     assert errors[2] < 1e-3
     assert errors[0] > errors[1] > errors[2]  # second order, down to what z at `least` is not normal by
     wrong = flow_log_density(z, lambda z, lam: (0.9 * optimal(z, lam)[0], z), greatest, least, 200, generator())
@@ -273,13 +272,18 @@ def test_flow_is_bounded_by_and_converges_to_the_probability_of_its_bins():
     """8x8 images: importance-weighted bounds fall with K, and both dequantisations approach the same value."""
     torch.manual_seed(0)
     model = FAMILIES["flow"].build({"width": 8}, (1, 8, 8))
+    with torch.no_grad():
+        for p in model.average.network.parameters():
+            p.add_(0.1 * torch.randn_like(p))
     images = np.random.default_rng(1).integers(100, 156, (4, 1, 8, 8), dtype=np.uint8)
-    variational = bounds.nats(model, images, generator(), passes=4096, bound="importance weighting")
-    uniform = bounds.nats(model, images, generator(1), passes=4096, bound="uniform dequantization")
+    variational = bounds.nats(model, images, generator(), passes=512, bound="importance weighting")
+    uniform = bounds.nats(model, images, generator(1), passes=512, bound="uniform dequantization")
     curves = [likelihood.importance_weighted(nats) for nats in (variational, uniform)]
     for curve in curves:
-        assert (curve[4096] <= curve[1]).all()
-    assert np.allclose(curves[0][4096], curves[1][4096], atol=0.05)
+        assert (curve[512] < curve[64]).all()
+        assert (curve[64] < curve[1]).all()
+    assert (curves[0][1] > curves[1][512] + 0.1).all()  # the dequantiser of this untrained model is poor, yet
+    assert np.allclose(curves[0][512], curves[1][512], atol=0.1)
 
 
 def test_flow_coupling_has_mass_one_and_its_bins_their_mass():

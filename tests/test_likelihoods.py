@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from models import FAMILIES
-from models.diffusion import log_gaussian_mass, step_kl
-from models.flow import FlowConfig, FlowNetwork, join, split
+from models.diffusion_process import log_gaussian_mass, step_kl
+from models.flow import DenseCoupling, FlowConfig, FlowNetwork, join, log_logistic, split
 
 
 def shaken(network, size=0.05):
@@ -146,3 +146,47 @@ def test_untrained_models_cost_about_eight_bits_on_noise(family):
     fresh = torch.randint(0, 256, (64, 1, 28, 28), dtype=torch.uint8)
     bits = model.nats(fresh, torch.Generator().manual_seed(0)) / (784 * math.log(2))
     assert float(bits.mean()) > 8 - 3 * float(bits.std()) / 8
+
+
+# Samplers against the probabilities that they sample ---------------------------------------------------------------
+
+
+def chi_square(counts, masses):
+    """Standard deviations by which Pearson's statistic of `counts` exceeds its mean, over cells expected 5 times."""
+    expected = masses.double() / masses.double().sum() * counts.sum()
+    often = expected >= 5
+    statistic = ((counts - expected)[often] ** 2 / expected[often]).sum()
+    return float((statistic - often.sum()) / math.sqrt(2 * float(often.sum())))
+
+
+def test_flow_draws_follow_its_density():
+    """A dense coupling over two values: draws by its inverse in the cells of a grid, against the mass of its density."""
+    torch.manual_seed(0)
+    coupling = shaken(DenseCoupling(2, FlowConfig(width=8)), size=0.2)
+    z = torch.logit(torch.rand(40_000, 2).clamp(1e-6, 1 - 1e-6))
+    edges = torch.linspace(-4, 4, 17)
+    fine = torch.linspace(-4, 4, 16 * 20 + 1)[:-1] + 4 / 320
+    with torch.no_grad():
+        drawn = coupling.inverse(z)
+        noise, log_det = coupling(torch.cartesian_prod(fine, fine))
+    density = (log_logistic(noise).sum(dim=1) + log_det).exp().reshape(16, 20, 16, 20)
+    masses = density.sum(dim=(1, 3)).flatten() * (8 / 320) ** 2
+    counts = torch.histogramdd(drawn, [edges, edges]).hist.flatten()
+    expected = torch.cat([masses, 1 - masses.sum()[None]])  # and all outside
+    counts = torch.cat([counts, len(z) - counts.sum()[None]])
+    assert chi_square(counts, expected) < 5
+    assert chi_square(counts, expected.roll(1)) > 50
+
+
+def test_diffusion_chain_draws_the_data_of_its_best_denoiser():
+    """Gaussian data: levels drawn by the chain's learned reverse steps, against the Gaussian's mass in 256 bins."""
+    variance = 0.04
+    model = FAMILIES["diffusion"].build({"width": 8}, (1, 16, 16))
+    model.average.network = OptimalDenoiser(variance)
+    drawn = model.sample(600, torch.Generator().manual_seed(0), sampler="ancestral", steps=1000)
+    levels = torch.arange(256.0) / 127.5 - 1
+    mass = log_gaussian_mass(levels, torch.zeros(256), torch.full((256,), math.sqrt(variance))).exp()
+    counts = torch.bincount(drawn.flatten().long(), minlength=256).double()
+    assert chi_square(counts, mass) < 5
+    wrong = log_gaussian_mass(levels, torch.zeros(256), torch.full((256,), 0.95 * math.sqrt(variance))).exp()
+    assert chi_square(counts, wrong) > 5

@@ -144,7 +144,7 @@ def test_vae_with_labels_uses_them():
         model.update(images, 0.5, labels)
     one = model.sample(6, generator(), labels=labels)
     assert not torch.equal(one, model.sample(6, generator(), labels=labels.flip(0)))
-    assert torch.isfinite(model.nats(images, generator(), labels)).all()
+    assert torch.isfinite(model.nats(images, generator(), labels=labels)).all()
     with pytest.raises(ValueError, match="labels"):
         model.sample(2, generator())
 

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from fixtures import failed, floor, make, save
 
-from bench import UserError, formatting, per_cell, report, summary, tables
+from bench import UserError, bound_tables, formatting, per_cell, report, summary, tables
 from bench.sections import Cell, Row, value_at
 from bench.stats import Stat, verdict
 
@@ -315,6 +315,22 @@ def test_oracle_is_a_floor(tmp_path):
     table = headline_of(tmp_path, make("vae", data=data))
     assert table.lines[1].kind == "floor"
     assert shown(table, "oracle (entropy of the data)", "bits_per_dim") == "1.250 (exact)"
+
+
+def test_other_likelihoods_stand_in_tables_of_their_own(tmp_path):
+    (section,) = sections_of(tmp_path, make("gan"), make("vae"), floor("uniform", bits=8.0))
+    bounds = bound_tables.bounds(section)
+    assert len(bounds.lines) == 1
+    assert shown(bounds, "vae", "bits_per_dim") == "3.360"
+    assert shown(bounds, "vae", "usual_bits_per_dim") == "3.411"
+    assert shown(bounds, "vae", "kind") == "upper bound"
+    assert shown(bounds, "vae", "curve") == "1: 3.410, 2: 3.380, 4: 3.360"
+    decoders = bound_tables.decoders(section)
+    assert shown(decoders, "gan", "simulated_lower_nats") == "600.50"
+    assert [line.entries[0].text for line in decoders.lines] == ["gan", "vae"]
+    strange = bound_tables.out_of_distribution(section)
+    assert shown(strange, "vae", "noise") == "11.00"
+    assert shown(strange, "vae", "test_bits_per_dim") == "3.410"
 
 
 # --- audit --------------------------------------------------------------------------------------------------------
