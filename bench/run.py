@@ -290,6 +290,7 @@ def _likelihood(model: Model, setting: Setting, seed: int, tell: Tell) -> tuple[
         dequantization=model.dequantization,
         n_images=nats.shape[1],
         passes=len(nats),
+        detail=dict(model.nats_detail),
     )
     return found, nats.mean(axis=0).astype(np.float32)
 

@@ -72,6 +72,7 @@ class Model(nn.Module, ABC):
     likelihood: ClassVar[LikelihoodKind]
     dequantization: ClassVar[str | None]
     bounds: ClassVar[Mapping[str, Bound]] = {}  # other ways to the likelihood
+    nats_detail: Mapping[str, int] = {}  # what else the record should say of the usual way
     samplers: ClassVar[Mapping[str, Mapping[str, Any]]]  # other settings of `sample` worth a point in the report
     latent_dims: int = 0  # entries of the vector that `decode` takes; 0: this family has no decoder
     config: Config

@@ -103,7 +103,7 @@ class Diffusion(Model):
         "continuous time": Bound("upper bound", "none", "the limit of infinitely many steps (Kingma et al. 2021)"),
         "probability-flow ODE": Bound(
             "estimate",
-            "Gaussian noise of step 1",
+            "Gaussian",
             "density of the noisy image of step 1 by the flow (Song et al. 2021), Hutchinson's trace",
             steps=ODE_STEPS,
         ),
@@ -132,6 +132,7 @@ class Diffusion(Model):
         super().__init__(config, shape)
         self.network = Denoiser(config, shape).to(memory_format=torch.channels_last)
         self.average = Average(self.network, config.average_gamma)
+        self.nats_detail = {"chain_steps": config.chain_steps, "steps_drawn_an_image": config.bound_steps}
         self._optimizer = torch.optim.AdamW(self.network.parameters(), betas=(0.9, 0.99), weight_decay=0.01, fused=True)
 
     def update(self, images: Tensor, progress: float = 0.0) -> dict[str, Tensor]:

@@ -150,6 +150,7 @@ class VAE(Model):
     config: VAEConfig
     likelihood = "upper bound"
     dequantization = "none"
+    nats_detail: Mapping[str, int] = {"importance_weights": 1}
     bounds: ClassVar[Mapping[str, Bound]] = {
         "importance weighting": Bound(
             "upper bound", "none", "-log of the mean of K weights p(x, z) / q(z | x) (Burda et al. 2016)", weight=True

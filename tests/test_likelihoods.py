@@ -160,7 +160,7 @@ def chi_square(counts, masses):
 
 
 def test_flow_draws_follow_its_density():
-    """A dense coupling over two values: draws by its inverse in the cells of a grid, against the mass of its density."""
+    """A dense coupling over two values: draws by its inverse in the cells of a grid, against its density's mass."""
     torch.manual_seed(0)
     coupling = shaken(DenseCoupling(2, FlowConfig(width=8)), size=0.2)
     z = torch.logit(torch.rand(40_000, 2).clamp(1e-6, 1 - 1e-6))
