@@ -73,13 +73,15 @@ def test_a_second_run_repeats_nothing_and_a_killed_one_keeps_its_training(result
 
 
 def test_the_same_seed_gives_the_same_numbers(results, tmp_path):
-    done = equibench("run", "smoke", "--device", "cpu", "--out", tmp_path, "--only", "vae,flow")
+    done = equibench("run", "smoke", "--device", "cpu", "--out", tmp_path, "--only", "gan,vae,flow,diffusion")
     assert done.returncode == 0, done.stderr
     first, second = records(results), records(tmp_path)
-    for name in ("vae", "flow"):
-        assert second[name].likelihood.bits_per_dim == first[name].likelihood.bits_per_dim
-        assert second[name].curve.losses == first[name].curve.losses
-        assert second[name].key == first[name].key
+    for name in ("gan", "vae", "flow", "diffusion"):
+        again = second[name]
+        for part in ("key", "likelihood", "bounds", "decoder_likelihood", "out_of_distribution_bits_per_dim"):
+            assert getattr(again, part) == getattr(first[name], part), (name, part)
+        assert again.curve.losses == first[name].curve.losses
+        assert again.weights_sha256 == first[name].weights_sha256
 
 
 def test_a_checkpoint_is_measured_without_training(results, tmp_path):
