@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import pydantic
 import torch
 from safetensors import SafetensorError, safe_open
+from safetensors.torch import save as serialize
 from safetensors.torch import save_file
 
 from bench import UserError
@@ -34,8 +36,7 @@ def save(path: Path, model: Model, provenance: Provenance) -> None:
     """Write atomically, so that a killed run leaves a whole checkpoint or none."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".partial")
-    weights = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
-    save_file(weights, partial, {METADATA_KEY: provenance.model_dump_json()})
+    save_file(_contiguous(model), partial, {METADATA_KEY: provenance.model_dump_json()})
     os.replace(partial, path)
 
 
@@ -64,5 +65,11 @@ def load(path: Path, device: torch.device) -> tuple[Model, Provenance]:
 
 
 def sha256(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    """Hash of family, config and weights, and of nothing that a second training would change, such as its seconds."""
+    model, provenance = load(path, torch.device("cpu"))
+    identity = json.dumps([provenance.family, provenance.config, provenance.shape], sort_keys=True)
+    return hashlib.sha256(serialize(_contiguous(model), {METADATA_KEY: identity})).hexdigest()
+
+
+def _contiguous(model: Model) -> dict[str, torch.Tensor]:
+    return {name: tensor.contiguous() for name, tensor in model.state_dict().items()}

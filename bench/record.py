@@ -214,7 +214,7 @@ class Record(Strict):
     created: str  # UTC, ISO 8601
     config: dict[str, Scalar] = {}  # of the model, resolved
     checkpoint: str | None = None  # where the weights came from or went, relative to the record
-    weights_sha256: str | None = None
+    weights_sha256: str | None = None  # over family, config and weights: equal for equal trainings
     data: DataInfo
     budget: Budget | None = None
     spent: Spent | None = None
