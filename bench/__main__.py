@@ -39,6 +39,7 @@ def cli() -> None:
       equibench plan quick                  what a run would cost
       equibench run quick                   train and measure; goes on where it was if stopped
       equibench report results/quick        tables, figures and a page to read
+      equibench measure samples/ --dataset fashion-mnist-10k    samples of any tool
     """
 
 
@@ -52,6 +53,19 @@ def _suite_options(command: Any) -> Any:
             click.option("--seeds", metavar="N,N,...", help="Other training seeds than the suite's."),
             click.option("--only", metavar="NAME,...", help="Only these entrants."),
             click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N."),
+        )
+    ):
+        command = decorate(command)
+    return command
+
+
+def _extractor_options(command: Any) -> Any:
+    for decorate in reversed(
+        (
+            click.option("--extractor", metavar="NAME", help="Feature network (see `equibench ls`), or your own."),
+            click.option(
+                "--inception-weights", type=click.Path(path_type=Path), help="torch-fidelity's weight file, for FID."
+            ),
         )
     ):
         command = decorate(command)
@@ -74,7 +88,7 @@ def plan(**options: Any) -> None:
 @click.option(
     "--from", "loaded", type=click.Path(path_type=Path), help="Measure this checkpoint (.safetensors) without training."
 )
-@click.option("--inception-weights", type=click.Path(path_type=Path), help="torch-fidelity's weight file, for FID.")
+@_extractor_options
 @click.option("--dry-run", is_flag=True, help="Check everything and show the plan, then stop.")
 def run(**options: Any) -> None:
     """Train or load every cell of SUITE, measure it, and write one record each.
@@ -94,7 +108,7 @@ def run(**options: Any) -> None:
         console.print_plan(suite, data, device)
         return
     _check_writable(out)
-    extractor = features.load(suite.measure.extractor, device, options["inception_weights"])
+    extractor = features.load(options["extractor"] or suite.measure.extractor, device, options["inception_weights"])
     console.run_all(Setting(suite, data, device, extractor, out, options["loaded"]))
 
 
@@ -111,12 +125,70 @@ def report(results: tuple[Path, ...], out: Path) -> None:
 
 
 @cli.command()
+@click.argument("samples", type=click.Path(path_type=Path))
+@click.option("--dataset", help="What the samples imitate: a data set by name or path.")
+@click.option("--split", type=click.Choice(["test", "train"]), default="test", show_default=True)
+@click.option("--reference", type=click.Path(path_type=Path), help="Or statistics: an .npz with mu and sigma.")
+@click.option("--data-root", type=click.Path(path_type=Path), help="Folder that holds the data files.")
+@click.option("--download", is_flag=True, help="Let torchvision download data that is not here.")
+@_extractor_options
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+def measure(**options: Any) -> None:
+    """Measure the quality of SAMPLES: a folder of images, an .npz or an .npy file, of any tool.
+
+    \b
+      equibench measure samples/ --dataset fashion-mnist-10k
+      equibench measure samples.npz --reference statistics.npz --extractor inception-v3
+    """
+    from bench import console, features, machine
+    from bench import measure as measuring
+
+    device = machine.device(options["device"])
+    extractor = features.load(options["extractor"] or "auto", device, options["inception_weights"])
+    found = measuring.measure(
+        options["samples"],
+        extractor,
+        dataset=options["dataset"],
+        split=options["split"],
+        statistics=options["reference"],
+        data_root=options["data_root"],
+        download=options["download"],
+    )
+    click.echo(found.model_dump_json(indent=2)) if options["as_json"] else console.print_measured(found)
+
+
+@cli.command()
+@click.argument("dataset")
+@click.argument("out", type=click.Path(path_type=Path))
+@click.option("--split", type=click.Choice(["test", "train"]), default="test", show_default=True)
+@click.option("--data-root", type=click.Path(path_type=Path), help="Folder that holds the data files.")
+@click.option("--download", is_flag=True, help="Let torchvision download data that is not here.")
+@_extractor_options
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
+def reference(**options: Any) -> None:
+    """Write the statistics of DATASET's split to OUT, an .npz with mu and sigma that other tools read."""
+    from bench import data, features, machine
+    from bench import reference as references
+
+    found = data.load(options["dataset"], options["data_root"], options["download"])
+    extractor = features.load(
+        options["extractor"] or "auto", machine.device(options["device"]), options["inception_weights"]
+    )
+    out = options["out"] if options["out"].suffix == ".npz" else options["out"].with_name(options["out"].name + ".npz")
+    images = getattr(found, options["split"])
+    of_split = references.of_images(options["split"], images, extractor)
+    references.export(of_split, extractor.info, found.name, out)
+    click.echo(f"{out}: {extractor.info.name}, {len(images):,} images of {found.name} ({options['split']})")
+
+
+@cli.command()
 def ls() -> None:
     """List the suites, families, data sets and feature extractors."""
     from rich.console import Console
     from rich.table import Table
 
-    from bench import data
+    from bench import data, features
     from bench.suite import Entrant, load, shipped
 
     table = Table("kind", "name", "what it is")
@@ -124,6 +196,9 @@ def ls() -> None:
         table.add_row("suite", name, load(name).about)
     for family in get_args(Entrant.model_fields["family"].annotation):
         table.add_row("family", family, f"models/{family}.py; its settings go into an entrant's config")
+    for extractor in features.EXTRACTORS:
+        table.add_row("extractor", extractor, features.ABOUT[extractor])
+    table.add_row("extractor", "FILE.pt, module:function", "your own: uint8 [N, 3, H, W] to features [N, d]")
     for source in data.describe():
         table.add_row("data set", source.name, f"{source.what} ({source.found})")
     Console().print(table)

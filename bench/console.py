@@ -12,7 +12,11 @@ from rich.table import Table
 
 from bench import machine
 from bench.data import Dataset
+from bench.formatting import number
+from bench.measure import Measured
+from bench.metric import metric_names, metric_of
 from bench.plan import plan
+from bench.record import Interval
 from bench.run import Setting, record_path, run_cell
 from bench.suite import Suite, cells
 
@@ -85,3 +89,34 @@ def run_all(setting: Setting) -> None:
             progress.console.print(f"{name}: {took}, {outcome} -> {path}", soft_wrap=True)
     if failed:
         click.echo(f"{failed} of {len(todo)} cells failed; their records say why", err=True)
+
+
+def print_measured(found: Measured) -> None:
+    """A table of all metrics, with their errors, then what they were measured with."""
+    quality = found.quality
+    assert quality.features is not None
+    table = Table("metric", "value", "standard error", "95 % interval", "better")
+
+    def row(name: str, value: float | None, stderr: float | None, interval: Interval | None, better: str) -> None:
+        between = f"{number(interval.low, 4)} to {number(interval.high, 4)}" if interval else ""
+        shown = "n/a" if value is None else number(value, 4)
+        table.add_row(name, shown, number(stderr, 2) if stderr is not None else "", between, better)
+
+    name = metric_names([metric])[metric] if (metric := metric_of(quality)) else quality.metric
+    row(name, quality.value, quality.stderr, quality.interval, "lower")
+    row(f"{quality.metric} without bias", quality.corrected, None, quality.corrected_interval, "lower")
+    for one in quality.also:
+        row(one.name, one.value, one.stderr, None, "higher" if one.higher_is_better else "lower")
+    if test := quality.memorization:
+        row("share nearer to training images", test.share_nearer_train, test.stderr, None, "0.5")
+    console = Console()
+    console.print(table)
+    against = f"{quality.reference} of {found.data.name}" if found.data else quality.reference
+    many = f"{quality.n_reference:,} images" if quality.n_reference else "an unknown number of images"
+    console.print(
+        f"{quality.n_samples:,} samples against {against} ({many}); {quality.features.name}, "
+        f"{quality.features.preprocessing}."
+    )
+    reasons = [quality.reason, *(one.reason for one in quality.also), *found.notes]
+    for reason in dict.fromkeys(filter(None, reasons)):
+        console.print(f"Note: {reason}.")

@@ -19,6 +19,7 @@ import numpy as np
 from bench import UserError, oracle
 from bench.datasets import read
 from bench.datasets.read import Images, Labels
+from bench.record import DataInfo
 
 DEFAULT = "fashion-mnist-10k"
 
@@ -55,6 +56,17 @@ class Dataset:
             total.update(repr(split.shape).encode())
             total.update(np.ascontiguousarray(split).data)
         return total.hexdigest()
+
+    def info(self) -> DataInfo:
+        """What a record says of the data."""
+        return DataInfo(
+            name=self.name,
+            sha256=self.sha256,
+            shape=self.shape,
+            n_train=len(self.train),
+            n_test=len(self.test),
+            entropy_bits_per_dim=self.entropy_bits_per_dim,
+        )
 
     def limited(self, n_train: int, n_test: int) -> Dataset:
         """The first images of each split (all, where it has fewer), with a hash of their own."""

@@ -1,12 +1,21 @@
-"""Distances between two sets of features: arrays in, number out. No files, no devices, no printing."""
+"""Distances between sets of features: tensors in, numbers out. No files, no printing; the device is the tensors'.
+
+Moments, eigenvalues and sums are float64; products of features are in the features' own precision.
+"""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
-import numpy as np
-import scipy.linalg
-from numpy.typing import NDArray
+import torch
+from torch import Tensor
+
+ROWS = 2000  # of a matrix of pairs that are held at a time
+PRECISION_NEIGHBOURS = 3  # Kynkaanniemi et al. 2019
+COVERAGE_NEIGHBOURS = 5  # Naeem et al. 2020
 
 
 @dataclass(frozen=True)
@@ -14,20 +23,35 @@ class Statistics:
     """First two moments of a set of features: count, mean `[d]`, covariance `[d, d]` (divisor n - 1), all float64."""
 
     n: int
-    mean: NDArray[np.float64]
-    covariance: NDArray[np.float64]
+    mean: Tensor
+    covariance: Tensor
+
+    @cached_property
+    def root(self) -> Tensor:
+        """R with R^T R = covariance: Cholesky where it is positive definite, eigenvectors where it is singular."""
+        lower: Tensor
+        lower, failed = torch.linalg.cholesky_ex(self.covariance)
+        if not failed:
+            return lower.mT
+        values, vectors = torch.linalg.eigh(self.covariance)
+        root: Tensor = values.clamp(min=0).sqrt()[:, None] * vectors.mT
+        return root
 
 
-def statistics(features: NDArray[np.floating]) -> Statistics:
-    """Moments of features `[N, d]`, summed in float64. Raises ValueError below two rows or for non-finite values."""
+def statistics(features: Tensor) -> Statistics:
+    """Moments of features `[N, d]`, streamed through float64. Raises ValueError below two rows or for values that are
+    not finite.
+    """
     if features.ndim != 2 or len(features) < 2:
         raise ValueError(f"features must be [N, d] with N >= 2, not {list(features.shape)}")
-    x = features.astype(np.float64)
-    if not np.isfinite(x).all():
+    mean = torch.stack([part.double().sum(0) for part in features.split(ROWS)]).sum(0) / len(features)
+    if not mean.isfinite().all():
         raise ValueError("features hold NaN or infinity")
-    mean = x.mean(axis=0)
-    x -= mean
-    return Statistics(len(x), mean, x.T @ x / (len(x) - 1))
+    scatter = torch.zeros(len(mean), len(mean), dtype=torch.float64, device=features.device)
+    for part in features.split(ROWS):
+        apart = part.double() - mean
+        scatter.addmm_(apart.mT, apart)
+    return Statistics(len(features), mean, scatter / (len(features) - 1))
 
 
 def frechet_distance(a: Statistics, b: Statistics) -> float:
@@ -35,23 +59,243 @@ def frechet_distance(a: Statistics, b: Statistics) -> float:
 
         |mu_a - mu_b|^2 + tr(S_a) + tr(S_b) - 2 tr((S_a S_b)^(1/2)).
 
-    The eigenvalues of S_a S_b are those of the symmetric positive semi-definite R S_b R^T with S_a = R^T R, so one
-    factorisation and symmetric eigenvalues give the trace, without the square root of a general matrix. The result is
-    clipped at 0, below which only rounding can lead.
+    The eigenvalues of S_a S_b are those of the symmetric positive semi-definite R S_a R^T with S_b = R^T R, so one
+    factorisation, kept with `b`, and symmetric eigenvalues give the trace, without the square root of a general
+    matrix. The result is clipped at 0, below which only rounding can lead.
     """
     if a.mean.shape != b.mean.shape:
         raise ValueError(f"feature sizes differ: {a.mean.shape[0]} and {b.mean.shape[0]}")
-    root = _root(a.covariance)
-    eigenvalues = scipy.linalg.eigvalsh(root @ b.covariance @ root.T, check_finite=False)
-    cross = np.sqrt(np.clip(eigenvalues, 0, None)).sum()
-    distance = np.square(a.mean - b.mean).sum() + np.trace(a.covariance) + np.trace(b.covariance) - 2 * cross
-    return max(float(distance), 0.0)
+    cross = _sum_of_roots(b.root @ a.covariance @ b.root.mT)
+    return _combine(a.mean, a.covariance.trace(), b, cross)
 
 
-def _root(covariance: NDArray[np.float64]) -> NDArray[np.float64]:
-    """R with R^T R = covariance: Cholesky where it is positive definite, eigenvectors where it is singular."""
-    try:
-        return np.asarray(scipy.linalg.cholesky(covariance, lower=False, check_finite=False))
-    except scipy.linalg.LinAlgError:
-        values, vectors = scipy.linalg.eigh(covariance, check_finite=False)
-        return np.asarray(np.sqrt(np.clip(values, 0, None))[:, None] * vectors.T)
+def _sum_of_roots(symmetric: Tensor) -> Tensor:
+    """tr(M^(1/2)) of a positive semi-definite M, up to rounding."""
+    total: Tensor = torch.linalg.eigvalsh(symmetric).clamp(min=0).sqrt().sum()
+    return total
+
+
+def _combine(mean: Tensor, trace: Tensor, b: Statistics, cross: Tensor) -> float:
+    return max(float((mean - b.mean).square().sum() + trace + b.covariance.trace() - 2 * cross), 0.0)
+
+
+class Resampler:
+    """Frechet distances to `reference` of parts and resamples of one set of features `[N, d]`.
+
+    What all draws share is computed once: the features in the reference's whitened frame, y = R (x - mean), in which
+    R S R^T of a draw is the covariance of its y.
+    """
+
+    def __init__(self, features: Tensor, reference: Statistics) -> None:
+        self._reference = reference
+        self._centre = features.double().mean(0)
+        self._apart = features.double() - self._centre
+        self._whitened = self._apart @ reference.root.mT
+        self._squares = self._apart.square().sum(1)
+        self._all = self._whitened.mT @ self._whitened
+
+    def halves(self, draws: int, seed: int) -> list[float]:
+        """Distances of random halves, without replacement: both halves of each of `draws` splits. The splits depend on
+        N and `seed` alone, so that sets of the same size are split alike.
+        """
+        generator = torch.Generator().manual_seed(seed)
+        n, device = len(self._apart), self._apart.device
+        found = []
+        for _ in range(draws):
+            first = torch.randperm(n, generator=generator)[: n // 2].to(device)
+            rows = self._whitened[first]
+            scatter = rows.mT @ rows
+            inside = torch.zeros(n, dtype=torch.float64, device=device).index_fill_(0, first, 1.0)
+            found.append(self._distance(inside, scatter))
+            found.append(self._distance(1 - inside, self._all - scatter))
+        return found
+
+    def bootstrap(self, draws: int, seed: int) -> list[float]:
+        """Distances of `draws` resamples of N rows with replacement (Efron 1979)."""
+        generator = torch.Generator().manual_seed(seed)
+        n, device = len(self._apart), self._apart.device
+        found = []
+        for _ in range(draws):
+            counts = torch.randint(n, (n,), generator=generator).bincount(minlength=n).to(device)
+            drawn = counts.nonzero().squeeze(1)
+            weighted = self._whitened[drawn] * counts[drawn].double().sqrt()[:, None]
+            found.append(self._distance(counts.double(), weighted.mT @ weighted))
+        return found
+
+    def _distance(self, counts: Tensor, scatter: Tensor) -> float:
+        """Of the features, each counted so often; `scatter` is the sum of y y^T over them."""
+        n = counts.sum()
+        shift = counts @ self._apart / n  # of the draw's mean from that of all
+        whitened_shift = self._reference.root @ shift
+        covariance = (scatter - n * torch.outer(whitened_shift, whitened_shift)) / (n - 1)
+        trace = (counts @ self._squares - n * shift.square().sum()) / (n - 1)
+        return _combine(self._centre + shift, trace, self._reference, _sum_of_roots(covariance))
+
+
+# --- kernel distance -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Estimate:
+    value: float
+    stderr: float | None
+
+
+def kernel_row_means(features: Tensor) -> Tensor:
+    """Mean of the kernel of each of features `[N, d]` with all others, `[N]` float64."""
+    n = len(features)
+    own = _kernel((features * features).sum(1), features.shape[1]).double()
+    sums = [_kernel(rows @ features.mT, features.shape[1]).sum(1, dtype=torch.float64) for rows in features.split(ROWS)]
+    return (torch.cat(sums) - own) / (n - 1)
+
+
+def kernel_distance(x: Tensor, y: Tensor, y_means: Tensor | None = None) -> Estimate:
+    """Unbiased squared maximum mean discrepancy of `x` `[N, d]` and `y` `[M, d]` under the kernel (x.y / d + 1)^3
+    (Binkowski et al. 2018, KID), over all pairs instead of subsets, with its standard error.
+
+    The error is that of the U-statistic to first order (Gretton et al. 2012): 4 var_i(E k(x_i, x) - E k(x_i, y)) / N,
+    and the same for y. It is too wide where both come from one distribution, as that variance is then of noise alone.
+    `y_means` are y's `kernel_row_means`, where known.
+    """
+    x_means = kernel_row_means(x)
+    y_means = kernel_row_means(y) if y_means is None else y_means
+    x_to_y, y_to_x = [], torch.zeros(len(y), dtype=torch.float64, device=y.device)
+    for rows in x.split(ROWS):
+        pairs = _kernel(rows @ y.mT, x.shape[1])
+        x_to_y.append(pairs.mean(1, dtype=torch.float64))
+        y_to_x += pairs.sum(0, dtype=torch.float64) / len(x)
+    across = torch.cat(x_to_y)
+    value = x_means.mean() + y_means.mean() - 2 * across.mean()
+    variance = 4 * ((x_means - across).var() / len(x) + (y_means - y_to_x).var() / len(y))
+    return Estimate(float(value), math.sqrt(float(variance)))
+
+
+def _kernel(products: Tensor, dims: int) -> Tensor:
+    return (products / dims + 1) ** 3
+
+
+# --- neighbours ------------------------------------------------------------------------------------------------------
+
+
+def _squared_distances(x: Tensor, y: Tensor) -> Iterator[Tensor]:
+    """|x_i - y_j|^2 in blocks of rows of `x`. Centred first: far from the origin the squares would lose digits."""
+    centre = y.mean(0)
+    y = y - centre
+    squares = y.square().sum(1)
+    for rows in x.split(ROWS):
+        rows = rows - centre
+        yield (rows.square().sum(1)[:, None] + squares - 2 * rows @ y.mT).clamp(min=0)
+
+
+def neighbour_radii(features: Tensor, k: tuple[int, ...]) -> Tensor:
+    """Squared distance of each of features `[N, d]` to its k-th nearest other, `[len(k), N]`, for each k < N."""
+    found = []
+    for start, block in enumerate(_squared_distances(features, features)):
+        rows = torch.arange(len(block), device=block.device)
+        block[rows, start * ROWS + rows] = -1.0  # itself comes first, also where others are equal to it
+        nearest = block.topk(max(k) + 1, largest=False).values
+        found.append(nearest[:, list(k)].mT)
+    return torch.cat(found, dim=1)
+
+
+@dataclass(frozen=True)
+class Manifold:
+    """Fidelity and diversity by balls around each point to its k-th nearest neighbour."""
+
+    precision: Estimate  # share of samples in a ball around a real image (k = 3)
+    recall: Estimate  # share of real images in a ball around a sample (k = 3)
+    density: Estimate  # real balls that hold a sample, over k: 1 on average for equal distributions (k = 5)
+    coverage: Estimate  # share of real balls that hold a sample (k = 5)
+
+
+def manifold(samples: Tensor, reference: Tensor, reference_radii: Tensor | None = None) -> Manifold:
+    """Precision and recall (Kynkaanniemi et al. 2019, eq. 1 and 2), density and coverage (Naeem et al. 2020, eq. 3 and
+    4) of `samples` `[N, d]` against `reference` `[M, d]`.
+
+    Standard errors: of precision and density over samples, the reference taken as given; recall and coverage have
+    none, as one sample moves many balls. `reference_radii` are the reference's `neighbour_radii` for k = 3 and 5.
+    """
+    k = (PRECISION_NEIGHBOURS, COVERAGE_NEIGHBOURS)
+    radii = neighbour_radii(reference, k) if reference_radii is None else reference_radii
+    sample_radii = neighbour_radii(samples, k[:1])[0]
+    in_real, counts = [], []
+    recalled = torch.zeros(len(reference), dtype=torch.bool, device=reference.device)
+    covered = torch.zeros_like(recalled)
+    for start, block in enumerate(_squared_distances(samples, reference)):
+        in_real.append((block <= radii[0]).any(1))
+        inside = block <= radii[1]
+        counts.append(inside.sum(1))
+        covered |= inside.any(0)
+        recalled |= (block <= sample_radii[start * ROWS : start * ROWS + len(block), None]).any(0)
+    precise, dense = torch.cat(in_real).double(), torch.cat(counts).double() / COVERAGE_NEIGHBOURS
+    return Manifold(
+        precision=_mean(precise),
+        recall=Estimate(float(recalled.double().mean()), None),
+        density=_mean(dense),
+        coverage=Estimate(float(covered.double().mean()), None),
+    )
+
+
+def _mean(values: Tensor) -> Estimate:
+    return Estimate(float(values.mean()), float(values.std() / math.sqrt(len(values))))
+
+
+def nearest(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    """Squared distance to and index of the nearest of `y` for each of `x`, `[N]` each."""
+    found = [block.min(1) for block in _squared_distances(x, y)]
+    return torch.cat([one.values for one in found]), torch.cat([one.indices for one in found])
+
+
+@dataclass(frozen=True)
+class Memorization:
+    share: float  # of samples whose nearest image is a training one, of as many held-out ones
+    stderr: float  # of the share under the hypothesis below
+    p: float  # one-sided, of a share as large without memorization
+
+
+def memorization(samples: Tensor, train: Tensor, held_out: Tensor) -> Memorization:
+    """Whether `samples` lie nearer to training images than to as many images of the same source held out.
+
+    Without memorization training and held-out images are exchangeable, so the share of samples nearest to a training
+    image is 1/2 on average. Its variance over all ways to label n of the 2n images as training is
+    n / (2 (2n - 1)) sum_j (w_j - mean w)^2, where w_j is the share of samples that are nearest to image j: sampling
+    without replacement, exact, so that it does not matter that samples share neighbours. Ties count half.
+    """
+    if len(train) != len(held_out):
+        raise ValueError(f"as many training as held-out images are needed, not {len(train)} and {len(held_out)}")
+    to_train, which_train = nearest(samples, train)
+    to_held_out, which_held_out = nearest(samples, held_out)
+    first = torch.where(to_train == to_held_out, 0.5, (to_train < to_held_out).double())
+    weights = torch.zeros(2 * len(train), dtype=torch.float64, device=samples.device)
+    weights.index_add_(0, which_train, first)
+    weights.index_add_(0, which_held_out + len(train), 1 - first)
+    weights /= len(samples)
+    n = len(train)
+    variance = n / (2 * (2 * n - 1)) * (weights - weights.mean()).square().sum()
+    share, stderr = float(first.mean()), math.sqrt(float(variance))
+    p = 0.5 * math.erfc((share - 0.5) / (stderr * math.sqrt(2))) if stderr else 1.0
+    return Memorization(share, stderr, p)
+
+
+# --- projections -----------------------------------------------------------------------------------------------------
+
+
+def sliced_wasserstein(x: Tensor, y: Tensor, projections: int = 1000, seed: int = 0) -> Estimate:
+    """Sliced 2-Wasserstein distance (Rabin et al. 2011): the root of the mean over random directions of the squared
+    distance of the projections, which for `x` and `y`, both `[N, d]`, is that of their sorted values.
+
+    The standard error is over directions; the distance itself is too large by what N leaves open, as any such is.
+    """
+    if x.shape != y.shape:
+        raise ValueError(f"sets of the same size are needed, not {list(x.shape)} and {list(y.shape)}")
+    directions = torch.randn(x.shape[1], projections, generator=torch.Generator().manual_seed(seed))
+    directions = (directions / directions.norm(dim=0)).to(x)
+    squares = torch.cat(
+        [
+            ((x @ some).sort(0).values - (y @ some).sort(0).values).double().square().mean(0)
+            for some in directions.split(100, dim=1)
+        ]
+    )
+    value = float(squares.mean().sqrt())
+    error = float(squares.std() / math.sqrt(projections))
+    return Estimate(value, error / (2 * value) if value else 0.0)  # of a square root, by the chain rule

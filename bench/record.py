@@ -79,18 +79,55 @@ class FeatureInfo(Strict):
     dims: int
 
 
+class Interval(Strict):
+    low: float
+    high: float
+    level: float
+    method: str
+
+
+class SampleMetric(Strict):
+    """Another number on the same samples, in the same features and against the same reference."""
+
+    name: Literal["KID", "KD", "precision", "recall", "density", "coverage", "sliced Wasserstein"]
+    value: float | None
+    stderr: float | None = None
+    reason: str | None = None  # why there is no value
+    higher_is_better: bool
+    n_samples: int
+    n_reference: int
+
+
+class Memorization(Strict):
+    """Whether samples lie nearer to training images than to as many held-out ones (1/2 without memorization)."""
+
+    share_nearer_train: float
+    stderr: float
+    p: float  # one-sided
+    n_train: int  # and as many held out
+
+
 class Quality(Strict):
-    """A distance between samples and the reference split; lower is better."""
+    """A distance between samples and the reference split; lower is better. Intervals hold for the one model that drew
+    the samples: they know nothing of what another training would give.
+    """
 
     metric: Literal["FD", "FID"]  # FID is Inception-v3 with the TF-2015 weights alone
     value: float | None
-    reason: str | None = None  # why there is no value
+    reason: str | None = None  # why there is no value, or no interval
     n_samples: int
     n_reference: int
-    reference: str  # split of the data set, e.g. "test"
+    reference: str  # split of the data set, e.g. "test", or the file of imported statistics
+    reference_sha256: str | None = None  # of the reference's images
     features: FeatureInfo | None
     options: dict[str, Scalar] = {}  # of the sampler
-    features_sec: float | None = None
+    stderr: float | None = None  # of `value`, over samples
+    interval: Interval | None = None  # of the expectation of `value` at n_samples
+    halves: list[float] = []  # distances of the two halves of each split, in turn; all entrants are split alike
+    corrected: float | None = None  # without the bias of a finite number of samples
+    corrected_interval: Interval | None = None
+    also: list[SampleMetric] = []
+    memorization: Memorization | None = None
 
 
 class Likelihood(Strict):

@@ -13,7 +13,7 @@ import jinja2
 import numpy as np
 from matplotlib.figure import Figure
 
-from bench import UserError, bound_tables, formatting, layout, per_cell, plots, record, tables
+from bench import UserError, bound_tables, formatting, layout, per_cell, plots, quality_tables, record, tables
 from bench.sections import Cell, Section
 from bench.summary import load_frame, portraits, summarise
 
@@ -94,6 +94,8 @@ def _files(cells: list[Cell]) -> dict[str, bytes]:
 
 PER_SECTION = (
     tables.headline,
+    quality_tables.quality,
+    quality_tables.pairs,
     per_cell.likelihood,
     bound_tables.bounds,
     bound_tables.out_of_distribution,

@@ -8,7 +8,7 @@ import datetime
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +16,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from bench import UserError, annealing, bounds, checkpoint, cost, features, fidelity, likelihood, machine, record
+from bench import UserError, annealing, bounds, checkpoint, cost, likelihood, machine, quality, record, reference
 from bench.clock import Clock
 from bench.data import Dataset
+from bench.features import Extractor
 from bench.plan import plan
 from bench.record import Likelihood, Quality, Record, SamplerPoint, Scalar, Status
 from bench.suite import Cell, Suite
@@ -26,6 +27,9 @@ from bench.train import DivergedError, train
 from models import FAMILIES, Model
 
 PICTURES = 64  # samples kept for the report
+NEIGHBOURS = (
+    "The samples nearest to a training image, a row each, and beside each the nearest training images in features."
+)
 Tell = Callable[[str, float], None]  # (what is being done, share done)
 
 
@@ -40,9 +44,30 @@ class Setting:
     suite: Suite
     data: Dataset
     device: torch.device
-    extractor: features.Extractor
+    extractor: Extractor
     out: Path
     loaded: Path | None = None  # a checkpoint to measure instead of training
+
+    @cached_property
+    def reference(self) -> reference.Reference:
+        """The test images in the extractor's features: computed once for all cells."""
+        images = self.data.test[: self.suite.measure.reference_images]
+        return reference.of_images("test", images, self.extractor)
+
+    def quality(self, features: NDArray[np.float32], options: Mapping[str, Scalar], whole: bool = True) -> Quality:
+        """Sample quality by `features`: all metrics and intervals, or the Frechet distance alone."""
+        measure, on_device = self.suite.measure, torch.from_numpy(features).to(self.extractor.device)
+        if not whole:
+            return quality.measure(on_device, self.reference, self.extractor, options=options)
+        return quality.measure(
+            on_device,
+            self.reference,
+            self.extractor,
+            options=options,
+            splits=measure.splits,
+            resamples=measure.resamples,
+            also=True,
+        )
 
 
 def run_cell(cell: Cell, setting: Setting, tell: Tell = lambda what, share: None) -> tuple[Path, Record]:
@@ -86,14 +111,7 @@ def run_cell(cell: Cell, setting: Setting, tell: Tell = lambda what, share: None
         status=status,
         reason=reason,
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        data=record.DataInfo(
-            name=setting.data.name,
-            sha256=setting.data.sha256,
-            shape=setting.data.shape,
-            n_train=len(setting.data.train),
-            n_test=len(setting.data.test),
-            entropy_bits_per_dim=setting.data.entropy_bits_per_dim,
-        ),
+        data=setting.data.info(),
         budget=None if setting.loaded else cell.budget,
         clock=clock.seconds(),
         machine=machine.describe(setting.device),
@@ -110,14 +128,15 @@ def record_path(cell: Cell, setting: Setting) -> Path:
 
 def _key(cell: Cell, setting: Setting) -> str:
     weights = checkpoint.sha256(setting.loaded) if setting.loaded and cell.entrant else None
-    return cell.key(setting.data.sha256, machine.describe(setting.device).key, weights)
+    return cell.key(setting.data.sha256, setting.extractor.info, machine.describe(setting.device).key, weights)
 
 
 def _measure_floor(cell: Cell, setting: Setting, clock: Clock, parts: dict[str, Any]) -> None:
     measure = setting.suite.measure
     if cell.name == "real data":
         with clock.part("features"):
-            parts["quality"] = _quality(setting, setting.data.train[: measure.samples], {})
+            train = reference.features_of(setting.data.train[: measure.samples], setting.extractor)
+            parts["quality"] = setting.quality(train, {})
     else:
         with clock.part("likelihood"):
             test = setting.data.test[: measure.likelihood_images]
@@ -173,7 +192,7 @@ def _measure_entrant(
     }
     options = cell.entrant.sampler
 
-    def sampled(options: Mapping[str, Any], label: str) -> tuple[NDArray[np.uint8], Quality]:
+    def sampled(options: Mapping[str, Any], label: str) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
         generator = torch.Generator(device).manual_seed(_seed(cell.seed, "sample"))
         tell(f"sample {label}".strip(), 0.0)
         with clock.part("sample"), machine.autocast(device):
@@ -186,9 +205,22 @@ def _measure_entrant(
                 done += n
                 tell(f"features {label}".strip(), done / len(images))
 
-            return images, _quality(setting, images, options, count)
+            return images, setting.extractor(images, count)
 
-    images, parts["quality"] = sampled(options, "")
+    images, features = sampled(options, "")
+    with clock.part("quality"):
+        tell("quality", 0.0)
+        parts["quality"] = setting.quality(features, options)
+        if measure.memorization_images:
+            n = measure.memorization_images
+            found, arrays["neighbours"] = quality.memorization(
+                torch.from_numpy(features).to(device),
+                images,
+                data.train[:n],
+                data.test[:n],
+                lambda part: reference.features_of(part, setting.extractor),
+            )
+            parts["quality"] = parts["quality"].model_copy(update={"memorization": found})
     tell("likelihood", 0.0)
     with clock.part("likelihood"):
         parts["likelihood"], nats = _likelihood(model, setting, _seed(cell.seed, "likelihood"), tell)
@@ -225,7 +257,9 @@ def _measure_entrant(
         points = []
         for label, changed in model.samplers.items():
             merged = {**options, **changed}
-            _, quality = sampled(merged, f"({label})")
+            _, features = sampled(merged, f"({label})")
+            with clock.part("quality"):
+                point = setting.quality(features, merged, whole=False)
             with clock.part("speed"):
                 speed = cost.sampling_speed(
                     model, merged, device, batch_size=measure.speed_batch_size, limit_sec=measure.speed_limit_sec
@@ -234,41 +268,13 @@ def _measure_entrant(
                 SamplerPoint(
                     label=label,
                     options=merged,
-                    quality=quality,
+                    quality=point,
                     images_per_sec=speed.images_per_sec,
                     network_evaluations=speed.network_evaluations,
                     flops_per_image=speed.flops_per_image,
                 )
             )
         parts["sampler_points"] = points
-
-
-def _quality(
-    setting: Setting,
-    images: NDArray[np.uint8],
-    options: Mapping[str, Scalar],
-    progress: Callable[[int], None] = lambda n: None,
-) -> Quality:
-    extractor, reference = setting.extractor, setting.data.test[: setting.suite.measure.reference_images]
-    value, reason = None, None
-    if min(len(images), len(reference)) > extractor.info.dims:
-        theirs = features.reference_statistics(reference, extractor)
-        value = fidelity.frechet_distance(fidelity.statistics(extractor(images, progress)), theirs)
-    else:
-        reason = (
-            f"{min(len(images), len(reference))} images are too few for the {extractor.info.dims} dimensions of "
-            f"{extractor.info.name}: their covariance is singular"
-        )
-    return Quality(
-        metric=extractor.metric,
-        value=value,
-        reason=reason,
-        n_samples=len(images),
-        n_reference=len(reference),
-        reference="test",
-        features=extractor.info,
-        options=dict(options),
-    )
 
 
 def _likelihood(model: Model, setting: Setting, seed: int, tell: Tell) -> tuple[Likelihood, NDArray[np.float32] | None]:
@@ -339,7 +345,8 @@ def _portrait(model: Model, setting: Setting, seed: int, arrays: dict[str, NDArr
         differs=model.about.differs,
         abilities=dict(model.about.abilities),
         numbers=dict(shown.numbers),
-        pictures={name: caption for name, (caption, _) in shown.pictures.items()},
+        pictures={name: caption for name, (caption, _) in shown.pictures.items()}
+        | ({"neighbours": NEIGHBOURS} if "neighbours" in arrays else {}),
     )
 
 

@@ -60,14 +60,21 @@ def verdict(rows: list[T], stat: Callable[[T], Stat | None]) -> Verdict[T] | Non
     if len(stats) < 2 or any(found.n < RANKING_SEEDS for _, found in stats):
         return None
     (best, lowest), *others = sorted(stats, key=lambda pair: pair[1].mean)
-    tests = sorted(((_welch(lowest, other), row) for row, other in others), key=lambda test: test[0])
-    for index, (p, _) in enumerate(tests):
-        if p * (len(tests) - index) > SIGNIFICANCE:  # Holm stops at the first that fails
-            return Verdict(best, [row for _, row in tests[index:]])
-    return Verdict(best, [])
+    p = holm([welch(lowest, other) for _, other in others])
+    tests = sorted(zip(p, (row for row, _ in others), strict=True), key=lambda test: test[0])
+    return Verdict(best, [row for p, row in tests if p > SIGNIFICANCE])
 
 
-def _welch(a: Stat, b: Stat) -> float:
+def holm(p: list[float]) -> list[float]:
+    """p-values of a family of tests after Holm's correction (1979), each against the level of the whole family."""
+    corrected, worst = list(p), 0.0
+    for rank, index in enumerate(sorted(range(len(p)), key=p.__getitem__)):
+        worst = max(worst, min(1.0, p[index] * (len(p) - rank)))  # never below one that came before
+        corrected[index] = worst
+    return corrected
+
+
+def welch(a: Stat, b: Stat) -> float:
     """Two-sided p of Welch's t-test, from Welch (1947) with Satterthwaite's degrees of freedom."""
     part_a, part_b = (a.sd or 0.0) ** 2 / a.n, (b.sd or 0.0) ** 2 / b.n
     if part_a + part_b == 0:  # seeds that agree to the last bit

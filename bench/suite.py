@@ -12,7 +12,7 @@ from typing import Literal
 from pydantic import Field, ValidationError
 
 from bench import PROTOCOL, UserError, nearest
-from bench.record import Budget, Scalar, Strict, digest
+from bench.record import Budget, FeatureInfo, Scalar, Strict, digest
 
 FLOORS = ("real data", "uniform", "global histogram", "per-pixel histogram", "3-neighbour table")
 
@@ -52,7 +52,10 @@ class Measure(Strict):
 
     samples: int = Field(5000, ge=2)  # for the Frechet distance
     reference_images: int = Field(10_000, ge=2)  # of the test split
-    extractor: Literal["auto", "efficientnet-lite0", "inception-v3"] = "auto"
+    extractor: str = "auto"  # see `equibench ls`
+    splits: int = Field(10, ge=1)  # into halves, for the interval of the Frechet distance and for pairs of entrants
+    resamples: int = Field(20, ge=2)  # of the bootstrap, for the distance without bias
+    memorization_images: int = Field(10_000, ge=0)  # of training, and as many held out; 0: no test
     sampler_points: bool = True  # measure the other sampler settings of each family too
     likelihood_images: int = Field(10_000, ge=1)
     likelihood_passes: int = Field(1, ge=1)
@@ -88,8 +91,10 @@ class Cell:
     entrant: Entrant | None = None
     budget: Budget | None = None
 
-    def key(self, data_sha256: str, machine_key: str, weights_sha256: str | None = None) -> str:
-        """Hash of all that defines the cell's record, the machine included: another machine is another measurement."""
+    def key(self, data_sha256: str, features: FeatureInfo, machine_key: str, weights_sha256: str | None = None) -> str:
+        """Hash of all that defines the cell's record. The machine is included, as another one is another measurement,
+        and the feature network, as `auto` may mean another one tomorrow.
+        """
         return digest(
             {
                 "protocol": PROTOCOL,
@@ -99,6 +104,7 @@ class Cell:
                 "budget": self.budget.model_dump() if self.budget else None,
                 "measure": self.suite.measure.model_dump(),
                 "data": data_sha256,
+                "features": features.model_dump(),
                 "machine": machine_key,
                 "weights": weights_sha256,
             }

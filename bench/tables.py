@@ -163,7 +163,10 @@ def _quality(row: Row, metric: Metric, best: Verdict[Row] | None, notes: Notes) 
     if metric in other and row.quality(metric) is None:  # tried without success: a floor says why, too
         return notes.missing(_why(row, "quality", default))
     strong = best is not None and best.best is row and not best.undecided
-    return _over_seeds(row, row.quality(metric), _why(row, "quality", default), notes, digits=4, strong=strong)
+    alone = row.first.quality.interval if row.first.quality and len(row.seeds) == 1 else None
+    detail = f"{number(alone.low, 4)} to {number(alone.high, 4)}" if alone else ""
+    stat = row.quality(metric)
+    return _over_seeds(row, stat, _why(row, "quality", default), notes, digits=4, strong=strong, detail=detail)
 
 
 def _bits(row: Row, section: Section, notes: Notes) -> Entry:

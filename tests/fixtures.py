@@ -62,7 +62,19 @@ def make(like: str, seed: int = 0, /, **changes: Any) -> Record:
     fd, bits, kind, dequantization, speed, nfe, train_mib, sample_mib = NUMBERS[like]
     shift = 1 + 0.02 * seed
     quality = record.Quality(
-        metric="FD", value=fd * shift, n_samples=5000, n_reference=10_000, reference="test", features=LITE0
+        metric="FD",
+        value=fd * shift,
+        n_samples=5000,
+        n_reference=10_000,
+        reference="test",
+        features=LITE0,
+        stderr=0.8,
+        interval=record.Interval(low=fd * shift - 2, high=fd * shift + 2, level=0.95, method="halves"),
+        halves=[fd + 3.0, fd + 1.5, fd + 1.25, fd + 2.75],
+        corrected=fd * shift - 1.5,
+        corrected_interval=record.Interval(low=fd * shift - 3.5, high=fd * shift + 0.5, level=0.95, method="pivotal"),
+        also=_also(fd),
+        memorization=record.Memorization(share_nearer_train=0.52, stderr=0.03, p=0.25, n_train=5000),
     )
     why = "A GAN samples without a density, so it has no likelihood." if bits is None else None
     fields: dict[str, Any] = {
@@ -199,6 +211,16 @@ def save(records: list[Record], folder: Path, with_arrays: bool = True) -> Path:
         pictured = with_arrays and found.portrait is not None
         record.write(found, folder, arrays(index) if pictured else None)
     return folder
+
+
+def _also(fd: float) -> list[record.SampleMetric]:
+    counts = {"n_samples": 5000, "n_reference": 10_000}
+    return [
+        record.SampleMetric(name="KD", value=fd / 100, stderr=0.004, higher_is_better=False, **counts),
+        record.SampleMetric(name="precision", value=0.61, stderr=0.007, higher_is_better=True, **counts),
+        record.SampleMetric(name="recall", value=0.35, higher_is_better=True, **counts),
+        record.SampleMetric(name="density", value=None, reason="It was too few.", higher_is_better=True, **counts),
+    ]
 
 
 def _points(quality: record.Quality) -> list[record.SamplerPoint]:

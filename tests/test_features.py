@@ -1,10 +1,13 @@
 """Feature networks: identity, repeatability, the cache, and Inception's loading with weights that the test makes."""
 
+import hashlib
+import warnings
+
 import numpy as np
 import pytest
 import torch
 
-from bench import UserError, features
+from bench import UserError, features, fidelity
 
 CPU = torch.device("cpu")
 IMAGES = np.random.default_rng(0).integers(0, 256, (12, 1, 28, 28), dtype=np.uint8)
@@ -45,23 +48,6 @@ def test_floats_are_refused(lite):
         lite(IMAGES.astype(np.float32))
 
 
-def test_a_changed_image_or_extractor_never_meets_the_cache(lite, tmp_path):
-    import dataclasses
-
-    first = features.reference_statistics(IMAGES, lite, tmp_path)
-    again = features.reference_statistics(IMAGES, lite, tmp_path)
-    np.testing.assert_array_equal(first.covariance, again.covariance)
-    assert len(list(tmp_path.iterdir())) == 1
-    changed = IMAGES.copy()
-    changed[0, 0, 0, 0] ^= 255
-    assert not np.array_equal(features.reference_statistics(changed, lite, tmp_path).mean, first.mean)
-    for field in ("name", "weights_sha256", "preprocessing"):
-        other = dataclasses.replace(
-            lite, info=lite.info.model_copy(update={field: "x"}), network=lambda x: x.flatten(1).float()
-        )
-        assert features.reference_statistics(IMAGES, other, tmp_path).mean.shape == (784,)
-
-
 def test_unknown_extractors_and_missing_weights_are_sentences(tmp_path):
     with pytest.raises(UserError, match="did you mean 'inception-v3'"):
         features.load("inception", CPU)
@@ -72,8 +58,18 @@ def test_unknown_extractors_and_missing_weights_are_sentences(tmp_path):
         features.load("inception-v3", CPU, tmp_path / "wrong.pth")
 
 
-def test_inception_is_used_and_called_fid_where_weights_are_found(tmp_path, monkeypatch):
-    """With weights that the test makes, in torch's cache under torch-fidelity's name: `auto` takes them."""
+@pytest.fixture
+def hub(tmp_path, monkeypatch):
+    """An empty torch cache of the test's own."""
+    folder = tmp_path / "hub"
+    (folder / "checkpoints").mkdir(parents=True)
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(folder))
+    return folder
+
+
+@pytest.fixture
+def inception(hub, tmp_path, monkeypatch):
+    """Inception weights that the test makes, in torch's cache under torch-fidelity's name."""
     module = pytest.importorskip("torch_fidelity.feature_extractor_inceptionv3")
     shapes = {}
 
@@ -81,21 +77,186 @@ def test_inception_is_used_and_called_fid_where_weights_are_found(tmp_path, monk
         shapes.update({name: tensor.shape for name, tensor in torch.nn.Module.state_dict(self).items()})
 
     network = module.FeatureExtractorInceptionV3
-    empty = tmp_path / "empty.pth"
-    torch.save({}, empty)
+    torch.save({}, tmp_path / "empty.pth")
     with monkeypatch.context() as patch:
         patch.setattr(network, "load_state_dict", remember)
-        network("inception-v3-compat", ["2048"], feature_extractor_weights_path=str(empty))
+        network("inception-v3-compat", ["2048"], feature_extractor_weights_path=str(tmp_path / "empty.pth"))
     torch.manual_seed(0)
-    weights = {
-        name: torch.ones(shape) if name.endswith("running_var") else 0.05 * torch.randn(shape)
-        for name, shape in shapes.items()
-    }
-    folder = tmp_path / "hub" / "checkpoints"
-    folder.mkdir(parents=True)
-    torch.save(weights, folder / features.INCEPTION_FILE)
-    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
+    weights = {}
+    for name, shape in shapes.items():
+        if name.endswith("running_var"):
+            weights[name] = torch.rand(shape) + 0.5
+        elif name.endswith("conv.weight"):  # as He et al. 2015: the maps neither fade nor grow
+            weights[name] = torch.randn(shape) * (2 / shape[1:].numel()) ** 0.5
+        else:
+            weights[name] = 1 + 0.1 * torch.randn(shape) if name.endswith("bn.weight") else 0.1 * torch.randn(shape)
+    torch.save(weights, hub / "checkpoints" / features.INCEPTION_FILE)
+    return hub / "checkpoints" / features.INCEPTION_FILE
+
+
+def test_inception_is_used_and_called_fid_where_weights_are_found(inception):
     found = features.load("auto", CPU)
-    assert found.metric == "FID"
-    assert found.info.dims == 2048
-    assert found(IMAGES[:2]).shape == (2, 2048)
+    assert (found.metric, found.info.name, found.info.dims) == ("FID", "Inception-v3", 2048)
+    given = features.load("inception-v3", CPU, inception)
+    assert given.info == found.info
+    fast = features.load("inception-v3+bf16", CPU)
+    assert (fast.metric, fast.info.name) == ("FD", "Inception-v3 bf16")  # another space: not FID
+
+
+def test_inception_features_and_fid_are_those_of_torch_fidelity(inception):
+    """The whole way of torch-fidelity 0.4.0 on the same images and weights; its Frechet distance, too."""
+    import torch_fidelity
+    from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
+
+    rng = np.random.default_rng(1)
+    sets = [rng.integers(0, top, (24, 3, 28, 28), dtype=np.uint8) for top in (256, 200)]
+    ours = features.load("inception-v3", CPU)
+    theirs = FeatureExtractorInceptionV3(
+        "inception-v3-compat", ["2048"], feature_extractor_weights_path=str(inception)
+    ).eval()
+    with torch.no_grad():
+        expected = theirs(torch.from_numpy(sets[0]))[0].numpy()
+    found = ours(sets[0])
+    assert np.linalg.norm(found - expected) < 1e-6 * np.linalg.norm(expected)
+
+    class Images(torch.utils.data.Dataset):
+        def __init__(self, images):
+            self.images = torch.from_numpy(images)
+
+        def __len__(self):
+            return len(self.images)
+
+        def __getitem__(self, index):
+            return self.images[index]
+
+    metrics = torch_fidelity.calculate_metrics(
+        input1=Images(sets[0]),
+        input2=Images(sets[1]),
+        fid=True,
+        kid=True,
+        kid_subsets=1,
+        kid_subset_size=24,
+        cuda=False,
+        verbose=False,
+        cache=False,
+        batch_size=24,
+        save_cpu_ram=True,  # no worker processes
+        feature_extractor_weights_path=str(inception),
+    )
+    a, b = (torch.from_numpy(ours(images)) for images in sets)
+    value = fidelity.frechet_distance(fidelity.statistics(a), fidelity.statistics(b))
+    assert value == pytest.approx(metrics["frechet_inception_distance"], rel=1e-6)
+    kernel = fidelity.kernel_distance(a, b).value
+    assert kernel == pytest.approx(metrics["kernel_inception_distance_mean"], rel=1e-4)  # which sums float32
+
+
+def test_clip_is_read_from_torchs_cache(hub):
+    module = pytest.importorskip("torch_fidelity.feature_extractor_clip")
+
+    class Tiny(module.CLIPVisual):
+        def __init__(self):
+            super().__init__(24, 32, 1, 64, 16)
+            self.text_projection = torch.nn.Parameter(torch.zeros(8, 24))
+
+        def forward(self, x):
+            return self.visual(x)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        traced = torch.jit.trace(Tiny().eval(), torch.zeros(1, 3, 32, 32))
+        torch.jit.save(traced, str(hub / "checkpoints" / f"clip-vit-b-16-{'0' * 64}.pt"))
+    found = features.load("clip-vit-b-16", CPU)
+    assert (found.metric, found.info.name, found.info.dims) == ("FD", "clip-vit-b-16", 24)
+    assert found(IMAGES[:3]).shape == (3, 24)
+    with pytest.raises(UserError, match="no weights of clip-vit-b-32"):
+        features.load("clip-vit-b-32", CPU)
+
+
+def test_dinov2_is_read_from_torchs_cache(hub, monkeypatch):
+    pytest.importorskip("torch_fidelity.feature_extractor_dinov2")
+    with pytest.raises(UserError, match="no weights of dinov2-vit-s-14"):
+        features.load("dinov2-vit-s-14", CPU)
+    code = hub / "facebookresearch_dinov2_main"
+    code.mkdir()
+    (hub / "checkpoints" / "dinov2_vits14_pretrain.pth").write_bytes(b"weights")
+
+    class Tiny(torch.nn.Module):
+        embed_dim = 12
+
+        def forward(self, x):
+            return x.flatten(1)[:, :12]
+
+    monkeypatch.setattr(torch.hub, "load", lambda repo, name: Tiny() if name == "dinov2_vits14" else None)
+    found = features.load("dinov2-vit-s-14", CPU)
+    assert (found.metric, found.info.dims) == ("FD", 12)
+    assert found(IMAGES[:3]).shape == (3, 12)
+    assert found.info.weights_sha256 == hashlib.sha256(b"weights").hexdigest()
+
+
+# --- the user's own ---------------------------------------------------------------------------------------------------
+
+
+class Pool(torch.nn.Module):
+    def __init__(self, scale: float):
+        super().__init__()
+        self.scale = torch.nn.Parameter(torch.tensor(scale))
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.scale * torch.nn.functional.adaptive_avg_pool2d(images.float(), 2).flatten(1)
+
+
+def test_own_torchscript_with_its_weights_in_its_identity(tmp_path):
+    found = []
+    for scale in (1.0, 2.0):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            torch.jit.save(torch.jit.script(Pool(scale)), str(tmp_path / "own.pt"))
+        found.append(features.load(str(tmp_path / "own.pt"), CPU))
+    assert found[0].info.dims == 12
+    assert found[0].metric == "FD"
+    np.testing.assert_allclose(2 * found[0](IMAGES), found[1](IMAGES))
+    assert found[0].info.weights_sha256 != found[1].info.weights_sha256
+
+
+def test_own_function_with_its_weights_in_its_identity(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "own_features.py").write_text(
+        "import numpy, torch\n"
+        "def pool(images):\n"
+        "    scale = float(numpy.load('scale.npy'))\n"
+        "    return scale * images.float().mean((2, 3))\n"
+        "def wrong(images):\n"
+        "    return images.float()\n"
+        "def broken(images):\n"
+        "    raise KeyError('layer')\n"
+    )
+    np.save("scale.npy", 1.0)
+    first = features.load("own_features:pool", CPU)
+    np.save("scale.npy", 2.0)  # the same source, other weights: another identity
+    second = features.load("own_features:pool", CPU)
+    assert first.info.dims == 3
+    assert first.info.weights_sha256 != second.info.weights_sha256
+    again = features.load("own_features:pool", CPU)
+    assert again.info == second.info
+    for name, sentence in {
+        "own_features:wrong": r"must return floats \[N, d\]",
+        "own_features:broken": "failed on uint8",
+        "own_features:missing": "cannot use the extractor",
+        "no_such_module:pool": "cannot use the extractor",
+    }.items():
+        with pytest.raises(UserError, match=sentence):
+            features.load(name, CPU)
+    (tmp_path / "no.pt").write_bytes(b"nothing")
+    with pytest.raises(UserError, match="no TorchScript module"):
+        features.load("no.pt", CPU)
+    with pytest.raises(UserError, match="there is no extractor file"):
+        features.load("nowhere.pt", CPU)
+
+
+def test_bfloat16_is_close_and_another_space(lite):
+    fast = features.load("efficientnet-lite0+bf16", CPU)
+    assert fast.info.name == "EfficientNet-Lite0 bf16"
+    assert fast.info != lite.info
+    a, b = fast(IMAGES), lite(IMAGES)
+    difference = np.linalg.norm(a - b) / np.linalg.norm(b)
+    assert 1e-5 < difference < 0.05

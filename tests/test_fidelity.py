@@ -1,9 +1,15 @@
-"""The Frechet distance against closed forms and another implementation, with wrong twins that must fail."""
+"""Distances of feature sets against closed forms, other implementations and plain loops, with wrong twins that must
+fail."""
+
+import itertools
 
 import numpy as np
 import pytest
 import scipy.linalg
+import scipy.stats
+import torch
 
+from bench import fidelity
 from bench.fidelity import Statistics, frechet_distance, statistics
 
 RNG = np.random.default_rng(0)
@@ -11,71 +17,277 @@ RNG = np.random.default_rng(0)
 
 def sets(n=200, d=12):
     mixing = RNG.normal(size=(d, d))
-    return RNG.normal(size=(n, d)) @ mixing, RNG.normal(size=(n + 50, d)) @ (mixing + 0.3) + 0.5
+    x, y = RNG.normal(size=(n, d)) @ mixing, RNG.normal(size=(n + 50, d)) @ (mixing + 0.3) + 0.5
+    return torch.from_numpy(x), torch.from_numpy(y)
 
 
-def test_statistics_match_numpy():
+def by_general_root(a, b):
+    root = torch.from_numpy(scipy.linalg.sqrtm((a.covariance @ b.covariance).numpy()).real)
+    return float(((a.mean - b.mean) ** 2).sum() + (a.covariance + b.covariance - 2 * root).trace())
+
+
+# --- Frechet distance -------------------------------------------------------------------------------------------------
+
+
+def test_statistics_match_numpy_in_any_number_of_parts(monkeypatch):
     a, _ = sets()
+    monkeypatch.setattr(fidelity, "ROWS", 64)
     found = statistics(a)
     assert found.n == len(a)
-    np.testing.assert_allclose(found.mean, a.mean(axis=0))
+    np.testing.assert_allclose(found.mean, a.mean(0))
     np.testing.assert_allclose(found.covariance, np.cov(a, rowvar=False))
 
 
 def test_float32_features_are_summed_in_float64():
     a = (1e4 + RNG.normal(size=(5000, 3))).astype(np.float32)
-    np.testing.assert_allclose(statistics(a).covariance, np.cov(a.astype(np.float64), rowvar=False), rtol=1e-9)
+    exact = np.cov(a.astype(np.float64), rowvar=False)
+    np.testing.assert_allclose(statistics(torch.from_numpy(a)).covariance, exact, rtol=1e-9)
 
 
 def test_closed_form_for_diagonal_gaussians():
-    mean, other = np.array([1.0, -2.0, 0.5]), np.array([0.0, 1.0, 0.5])
-    variance, its = np.array([1.0, 4.0, 0.25]), np.array([9.0, 1.0, 0.25])
-    exact = ((mean - other) ** 2).sum() + ((np.sqrt(variance) - np.sqrt(its)) ** 2).sum()
-    a, b = Statistics(10, mean, np.diag(variance)), Statistics(10, other, np.diag(its))
-    assert frechet_distance(a, b) == pytest.approx(exact, rel=1e-12)
+    mean, other = torch.tensor([1.0, -2.0, 0.5]).double(), torch.tensor([0.0, 1.0, 0.5]).double()
+    variance, its = torch.tensor([1.0, 4.0, 0.25]).double(), torch.tensor([9.0, 1.0, 0.25]).double()
+    exact = ((mean - other) ** 2).sum() + ((variance.sqrt() - its.sqrt()) ** 2).sum()
+    a, b = Statistics(10, mean, variance.diag()), Statistics(10, other, its.diag())
+    assert frechet_distance(a, b) == pytest.approx(float(exact), rel=1e-12)
 
 
 def test_matches_the_general_matrix_square_root():
     a, b = (statistics(x) for x in sets())
-    root = scipy.linalg.sqrtm(a.covariance @ b.covariance).real
-    exact = ((a.mean - b.mean) ** 2).sum() + np.trace(a.covariance + b.covariance - 2 * root)
-    assert frechet_distance(a, b) == pytest.approx(exact, rel=1e-9)
+    assert frechet_distance(a, b) == pytest.approx(by_general_root(a, b), rel=1e-9)
+
+
+def test_matches_torch_fidelity_on_the_same_features():
+    metric = pytest.importorskip("torch_fidelity.metric_fid")
+    x, y = (features.double() for features in sets(600, 40))
+    theirs = metric.fid_statistics_to_metric(
+        metric.fid_features_to_statistics(x), metric.fid_features_to_statistics(y), False
+    )
+    ours = frechet_distance(statistics(x), statistics(y))
+    assert ours == pytest.approx(theirs[metric.KEY_METRIC_FID], rel=1e-6)
 
 
 def test_zero_with_itself_symmetric_and_indifferent_to_order():
     x, y = sets()
     a, b = statistics(x), statistics(y)
-    assert frechet_distance(a, a) == pytest.approx(0, abs=1e-9 * np.trace(a.covariance))
+    assert frechet_distance(a, a) == pytest.approx(0, abs=1e-9 * float(a.covariance.trace()))
     assert frechet_distance(a, b) == pytest.approx(frechet_distance(b, a), rel=1e-10)
-    assert frechet_distance(statistics(RNG.permutation(x)), b) == pytest.approx(frechet_distance(a, b), rel=1e-10)
+    shuffled = statistics(x[torch.randperm(len(x))])
+    assert frechet_distance(shuffled, b) == pytest.approx(frechet_distance(a, b), rel=1e-10)
 
 
 def test_singular_covariances_work():
-    a, b = sets(n=6, d=12)
-    assert frechet_distance(statistics(a), statistics(b)) > 0
+    a, b = (statistics(x) for x in sets(n=6, d=12))
+    assert frechet_distance(a, b) == pytest.approx(by_general_root(a, b), rel=1e-5)
+    assert frechet_distance(b, a) == pytest.approx(frechet_distance(a, b), rel=1e-6)
 
 
-@pytest.mark.parametrize("wrong", ["divisor n", "no means", "root of the product of traces"])
+@pytest.mark.parametrize("wrong", ["divisor n", "no means", "unsymmetrised", "root of the product of traces"])
 def test_wrong_twins_are_told_apart(wrong):
     x, y = sets()
     a, b = statistics(x), statistics(y)
+    squares = float(((a.mean - b.mean) ** 2).sum())
+    traces = float(a.covariance.trace() + b.covariance.trace())
+    lower = torch.linalg.eigvalsh(a.covariance @ b.covariance)  # which is not symmetric: half of it is not read
     twin = {
         "divisor n": frechet_distance(
-            Statistics(a.n, a.mean, np.cov(x, rowvar=False, bias=True)),
-            Statistics(b.n, b.mean, np.cov(y, rowvar=False, bias=True)),
+            Statistics(a.n, a.mean, a.covariance * (a.n - 1) / a.n),
+            Statistics(b.n, b.mean, b.covariance * (b.n - 1) / b.n),
         ),
         "no means": frechet_distance(Statistics(a.n, b.mean, a.covariance), b),
-        "root of the product of traces": float(
-            ((a.mean - b.mean) ** 2).sum() + (np.sqrt(np.trace(a.covariance)) - np.sqrt(np.trace(b.covariance))) ** 2
-        ),
+        "unsymmetrised": squares + traces - 2 * float(lower.clamp(min=0).sqrt().sum()),
+        "root of the product of traces": squares
+        + traces
+        - 2 * float((a.covariance.trace() * b.covariance.trace()).sqrt()),
     }[wrong]
     assert abs(frechet_distance(a, b) / twin - 1) > 1e-6
 
 
 def test_bad_features_are_refused():
     with pytest.raises(ValueError, match="NaN"):
-        statistics(np.array([[1.0, np.nan], [0.0, 1.0]]))
+        statistics(torch.tensor([[1.0, float("nan")], [0.0, 1.0]]))
     with pytest.raises(ValueError, match="N >= 2"):
-        statistics(np.zeros((1, 3)))
+        statistics(torch.zeros(1, 3))
     with pytest.raises(ValueError, match="differ"):
-        frechet_distance(statistics(np.eye(3)), statistics(np.eye(4)))
+        frechet_distance(statistics(torch.eye(3)), statistics(torch.eye(4)))
+
+
+def test_resamples_are_distances_of_the_drawn_rows():
+    """The shared frame against the plain way: draw the rows, then measure them."""
+    x, y = sets()
+    against = statistics(y)
+    resampler = fidelity.Resampler(x, against)
+    generator = torch.Generator().manual_seed(3)
+    plain = []
+    for _ in range(3):
+        order = torch.randperm(len(x), generator=generator)
+        plain += [frechet_distance(statistics(x[part]), against) for part in (order[:100], order[100:])]
+    np.testing.assert_allclose(resampler.halves(3, seed=3), plain, rtol=1e-9)
+    generator = torch.Generator().manual_seed(4)
+    plain = [
+        frechet_distance(statistics(x[torch.randint(len(x), (len(x),), generator=generator)]), against)
+        for _ in range(3)
+    ]
+    np.testing.assert_allclose(resampler.bootstrap(3, seed=4), plain, rtol=1e-9)
+
+
+# --- kernel distance --------------------------------------------------------------------------------------------------
+
+
+def kernel(a, b):
+    return (float(a @ b) / len(a) + 1) ** 3
+
+
+def test_kernel_distance_matches_plain_loops(monkeypatch):
+    monkeypatch.setattr(fidelity, "ROWS", 7)
+    x, y = sets(n=20, d=4)
+    pairs = [np.mean([kernel(a, b) for a, b in itertools.permutations(s, 2)]) for s in (x, y)]
+    exact = sum(pairs) - 2 * np.mean([kernel(a, b) for a in x for b in y])
+    found = fidelity.kernel_distance(x, y)
+    assert found.value == pytest.approx(exact, rel=1e-10)
+    assert fidelity.kernel_distance(x, y, fidelity.kernel_row_means(y)) == found
+
+
+def test_kernel_distance_matches_torch_fidelity_on_one_subset_of_all():
+    metric = pytest.importorskip("torch_fidelity.metric_kid")
+    x, y = sets(150, 16)
+    y = y[:150]
+    theirs = metric.kid_features_to_metric(x, y, kid_subsets=1, kid_subset_size=150, verbose=False)
+    found = fidelity.kernel_distance(x, y)
+    assert found.value == pytest.approx(theirs[metric.KEY_METRIC_KID_MEAN], rel=1e-9)
+    # their "std" is the spread over subsets: of one subset it is zero, which is no error of anything
+    assert theirs[metric.KEY_METRIC_KID_STD] == 0
+    assert found.stderr > 0
+
+
+def test_kernel_distance_is_unbiased_and_its_error_is_true():
+    """Over many draws: the mean meets the population's value, and the spread the standard error."""
+    d, draws = 6, 300
+    generator = torch.Generator().manual_seed(0)
+
+    def draw(shift):
+        return torch.randn(80, d, generator=generator, dtype=torch.float64) + shift
+
+    found = [fidelity.kernel_distance(draw(0.4), draw(0.0)) for _ in range(draws)]
+    values, errors = np.array([f.value for f in found]), np.array([f.stderr for f in found])
+
+    # E (x.y/d + 1)^3 of independent Gaussians with means m and n: (s + 1)^3 + 3 (s + 1) v, s = m.n / d and
+    # v = var(x.y) / d^2 = (d + |m|^2 + |n|^2) / d^2; the third central moment of x.y is 6 m.n, over d^3
+    def expected(m, n):
+        s, v = m * n, (1 + m * m + n * n) / d
+        return (s + 1) ** 3 + 3 * (s + 1) * v + 6 * m * n / d**2
+
+    exact = expected(0.4, 0.4) + expected(0, 0) - 2 * expected(0.4, 0)
+    assert abs(values.mean() - exact) < 4 * values.std() / np.sqrt(draws)
+    assert errors.mean() == pytest.approx(values.std(), rel=0.2)
+    covered = np.abs(values - exact) < 1.96 * errors
+    assert covered.mean() > 0.9
+
+
+# --- neighbours -------------------------------------------------------------------------------------------------------
+
+
+def test_manifold_matches_plain_loops(monkeypatch):
+    monkeypatch.setattr(fidelity, "ROWS", 16)
+    x, y = sets(n=40, d=3)
+    x, y = x + 1.0, y + 1.0
+
+    def distance(a, b):
+        return float((a - b).norm())
+
+    def radius(points, i, k):
+        return sorted(distance(points[i], points[j]) for j in range(len(points)) if j != i)[k - 1]
+
+    real3, real5 = ([radius(y, i, k) for i in range(len(y))] for k in (3, 5))
+    fake3 = [radius(x, i, 3) for i in range(len(x))]
+    precise = [any(distance(a, b) <= r for b, r in zip(y, real3, strict=True)) for a in x]
+    recalled = [any(distance(a, b) <= r for a, r in zip(x, fake3, strict=True)) for b in y]
+    dense = [sum(distance(a, b) <= r for b, r in zip(y, real5, strict=True)) / 5 for a in x]
+    covered = [any(distance(a, b) <= r for a in x) for b, r in zip(y, real5, strict=True)]
+    found = fidelity.manifold(x, y)
+    plain = [np.mean(values) for values in (precise, recalled, dense, covered)]
+    assert [found.precision.value, found.recall.value, found.density.value, found.coverage.value] == plain
+    assert found.density.stderr == pytest.approx(np.std(dense, ddof=1) / np.sqrt(len(dense)))
+
+
+def test_precision_and_recall_match_torch_fidelity():
+    metric = pytest.importorskip("torch_fidelity.metric_prc")
+    x, y = sets(300, 8)
+    theirs = metric.prc_features_to_metric(
+        x, y, prc_neighborhood=3, prc_batch_size=100, save_cpu_ram=False, verbose=False
+    )
+    found = fidelity.manifold(x, y)
+    assert found.precision.value == pytest.approx(theirs[metric.KEY_METRIC_PRECISION], abs=1e-6)
+    assert found.recall.value == pytest.approx(theirs[metric.KEY_METRIC_RECALL], abs=1e-6)
+
+
+def test_a_set_is_on_its_own_manifold_and_density_of_the_same_law_is_one():
+    generator = torch.Generator().manual_seed(0)
+    x, y = (torch.randn(2000, 3, generator=generator) for _ in range(2))
+    found = fidelity.manifold(x, y)
+    assert found.density.value == pytest.approx(1, abs=4 * found.density.stderr + 0.05)
+    assert found.coverage.value == pytest.approx(1 - 0.5**5, abs=0.02)  # Naeem et al. 2020, lemma 2, equal counts
+    twin = fidelity.manifold(y, y)
+    assert (twin.precision.value, twin.recall.value, twin.coverage.value) == (1, 1, 1)
+
+
+def test_equal_points_are_neighbours_at_distance_zero():
+    points = torch.tensor([[0.0], [0.0], [5.0], [9.0]])
+    np.testing.assert_array_equal(fidelity.neighbour_radii(points, (1, 2)), [[0, 0, 16, 16], [25, 25, 25, 81]])
+
+
+def test_memorization_is_found_where_planted_and_not_elsewhere():
+    generator = torch.Generator().manual_seed(0)
+    train, held_out, fresh = (torch.randn(400, 5, generator=generator) for _ in range(3))
+    honest = fidelity.memorization(fresh, train, held_out)
+    assert abs(honest.share - 0.5) < 3 * honest.stderr
+    copies = torch.cat([fresh[:320], train[:80] + 0.01])
+    assert fidelity.memorization(copies, train, held_out).p < 0.001
+    with pytest.raises(ValueError, match="as many"):
+        fidelity.memorization(fresh, train, held_out[:10])
+
+
+def test_memorization_error_is_that_over_all_labellings():
+    """All ways to call two of four images training ones, counted by hand."""
+    samples, images = torch.tensor([[0.1], [0.2], [0.3], [3.1], [9.0]]), torch.tensor([[0.0], [1.0], [3.0], [8.0]])
+    shares = []
+    for chosen in itertools.combinations(range(4), 2):
+        others = [i for i in range(4) if i not in chosen]
+        found = fidelity.memorization(samples, images[list(chosen)], images[others])
+        shares.append(found.share)
+        # the nearest image of all decides, whichever half it is in: the error is the same for every labelling
+    weights = np.array([3, 0, 1, 1]) / 5
+    assert np.mean(shares) == pytest.approx(0.5)
+    exact = np.sqrt(2 / (2 * 3) * ((weights - weights.mean()) ** 2).sum())
+    assert np.std(shares) == pytest.approx(exact)
+
+
+def test_memorization_p_is_uniform_or_larger_without_memorization():
+    generator = torch.Generator().manual_seed(1)
+    p = []
+    for _ in range(200):
+        train, held_out, fresh = (torch.randn(100, 3, generator=generator) for _ in range(3))
+        p.append(fidelity.memorization(fresh, train, held_out).p)
+    assert np.mean(np.array(p) < 0.05) < 0.05 + 3 * np.sqrt(0.05 * 0.95 / 200)
+
+
+# --- projections ------------------------------------------------------------------------------------------------------
+
+
+def test_sliced_wasserstein_of_a_shift_is_known():
+    """A shift by v moves every projection by v.theta, whose mean square over directions is |v|^2 / d."""
+    x, _ = sets(300, 8)
+    v = torch.linspace(-1, 1, 8).double()
+    found = fidelity.sliced_wasserstein(x, x + v, projections=4000)
+    assert abs(found.value - float(v.norm() / np.sqrt(8))) < 4 * found.stderr
+    assert fidelity.sliced_wasserstein(x, x).value == 0
+
+
+def test_sliced_wasserstein_in_one_dimension_matches_scipy():
+    x, y = RNG.normal(size=500), RNG.normal(1, 2, size=500)
+    quantiles = np.sqrt(np.mean((np.sort(x) - np.sort(y)) ** 2))
+    found = fidelity.sliced_wasserstein(torch.from_numpy(x)[:, None], torch.from_numpy(y)[:, None])
+    assert found.value == pytest.approx(quantiles)
+    assert found.value >= scipy.stats.wasserstein_distance(x, y)  # the 1-Wasserstein distance is never larger
+    with pytest.raises(ValueError, match="same size"):
+        fidelity.sliced_wasserstein(torch.zeros(3, 2), torch.zeros(4, 2))

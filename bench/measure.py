@@ -1,0 +1,136 @@
+"""Measures samples of any tool: reads them, refuses what cannot be compared, and gives their quality."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from bench import PROTOCOL, UserError, data, machine, quality, reference
+from bench.datasets import read
+from bench.features import Extractor
+from bench.record import Code, DataInfo, Quality, Strict
+
+FEWEST = 50  # below this the numbers would say more of the draw than of the model
+LOSSY = (".jpg", ".jpeg", ".webp")
+SPLITS, RESAMPLES = 10, 20
+
+
+class Measured(Strict):
+    """Quality of samples from outside, with what is needed to measure it again."""
+
+    samples: str
+    samples_sha256: str
+    data: DataInfo | None  # None where the reference is imported statistics
+    quality: Quality
+    notes: list[str]
+    protocol: str = PROTOCOL
+    versions: dict[str, str]
+    code: Code
+
+
+def measure(
+    samples: Path,
+    extractor: Extractor,
+    *,
+    dataset: str | None,
+    split: str = "test",
+    statistics: Path | None = None,
+    data_root: Path | None = None,
+    download: bool = False,
+) -> Measured:
+    """Quality of the images at `samples` against a split of `dataset`, or against imported `statistics`.
+
+    Raises UserError where a file is not readable, or where samples and reference cannot be compared.
+    """
+    if (dataset is None) == (statistics is None):
+        raise UserError("give one thing to compare with: --dataset NAME, or --reference FILE with mu and sigma")
+    images = load(samples)
+    notes: list[str] = []
+    info = None
+    memorization = None
+    if statistics is not None:
+        against = reference.read(statistics, extractor)
+        if against.images_sha256 is None:
+            notes.append(
+                f"{statistics.name} does not say which network made it; it was taken to be {extractor.info.name}"
+            )
+    else:
+        assert dataset is not None
+        found = data.load(dataset, data_root, download)
+        info = found.info()
+        lossy = _lossy(Path(dataset).expanduser())
+        if _lossy(samples) != lossy:
+            raise UserError(
+                f"{samples} holds {'JPEG or WebP' if not lossy else 'lossless'} images, {found.name} "
+                f"{'lossless' if not lossy else 'JPEG or WebP'} ones; compression changes the distance: save both alike"
+            )
+        images = _fitting(samples, images, found)
+        against = reference.of_images(split, getattr(found, split), extractor)
+        n = min(len(found.train), len(found.test))
+        memorization = (found.train[:n], found.test[:n])
+    features = torch.from_numpy(extractor(images)).to(extractor.device)
+    result = quality.measure(features, against, extractor, splits=SPLITS, resamples=RESAMPLES, also=True)
+    if memorization is not None:
+        train, held_out = memorization
+        kept = lambda part: reference.features_of(part, extractor)  # noqa: E731
+        test, _ = quality.memorization(features, images, train, held_out, kept)
+        result = result.model_copy(update={"memorization": test})
+    return Measured(
+        samples=str(samples),
+        samples_sha256=reference.sha256(images),
+        data=info,
+        quality=result,
+        notes=notes,
+        versions=machine.versions(),
+        code=machine.code(),
+    )
+
+
+def load(path: Path) -> NDArray[np.uint8]:
+    """Samples as uint8 `[N, C, H, W]`: all images of a folder, or the one array of images in an `.npz` or `.npy`."""
+    if path.is_dir():
+        images = read.pictures(path)
+    elif path.suffix == ".npz" and path.is_file():
+        images = read.channels_first(path, _images_of(path, read.npz(path)))
+    elif path.suffix == ".npy" and path.is_file():
+        try:
+            images = read.channels_first(path, np.load(path, allow_pickle=False))
+        except (OSError, EOFError, ValueError) as error:
+            raise UserError(f"cannot read {path} ({error}); save it again with numpy.save") from None
+    else:
+        raise UserError(f"there are no samples at {path}; give a folder of images, an .npz or an .npy file")
+    if len(images) < FEWEST:
+        raise UserError(
+            f"{path} holds {len(images)} images; give at least {FEWEST}, better as many as the reference has"
+        )
+    if images.max() <= 1:
+        raise UserError(f"{path} holds levels 0 and 1 alone; save levels 0..255 (of 0..1: (255 * images).round())")
+    return images
+
+
+def _images_of(path: Path, arrays: dict[str, NDArray[np.generic]]) -> NDArray[np.generic]:
+    key = next((key for key in ("samples", "images", "arr_0", "x") if key in arrays), None)
+    if key is None:
+        raise UserError(f"{path} holds {', '.join(arrays) or 'nothing'}; save the samples as `images` in it")
+    return arrays[key]
+
+
+def _fitting(path: Path, images: NDArray[np.uint8], found: data.Dataset) -> NDArray[np.uint8]:
+    """`images` with the data set's channels: grey pictures saved in colour are grey. Raises UserError otherwise."""
+    if found.shape[0] == 1 and images.shape[1] == 3 and (images == images[:, :1]).all():
+        images = np.ascontiguousarray(images[:, :1])
+    if images.shape[1:] != found.shape:
+        theirs, ours = ("x".join(map(str, shape)) for shape in (images.shape[1:], found.shape))
+        raise UserError(
+            f"{path} holds images of {theirs} (channels, height, width) and {found.name} of {ours}; resizing changes "
+            "the distance, so sample at the data's size"
+        )
+    return images
+
+
+def _lossy(path: Path) -> bool:
+    """Whether a folder holds images that were compressed with loss."""
+    return path.is_dir() and any(file.suffix.lower() in LOSSY for file in path.rglob("*"))

@@ -1,0 +1,131 @@
+"""Images to a `Quality`: every sample metric that applies at the number of images at hand, by rule."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from bench import fidelity, intervals, record
+from bench.features import Extractor
+from bench.record import Quality, SampleMetric, Scalar
+from bench.reference import FEWEST_FOR_NEIGHBOURS, Reference
+
+SPLIT_SEED, BOOTSTRAP_SEED, PROJECTION_SEED = 1, 2, 3  # the same for all entrants, so that pairs share their splits
+PROJECTIONS = 1000
+
+
+def measure(
+    features: Tensor,
+    reference: Reference,
+    extractor: Extractor,
+    *,
+    options: Mapping[str, Scalar] | None = None,
+    splits: int = 0,
+    resamples: int = 0,
+    also: bool = False,
+) -> Quality:
+    """Quality of samples by their `features` `[N, d]`. `splits` into halves and bootstrap `resamples` give the
+    intervals of the Frechet distance, none if 0; `also` adds the other metrics.
+
+    A Frechet distance needs more images than dimensions, on both sides (DESIGN, rule 6); without it the others stand.
+    """
+    n, m, d = len(features), reference.statistics.n, extractor.info.dims
+    found = Quality(
+        metric=extractor.metric,
+        value=None,
+        n_samples=n,
+        n_reference=m,
+        reference=reference.name,
+        reference_sha256=reference.images_sha256,
+        features=extractor.info,
+        options=dict(options or {}),
+    )
+    few = min(n, m or n)
+    changes: dict[str, object] = {}
+    if few <= d:
+        changes["reason"] = (
+            f"{few} images are too few for the {d} dimensions of {extractor.info.name}: their covariance is singular"
+        )
+    else:
+        value = fidelity.frechet_distance(fidelity.statistics(features), reference.statistics)
+        changes |= {"value": value, **_intervals(value, features, reference, splits, resamples)}
+    if also:
+        changes["also"] = _others(features, reference, extractor)
+    return found.model_copy(update=changes)
+
+
+def _intervals(value: float, features: Tensor, reference: Reference, splits: int, resamples: int) -> dict[str, object]:
+    ratio = len(features) / features.shape[1]
+    draw = fidelity.Resampler(features, reference.statistics) if splits or resamples else None
+    found: dict[str, object] = {}
+    if draw and splits:
+        halves = draw.halves(splits, SPLIT_SEED)
+        found["halves"] = halves
+        if ratio >= intervals.HALVES_FROM:
+            found["stderr"], found["interval"] = intervals.halves_interval(value, halves)
+    if draw and resamples and ratio >= intervals.CORRECTED_FROM:
+        resampled = draw.bootstrap(resamples, BOOTSTRAP_SEED)
+        found["corrected"], found["corrected_interval"] = intervals.corrected(value, resampled)
+    return found
+
+
+def _others(features: Tensor, reference: Reference, extractor: Extractor) -> list[SampleMetric]:
+    n, m = len(features), reference.statistics.n
+
+    def metric(
+        name: str, estimate: fidelity.Estimate | None, higher: bool, reason: str | None = None, pairs: int | None = None
+    ) -> SampleMetric:
+        return SampleMetric(
+            name=name,
+            value=estimate.value if estimate else None,
+            stderr=estimate.stderr if estimate else None,
+            reason=reason,
+            higher_is_better=higher,
+            n_samples=pairs or n,
+            n_reference=pairs or m,
+        )
+
+    kernel = "KID" if extractor.metric == "FID" else "KD"
+    shapes = ("precision", "recall", "density", "coverage")
+    theirs = reference.features
+    if theirs is None:
+        why = "the reference is imported statistics, which hold no features"
+        lower = [metric(name, None, False, why) for name in (kernel, "sliced Wasserstein")]
+        return [lower[0], *(metric(name, None, True, why) for name in shapes), lower[1]]
+    found = [metric(kernel, fidelity.kernel_distance(features, theirs, reference.kernel_means), False)]
+    if min(n, m) < FEWEST_FOR_NEIGHBOURS:
+        why = f"{min(n, m)} images are too few for balls around neighbours; {FEWEST_FOR_NEIGHBOURS} are needed"
+        found += [metric(name, None, True, why) for name in shapes]
+    else:
+        balls = fidelity.manifold(features, theirs, reference.radii)
+        found += [metric(name, getattr(balls, name), True) for name in shapes]
+    pairs = min(n, m)
+    sliced = fidelity.sliced_wasserstein(features[:pairs], theirs[:pairs], PROJECTIONS, PROJECTION_SEED)
+    return [*found, metric("sliced Wasserstein", sliced, False, pairs=pairs)]
+
+
+def memorization(
+    features: Tensor,
+    images: NDArray[np.uint8],
+    train: NDArray[np.uint8],
+    held_out: NDArray[np.uint8],
+    features_of: Callable[[NDArray[np.uint8]], NDArray[np.float32]],
+    pictures: int = 8,
+    neighbours: int = 3,
+) -> tuple[record.Memorization, NDArray[np.uint8]]:
+    """The test of `fidelity.memorization` against as many training as held-out images, and the samples that lie nearest
+    to a training image beside their nearest ones: uint8 `[pictures, 1 + neighbours, C, H, W]`.
+    """
+    n = min(len(train), len(held_out))
+    theirs, others = (torch.from_numpy(features_of(part[:n])).to(features.device) for part in (train, held_out))
+    found = fidelity.memorization(features, theirs, others)
+    distances, _ = fidelity.nearest(features, theirs)
+    chosen = distances.argsort(stable=True)[:pictures]
+    close = torch.cdist(features[chosen], theirs).topk(min(neighbours, n), largest=False).indices.cpu().numpy()
+    rows = [np.stack([images[i], *train[near]]) for i, near in zip(chosen.tolist(), close, strict=True)]
+    result = record.Memorization(share_nearer_train=found.share, stderr=found.stderr, p=found.p, n_train=n)
+    return result, np.stack(rows)

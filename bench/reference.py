@@ -1,0 +1,191 @@
+"""References: what samples are compared with, computed once and kept under the hash of all that it depends on.
+
+`.npz` files in the convention of other tools (`mu`, `sigma`) are written with their provenance, and read with or
+without one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import zipfile
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import ValidationError
+from torch import Tensor
+
+from bench import PROTOCOL, UserError
+from bench.features import Extractor
+from bench.fidelity import (
+    COVERAGE_NEIGHBOURS,
+    PRECISION_NEIGHBOURS,
+    Statistics,
+    kernel_row_means,
+    neighbour_radii,
+    statistics,
+)
+from bench.record import FeatureInfo, digest
+
+FEWEST_FOR_NEIGHBOURS = 100  # balls around fewer images say nothing of a manifold
+
+
+@dataclass(frozen=True)
+class Reference:
+    """Statistics of a reference set; `features` and what follows from them are None for imported statistics."""
+
+    name: str
+    statistics: Statistics
+    images_sha256: str | None
+    features: Tensor | None = None  # [M, d] float32
+    kernel_means: Tensor | None = None
+    radii: Tensor | None = None  # None, too, where there are too few images
+
+
+def of_images(name: str, images: NDArray[np.uint8], extractor: Extractor, cache: Path | None = None) -> Reference:
+    """The reference of uint8 `images` `[M, C, H, W]` in the extractor's features; from the cache where it is there."""
+    features = torch.from_numpy(features_of(images, extractor, cache)).to(extractor.device)
+
+    def compute() -> dict[str, NDArray[np.float64]]:
+        found = statistics(features)
+        parts = {"mean": found.mean, "covariance": found.covariance, "kernel_means": kernel_row_means(features)}
+        if len(features) >= FEWEST_FOR_NEIGHBOURS:
+            parts["radii"] = neighbour_radii(features, (PRECISION_NEIGHBOURS, COVERAGE_NEIGHBOURS))
+        return {key: tensor.cpu().numpy() for key, tensor in parts.items()}
+
+    kept = _cached("reference", images, extractor, cache, compute)
+    there = {key: torch.from_numpy(array).to(extractor.device) for key, array in kept.items()}
+    return Reference(
+        name,
+        Statistics(len(images), there["mean"], there["covariance"]),
+        sha256(images),
+        features,
+        there["kernel_means"],
+        there.get("radii"),
+    )
+
+
+def features_of(
+    images: NDArray[np.uint8],
+    extractor: Extractor,
+    cache: Path | None = None,
+    progress: Callable[[int], None] = lambda n: None,
+) -> NDArray[np.float32]:
+    """Features `[N, d]` of images that will be asked for again: those of a data set."""
+    found = _cached("features", images, extractor, cache, lambda: {"features": extractor(images, progress)})
+    features: NDArray[np.float32] = found["features"]
+    return features
+
+
+def sha256(images: NDArray[np.uint8]) -> str:
+    """Hash of shape and pixels."""
+    return hashlib.sha256(repr(images.shape).encode() + np.ascontiguousarray(images).tobytes()).hexdigest()
+
+
+def cache_folder() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "equibench"
+
+
+def _cached(
+    kind: str,
+    images: NDArray[np.uint8],
+    extractor: Extractor,
+    cache: Path | None,
+    compute: Callable[[], dict[str, NDArray[Any]]],
+) -> dict[str, NDArray[Any]]:
+    """What `compute` gives, kept under the hash of images, extractor (name, weights, preprocessing) and protocol. A
+    file that cannot be read is computed again; a cache that cannot be written is no reason to stop.
+    """
+    folder = cache or cache_folder()
+    key = digest({"images": sha256(images), "protocol": PROTOCOL, **extractor.info.model_dump()})
+    file = folder / f"{kind}-{key}.npz"
+    unreadable = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error)
+    if file.is_file():
+        with contextlib.suppress(*unreadable), file.open("rb") as stream, np.load(stream, allow_pickle=False) as kept:
+            return dict(kept)
+    found = compute()
+    with contextlib.suppress(OSError):
+        folder.mkdir(parents=True, exist_ok=True)
+        partial = file.with_suffix(f".{os.getpid()}.partial")
+        with partial.open("wb") as stream:
+            np.savez(stream, **found)  # type: ignore[arg-type]
+        partial.replace(file)
+    return found
+
+
+# --- files that other tools read --------------------------------------------------------------------------------------
+
+
+def export(reference: Reference, info: FeatureInfo, data_name: str, path: Path) -> None:
+    """Write mean and covariance as `mu` and `sigma`, with `n` and where they come from (`equibench`, JSON).
+
+    Raises UserError if the file cannot be written.
+    """
+    provenance = {
+        "features": info.model_dump(),
+        "data": data_name,
+        "split": reference.name,
+        "images_sha256": reference.images_sha256,
+        "protocol": PROTOCOL,
+    }
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("wb") as stream:
+            np.savez(
+                stream,
+                mu=reference.statistics.mean.cpu().numpy(),
+                sigma=reference.statistics.covariance.cpu().numpy(),
+                n=np.int64(reference.statistics.n),
+                equibench=np.array(json.dumps(provenance, sort_keys=True)),
+            )
+    except OSError as error:
+        raise UserError(f"cannot write {path} ({error.strerror}); give another file") from None
+
+
+def read(path: Path, extractor: Extractor) -> Reference:
+    """Statistics from an `.npz` file with `mu` `[d]` and `sigma` `[d, d]`, of ours or another tool's.
+
+    The count `n` is 0 where the file does not say it. Raises UserError if the file is unreadable, not of this
+    convention, or of another feature space than the extractor's.
+    """
+    try:
+        with zipfile.ZipFile(path), np.load(path, allow_pickle=False) as arrays:
+            found = dict(arrays)
+    except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+        raise UserError(f"cannot read the reference statistics {path} ({error}); export them again") from None
+    mean, covariance = found.get("mu"), found.get("sigma")
+    d = extractor.info.dims
+    if mean is None or covariance is None:
+        raise UserError(f"{path} holds {', '.join(found) or 'nothing'}; reference statistics are `mu` and `sigma`")
+    if mean.shape != (d,) or covariance.shape != (d, d):
+        raise UserError(
+            f"{path} holds mu {list(mean.shape)} and sigma {list(covariance.shape)}, but {extractor.info.name} has "
+            f"{d} dimensions; name the extractor they were made with (--extractor)"
+        )
+    if not (np.isfinite(mean).all() and np.isfinite(covariance).all() and np.allclose(covariance, covariance.T)):
+        raise UserError(f"sigma in {path} is not a covariance: it must be finite and symmetric; export it again")
+    sha = None
+    if "equibench" in found:
+        try:
+            provenance = json.loads(str(found["equibench"]))
+            theirs, sha = FeatureInfo.model_validate(provenance["features"]), provenance["images_sha256"]
+        except (ValueError, KeyError, TypeError, ValidationError):
+            raise UserError(f"the provenance in {path} is damaged; export the statistics again") from None
+        if theirs != extractor.info:
+            raise UserError(
+                f"{path} was made with {theirs.name} (weights {theirs.weights_sha256[:8]}), not with "
+                f"{extractor.info.name} (weights {extractor.info.weights_sha256[:8]}); use the same extractor"
+            )
+
+    def tensor(array: NDArray[np.floating]) -> Tensor:
+        return torch.from_numpy(np.asarray(array, np.float64)).to(extractor.device)
+
+    return Reference(path.name, Statistics(int(found.get("n", 0)), tensor(mean), tensor(covariance)), sha)

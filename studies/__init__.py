@@ -1,0 +1,1 @@
+"""Experiments on the measurements themselves: each writes the page in docs/ that cites it."""

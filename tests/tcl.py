@@ -1,0 +1,199 @@
+"""The command line end to end on `smoke` in subprocesses, and every mistake as one sentence with exit code 2."""
+
+import json
+import shutil
+import subprocess
+import sys
+from importlib.resources import files
+
+import pytest
+
+from bench import record
+
+
+def equibench(*arguments, cwd=None):
+    return subprocess.run(
+        [sys.executable, "-m", "bench", *map(str, arguments)], capture_output=True, text=True, cwd=cwd, check=False
+    )
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("results")
+    done = equibench("run", "smoke", "--device", "cpu", "--out", folder)
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+def records(folder):
+    return {r.entrant: r for _, r in record.read_all([folder])}
+
+
+def test_smoke_measures_everything(results):
+    found = records(results)
+    assert {r.family for r in found.values() if r.family} == {"gan", "vae", "flow", "diffusion"}
+    assert {name for name, r in found.items() if r.role == "floor"} == {
+        "real data", "uniform", "global histogram", "per-pixel histogram", "3-neighbour table",
+    }  # fmt: skip
+    for name in ("gan", "vae", "flow", "diffusion"):
+        r = found[name]
+        assert r.status == "ok", r.reason
+        assert r.spent.updates == 4
+        assert 0.95 * r.budget.params <= r.spent.params <= r.budget.params
+        assert r.quality.value is None  # 32 samples for 1280 dimensions
+        assert "too few" in r.quality.reason
+        assert (r.likelihood.bits_per_dim is None) == (name == "gan")
+        assert r.speed.images_per_sec > 0
+        assert r.memory.train_peak_bytes > 0
+        assert r.memory.reason is None
+        assert sum(v for k, v in r.clock.items() if k != "wall") == pytest.approx(r.clock["wall"], rel=1e-6)
+        assert (results / r.checkpoint).is_file()
+        arrays = record.read_arrays(results / record.filename(name, 0, r.key), r)
+        assert set(r.portrait.pictures) <= set(arrays)
+        assert arrays["samples"].shape == (32, 1, 28, 28)
+    assert found["uniform"].likelihood.bits_per_dim == pytest.approx(8)
+
+
+def test_a_second_run_repeats_nothing_and_a_killed_one_keeps_its_training(results, tmp_path):
+    copy = tmp_path / "results"
+    shutil.copytree(results, copy)
+    vae, gan = next(copy.glob("vae-*.json")), next(copy.glob("gan-*.json"))
+    weights = record.read(vae).weights_sha256
+    for lost in (vae, vae.with_suffix(".npz")):  # as if it had been killed while measuring
+        lost.unlink()
+    before = gan.read_bytes()
+    done = equibench("run", "smoke", "--device", "cpu", "--out", copy)
+    assert done.returncode == 0, done.stderr
+    assert "there already" in done.stdout
+    assert gan.read_bytes() == before
+    again = record.read(vae)
+    assert again.weights_sha256 == weights
+    assert "train" not in again.clock
+    assert "load" in again.clock
+
+
+def test_the_same_seed_gives_the_same_numbers(results, tmp_path):
+    done = equibench("run", "smoke", "--device", "cpu", "--out", tmp_path, "--only", "gan,vae,flow,diffusion")
+    assert done.returncode == 0, done.stderr
+    first, second = records(results), records(tmp_path)
+    for name in ("gan", "vae", "flow", "diffusion"):
+        again = second[name]
+        for part in ("key", "likelihood", "bounds", "decoder_likelihood", "out_of_distribution_bits_per_dim"):
+            assert getattr(again, part) == getattr(first[name], part), (name, part)
+        assert again.curve.losses == first[name].curve.losses
+        assert again.weights_sha256 == first[name].weights_sha256
+
+
+def test_a_checkpoint_is_measured_without_training(results, tmp_path):
+    checkpoint = next(results.glob("flow-*.safetensors"))
+    done = equibench("run", "smoke", "--device", "cpu", "--out", tmp_path, "--from", checkpoint)
+    assert done.returncode == 0, done.stderr
+    loaded = records(tmp_path)[checkpoint.stem]
+    assert "train" not in loaded.clock
+    assert loaded.likelihood.bits_per_dim == records(results)["flow"].likelihood.bits_per_dim
+
+
+def test_report_plan_ls_doctor_help(results, tmp_path):
+    done = equibench("report", results, "--out", tmp_path / "report")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "report" / "index.html").stat().st_size > 10_000
+    assert "report.md" in {path.name for path in (tmp_path / "report").iterdir()}
+    for arguments, word in (
+        (["plan", "quick"], "FLOPs"),
+        (["run", "smoke", "--dry-run"], "updates"),
+        (["ls"], "oracle"),
+        (["doctor"], "precision"),
+        (["--help"], "first session"),
+        (["run", "--help"], "--from"),
+        (["--version"], "protocol"),
+    ):
+        done = equibench(*arguments)
+        assert done.returncode == 0, done.stderr
+        assert word in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["run", "quik"], "did you mean 'quick'"),
+        (["rnu", "quick"], "did you mean 'run'"),
+        (["run", "smoke", "--only", "gna"], "did you mean 'gan'"),
+        (["run", "smoke", "--dataset", "fashon-mnist"], "did you mean 'fashion-mnist"),
+        (["run", "smoke", "--device", "gpu"], "unknown device"),
+        (["run", "smoke", "--seeds", "a,b"], "--seeds takes whole numbers"),
+        (["run", "smoke", "--sede", "1"], "--seeds"),
+        (["run", "nowhere.toml"], "cannot read the suite"),
+        (["run", "smoke", "--out", "/proc/nowhere"], "cannot write"),
+        (["run", "smoke", "--from", "nowhere.safetensors"], "cannot read the checkpoint"),
+        (["run", "smoke", "--inception-weights", "nowhere.pth"], "no Inception weights at"),
+        (["report", "nowhere", "--out", "x"], "no record at"),
+    ],
+)
+def test_mistakes_are_one_sentence(arguments, sentence, tmp_path):
+    done = equibench(*arguments, cwd=tmp_path)
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert sentence in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("name = ", "not valid TOML"),
+        ('name="x"\nabout="x"\ndataset="oracle"\nseeds=[0]\nbudgte=1\n', "did you mean 'budget'"),
+        ('name="x"\nabout="x"\ndataset="oracle"\nseeds=[0]\n[[budget]]\nparams=0\namount=1\n', "budget.0.params"),
+        (
+            'name="x"\nabout="x"\ndataset="oracle"\nseeds=[0]\n[[budget]]\nparams=60000\namount=1\n'
+            '[[entrant]]\nname="gan"\nfamily="gan"\n',
+            "too small for one update",
+        ),
+    ],
+)
+def test_bad_suites_are_one_sentence(text, sentence, tmp_path):
+    (tmp_path / "own.toml").write_text(text)
+    done = equibench("run", "own.toml", "--device", "cpu", cwd=tmp_path)
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert sentence in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_corrupt_checkpoints_and_records_are_one_sentence(results, tmp_path):
+    whole = next(results.glob("vae-*.safetensors")).read_bytes()
+    broken = tmp_path / "broken.safetensors"
+    broken.write_bytes(whole[: len(whole) // 2])
+    done = equibench("run", "smoke", "--out", tmp_path / "out", "--from", broken)
+    assert done.returncode == 2
+    assert "cannot read the checkpoint" in done.stderr
+    torn = tmp_path / "vae-s0-00000000.json"
+    torn.write_text(next(results.glob("vae-*.json")).read_text()[:500])
+    done = equibench("report", torn, "--out", tmp_path / "report")
+    assert done.returncode == 2
+    assert "not a valid record" in done.stderr
+
+
+def test_a_cell_that_fails_is_a_record_and_the_others_go_on(tmp_path):
+    (tmp_path / "own.toml").write_text(
+        'name="own"\nabout="x"\ndataset="fashion-mnist-10k"\ntrain_images=100\ntest_images=50\nseeds=[0]\n'
+        '[[budget]]\nparams=60000\nunit="updates"\namount=3\n'
+        "[measure]\nsamples=8\nreference_images=50\nlikelihood_images=8\nspeed_limit_sec=0.1\nsampler_points=false\n"
+        '[[entrant]]\nname="bad"\nfamily="vae"\nconfig={learning_rate=1e30}\n'
+        '[[entrant]]\nname="good"\nfamily="vae"\n'
+    )
+    done = equibench("run", "own.toml", "--device", "cpu", "--out", tmp_path / "out", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    found = records(tmp_path / "out")
+    assert found["bad"].status == "diverged"
+    assert found["bad"].reason
+    assert found["good"].status == "ok"
+    assert json.loads(next((tmp_path / "out").glob("bad-*.json")).read_text())["status"] == "diverged"
+
+
+def test_a_cell_beyond_its_time_is_timed_out(tmp_path):
+    text = (files("bench") / "suites" / "smoke.toml").read_text()
+    own = tmp_path / "own.toml"
+    own.write_text(text.replace("seeds = [0]", "seeds = [0]\ncell_limit_sec = 1e-6"))
+    done = equibench("run", own, "--device", "cpu", "--only", "vae", "--out", tmp_path / "out")
+    found = records(tmp_path / "out")["vae"]
+    assert found.status == "timed out"
+    assert "the suite allows 1e-06 s a cell" in found.reason
+    assert "timed out" in done.stdout

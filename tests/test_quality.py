@@ -1,0 +1,214 @@
+"""From images to a quality: which metrics apply, what caches and files may serve, and samples of other tools."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from bench import UserError, features, measure, quality, reference
+from bench.record import FeatureInfo
+
+CPU = torch.device("cpu")
+RNG = np.random.default_rng(0)
+IMAGES = RNG.integers(0, 256, (160, 1, 8, 8), dtype=np.uint8)
+
+
+def extractor(dims=6, **identity):
+    """A random projection of the pixels, counted as often as it is used."""
+    matrix = torch.randn(192, dims, generator=torch.Generator().manual_seed(0)) / 500
+    calls = []
+
+    def network(images):
+        calls.append(len(images))
+        return images.expand(-1, 3, -1, -1).flatten(1).float() @ matrix
+
+    info = FeatureInfo(name="toy", weights_sha256="0" * 64, preprocessing="none", dims=dims)
+    made = features.Extractor(info.model_copy(update=identity), "FD", network, CPU)
+    object.__setattr__(made, "calls", calls)
+    return made
+
+
+def features_of(images, network):
+    return torch.from_numpy(network(images))
+
+
+def test_all_metrics_where_there_are_enough_images(tmp_path):
+    toy = extractor()
+    against = reference.of_images("test", IMAGES[:110], toy, tmp_path)
+    found = quality.measure(features_of(IMAGES[50:], toy), against, toy, splits=3, resamples=4, also=True)
+    assert [one.name for one in found.also] == [
+        "KD",
+        "precision",
+        "recall",
+        "density",
+        "coverage",
+        "sliced Wasserstein",
+    ]
+    assert all(one.value is not None for one in found.also)
+    assert found.interval.low < found.value < found.interval.high
+    assert len(found.halves) == 6
+    assert found.corrected < found.value
+    alone = quality.measure(features_of(IMAGES[50:], toy), against, toy)
+    assert (alone.value, alone.interval, alone.corrected, alone.also) == (found.value, None, None, [])
+
+
+def test_too_few_images_leave_out_what_they_cannot_tell(tmp_path):
+    toy = extractor(dims=60)
+    against = reference.of_images("test", IMAGES, toy, tmp_path)
+    found = quality.measure(features_of(IMAGES[:50], toy), against, toy, splits=3, resamples=4, also=True)
+    assert found.value is None
+    assert "50 images are too few for the 60 dimensions" in found.reason
+    values = {one.name: one.value for one in found.also}
+    assert values["KD"] is not None
+    assert values["sliced Wasserstein"] is not None
+    assert values["precision"] is None
+    assert "100 are needed" in next(one.reason for one in found.also if one.name == "precision")
+
+
+def test_a_second_entrant_pays_nothing_for_the_reference(tmp_path):
+    toy = extractor()
+    first = reference.of_images("test", IMAGES, toy, tmp_path)
+    paid = list(toy.calls)
+    second = reference.of_images("test", IMAGES, toy, tmp_path)
+    assert toy.calls == paid
+    for part in ("features", "kernel_means", "radii"):
+        assert torch.equal(getattr(first, part), getattr(second, part))
+    assert torch.equal(first.statistics.covariance, second.statistics.covariance)
+
+
+def test_a_changed_image_or_extractor_never_meets_the_cache(tmp_path):
+    first = reference.of_images("test", IMAGES, extractor(), tmp_path)
+    changed = IMAGES.copy()
+    changed[0, 0, 0, 0] ^= 255
+    assert not torch.equal(reference.of_images("test", changed, extractor(), tmp_path).features, first.features)
+    for field in ("name", "weights_sha256", "preprocessing"):
+        other = extractor(**{field: "x"})
+        reference.of_images("test", IMAGES, other, tmp_path)
+        assert sum(other.calls) == len(IMAGES)
+    # the same bytes in another shape are other images
+    assert reference.sha256(IMAGES) != reference.sha256(IMAGES.reshape(40, 1, 16, 16))
+
+
+def test_a_damaged_cache_is_computed_again(tmp_path):
+    first = reference.of_images("test", IMAGES, extractor(), tmp_path)
+    for file in tmp_path.glob("*.npz"):
+        file.write_bytes(file.read_bytes()[:200])
+    again = reference.of_images("test", IMAGES, extractor(), tmp_path)
+    assert torch.equal(first.features, again.features)
+
+
+# --- statistics as files ----------------------------------------------------------------------------------------------
+
+
+def test_exported_statistics_come_back_and_other_tools_read_them(tmp_path):
+    toy = extractor()
+    against = reference.of_images("test", IMAGES, toy, tmp_path)
+    file = tmp_path / "stats.npz"
+    reference.export(against, toy.info, "toy data", file)
+    with np.load(file) as arrays:  # no pickle needed
+        np.testing.assert_allclose(arrays["mu"], toy(IMAGES).mean(axis=0), rtol=1e-5)
+        np.testing.assert_allclose(arrays["sigma"], np.cov(toy(IMAGES).astype(float), rowvar=False))
+    back = reference.read(file, toy)
+    samples = features_of(IMAGES[:60], toy)
+    assert quality.measure(samples, back, toy).value == pytest.approx(quality.measure(samples, against, toy).value)
+    assert back.images_sha256 == against.images_sha256
+    kd = quality.measure(samples, back, toy, also=True).also[0]
+    assert kd.value is None
+    assert "hold no features" in kd.reason
+
+
+def test_statistics_of_others_are_taken_and_wrong_ones_refused(tmp_path):
+    toy = extractor()
+    good = {"mu": np.zeros(6, np.float32), "sigma": np.eye(6)}
+    np.savez(tmp_path / "theirs.npz", **good)
+    assert reference.read(tmp_path / "theirs.npz", toy).images_sha256 is None
+    wrong = {
+        "other names": ({"mean": np.zeros(6)}, "`mu` and `sigma`"),
+        "other size": ({"mu": np.zeros(5), "sigma": np.eye(5)}, "has 6 dimensions"),
+        "not symmetric": ({**good, "sigma": np.triu(np.ones((6, 6)))}, "finite and symmetric"),
+        "not finite": ({**good, "mu": np.full(6, np.nan)}, "finite and symmetric"),
+        "damaged provenance": ({**good, "equibench": np.array("{}")}, "provenance"),
+    }
+    for name, (arrays, sentence) in wrong.items():
+        np.savez(tmp_path / f"{name}.npz", **arrays)
+        with pytest.raises(UserError, match=sentence):
+            reference.read(tmp_path / f"{name}.npz", toy)
+    (tmp_path / "text.npz").write_text("no archive")
+    with pytest.raises(UserError, match="cannot read"):
+        reference.read(tmp_path / "text.npz", toy)
+
+
+def test_statistics_of_another_extractor_are_refused(tmp_path):
+    toy = extractor()
+    reference.export(reference.of_images("test", IMAGES, toy, tmp_path), toy.info, "toy", tmp_path / "s.npz")
+    with pytest.raises(UserError, match="was made with toy"):
+        reference.read(tmp_path / "s.npz", extractor(weights_sha256="f" * 64))
+
+
+# --- samples of other tools -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def toys(tmp_path, monkeypatch):
+    """A data set of 8x8 grey images in a file, and a cache of its own."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    np.savez(tmp_path / "toys.npz", train=IMAGES[:80], test=IMAGES[80:])
+    return str(tmp_path / "toys.npz")
+
+
+def save_pictures(folder, images, suffix="png", colour=False):
+    folder.mkdir()
+    for i, image in enumerate(images):
+        picture = Image.fromarray(image[0])
+        (picture.convert("RGB") if colour else picture).save(folder / f"{i:03}.{suffix}")
+    return folder
+
+
+def test_the_same_samples_in_any_format_give_the_same_numbers(toys, tmp_path):
+    images = IMAGES[:60]
+    np.save(tmp_path / "channels_first.npy", images)
+    np.save(tmp_path / "channels_last.npy", images.transpose(0, 2, 3, 1))
+    np.savez(tmp_path / "many.npz", samples=images[:, 0])
+    sources = [
+        tmp_path / "channels_first.npy",
+        tmp_path / "channels_last.npy",
+        tmp_path / "many.npz",
+        save_pictures(tmp_path / "grey", images),
+        save_pictures(tmp_path / "colour", images, colour=True),
+    ]
+    values = [measure.measure(source, extractor(), dataset=toys).quality.value for source in sources]
+    np.testing.assert_allclose(values, values[0], rtol=1e-9)
+
+
+def test_a_copy_of_the_training_images_is_reported_as_memorized(toys, tmp_path):
+    np.save(tmp_path / "copies.npy", IMAGES[:80])
+    found = measure.measure(tmp_path / "copies.npy", extractor(), dataset=toys)
+    assert found.quality.memorization.share_nearer_train == 1
+    assert found.quality.memorization.p < 1e-6
+    assert json.loads(found.model_dump_json())["data"]["n_train"] == 80
+
+
+def test_what_cannot_be_compared_is_refused_with_its_reason(toys, tmp_path):
+    def refused(name, images, sentence, **options):
+        path = tmp_path / f"{name}.npy"
+        np.save(path, images)
+        with pytest.raises(UserError, match=sentence):
+            measure.measure(path, extractor(), **{"dataset": toys, **options})
+
+    refused("floats", IMAGES / 255, "save levels 0..255 as uint8")
+    refused("ones", IMAGES // 255, "levels 0 and 1 alone")
+    refused("few", IMAGES[:10], "at least 50")
+    refused(
+        "large", np.zeros((60, 1, 16, 16), np.uint8) + RNG.integers(0, 9, (60, 1, 16, 16), dtype=np.uint8), "1x16x16"
+    )
+    refused("colour", RNG.integers(0, 256, (60, 3, 8, 8), dtype=np.uint8), "3x8x8")
+    refused("nothing to compare with", IMAGES, "one thing to compare with", dataset=None)
+    with pytest.raises(UserError, match="JPEG"):
+        measure.measure(save_pictures(tmp_path / "jpegs", IMAGES[:60], "jpg"), extractor(), dataset=toys)
+    with pytest.raises(UserError, match="there are no samples at"):
+        measure.measure(tmp_path / "nowhere", extractor(), dataset=toys)
+    np.savez(tmp_path / "other.npz", weights=np.zeros(3))
+    with pytest.raises(UserError, match="save the samples as `images`"):
+        measure.measure(tmp_path / "other.npz", extractor(), dataset=toys)
