@@ -146,15 +146,16 @@ def measure(**options: Any) -> None:
 
     device = machine.device(options["device"])
     extractor = features.load(options["extractor"] or "auto", device, options["inception_weights"])
-    found = measuring.measure(
-        options["samples"],
-        extractor,
-        dataset=options["dataset"],
-        split=options["split"],
-        statistics=options["reference"],
-        data_root=options["data_root"],
-        download=options["download"],
-    )
+    with console.busy(f"{extractor.info.name} features, then metrics"):
+        found = measuring.measure(
+            options["samples"],
+            extractor,
+            dataset=options["dataset"],
+            split=options["split"],
+            statistics=options["reference"],
+            data_root=options["data_root"],
+            download=options["download"],
+        )
     click.echo(found.model_dump_json(indent=2)) if options["as_json"] else console.print_measured(found)
 
 
@@ -168,7 +169,7 @@ def measure(**options: Any) -> None:
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
 def reference(**options: Any) -> None:
     """Write the statistics of DATASET's split to OUT, an .npz with mu and sigma that other tools read."""
-    from bench import data, features, machine
+    from bench import console, data, features, machine
     from bench import reference as references
 
     found = data.load(options["dataset"], options["data_root"], options["download"])
@@ -177,7 +178,8 @@ def reference(**options: Any) -> None:
     )
     out = options["out"] if options["out"].suffix == ".npz" else options["out"].with_name(options["out"].name + ".npz")
     images = getattr(found, options["split"])
-    of_split = references.of_images(options["split"], images, extractor)
+    with console.busy(f"{extractor.info.name} features of {len(images):,} images"):
+        of_split = references.of_images(options["split"], images, extractor)
     references.export(of_split, extractor.info, found.name, out)
     click.echo(f"{out}: {extractor.info.name}, {len(images):,} images of {found.name} ({options['split']})")
 

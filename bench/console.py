@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import AbstractContextManager, nullcontext
 
 import click
 import torch
@@ -89,6 +90,11 @@ def run_all(setting: Setting) -> None:
             progress.console.print(f"{name}: {took}, {outcome} -> {path}", soft_wrap=True)
     if failed:
         click.echo(f"{failed} of {len(todo)} cells failed; their records say why", err=True)
+
+
+def busy(doing: str) -> AbstractContextManager[object]:
+    """A sign of life on a terminal while something takes long; nothing elsewhere."""
+    return Console(stderr=True).status(doing) if sys.stderr.isatty() else nullcontext()
 
 
 def print_measured(found: Measured) -> None:

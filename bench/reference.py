@@ -115,8 +115,8 @@ def _cached(
     with contextlib.suppress(OSError):
         folder.mkdir(parents=True, exist_ok=True)
         partial = file.with_suffix(f".{os.getpid()}.partial")
-        with partial.open("wb") as stream:
-            np.savez(stream, **found)  # type: ignore[arg-type]
+        with partial.open("wb") as out:
+            np.savez(out, **found)  # type: ignore[arg-type]
         partial.replace(file)
     return found
 

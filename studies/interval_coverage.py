@@ -78,8 +78,8 @@ def coverage(population: Tensor, against: Statistics, n: int, trials: int, split
 def main(trials: int) -> None:
     found, test = populations()
     lines = [
-        "| Population | d | N/d | Trials | Splits, resamples | E[FD_N] / FD | Halves cover E[FD_N] | Corrected covers FD "
-        "| Range of the resamples covers FD |",
+        "| Population | d | N/d | Trials | Splits, resamples | E[FD_N] / FD | Halves cover E[FD_N] "
+        "| Corrected covers FD | Range of the resamples covers FD |",
         "| :--- | ---: | ---: | ---: | :--- | ---: | ---: | ---: | ---: |",
     ]
     for name, population in found.items():

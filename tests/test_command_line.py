@@ -6,6 +6,7 @@ import subprocess
 import sys
 from importlib.resources import files
 
+import numpy as np
 import pytest
 
 from bench import record
@@ -78,7 +79,14 @@ def test_the_same_seed_gives_the_same_numbers(results, tmp_path):
     first, second = records(results), records(tmp_path)
     for name in ("gan", "vae", "flow", "diffusion"):
         again = second[name]
-        for part in ("key", "likelihood", "bounds", "decoder_likelihood", "out_of_distribution_bits_per_dim"):
+        for part in (
+            "key",
+            "likelihood",
+            "bounds",
+            "decoder_likelihood",
+            "out_of_distribution_bits_per_dim",
+            "quality",
+        ):
             assert getattr(again, part) == getattr(first[name], part), (name, part)
         assert again.curve.losses == first[name].curve.losses
         assert again.weights_sha256 == first[name].weights_sha256
@@ -169,6 +177,55 @@ def test_corrupt_checkpoints_and_records_are_one_sentence(results, tmp_path):
     done = equibench("report", torn, "--out", tmp_path / "report")
     assert done.returncode == 2
     assert "not a valid record" in done.stderr
+
+
+@pytest.fixture(scope="module")
+def toys(tmp_path_factory):
+    """A small data set of the user's, and samples that are its training images with noise."""
+    folder = tmp_path_factory.mktemp("toys")
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 200, (260, 28, 28), dtype=np.uint8)
+    np.savez(folder / "toys.npz", train=images[:130], test=images[130:])
+    np.save(folder / "samples.npy", images[:120] + rng.integers(0, 50, (120, 28, 28), dtype=np.uint8))
+    return folder
+
+
+def test_measure_and_reference(toys):
+    done = equibench("measure", "samples.npy", "--dataset", "toys.npz", "--json", cwd=toys)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    also = {one["name"]: one["value"] for one in found["quality"]["also"]}
+    assert found["quality"]["value"] is None  # 120 samples, 1280 dimensions
+    assert also["KD"] > 0
+    assert also["precision"] is not None
+    assert found["quality"]["memorization"]["share_nearer_train"] > 0.5
+    done = equibench("measure", "samples.npy", "--dataset", "toys.npz", cwd=toys)
+    assert "too few for the 1280 dimensions" in done.stdout
+    assert f"{also['KD']:.3g}"[:4] in done.stdout
+    done = equibench("reference", "toys.npz", "statistics", cwd=toys)
+    assert done.returncode == 0, done.stderr
+    assert "statistics.npz" in done.stdout
+    done = equibench("measure", "samples.npy", "--reference", "statistics.npz", cwd=toys)
+    assert done.returncode == 0, done.stderr
+    assert "imported statistics" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["measure", "samples.npy"], "give one thing to compare with"),
+        (["measure", "nowhere", "--dataset", "toys.npz"], "there are no samples"),
+        (["measure", "samples.npy", "--dataset", "oracle"], "sample at the data's size"),
+        (["measure", "samples.npy", "--dataset", "toys.npz", "--extractor", "inceptoin-v3"], "'inception-v3'"),
+        (["measure", "samples.npy", "--reference", "samples.npy"], "cannot read the reference statistics"),
+        (["reference", "toys.npz", "/proc/nowhere/s.npz"], "cannot write"),
+    ],
+)
+def test_mistakes_in_measuring_are_one_sentence(arguments, sentence, toys):
+    done = equibench(*arguments, cwd=toys)
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert sentence in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_a_cell_that_fails_is_a_record_and_the_others_go_on(tmp_path):
