@@ -6,6 +6,7 @@ import warnings
 import numpy as np
 import pytest
 import torch
+from inception import write_weights
 
 from bench import UserError, features, fidelity
 
@@ -68,30 +69,9 @@ def hub(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def inception(hub, tmp_path, monkeypatch):
+def inception(hub):
     """Inception weights that the test makes, in torch's cache under torch-fidelity's name."""
-    module = pytest.importorskip("torch_fidelity.feature_extractor_inceptionv3")
-    shapes = {}
-
-    def remember(self, *_args, **_kwargs):
-        shapes.update({name: tensor.shape for name, tensor in torch.nn.Module.state_dict(self).items()})
-
-    network = module.FeatureExtractorInceptionV3
-    torch.save({}, tmp_path / "empty.pth")
-    with monkeypatch.context() as patch:
-        patch.setattr(network, "load_state_dict", remember)
-        network("inception-v3-compat", ["2048"], feature_extractor_weights_path=str(tmp_path / "empty.pth"))
-    torch.manual_seed(0)
-    weights = {}
-    for name, shape in shapes.items():
-        if name.endswith("running_var"):
-            weights[name] = torch.rand(shape) + 0.5
-        elif name.endswith("conv.weight"):  # as He et al. 2015: the maps neither fade nor grow
-            weights[name] = torch.randn(shape) * (2 / shape[1:].numel()) ** 0.5
-        else:
-            weights[name] = 1 + 0.1 * torch.randn(shape) if name.endswith("bn.weight") else 0.1 * torch.randn(shape)
-    torch.save(weights, hub / "checkpoints" / features.INCEPTION_FILE)
-    return hub / "checkpoints" / features.INCEPTION_FILE
+    return write_weights(hub / "checkpoints")
 
 
 def test_inception_is_used_and_called_fid_where_weights_are_found(inception):
