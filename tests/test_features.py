@@ -8,7 +8,7 @@ import pytest
 import torch
 from inception import write_weights
 
-from bench import UserError, features, fidelity
+from bench import UserError, extractors, features, fidelity
 
 CPU = torch.device("cpu")
 IMAGES = np.random.default_rng(0).integers(0, 256, (12, 1, 28, 28), dtype=np.uint8)
@@ -171,6 +171,34 @@ def test_dinov2_is_read_from_torchs_cache(hub, monkeypatch):
     assert (found.metric, found.info.dims) == ("FD", 12)
     assert found(IMAGES[:3]).shape == (3, 12)
     assert found.info.weights_sha256 == hashlib.sha256(b"weights").hexdigest()
+
+
+@pytest.mark.parametrize("good", [True, False])
+def test_inception_is_fetched_once_and_checked_against_the_hash_in_its_name(inception, hub, monkeypatch, good):
+    """The network is a file here; torch's own download and its check of the hash are real."""
+    source = inception.rename(hub / "source.pth")
+    sha = hashlib.sha256(source.read_bytes()).hexdigest()
+    name = f"weights-inception-2015-12-05-{sha[:8] if good else '0' * 8}.pth"
+    monkeypatch.setattr(features, "INCEPTION_FILE", name)
+    monkeypatch.setattr(extractors, "INCEPTION_FILE", name)
+    monkeypatch.setattr("torch_fidelity.feature_extractor_inceptionv3.URL_INCEPTION_V3", source.as_uri())
+    with pytest.raises(UserError, match="--download"):
+        features.load("inception-v3", CPU)
+    if not good:
+        with pytest.raises(UserError, match="invalid hash"):
+            features.load("inception-v3", CPU, download=True)
+        assert not (hub / "checkpoints" / name).exists()
+        return
+    assert features.load("inception-v3", CPU, download=True).info.weights_sha256 == sha
+    source.unlink()
+    assert features.load("inception-v3", CPU, download=True).metric == "FID"
+
+
+def test_a_download_without_a_network_is_a_sentence(hub, monkeypatch):
+    pytest.importorskip("torch_fidelity.feature_extractor_inceptionv3")
+    monkeypatch.setattr("torch_fidelity.feature_extractor_inceptionv3.URL_INCEPTION_V3", (hub / "gone").as_uri())
+    with pytest.raises(UserError, match="cannot fetch the weights of inception-v3"):
+        features.load("inception-v3", CPU, download=True)
 
 
 # --- the user's own ---------------------------------------------------------------------------------------------------
