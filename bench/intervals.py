@@ -18,7 +18,7 @@ from bench.record import Interval
 LEVEL = 0.95
 # Samples per feature dimension from which an interval covers the truth in at least 93 % of trials on real features
 # (docs/interval_coverage.md); below, none is given.
-HALVES_FROM, CORRECTED_FROM = 1.0, 2.0
+HALVES_FROM, CORRECTED_FROM = 1.0, 3.0
 
 
 def split_differences(halves: Sequence[float]) -> list[float]:

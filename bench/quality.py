@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 
 import numpy as np
@@ -67,7 +68,12 @@ def _intervals(value: float, features: Tensor, reference: Reference, splits: int
         found["halves"] = halves
         if ratio >= intervals.HALVES_FROM:
             found["stderr"], found["interval"] = intervals.halves_interval(value, halves)
-    if draw and resamples and ratio >= intervals.CORRECTED_FROM:
+    if draw and resamples and ratio < intervals.CORRECTED_FROM:
+        found["reason"] = (
+            f"{len(features)} samples of {features.shape[1]} dimensions are too few to correct the bias of N; "
+            f"{math.ceil(intervals.CORRECTED_FROM * features.shape[1])} are needed"
+        )
+    elif draw and resamples:
         resampled = draw.bootstrap(resamples, BOOTSTRAP_SEED)
         found["corrected"], found["corrected_interval"] = intervals.corrected(value, resampled)
     return found
