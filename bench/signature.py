@@ -18,7 +18,7 @@ from pydantic import BaseModel
 from bench import UserError, nearest
 from bench.formatting import settings
 from bench.metric import bits_kind, with_count
-from bench.record import Budget, Likelihood, Machine, Memory, Quality, Record, SampleMetric, Speed
+from bench.record import Budget, Likelihood, Machine, Memory, Quality, Record, SampleMetric, Speed, digest
 from bench.stats import Stat
 
 KEY_DIGITS = 8
@@ -66,7 +66,7 @@ def signature(records: Sequence[Record], path: str) -> str | None:
     if not rows:
         return None
     stat = Stat(tuple(float(v) for r in rows if (v := look_up(r, path)) is not None))
-    identities = [_identity(record, path) for record in rows]
+    identities = [identity(record, path) for record in rows]
     for key, value in identities[0].items():
         if other := next((found[key] for found in identities if found.get(key) != value), None):
             raise UserError(f"records of {rows[0].entrant} differ in {key} ({value}, {other}); cite them apart")
@@ -146,16 +146,20 @@ def _along(record: Record, path: str) -> list[Any]:
     return passed
 
 
-def _identity(record: Record, path: str) -> dict[str, str]:
+def identity(record: Record, path: str) -> dict[str, str]:
     """All that must be equal for two numbers to be compared, in a fixed order."""
     fields = {"entrant": record.entrant}
     for part in _along(record, path):
         match part:
             case Quality():
                 split = f"{record.data.name}-{part.reference}"
-                fields |= {"n": str(part.n_samples), "ref": _hashed(split, part.reference_sha256)}
+                fields["n"] = str(part.n_samples)
+                fields["ref"] = (
+                    _hashed(split, part.reference_sha256) if part.reference_sha256 else f"{split},{part.n_reference}"
+                )
                 if part.features:
                     fields["fx"] = _hashed(part.features.name, part.features.weights_sha256)
+                    fields["prep"] = digest(part.features.preprocessing)[:KEY_DIGITS]
                 fields["sampler"] = settings(part.options)
             case Likelihood():
                 fields |= {"n": str(part.n_images), "ref": _hashed(f"{record.data.name}-test", record.data.sha256)}

@@ -32,8 +32,10 @@ PATHS = (
 def test_a_whole_signature_by_hand():
     one = make("gan", key="0123456789abcdef")  # FD 41.2, its interval 39.2 to 43.2
     assert signature([one], "quality.value") == (
-        "FD_5k=41.2±2.0|entrant:gan|n:5000|ref:Fashion-MNIST-test|fx:EfficientNet-Lite0@e1e1e1e1|sampler:default"
-        "|budget:2e13flops,0.5M|seeds:0|pm:95ci-samples|p:" + one.protocol + "|v:0.1.0+abcdef01|rec:01234567"
+        "FD_5k=41.2±2.0|entrant:gan|n:5000|ref:Fashion-MNIST-test,10000|fx:EfficientNet-Lite0@e1e1e1e1|prep:fd4b80ba"
+        "|sampler:default|budget:2e13flops,0.5M|seeds:0|pm:95ci-samples|p:"
+        + one.protocol
+        + "|v:0.1.0+abcdef01|rec:01234567"
     )
 
 
