@@ -181,6 +181,41 @@ def baseline_verb(results: tuple[Path, ...], out: Path, update: bool, allow_dirt
         click.echo(change)
 
 
+@cli.command(name="cite")
+@click.argument("metric", required=False)
+@click.argument("entrant", required=False)
+@click.option("--results", multiple=True, default=["results"], show_default=True, type=click.Path(path_type=Path))
+@click.option("--format", "form", type=click.Choice(["text", "latex", "bibtex", "json"]), default="text")
+@click.option("--methods", is_flag=True, help="Print a methods paragraph to paste into a paper instead.")
+def cite_verb(metric: str | None, entrant: str | None, results: tuple[Path, ...], form: str, methods: bool) -> None:
+    """Print one number with all that it takes to cite it: METRIC (FD_5k, bits_per_dim, images_per_sec) of ENTRANT."""
+    from bench import cite
+    from bench.methods import methods as paragraphs
+
+    if methods:
+        click.echo(paragraphs(cite.gather(results)))
+    elif metric is None or entrant is None:
+        raise UserError("give METRIC and ENTRANT, such as `equibench cite bits_per_dim vae`, or --methods")
+    else:
+        click.echo(cite.write(cite.cite(metric, entrant, results), form))
+
+
+@cli.command(name="verify")
+@click.argument("signature")
+@click.option("--results", multiple=True, default=["results"], show_default=True, type=click.Path(path_type=Path))
+@click.option("--rerun", is_flag=True, help="Train and measure the cells again, and compare.")
+@click.option("--suite", "suite_name", metavar="SUITE", help="The suite of --rerun. [default: the one in the record]")
+def verify_verb(signature: str, results: tuple[Path, ...], rerun: bool, suite_name: str | None) -> None:
+    """Say whether SIGNATURE still holds: exit code 0 if so, 1 if not, 2 if its records cannot be found."""
+    from bench.verify import verify
+
+    findings = verify(signature, results, rerun=rerun, suite=suite_name)
+    for finding in findings:
+        mark = {True: "holds", False: "DOES NOT HOLD", None: "not known"}[finding.holds]
+        click.echo(f"{mark}: {finding.sentence}")
+    sys.exit(any(finding.holds is False for finding in findings))
+
+
 @cli.command()
 @click.argument("samples", type=click.Path(path_type=Path))
 @click.option("--dataset", help="What the samples imitate: a data set by name or path.")
