@@ -28,13 +28,16 @@ def metric_of(quality: Quality) -> Metric | None:
     return Metric(quality.metric, quality.n_samples, *identity, quality.reference, quality.n_reference)
 
 
+def with_count(metric: str, n_samples: int) -> str:
+    """A metric with the number of samples in its name (DESIGN, rule 6), e.g. "FD_5k"."""
+    return f"{metric}_{n_samples // 1000}k" if n_samples and n_samples % 1000 == 0 else f"{metric}_{n_samples}"
+
+
 def metric_names(metrics: list[Metric]) -> dict[Metric, str]:
     """Name of each metric, e.g. "FD_5k (EfficientNet-Lite0)", longer where two would read the same."""
 
     def name(metric: Metric) -> str:
-        n = metric.n_samples
-        count = f"{n // 1000}k" if n >= 1000 and n % 1000 == 0 else str(n)
-        return f"{metric.metric}_{count} ({metric.extractor})"
+        return f"{with_count(metric.metric, metric.n_samples)} ({metric.extractor})"
 
     short = [name(metric) for metric in metrics]
     detail = "{0}, against {1.n_reference} of {1.reference}, {1.preprocessing}, weights {1.weights_sha256:.8}"
