@@ -32,9 +32,9 @@ def nearest(word: str, choices: Iterable[str]) -> str:
 def load_results(*paths: str | Path) -> pd.DataFrame:
     """The records in folders or files as a pandas DataFrame, one row a cell; `bench.figures.draw` draws it.
 
-    Columns: `path` of the record's file, its name as `file`, `run` (the folder, where several hold the same cells), then
-    the record's fields, e.g. `quality_value`, `likelihood_bits_per_dim`, `likelihood_kind`, `speed_images_per_sec`,
-    `memory_train_peak_bytes`, `spent_train_sec`: raw, in the SI unit of the name, missing where not measured. All are
+    Columns: `path` of the record's file, its name as `file`, `run` (the folder, where several hold the same cells),
+    then the record's fields, e.g. `quality_value`, `likelihood_bits_per_dim`, `likelihood_kind`,
+    `speed_images_per_sec`, `spent_train_sec`: raw, in the SI unit of the name, missing where not measured. All are
     listed by `bench.summary.PATHS` and described in `bench.record`. A distance is comparable only where
     `quality_metric`, `quality_n_samples`, `quality_features_name` and `data_sha256` are equal, a speed only where
     `machine_key` is.

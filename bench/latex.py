@@ -16,6 +16,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
+from bench.formatting import MISSING, TIMES
 from bench.layout import Entry, Table
 from bench.signature import KEY_DIGITS
 
@@ -24,10 +25,10 @@ SUPERSCRIPTS = dict(zip("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456789", strict=
 SIGNS = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "%": r"\%", "#": r"\#", "_": r"\_",
     "^": r"\textasciicircum{}", "~": r"\textasciitilde{}", "<": r"\ensuremath{<}", ">": r"\ensuremath{>}",
-    "|": r"\ensuremath{|}", "±": r"\ensuremath{\pm}", "×": r"\ensuremath{\times}", "↑": r"\ensuremath{\uparrow}",
-    "↓": r"\ensuremath{\downarrow}", "→": r"\ensuremath{\rightarrow}", "←": r"\ensuremath{\leftarrow}", "–": "--",
-    "’": "'", "“": "``", "”": "''",
-}  # fmt: skip  # noqa: RUF001
+    "|": r"\ensuremath{|}", "±": r"\ensuremath{\pm}", TIMES: r"\ensuremath{\times}", "↑": r"\ensuremath{\uparrow}",
+    "↓": r"\ensuremath{\downarrow}", "→": r"\ensuremath{\rightarrow}", "←": r"\ensuremath{\leftarrow}",
+    MISSING: "--", "\N{RIGHT SINGLE QUOTATION MARK}": "'", "“": "``", "”": "''",
+}  # fmt: skip
 # A line is named by its words: columns that say what was measured. The others hold what was found.
 IDENTIFYING = ("entrant", "other", "seed", "measure", "quantity", "from", "to", "setting", "name", "metric", "ability",
                "number", "key")  # fmt: skip
@@ -73,8 +74,8 @@ def tabular(table: Table, about: str) -> str:
 def numbers(tables: Sequence[tuple[Table, str]]) -> str:
     """A macro for every number of the tables, each with the letter of its section or "". Names are made of letters."""
     lines = [
-        r"% \input this file: a macro for every number of the report, as its tables show it. With Raw at the end of its",
-        "% name it is the raw value. After each: the path in the record, and the first digits of the records' keys.",
+        r"% \input this file: a macro for every number of the report, as its tables show it. With Raw at the end of",
+        "% its name it is the raw value. After each: the path in the record, and the start of the records' keys.",
     ]
     taken: set[str] = set()
     for table, letter in tables:
