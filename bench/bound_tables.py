@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from bench.formatting import number
-from bench.layout import Column, Entry, Table, fill_table, value_entry
+from bench.layout import Column, Entry, Source, Table, fill_table, read_entry, value_entry
 from bench.metric import bits_kind
 from bench.per_cell import RUN, Run, runs_of
 from bench.record import BoundResult, DecoderLikelihood
-from bench.sections import Section, value_at
+from bench.sections import Section
 
 Bounded = tuple[Run, BoundResult]
 
@@ -17,7 +17,7 @@ def bounds(section: Section) -> Table:
     items = [(run, bound) for run in runs_of(section.ran) for bound in run[1].bounds]
 
     def at(name: str, label: str, digits: int = 4) -> Column[Bounded]:
-        return name, label, lambda item: value_entry(value_at(item[1], name), digits)
+        return name, label, lambda item: read_entry(item[0][1], f"bounds.{item[1].name}.{name}", digits)
 
     columns: list[Column[Bounded]] = [
         *((name, label, lambda item, fill=fill: fill(item[0])) for name, label, fill in RUN),
@@ -29,7 +29,7 @@ def bounds(section: Section) -> Table:
         at("stderr_of_difference_bits_per_dim", "Standard error of the difference", 2),
         at("n_images", "Test images"),
         at("passes", "Passes"),
-        ("curve", "By weights or steps", lambda item: _curve(item[1])),
+        ("curve", "By weights or steps", lambda item: _curve(*item)),
         at("about", "What it is"),
     ]
     return fill_table("bounds", columns, items, lambda item: item[0][1])
@@ -42,11 +42,12 @@ def out_of_distribution(section: Section) -> Table:
     test: Column[Run] = (
         "test_bits_per_dim",
         "Test images",
-        lambda run: value_entry(value_at(run[1], "likelihood.bits_per_dim"), 4),
+        lambda run: read_entry(run[1], "likelihood.bits_per_dim", 4),
     )
 
     def of(kind: str) -> Column[Run]:
-        return kind, kind.capitalize(), lambda run: value_entry(run[1].out_of_distribution_bits_per_dim.get(kind), 4)
+        path = f"out_of_distribution_bits_per_dim.{kind}"
+        return kind, kind.capitalize(), lambda run: read_entry(run[1], path, 4)
 
     return fill_table("out_of_distribution", [*RUN, test, *map(of, kinds)], runs, lambda run: run[1])
 
@@ -57,7 +58,7 @@ def decoders(section: Section) -> Table:
     items = [(run, measured) for run, measured in found if measured]
 
     def at(name: str, label: str, digits: int = 5) -> Column[tuple[Run, DecoderLikelihood]]:
-        return name, label, lambda item: value_entry(value_at(item[1], name), digits)
+        return name, label, lambda item: read_entry(item[0][1], f"decoder_likelihood.{name}", digits)
 
     columns: list[Column[tuple[Run, DecoderLikelihood]]] = [
         *((name, label, lambda item, fill=fill: fill(item[0])) for name, label, fill in RUN),
@@ -75,5 +76,6 @@ def decoders(section: Section) -> Table:
     return fill_table("decoders", columns, items, lambda item: item[0][1])
 
 
-def _curve(bound: BoundResult) -> Entry:
-    return value_entry(", ".join(f"{k}: {number(bits, 4)}" for k, bits in sorted(bound.curve.items())) or None)
+def _curve(run: Run, bound: BoundResult) -> Entry:
+    text = ", ".join(f"{k}: {number(bits, 4)}" for k, bits in sorted(bound.curve.items()))
+    return value_entry(text or None, source=Source((run[1],), f"bounds.{bound.name}.curve"))

@@ -1,22 +1,33 @@
-"""Tables as such: entries, lines, columns and footnotes, filled from items and written as CSV.
+"""Tables as such: entries, lines, columns and footnotes, filled from items.
 
-Each entry keeps its raw SI value beside its text: pages show the text, CSV holds the value.
+Each entry keeps its raw SI value beside its text, and the place in the records that the value was read from: pages
+show the text, CSV and JSON hold the value.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeVar
-
-import pandas as pd
+from typing import Any, Literal, NamedTuple, TypeVar
 
 from bench.formatting import MISSING, number, spread, superscript
 from bench.record import Record, Scalar
-from bench.sections import failed
+from bench.sections import failed, value_at
 from bench.stats import Stat
 
 T = TypeVar("T")
+
+
+How = Literal["value", "mean", "count", "difference of means", "p (Holm)"]
+
+
+class Source(NamedTuple):
+    """Where a number came from: `how` says what was made of the values at `path` of `records`, and of `against`."""
+
+    records: tuple[Record, ...]
+    path: str  # as `sections.value_at` reads it
+    how: How = "value"
+    against: tuple[Record, ...] = ()  # the other side of a difference
 
 
 @dataclass(frozen=True)
@@ -29,6 +40,11 @@ class Entry:
     # Further CSV columns; "_sd" stands for this one's name + "_sd".
     more: Mapping[str, Scalar] = field(default_factory=dict)
     strong: bool = False
+    source: Source | None = None  # every number has one
+
+    @property
+    def is_number(self) -> bool:
+        return isinstance(self.raw, int | float) and not isinstance(self.raw, bool)
 
 
 @dataclass(frozen=True)
@@ -54,8 +70,8 @@ class Table:
     @property
     def numeric(self) -> list[bool]:
         """Which columns hold numbers, and are set flush right."""
-        raws = zip(*([entry.raw for entry in line.entries] for line in self.lines), strict=True)
-        return [any(isinstance(raw, int | float) for raw in column) for column in raws] or [False] * len(self.names)
+        columns = zip(*(line.entries for line in self.lines), strict=True)
+        return [any(entry.is_number for entry in column) for column in columns] or [False] * len(self.names)
 
 
 # A column: its CSV name, its label, and how it is filled from an item of the table.
@@ -71,17 +87,24 @@ class Notes(list[str]):
         return Entry(text + superscript(self.index(why) + 1))
 
 
-def value_entry(value: Any, digits: int = 3) -> Entry:
+def value_entry(value: Any, digits: int = 3, source: Source | None = None) -> Entry:
     """A value as it is; a dash without one."""
     if value is None:
         return Entry(MISSING)
     plain = isinstance(value, str | bool)
-    return Entry(str(value) if plain else number(value, digits), value)
+    return Entry(str(value) if plain else number(value, digits), value, source=source)
 
 
-def stat_entry(stat: Stat, unit: float = 1, digits: int = 3, detail: str = "", strong: bool = False) -> Entry:
+def read_entry(record: Record, path: str, digits: int = 3) -> Entry:
+    """The value at a path of one record."""
+    return value_entry(value_at(record, path), digits, Source((record,), path))
+
+
+def stat_entry(
+    stat: Stat, source: Source, unit: float = 1, digits: int = 3, detail: str = "", strong: bool = False
+) -> Entry:
     """A number over seeds, its spread a further CSV column."""
-    return Entry(spread(stat, unit, digits), stat.mean, detail, {"_sd": stat.sd}, strong)
+    return Entry(spread(stat, unit, digits), stat.mean, detail, {"_sd": stat.sd}, strong, source)
 
 
 def fill_table(
@@ -94,20 +117,3 @@ def fill_table(
         kind = "entrant" if record is None else "failed" if failed(record) else record.role
         lines.append(Line(entries, kind, record.family if record else None))
     return Table(name, tuple(c[0] for c in columns), tuple(c[1] for c in columns), tuple(lines), tuple(notes))
-
-
-def csv(tables: Sequence[Table]) -> str:
-    """Tables of one kind, one a section of the report, as one CSV of raw values."""
-    rows: list[dict[str, Scalar]] = []
-    order: dict[str, dict[str, None]] = {"section": {}}  # each column, and those that stand behind it
-    for section, table in enumerate(tables, 1):
-        order |= {name: {} for name in table.names if name not in order}
-        for line in table.lines:
-            row: dict[str, Scalar] = {"section": section}
-            for name, entry in zip(table.names, line.entries, strict=True):
-                more = {name + key if key.startswith("_") else key: value for key, value in entry.more.items()}
-                order[name] |= dict.fromkeys(more)
-                row |= {name: entry.raw, **more}
-            rows.append(row)
-    columns = [column for name, more in order.items() for column in (name, *more)]
-    return pd.DataFrame(rows, columns=columns, dtype=object).to_csv(index=False, lineterminator="\n")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bench.formatting import MISSING, amount, number, slug
-from bench.layout import Column, Entry, Table, fill_table, value_entry
+from bench.layout import Column, Entry, Source, Table, fill_table, read_entry, value_entry
 from bench.metric import bits_kind
 from bench.record import Record
 from bench.sections import Row, Section, failed, value_at
@@ -44,7 +44,7 @@ def clock(section: Section) -> Table:
     parts = sorted({part for _, record in runs for part in record.clock} - {"wall"})
 
     def seconds(part: str) -> Column[Run]:
-        return f"{slug(part)}_sec", f"{part.replace('_', ' ')}, s", lambda run: value_entry(run[1].clock.get(part))
+        return f"{slug(part)}_sec", f"{part.replace('_', ' ')}, s", lambda run: read_entry(run[1], f"clock.{part}")
 
     return fill_table("clock", [*RUN, *(seconds(part) for part in (*parts, "wall"))], runs, lambda run: run[1])
 
@@ -79,7 +79,7 @@ def runs_of(rows: Sequence[Row]) -> list[Run]:
 
 def _at(name: str, label: str, path: str, digits: int = 3) -> Column[Run]:
     """A column of values as they lie in the record."""
-    return name, label, lambda run: value_entry(value_at(run[1], path), digits)
+    return name, label, lambda run: read_entry(run[1], path, digits)
 
 
 def _hash(name: str, label: str, path: str) -> Column[Run]:
@@ -87,7 +87,7 @@ def _hash(name: str, label: str, path: str) -> Column[Run]:
 
     def entry(run: Run) -> Entry:
         value = value_at(run[1], path)
-        return Entry(value[:8], value) if value else Entry(MISSING)
+        return Entry(value[:8], value, source=Source((run[1],), path)) if value else Entry(MISSING)
 
     return name, label, entry
 
@@ -103,7 +103,8 @@ def _spent(name: str, label: str) -> Column[Run]:
             return Entry(MISSING, more={"_allowed": cap.get(name), "_percent": None})
         used = used_percent(run[1], name)
         detail = "" if used is None else f"{used:.1f} % of {amount(cap[name])}"
-        return Entry(number(spent), spent, detail, {"_allowed": cap.get(name), "_percent": used})
+        more = {"_allowed": cap.get(name), "_percent": used}
+        return Entry(number(spent), spent, detail, more, source=Source((run[1],), f"spent.{name}"))
 
     return name, label, entry
 
@@ -125,5 +126,5 @@ def _likelihood_detail(record: Record) -> Entry:
 
 RUN: list[Column[Run]] = [
     ("entrant", "Entrant", lambda run: Entry(run[0].label, run[0].label)),
-    ("seed", "Seed", lambda run: value_entry(run[1].seed)),
+    ("seed", "Seed", lambda run: read_entry(run[1], "seed")),
 ]

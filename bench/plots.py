@@ -28,6 +28,8 @@ PALETTE = sns.color_palette("colorblind").as_hex()
 COLOURS = {"gan": PALETTE[3], "vae": PALETTE[0], "flow": PALETTE[2], "diffusion": PALETTE[4]}
 MARKERS = {"gan": "^", "vae": "s", "flow": "D", "diffusion": "o"}
 OTHER, FLOOR = PALETTE[5], "#5f6b7a"
+Kind = Literal["svg", "pdf", "png"]
+KINDS: tuple[Kind, ...] = ("svg", "pdf", "png")
 DPI = 100  # of PNG, so that a length in pixels is a hundredth of one in inches
 
 
@@ -46,12 +48,17 @@ def style() -> Iterator[None]:
         yield
 
 
-def render(figure: Figure, kind: Literal["svg", "png"]) -> bytes:
+def render(figure: Figure, kind: Kind) -> bytes:
     """The figure as a file: no date and no tool name in it, so that equal figures are equal bytes."""
-    metadata = {"svg": {"Date": None, "Creator": None}, "png": {"Software": None}}[kind]
+    metadata = {
+        "svg": {"Date": None, "Creator": None},
+        "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
+        "png": {"Software": None},
+    }[kind]
     buffer = io.BytesIO()
     with style():
         figure.savefig(buffer, format=kind, dpi=DPI, metadata=metadata)
+    figure.set_layout_engine("none")  # laid out once, as it takes most of the time: the next kind looks the same
     return buffer.getvalue()
 
 

@@ -8,22 +8,33 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from bench.metric import Metric, metric_of
 from bench.record import Budget, DataInfo, Machine, Quality, Record, SamplerPoint, Scalar, Speed
-from bench.stats import Stat, Verdict, stat_of, verdict
+from bench.stats import Stat, stat_of
 
 USUAL = "headline"  # label of the setting that the headline table shows
 SPEED_FIELDS = ("images_per_sec", "network_evaluations", "flops_per_image")
 
 
+class Run(NamedTuple):
+    """A folder of records that stands for itself, as another one holds the same cells; in the order they were given."""
+
+    order: int = 0
+    label: str = ""
+
+
+POOLED = Run()
+
+
 @dataclass(frozen=True)
 class Cell:
-    """A record and the file it came from."""
+    """A record and the file it came from. Cells of different runs are never pooled."""
 
     path: Path
     record: Record
+    run: Run = POOLED
 
 
 @dataclass(frozen=True)
@@ -62,6 +73,10 @@ class Row:
         """The number at `path` of the records, e.g. "spent.train_sec", over seeds; None where no seed has it."""
         return stat_of([value_at(cell.record, path) for cell in self.cells])
 
+    def having(self, path: str) -> tuple[Record, ...]:
+        """The records that have the number at `path`: those that `stat` is over."""
+        return tuple(cell.record for cell in self.cells if value_at(cell.record, path) is not None)
+
     def quality(self, metric: Metric) -> Stat | None:
         """The distance that `metric` names over seeds; None where no seed has it."""
         found = [cell.record.quality for cell in self.cells]
@@ -97,13 +112,17 @@ class Row:
 
 @dataclass(frozen=True)
 class Section:
-    """Cells that may be compared: same data, budget and machine (floors: same data, as nobody trained them)."""
+    """Cells that may be compared: same data, budget and machine (floors: same data, as nobody trained them), and the
+    same run where folders are compared. `letter` names the section where there are several.
+    """
 
     data: DataInfo
     budget: Budget | None
     machine: Machine
     entrants: tuple[Row, ...]
     floors: tuple[Row, ...]
+    run: Run = POOLED
+    letter: str = "A"
 
     @property
     def ran(self) -> list[Row]:
@@ -123,15 +142,6 @@ class Section:
     def rankable(self) -> list[Row]:
         """Rows that kept to the budget: those that missed it are shown, but not ranked."""
         return [row for row in self.entrants if row.first.status == "ok"]
-
-    def best_quality(self, metric: Metric) -> Verdict[Row] | None:
-        return verdict(self.rankable, lambda row: row.quality(metric))
-
-    def best_bits(self) -> Verdict[Row] | None:
-        """None, too, where kinds or test images differ: a bound is not ranked against an exact value."""
-        found = [cell.record.likelihood for row in self.rankable for cell in row.cells]
-        kinds = {(x.kind, x.n_images) for x in found if x and x.bits_per_dim is not None}
-        return verdict(self.rankable, lambda row: row.stat("likelihood.bits_per_dim")) if len(kinds) == 1 else None
 
     @property
     def metrics(self) -> list[Metric]:
@@ -157,11 +167,22 @@ class Section:
 
 
 def value_at(value: Any, path: str) -> Any:
-    """The value at a dotted path of a record or a part of it; None where a part on the way is."""
-    for name in path.split("."):
-        if value is None:
-            return None
-        value = getattr(value, name)
+    """The value at a dotted path of a record or a part of it; None where a part on the way is.
+
+    Members of a list go by their name or label, which may hold dots: "sampler_points.temperature 0.75.quality.value".
+    """
+    while path and value is not None:
+        if isinstance(value, list):
+            named = {getattr(item, "name", None) or item.label: item for item in value}
+            name = max((name for name in named if f"{path}.".startswith(f"{name}.")), key=len, default=path)
+            value = named.get(name)
+        elif isinstance(value, dict):
+            name = path  # what a dictionary holds are values: the rest of the path is its key
+            value = value.get(name)
+        else:
+            name = path.split(".", 1)[0]
+            value = getattr(value, name)
+        path = path[len(name) + 1 :]
     return value
 
 

@@ -1,19 +1,13 @@
-"""Statistics over training seeds: mean and spread of a number, and whether the lowest of several is told from the rest.
-
-A column is ranked by Welch's t-test of its lowest mean against each other, with Holm's correction.
-"""
+"""Statistics over training seeds: mean and spread of a number, Welch's t-test and Holm's correction."""
 
 from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Generic, NamedTuple, TypeVar
 
 from scipy.special import stdtr
 
-T = TypeVar("T")  # a row: whatever has one number over seeds in each column
 RANKING_SEEDS = 3  # DESIGN rule 13: no ranking with fewer
 SIGNIFICANCE = 0.05  # of the family of tests, after Holm's correction
 
@@ -38,31 +32,10 @@ class Stat:
         return statistics.stdev(self.values) if self.n > 1 else None
 
 
-class Verdict(NamedTuple, Generic[T]):
-    """Outcome of ranking one column: the row with the lowest mean, and those it could not be told from."""
-
-    best: T
-    undecided: list[T]
-
-
 def stat_of(values: list[float | None]) -> Stat | None:
     """The number over the seeds that have it; None where no seed has."""
     present = tuple(float(value) for value in values if value is not None)
     return Stat(present) if present else None
-
-
-def verdict(rows: list[T], stat: Callable[[T], Stat | None]) -> Verdict[T] | None:
-    """Rank one column, lower being better: the lowest mean against each other, Welch's t-test, Holm's correction.
-
-    None where fewer than two rows have a value, or any has fewer than `RANKING_SEEDS` seeds.
-    """
-    stats = [(row, found) for row in rows if (found := stat(row))]
-    if len(stats) < 2 or any(found.n < RANKING_SEEDS for _, found in stats):
-        return None
-    (best, lowest), *others = sorted(stats, key=lambda pair: pair[1].mean)
-    p = holm([welch(lowest, other) for _, other in others])
-    tests = sorted(zip(p, (row for row, _ in others), strict=True), key=lambda test: test[0])
-    return Verdict(best, [row for p, row in tests if p > SIGNIFICANCE])
 
 
 def holm(p: list[float]) -> list[float]:

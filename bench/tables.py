@@ -1,22 +1,24 @@
-"""Tables with a line an entrant or a column a family, and the sentences on them. Units are converted here.
+"""Tables with a line an entrant or a column a family. Units are converted here.
 
-The headline with its ranking, the settings of the samplers, and what the families can do.
+The headline, the settings of the samplers, and what the families can do.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+from bench import pairs
 from bench.formatting import join, number, settings, slug
-from bench.layout import Column, Entry, Line, Notes, Table, fill_table, stat_entry, value_entry
+from bench.layout import Column, Entry, Line, Notes, Source, Table, fill_table, read_entry, stat_entry, value_entry
 from bench.metric import Metric, bits_kind, metric_names, metric_of
-from bench.record import Scalar
-from bench.sections import Cell, Row, Section, Setting, value_at
-from bench.stats import RANKING_SEEDS, Stat, Verdict
+from bench.record import Record, Scalar
+from bench.sections import USUAL, Cell, Row, Section, Setting, value_at
+from bench.stats import Stat
 
 MIB = 2**20
+BITS, ENTROPY = "likelihood.bits_per_dim", "data.entropy_bits_per_dim"
 
 
 def entrants(section: Section) -> list[str]:
@@ -33,21 +35,22 @@ def headline(section: Section) -> Table:
     notes = Notes()
 
     def measured(name: str, label: str, path: str, missing: str, unit: float = 1, digits: int = 3) -> Column[Row]:
-        return name, label, lambda row: _over_seeds(row, row.stat(path), missing, notes, unit=unit, digits=digits)
+        return name, label, lambda row: _over_seeds(row, row.stat(path), path, missing, notes, unit=unit, digits=digits)
 
     def quality(metric: Metric, name: str) -> Column[Row]:
-        best = section.best_quality(metric)
+        best = pairs.best(section, "quality.value", [row for row in section.rankable if row.quality(metric)])
         return slug(name), f"{name} ↓", lambda row: _quality(row, metric, best, notes)
 
     def peak(part: str, quantity: str) -> Column[Row]:
         label = f"{part.capitalize()} memory, MiB ({quantity}) ↓"
         return f"{part}_peak_bytes_{slug(quantity)}", label, lambda row: _peak(row, part, quantity, notes)
 
+    bits_best = pairs.best(section, BITS, [row for row in section.rankable if row.stat(BITS)])
     columns: list[Column[Row]] = [
         ("entrant", "Entrant", _name),
-        ("n_seeds", "Seeds", lambda row: value_entry(len(row.seeds))),
+        ("n_seeds", "Seeds", _n_seeds),
         *(quality(metric, name) for metric, name in metric_names(section.metrics).items()),
-        ("bits_per_dim", "Bits/dim ↓", lambda row: _bits(row, section, notes)),
+        ("bits_per_dim", "Bits/dim ↓", lambda row: _bits(row, section, bits_best, notes)),
         measured("images_per_sec", "Sampling, images/s ↑", "speed.images_per_sec", "Speed was not measured."),
         measured("latency_p50_sec", "Latency p50, ms ↓", "speed.latency_p50_sec", "Speed was not measured.", 1e-3),
         measured("network_evaluations", "NFE ↓", "speed.network_evaluations", "Speed was not measured.", digits=1),
@@ -61,39 +64,16 @@ def headline(section: Section) -> Table:
     entropy = section.data.entropy_bits_per_dim
     if entropy is not None and not any(row.first.entrant == "oracle" for row in section.references):
         known = {"entrant": Entry("oracle (entropy of the data)", "oracle", more={"role": "floor", "status": "ok"})}
-        known["bits_per_dim"] = Entry(number(entropy, 4), entropy, "exact", {"_kind": "exact"})
+        known["bits_per_dim"] = Entry(
+            number(entropy, 4), entropy, "exact", {"_kind": "exact"}, source=Source((_any(section),), ENTROPY)
+        )
         lines.append(Line(tuple(known.get(name, Entry()) for name in table.names), "floor"))
     for row in section.failures:
         seeds = join(map(str, row.seeds))
         why = f"{row.first.status} (seed {seeds}): {row.first.reason or 'no reason was recorded'}"
         blank = [Entry()] * (len(columns) - 2)
-        lines.append(Line((_name(row), value_entry(len(row.seeds)), *blank), "failed", row.first.family, why))
+        lines.append(Line((_name(row), _n_seeds(row), *blank), "failed", row.first.family, why))
     return Table("headline", table.names, table.labels, tuple(lines), tuple(notes))
-
-
-def ranking(section: Section) -> list[str]:
-    """Sentences on what the headline table decides."""
-    rows = section.rankable
-    seeds = {len(row.seeds) for row in rows}
-    if len(rows) < 2:
-        return ["Fewer than two entrants have a result within their budget, so there is nothing to rank."]
-    if seeds == {1}:
-        return ["One seed ran, so no spread is shown; no ranking is claimed, because fewer than three seeds ran."]
-    if min(seeds) < RANKING_SEEDS:
-        few = join(row.label for row in rows if len(row.seeds) < RANKING_SEEDS)
-        return [f"No ranking is claimed, because fewer than three seeds ran for {few}."]
-    verdicts = {name: section.best_quality(metric) for metric, name in metric_names(section.metrics).items()}
-    found = []
-    for name, verdict in (verdicts | {"Bits/dim": section.best_bits()}).items():
-        if verdict is None:
-            found.append(
-                f"{name}: not ranked, as kinds or test images differ, or fewer than two entrants have three values."
-            )
-        elif verdict.undecided:
-            found.append(f"{name}: not decided between {join(r.label for r in [verdict.best, *verdict.undecided])}.")
-        else:
-            found.append(f"{name}: {verdict.best.label} is lowest (bold).")
-    return [*found, "Test: Welch's t-test over seeds with Holm's correction at 5 %."]
 
 
 def samplers(section: Section) -> Table:
@@ -103,8 +83,11 @@ def samplers(section: Section) -> Table:
     def speed(name: str, label: str) -> Column[tuple[Row, Setting]]:
         def entry(item: tuple[Row, Setting]) -> Entry:
             stat: Stat | None = getattr(item[1], name)
-            why = "Speed was not measured with these options."
-            return stat_entry(stat, digits=1 if name == "network_evaluations" else 3) if stat else notes.missing(why)
+            if stat is None:
+                return notes.missing("Speed was not measured with these options.")
+            path = f"speed.{name}" if item[1].label == USUAL else f"sampler_points.{item[1].label}.{name}"
+            digits = 1 if name == "network_evaluations" else 3
+            return stat_entry(stat, _source(item[0], path), digits=digits)
 
         return name, label, entry
 
@@ -114,7 +97,7 @@ def samplers(section: Section) -> Table:
         ("setting", "Setting", lambda item: value_entry(item[1].label)),
         ("options", "Options", lambda item: value_entry(settings(item[1].options))),
         ("metric", "Metric", lambda item: value_entry(names[item[1].metric])),
-        ("distance", "Distance ↓", lambda item: stat_entry(item[1].distance, digits=4)),
+        ("distance", "Distance ↓", _setting_distance),
         speed("images_per_sec", "Sampling, images/s ↑"),
         speed("network_evaluations", "NFE ↓"),
         speed("flops_per_image", "FLOPs per image ↓"),
@@ -133,12 +116,32 @@ def numbers(cells: list[Cell]) -> Table:
     return _by_family("numbers", "Number", cells, "numbers")
 
 
-def _over_seeds(row: Row, stat: Stat | None, missing: str, notes: Notes, **show: Any) -> Entry:
+def _source(row: Row, path: str) -> Source:
+    records = row.having(path)
+    return Source(records, path, "mean" if len(records) > 1 else "value")
+
+
+def _n_seeds(row: Row) -> Entry:
+    return value_entry(len(row.seeds), source=Source(tuple(cell.record for cell in row.cells), "seed", "count"))
+
+
+def _any(section: Section) -> Record:
+    """A record of the section, for what all of them say alike."""
+    return (*section.entrants, *section.floors)[0].first
+
+
+def _setting_distance(item: tuple[Row, Setting]) -> Entry:
+    row, setting = item
+    path = "quality.value" if setting.label == USUAL else f"sampler_points.{setting.label}.quality.value"
+    return stat_entry(setting.distance, _source(row, path), digits=4)
+
+
+def _over_seeds(row: Row, stat: Stat | None, path: str, missing: str, notes: Notes, **show: Any) -> Entry:
     """A number over seeds; without one, a floor's entry is empty and an entrant's says why."""
     if stat is None:
         return Entry() if row.first.role == "floor" else notes.missing(missing)
     details = [show.pop("detail", ""), f"{stat.n} seeds" if stat.n < len(row.seeds) else ""]
-    return stat_entry(stat, detail="; ".join(filter(None, details)), **show)
+    return stat_entry(stat, _source(row, path), detail="; ".join(filter(None, details)), **show)
 
 
 def _why(row: Row, part: str, default: str) -> str:
@@ -155,31 +158,31 @@ def _name(row: Row) -> Entry:
     return Entry(row.label, row.label, record.status if record.status == "budget missed" else "", more)
 
 
-def _quality(row: Row, metric: Metric, best: Verdict[Row] | None, notes: Notes) -> Entry:
+def _quality(row: Row, metric: Metric, best: Row | None, notes: Notes) -> Entry:
     other = [found for cell in row.cells if (q := cell.record.quality) and (found := metric_of(q))]
     default = "Sample quality was not measured."
     if other and metric not in other:
         default = "Measured with another metric, sample count or feature space."
     if metric in other and row.quality(metric) is None:  # tried without success: a floor says why, too
         return notes.missing(_why(row, "quality", default))
-    strong = best is not None and best.best is row and not best.undecided
+    strong = best is row
     alone = row.first.quality.interval if row.first.quality and len(row.seeds) == 1 else None
     detail = f"{number(alone.low, 4)} to {number(alone.high, 4)}" if alone else ""
-    stat = row.quality(metric)
-    return _over_seeds(row, stat, _why(row, "quality", default), notes, digits=4, strong=strong, detail=detail)
+    why = _why(row, "quality", default)
+    entry = _over_seeds(row, row.quality(metric), "quality.value", why, notes, digits=4, strong=strong, detail=detail)
+    return replace(entry, more={**entry.more, "_low": alone.low, "_high": alone.high}) if alone else entry
 
 
-def _bits(row: Row, section: Section, notes: Notes) -> Entry:
+def _bits(row: Row, section: Section, best: Row | None, notes: Notes) -> Entry:
     found = [cell.record.likelihood for cell in row.cells]
     if any(x and x.kind == "none" for x in found):
         return notes.missing(_why(row, "likelihood", "The model defines no likelihood."), "n/a")
     first = row.first.likelihood  # those of the other seeds are of its kind
     kind = bits_kind(first) if first else ""
     detail = f"{kind}, {first.n_images:,} images" if first and len(section.bits_images) > 1 else kind
-    best = section.best_bits()
-    strong = best is not None and best.best is row and not best.undecided
     why = _why(row, "likelihood", "Likelihood was not measured.")
-    entry = _over_seeds(row, row.stat("likelihood.bits_per_dim"), why, notes, digits=4, detail=detail, strong=strong)
+    stat, show = row.stat(BITS), {"digits": 4, "detail": detail, "strong": best is row}
+    entry = _over_seeds(row, stat, BITS, why, notes, **show)
     return replace(entry, more={**entry.more, "_kind": kind or None})
 
 
@@ -190,7 +193,8 @@ def _peak(row: Row, part: str, quantity: str, notes: Notes) -> Entry:
     batch = sorted({value_at(memory, f"{part}_batch_size") for memory in memories})
     why = _why(row, "memory", "Memory was not measured.")
     detail = f"batch {join(map(str, batch))}" if batch else ""
-    return _over_seeds(row, row.memory(part, quantity), why, notes, unit=MIB, detail=detail)
+    path = f"memory.{part}_peak_bytes"
+    return _over_seeds(row, row.memory(part, quantity), path, why, notes, unit=MIB, detail=detail)
 
 
 def _by_family(name: str, label: str, cells: list[Cell], part: str) -> Table:
@@ -198,9 +202,9 @@ def _by_family(name: str, label: str, cells: list[Cell], part: str) -> Table:
     found = [(cell.record, cell.record.portrait) for cell in cells]
     keys = dict.fromkeys(key for _, portrait in found for key in getattr(portrait, part))
 
-    def of(values: Mapping[str, Scalar]) -> Callable[[str], Entry]:
-        return lambda key: value_entry(values.get(key))
+    def of(record: Record) -> Callable[[str], Entry]:
+        return lambda key: read_entry(record, f"portrait.{part}.{key}")
 
     columns: list[Column[str]] = [(label.lower(), label, lambda key: Entry(key.replace("_", " "), key))]
-    columns += [(r.family or r.entrant, p.title, of(getattr(p, part))) for r, p in found if p]
+    columns += [(r.family or r.entrant, p.title, of(r)) for r, p in found if p]
     return fill_table(name, columns, list(keys), lambda _: None)

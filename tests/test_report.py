@@ -10,11 +10,13 @@ from html.parser import HTMLParser
 import fixtures
 import pandas as pd
 import pytest
+import scipy.stats
 from fixtures import failed, floor, make, save
 
-from bench import UserError, bound_tables, formatting, per_cell, report, summary, tables
-from bench.sections import Cell, Row, value_at
-from bench.stats import Stat, verdict
+from bench import UserError, bound_tables, formatting, pairs, per_cell, plots, report, summary, tables
+from bench import record as record_files
+from bench.sections import Cell, value_at
+from bench.stats import Stat
 
 
 @pytest.fixture(scope="module")
@@ -24,6 +26,13 @@ def folder(tmp_path_factory):
     save(fixtures.everything(), root / "records")
     report.write([root / "records"], root / "out")
     return root
+
+
+@pytest.fixture(autouse=True)
+def fewer_kinds(monkeypatch, request):
+    """PDF figures are made once, by the fixture `folder`: they take time."""
+    if "folder" not in request.fixturenames:
+        monkeypatch.setattr(plots, "KINDS", ("svg", "png"))
 
 
 def sections_of(tmp_path, *records):
@@ -69,12 +78,14 @@ def test_page_stands_alone(folder):
 
     Links().feed(page)
     for where, value in links:
-        assert value.startswith({"img.src": "data:image/", "a.href": ("#", "tables/")}[where]), (where, value)
+        assert value.startswith(
+            {"img.src": "data:image/", "a.href": ("#", "tables/", "tables.json", "numbers.tex")}[where]
+        ), (where, value)
     assert "@import" not in page
     assert "url(" not in page
     ids = set(re.findall(r' id="([^"]+)"', page))
     assert {value[1:] for _, value in links if value.startswith("#")} <= ids
-    assert all((folder / "out" / value).exists() for _, value in links if value.startswith("tables/"))
+    assert all((folder / "out" / value).exists() for _, value in links if value[0] not in "#d")
 
 
 def test_markdown_finds_its_figures(folder):
@@ -118,7 +129,7 @@ def test_budget_in_words():
     assert formatting.budget_words(fixtures.BUDGET) == (
         f"at most 0.5 M parameters and 2.00{formatting.TIMES}10¹³ training FLOPs"
     )
-    budget = report.record.Budget(params=60_000, unit="updates", amount=4)
+    budget = record_files.Budget(params=60_000, unit="updates", amount=4)
     assert formatting.budget_words(budget) == "at most 0.06 M parameters and 4 updates"
 
 
@@ -151,7 +162,7 @@ def test_csv_loads_back_to_the_records_values(folder):
     out = folder / "out" / "tables"
     cells = pd.read_csv(out / "cells.csv").set_index("file")
     for file in (folder / "records").glob("*.json"):
-        found = report.record.read(file)
+        found = record_files.read(file)
         row = cells.loc[file.name]
         for path in ("seed", "quality.value", "likelihood.bits_per_dim", "spent.flops", "memory.train_peak_bytes"):
             value = value_at(found, path)
@@ -164,7 +175,7 @@ def test_csv_loads_back_to_the_records_values(folder):
     assert vae.bits_per_dim_kind == "upper bound"
     assert vae.fd_5k_efficientnet_lite0_sd == pytest.approx(1.93)
     for path in out.glob("*.csv"):
-        assert len(pd.read_csv(path)) > 0
+        assert len(pd.read_csv(path)) > 0 or path.name == "comparison.csv"  # there is one setting
 
 
 def test_frame_is_one_row_a_cell(tmp_path):
@@ -237,45 +248,80 @@ def test_other_data_budget_or_machine_is_another_section(tmp_path):
     assert [len(section.floors) for section in found] == [1, 1, 1, 0]  # a floor stays with its data
     save(records, tmp_path / "records")
     report.write([tmp_path / "records"], tmp_path)
-    assert (tmp_path / "figures" / "samples-4.png").exists()
+    assert (tmp_path / "figures" / "samples-d.png").exists()
 
 
-def test_one_seed_claims_no_ranking(tmp_path):
-    records = [make("gan"), make("vae")]
-    (section,) = sections_of(tmp_path, *records)
-    (sentence,) = tables.ranking(section)
-    assert "One seed ran" in sentence
-    assert "fewer than three seeds" in sentence
+def with_values(family, distances, bits=None):
+    """A record a seed, with these distances and, where given, bits/dim."""
+    for seed, value in enumerate(distances):
+        found = make(family, seed)
+        quality = found.quality.model_copy(update={"value": value})
+        likelihood = found.likelihood.model_copy(update={"bits_per_dim": bits[seed]} if bits else {})
+        yield found.model_copy(update={"quality": quality, "likelihood": likelihood})
+
+
+def test_one_seed_speaks_of_the_trained_models_alone(tmp_path):
+    vae, flow = make("vae"), make("flow")
+    nearly = flow.likelihood.model_copy(update={"bits_per_dim": 3.405, "stderr_bits_per_dim": 0.003})
+    (section,) = sections_of(tmp_path, vae, flow.model_copy(update={"likelihood": nearly}))
+    distances, bits, caution = pairs.sentences(section)
+    # The halves of all made-up records differ alike, so that nothing but the difference is left: p is 0.
+    assert distances == (
+        "FD_5k (EfficientNet-Lite0), for these trained models alone: vae is better than flow (p < 0.0001)."
+    )
+    # 3.410 and 3.405 with errors 0.004 and 0.003: one combined error of 0.005, so p = 2 Phi(-1) = 0.317
+    assert bits == "Bits/dim (upper bound), for these trained models alone: vae and flow: not decided (p = 0.32)."
+    assert "no ranking is claimed" in caution
     table = tables.headline(section)
     assert not any(entry.strong or "±" in entry.text for line in table.lines for entry in line.entries)
 
 
 def test_two_seeds_claim_no_ranking(tmp_path):
     (section,) = sections_of(tmp_path, *(make(family, seed) for family in ("gan", "vae") for seed in (0, 1)))
-    assert tables.ranking(section) == ["No ranking is claimed, because fewer than three seeds ran for gan and vae."]
+    assert "no ranking is claimed" in pairs.sentences(section)[-1]
     assert not any(entry.strong for line in tables.headline(section).lines for entry in line.entries)
 
 
-def test_ranking_of_three_seeds(tmp_path):
-    def distances(family, values):
-        quality = make(family).quality
-        return [make(family, i, quality=quality.model_copy(update={"value": v})) for i, v in enumerate(values)]
+def test_three_seeds_speak_of_entrants(tmp_path):
+    found = [*with_values("gan", [30, 31, 32]), *with_values("vae", [90, 91, 92]), *with_values("flow", [31, 32, 33])]
+    (section,) = sections_of(tmp_path, *found)
+    p = scipy.stats.ttest_ind([30, 31, 32], [31, 32, 33], equal_var=False).pvalue
+    assert pairs.sentences(section)[0] == (
+        "FD_5k (EfficientNet-Lite0), over 3 training seeds: gan is better than vae (p < 0.0001); "
+        f"flow is better than vae (p < 0.0001); gan and flow: not decided (p = {p:.2f})."
+    )
+    assert not any(line.entries[2].strong for line in tables.headline(section).lines)
+    (section,) = sections_of(tmp_path, *found[:6])
+    assert [line.entries[2].strong for line in tables.headline(section).lines] == [True, False]
 
-    records = [*distances("gan", [30, 31, 32]), *distances("vae", [90, 91, 92]), *distances("flow", [31, 32, 33])]
-    (section,) = sections_of(tmp_path, *records)
-    assert "not decided between gan and flow" in tables.ranking(section)[0]
-    (section,) = sections_of(tmp_path, *records[:6])
-    assert "gan is lowest" in tables.ranking(section)[0]
-    assert tables.headline(section).lines[0].entries[2].strong
+
+def test_holm_corrects_for_the_number_of_tests(tmp_path):
+    # Against each of the others p is 0.030 alone (Welch, by scipy.stats): decided as one test, not as one of three.
+    found = {family: list(with_values(family, v)) for family, v in OF_HOLM.items()}
+    (section,) = sections_of(tmp_path, *found["gan"], *found["vae"])
+    assert "gan is better than vae (p = 0.030)" in pairs.sentences(section)[0]
+    (section,) = sections_of(tmp_path, *found["gan"], *found["vae"], *found["flow"])
+    assert "gan and vae: not decided (p = 0.089)" in pairs.sentences(section)[0]
 
 
-def test_holm_corrects_for_the_number_of_tests():
-    # Against each of the others p is 0.036 alone (Welch, by scipy.stats): decided as one test, not as one of two.
-    stats = {"a": Stat((1.0, 2.0, 3.0)), "b": Stat((3.7, 4.7, 5.7)), "c": Stat((3.7, 4.7, 5.7))}
-    rows = {name: Row(name, ()) for name in stats}
-    of = lambda row: stats[row.label]  # noqa: E731
-    assert verdict([rows["a"], rows["b"]], of).undecided == []
-    assert verdict(list(rows.values()), of).undecided == [rows["b"], rows["c"]]
+OF_HOLM = {"gan": [1.0, 2.0, 3.0], "vae": [3.7, 4.7, 5.7], "flow": [3.7, 4.7, 5.7]}
+
+
+def test_a_bound_is_not_compared_with_an_exact_value(tmp_path):
+    exact = [
+        r.model_copy(update={"likelihood": r.likelihood.model_copy(update={"kind": "exact"})})
+        for r in (make("flow", seed) for seed in range(3))
+    ]
+    (section,) = sections_of(tmp_path, *exact, *(make("vae", seed) for seed in range(3)))
+    distances, bits = pairs.sentences(section)
+    assert distances.startswith("FD_5k")
+    assert bits.startswith("Bits/dim (exact) and Bits/dim (upper bound) are not compared")
+    assert not any(entry.strong for line in tables.headline(section).lines for entry in line.entries[3:])
+
+
+def test_what_failed_is_named_in_the_summary(tmp_path):
+    (section,) = sections_of(tmp_path, *fixtures.everything(1))
+    assert pairs.sentences(section)[-1] == "Not ranked: gan, seed 8 (diverged) and flow, seed 9 (out of memory)."
 
 
 def test_a_seed_counts_once(tmp_path):
@@ -388,12 +434,12 @@ def test_copes_with(tmp_path, records):
 
 
 def test_colour_images(tmp_path):
-    path = report.record.write(make("vae"), tmp_path, fixtures.arrays(shape=(3, 32, 32)))
+    path = record_files.write(make("vae"), tmp_path, fixtures.arrays(shape=(3, 32, 32)))
     assert tmp_path / "figures" / "samples.png" in report.write([path], tmp_path)
 
 
 def test_pictures_must_be_pictures(tmp_path):
-    path = report.record.write(make("vae"), tmp_path, {"samples": fixtures.arrays()["samples"][0]})
+    path = record_files.write(make("vae"), tmp_path, {"samples": fixtures.arrays()["samples"][0]})
     with pytest.raises(UserError, match="samples"):
         report.write([path], tmp_path)
 
