@@ -19,7 +19,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
 from bench.metric import bits_kind, metric_names
-from bench.sections import USUAL, Row, Section, sec_per_image
+from bench.record import USUAL
+from bench.sections import Row, Section, sec_per_image
 from bench.stats import Stat
 
 MIB = 2**20

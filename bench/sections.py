@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from bench.metric import Metric, metric_of
-from bench.record import Budget, DataInfo, Machine, Quality, Record, SamplerPoint, Scalar, Speed
+from bench.record import USUAL, Budget, DataInfo, Machine, Quality, Record, SamplerPoint, Scalar, Speed
 from bench.stats import Stat, Verdict, stat_of, verdict
 
-USUAL = "headline"  # label of the setting that the headline table shows
 SPEED_FIELDS = ("images_per_sec", "network_evaluations", "flops_per_image")
 
 
