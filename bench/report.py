@@ -13,7 +13,18 @@ import jinja2
 import numpy as np
 from matplotlib.figure import Figure
 
-from bench import UserError, bound_tables, formatting, layout, per_cell, plots, quality_tables, record, tables
+from bench import (
+    UserError,
+    bound_tables,
+    cost_tables,
+    formatting,
+    layout,
+    per_cell,
+    plots,
+    quality_tables,
+    record,
+    tables,
+)
 from bench.sections import Cell, Section
 from bench.summary import load_frame, portraits, summarise
 
@@ -77,6 +88,7 @@ def _files(cells: list[Cell]) -> dict[str, bytes]:
             "numbers": tables.numbers(shown),
             "provenance": per_cell.provenance(sections),
         },
+        "overhead": [per_cell.overhead(section) for section in sections],
         "ranking": [tables.ranking(section) for section in sections],
         "machines": {cell.record.machine.key: cell.record.machine for cell in cells},
         "versions": _versions(cells),
@@ -101,6 +113,9 @@ PER_SECTION = (
     bound_tables.out_of_distribution,
     bound_tables.decoders,
     tables.samplers,
+    cost_tables.speed,
+    cost_tables.training,
+    cost_tables.memory,
     per_cell.audit,
     per_cell.clock,
 )

@@ -94,18 +94,21 @@ class Setting:
         )
 
 
-def run_cell(cell: Cell, setting: Setting, tell: Tell = lambda what, share: None) -> tuple[Path, Record]:
-    """The cell's record: the one that is there already, or a new one, written. Raises UserError for a user's mistake;
-    any other failure becomes the record's status.
+def run_cell(
+    cell: Cell, setting: Setting, tell: Tell = lambda what, share: None, start_sec: float = 0.0
+) -> tuple[Path, Record]:
+    """The cell's record: the one that is there already, or a new one, written. `start_sec` is what it took to get here:
+    the start of the program, or what follows the clock of the cell before. Raises UserError for a user's mistake; any
+    other failure becomes the record's status.
     """
     path = record_path(cell, setting)
     if path.exists():
         return path, record.read(path)
-    clock = Clock(synchronize=machine.synchronizer(setting.device))
+    clock = Clock(synchronize=machine.synchronizer(setting.device), before={"start": start_sec})
     limit_sec = setting.suite.cell_limit_sec
 
     def tell_in_time(what: str, share: float) -> None:
-        if limit_sec is not None and (taken_sec := clock.elapsed()) > limit_sec:
+        if limit_sec is not None and (taken_sec := clock.elapsed("start")) > limit_sec:
             raise TimedOutError(f"stopped in {what} after {taken_sec:.3g} s; the suite allows {limit_sec:g} s a cell")
         tell(what, share)
 

@@ -6,6 +6,7 @@ Numbers derived from them are computed here. Nothing is rounded or converted: un
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -150,6 +151,24 @@ class Section:
         return sorted({setting.metric for row in self.ran for setting in row.settings()})
 
     @property
+    def sweep_metrics(self) -> list[Metric]:
+        """Metrics in which settings of samplers compare: those of any setting but the usual one, where there is any."""
+        others = {s.metric for row in self.ran for s in row.settings() if s.label != USUAL}
+        return [metric for metric in self.knob_metrics if metric in others] or self.knob_metrics
+
+    def front(self, metric: Metric, cost: Callable[[Setting], float | None]) -> list[tuple[Row, Setting]]:
+        """Settings of all entrants that no other one beats in both cost and distance, by rising cost."""
+        settings = [(row, s) for row in self.ran for s in row.settings() if s.metric == metric]
+        priced = [(x, s.distance.mean, row, s) for row, s in settings if (x := cost(s)) is not None]
+        found: list[tuple[Row, Setting]] = []
+        least = math.inf
+        for _, distance, row, setting in sorted(priced, key=lambda item: item[:2]):
+            if distance < least:
+                found.append((row, setting))
+                least = distance
+        return found
+
+    @property
     def quantities(self) -> list[str]:
         """Quantities of memory, each a column of its own."""
         return sorted({cell.record.memory.quantity for row in self.ran for cell in row.cells if cell.record.memory})
@@ -169,6 +188,10 @@ def failed(record: Record) -> bool:
     return record.status not in ("ok", "budget missed")
 
 
-def sec_per_image(images_per_sec: float) -> float:
-    """Time that one sample costs at the given throughput."""
-    return 1 / images_per_sec
+def sec_per_image(setting: Setting) -> float | None:
+    """Time that one sample costs at the setting's throughput."""
+    return 1 / setting.images_per_sec.mean if setting.images_per_sec else None
+
+
+def flops_per_image(setting: Setting) -> float | None:
+    return setting.flops_per_image.mean if setting.flops_per_image else None
