@@ -115,7 +115,7 @@ def _train_energy(record: Record) -> Energy | None:
 def _throughput(way: Way, notes: Notes) -> Entry:
     _, speed, point = way
     if point.images_per_sec is None:
-        return notes.missing(f"{(point.reason or 'not measured').rstrip('.').capitalize()}.")
+        return notes.missing(_sentence(point.reason or NOT_MEASURED))
     best = isinstance(point, SpeedPoint) and point.batch_size == speed.batch_size
     detail = f"{len(point.repeats_sec)} repeats" + (", best of the sweep" if best and speed.sweep else "")
     return Entry(number(point.images_per_sec), point.images_per_sec, detail, {"best": best}, strong=best)
@@ -156,8 +156,12 @@ def _per_image(energy: Energy | None, notes: Notes) -> Entry:
 def _joules(energy: Energy | None, notes: Notes) -> Entry:
     if energy is None or energy.joules is None:
         reason = (energy and energy.reason) or "this record is older than the measurement"
-        return notes.missing(f"{reason[0].upper()}{reason[1:]}.", NOT_MEASURED)
+        return notes.missing(_sentence(reason), NOT_MEASURED)
     return Entry(number(energy.joules), energy.joules, energy.quantity or "")
+
+
+def _sentence(reason: str) -> str:
+    return f"{reason[0].upper()}{reason[1:].rstrip('.')}."
 
 
 def _per_sec(record: Record, name: str) -> Entry:
