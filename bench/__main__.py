@@ -49,7 +49,7 @@ def _suite_options(command: Any) -> Any:
             click.argument("suite_name", metavar="SUITE"),
             click.option("--dataset", help="Another data set than the suite's, by name or path."),
             click.option("--data-root", type=click.Path(path_type=Path), help="Folder that holds the data files."),
-            click.option("--download", is_flag=True, help="Let torchvision download data that is not here."),
+            click.option("--download", is_flag=True, help="Fetch data and feature weights that are not here."),
             click.option("--seeds", metavar="N,N,...", help="Other training seeds than the suite's."),
             click.option("--only", metavar="NAME,...", help="Only these entrants."),
             click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N."),
@@ -108,7 +108,8 @@ def run(**options: Any) -> None:
         console.print_plan(suite, data, device)
         return
     _check_writable(out)
-    extractor = features.load(options["extractor"] or suite.measure.extractor, device, options["inception_weights"])
+    name = options["extractor"] or suite.measure.extractor
+    extractor = features.load(name, device, options["inception_weights"], options["download"])
     console.run_all(Setting(suite, data, device, extractor, out, options["loaded"]))
 
 
@@ -130,7 +131,7 @@ def report(results: tuple[Path, ...], out: Path) -> None:
 @click.option("--split", type=click.Choice(["test", "train"]), default="test", show_default=True)
 @click.option("--reference", type=click.Path(path_type=Path), help="Or statistics: an .npz with mu and sigma.")
 @click.option("--data-root", type=click.Path(path_type=Path), help="Folder that holds the data files.")
-@click.option("--download", is_flag=True, help="Let torchvision download data that is not here.")
+@click.option("--download", is_flag=True, help="Fetch data and feature weights that are not here.")
 @_extractor_options
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
@@ -145,7 +146,8 @@ def measure(**options: Any) -> None:
     from bench import measure as measuring
 
     device = machine.device(options["device"])
-    extractor = features.load(options["extractor"] or "auto", device, options["inception_weights"])
+    name = options["extractor"] or "auto"
+    extractor = features.load(name, device, options["inception_weights"], options["download"])
     with console.busy(f"{extractor.info.name} features, then metrics"):
         found = measuring.measure(
             options["samples"],
@@ -164,7 +166,7 @@ def measure(**options: Any) -> None:
 @click.argument("out", type=click.Path(path_type=Path))
 @click.option("--split", type=click.Choice(["test", "train"]), default="test", show_default=True)
 @click.option("--data-root", type=click.Path(path_type=Path), help="Folder that holds the data files.")
-@click.option("--download", is_flag=True, help="Let torchvision download data that is not here.")
+@click.option("--download", is_flag=True, help="Fetch data and feature weights that are not here.")
 @_extractor_options
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
 def reference(**options: Any) -> None:
@@ -173,9 +175,8 @@ def reference(**options: Any) -> None:
     from bench import reference as references
 
     found = data.load(options["dataset"], options["data_root"], options["download"])
-    extractor = features.load(
-        options["extractor"] or "auto", machine.device(options["device"]), options["inception_weights"]
-    )
+    name, device = options["extractor"] or "auto", machine.device(options["device"])
+    extractor = features.load(name, device, options["inception_weights"], options["download"])
     out = options["out"] if options["out"].suffix == ".npz" else options["out"].with_name(options["out"].name + ".npz")
     images = getattr(found, options["split"])
     with console.busy(f"{extractor.info.name} features of {len(images):,} images"):

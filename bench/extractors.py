@@ -53,14 +53,23 @@ def efficientnet(device: torch.device, bfloat16: bool = False) -> Extractor:
     return _extractor("EfficientNet-Lite0", _sha256(weights), resize, 1280, features, device, bfloat16)
 
 
-def of_torch_fidelity(name: str, device: torch.device, weights: Path | None, bfloat16: bool = False) -> Extractor:
-    """Inception-v3, CLIP or DINOv2 as torch-fidelity builds and feeds them; weights from `weights` or torch's cache."""
+def of_torch_fidelity(
+    name: str, device: torch.device, weights: Path | None, bfloat16: bool = False, download: bool = False
+) -> Extractor:
+    """Inception-v3, CLIP or DINOv2 as torch-fidelity builds and feeds them; weights from `weights` or torch's cache,
+    into which `download` fetches them where they are not there.
+    """
     if not has_torch_fidelity():
         raise UserError(f"{name} features need torch-fidelity; install it with `pip install 'equibench[fid]'`")
-    found = find_inception(weights) if name == "inception-v3" else _find_other(name, weights)
+    found = _find(name, weights)
+    if found is None and download:
+        _fetch(name)
+        found = _find(name, weights)
     if found is None:
+        inception = f"; or put {INCEPTION_FILE} there, or give it with --inception-weights"
         raise UserError(
-            f"no Inception weights in torch's cache; put {INCEPTION_FILE} there, or give it with --inception-weights"
+            f"no weights of {name} in torch's cache; fetch them with --download, on a machine with a network"
+            f"{inception if name == 'inception-v3' else ''}"
         )
     try:
         with warnings.catch_warnings():
@@ -155,38 +164,60 @@ def _extractor(
     return Extractor(info, "FID" if info.name == "Inception-v3" else "FD", features, device, bfloat16)
 
 
-def _find_other(name: str, weights: Path | None) -> Path:
-    """The weights of CLIP or DINOv2: the given path, or where torch-fidelity's download puts them."""
+def _find(name: str, weights: Path | None) -> Path | None:
+    """The weights of Inception, CLIP or DINOv2: the given path, or where torch-fidelity's download puts them."""
+    if name == "inception-v3":
+        return find_inception(weights)
     folder = Path(torch.hub.get_dir()) / "checkpoints"
     if name in CLIP:
         if weights is not None and weights.is_file():
             return weights
-        pattern = f"{name}-*.pt"
-        found = sorted(p for p in folder.glob(pattern) if len(p.stem.removeprefix(f"{name}-")) == 64)  # name-sha256.pt
+        named = sorted(folder.glob(f"{name}-*.pt"))
+        found = [path for path in named if len(path.stem.removeprefix(f"{name}-")) == 64]  # name-sha256.pt
     else:
         if weights is not None:
             raise UserError("DINOv2 is read from torch.hub's cache alone; leave its weights' path out")
-        pattern = f"{name.replace('-vit-', '_vit').replace('-14', '14')}_pretrain.pth"
         code = Path(torch.hub.get_dir()) / "facebookresearch_dinov2_main"
+        pattern = f"{name.replace('-vit-', '_vit').replace('-14', '14')}_pretrain.pth"
         found = sorted(folder.glob(pattern)) if code.is_dir() else []
-    if not found:
-        raise UserError(f"no weights of {name} in torch's cache ({pattern}); fetch them on a machine with a network")
-    return found[0]
+    return found[0] if found else None
 
 
-def _build(name: str, weights: Path) -> tuple[nn.Module, int, int]:
-    """torch-fidelity's network, its dimensions and the side it resizes to."""
+def _fetch(name: str) -> None:
+    """Put the weights into torch's cache. Raises UserError where they cannot be had or are not the ones."""
+    try:
+        if name == "inception-v3":  # torch-fidelity does not check what it gets; the file's name holds its hash
+            from torch_fidelity.feature_extractor_inceptionv3 import URL_INCEPTION_V3
+
+            target = Path(torch.hub.get_dir()) / "checkpoints" / INCEPTION_FILE
+            target.parent.mkdir(parents=True, exist_ok=True)
+            prefix = target.stem.rpartition("-")[2]
+            torch.hub.download_url_to_file(URL_INCEPTION_V3, str(target), prefix, progress=sys.stderr.isatty())
+        else:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # torch means to drop TorchScript, in which CLIP comes, one day
+                _build(name, None)
+    except (OSError, RuntimeError) as error:  # no network among them
+        reason = str(error).strip().splitlines()[0] if str(error) else type(error).__name__
+        raise UserError(
+            f"cannot fetch the weights of {name} ({reason}); copy them into torch's cache from another machine"
+        ) from None
+
+
+def _build(name: str, weights: Path | None) -> tuple[nn.Module, int, int]:
+    """torch-fidelity's network, its dimensions and the side it resizes to. Without `weights` it fetches its own."""
+    given = None if weights is None else str(weights)
     if name == "inception-v3":
         from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 
         inception: nn.Module = FeatureExtractorInceptionV3(
-            "inception-v3-compat", ["2048"], feature_extractor_weights_path=str(weights)
+            "inception-v3-compat", ["2048"], feature_extractor_weights_path=given
         )
         return _folded(inception.eval()), 2048, 299
     if name in CLIP:
         from torch_fidelity.feature_extractor_clip import FeatureExtractorCLIP
 
-        clip: Any = FeatureExtractorCLIP(name, ["clip"], feature_extractor_weights_path=str(weights))
+        clip: Any = FeatureExtractorCLIP(name, ["clip"], feature_extractor_weights_path=given)
         return clip, clip.model.visual.output_dim, clip.resolution
     from torch_fidelity.feature_extractor_dinov2 import FeatureExtractorDinoV2
 

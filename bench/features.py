@@ -26,8 +26,8 @@ EXTRACTORS = ("auto", "efficientnet-lite0", "inception-v3", *CLIP, *DINO)
 ABOUT = {
     "auto": "inception-v3 where its weights are at hand, else efficientnet-lite0",
     "efficientnet-lite0": "packaged, ImageNet, 1280 dimensions; gives FD",
-    "inception-v3": "torch-fidelity's, 2048 dimensions; the only one that gives FID",
-    **dict.fromkeys((*CLIP, *DINO), "torch-fidelity's, where its weights are in torch's cache; gives FD"),
+    "inception-v3": "torch-fidelity's, 2048 dimensions, from torch's cache or --download; the only one that gives FID",
+    **dict.fromkeys((*CLIP, *DINO), "torch-fidelity's, from torch's cache or --download; gives FD"),
 }
 BFLOAT16 = "+bf16"  # behind a name: faster, and features of another feature space
 OWN = "a TorchScript file (.pt, .pth) or module:function"
@@ -59,10 +59,11 @@ class Extractor:
         return np.concatenate(parts)
 
 
-def load(name: str, device: torch.device, weights: Path | None = None) -> Extractor:
+def load(name: str, device: torch.device, weights: Path | None = None, download: bool = False) -> Extractor:
     """The extractor `name`: one of EXTRACTORS, with `+bf16` behind it for bfloat16, or the user's own, a TorchScript
     file or `module:function`. `auto` is Inception where its weights are at hand and EfficientNet-Lite0 otherwise.
-    `weights` is a file for those that torch-fidelity builds, instead of torch's cache.
+    `weights` is a file for those that torch-fidelity builds, instead of torch's cache; `download` fetches what is not
+    in the cache, but never changes what `auto` means.
 
     Raises UserError for an unknown name, or for weights that are not there or are not the network's.
     """
@@ -79,7 +80,7 @@ def load(name: str, device: torch.device, weights: Path | None = None) -> Extrac
         raise UserError(f"unknown extractor {name!r}{nearest(plain, EXTRACTORS)}, or give {OWN}")
     if plain == "efficientnet-lite0":
         return extractors.efficientnet(device, name.endswith(BFLOAT16))
-    return extractors.of_torch_fidelity(plain, device, weights, name.endswith(BFLOAT16))
+    return extractors.of_torch_fidelity(plain, device, weights, name.endswith(BFLOAT16), download)
 
 
 def find_inception(weights: Path | None = None) -> Path | None:

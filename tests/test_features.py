@@ -6,8 +6,9 @@ import warnings
 import numpy as np
 import pytest
 import torch
+from inception import write_weights
 
-from bench import UserError, features, fidelity
+from bench import UserError, extractors, features, fidelity
 
 CPU = torch.device("cpu")
 IMAGES = np.random.default_rng(0).integers(0, 256, (12, 1, 28, 28), dtype=np.uint8)
@@ -68,30 +69,9 @@ def hub(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def inception(hub, tmp_path, monkeypatch):
+def inception(hub):
     """Inception weights that the test makes, in torch's cache under torch-fidelity's name."""
-    module = pytest.importorskip("torch_fidelity.feature_extractor_inceptionv3")
-    shapes = {}
-
-    def remember(self, *_args, **_kwargs):
-        shapes.update({name: tensor.shape for name, tensor in torch.nn.Module.state_dict(self).items()})
-
-    network = module.FeatureExtractorInceptionV3
-    torch.save({}, tmp_path / "empty.pth")
-    with monkeypatch.context() as patch:
-        patch.setattr(network, "load_state_dict", remember)
-        network("inception-v3-compat", ["2048"], feature_extractor_weights_path=str(tmp_path / "empty.pth"))
-    torch.manual_seed(0)
-    weights = {}
-    for name, shape in shapes.items():
-        if name.endswith("running_var"):
-            weights[name] = torch.rand(shape) + 0.5
-        elif name.endswith("conv.weight"):  # as He et al. 2015: the maps neither fade nor grow
-            weights[name] = torch.randn(shape) * (2 / shape[1:].numel()) ** 0.5
-        else:
-            weights[name] = 1 + 0.1 * torch.randn(shape) if name.endswith("bn.weight") else 0.1 * torch.randn(shape)
-    torch.save(weights, hub / "checkpoints" / features.INCEPTION_FILE)
-    return hub / "checkpoints" / features.INCEPTION_FILE
+    return write_weights(hub / "checkpoints")
 
 
 def test_inception_is_used_and_called_fid_where_weights_are_found(inception):
@@ -191,6 +171,34 @@ def test_dinov2_is_read_from_torchs_cache(hub, monkeypatch):
     assert (found.metric, found.info.dims) == ("FD", 12)
     assert found(IMAGES[:3]).shape == (3, 12)
     assert found.info.weights_sha256 == hashlib.sha256(b"weights").hexdigest()
+
+
+@pytest.mark.parametrize("good", [True, False])
+def test_inception_is_fetched_once_and_checked_against_the_hash_in_its_name(inception, hub, monkeypatch, good):
+    """The network is a file here; torch's own download and its check of the hash are real."""
+    source = inception.rename(hub / "source.pth")
+    sha = hashlib.sha256(source.read_bytes()).hexdigest()
+    name = f"weights-inception-2015-12-05-{sha[:8] if good else '0' * 8}.pth"
+    monkeypatch.setattr(features, "INCEPTION_FILE", name)
+    monkeypatch.setattr(extractors, "INCEPTION_FILE", name)
+    monkeypatch.setattr("torch_fidelity.feature_extractor_inceptionv3.URL_INCEPTION_V3", source.as_uri())
+    with pytest.raises(UserError, match="--download"):
+        features.load("inception-v3", CPU)
+    if not good:
+        with pytest.raises(UserError, match="invalid hash"):
+            features.load("inception-v3", CPU, download=True)
+        assert not (hub / "checkpoints" / name).exists()
+        return
+    assert features.load("inception-v3", CPU, download=True).info.weights_sha256 == sha
+    source.unlink()
+    assert features.load("inception-v3", CPU, download=True).metric == "FID"
+
+
+def test_a_download_without_a_network_is_a_sentence(hub, monkeypatch):
+    pytest.importorskip("torch_fidelity.feature_extractor_inceptionv3")
+    monkeypatch.setattr("torch_fidelity.feature_extractor_inceptionv3.URL_INCEPTION_V3", (hub / "gone").as_uri())
+    with pytest.raises(UserError, match="cannot fetch the weights of inception-v3"):
+        features.load("inception-v3", CPU, download=True)
 
 
 # --- the user's own ---------------------------------------------------------------------------------------------------
