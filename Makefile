@@ -3,7 +3,7 @@ SUITE ?= quick
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: report test check clean
+.PHONY: report test check benchmark clean
 
 report: .venv/installed
 	$(BIN)/equibench run $(SUITE)
@@ -16,6 +16,10 @@ check: .venv/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+benchmark: .venv/installed
+	mkdir -p results/benchmarks
+	$(BIN)/pytest tests/benchmarks -q --benchmark-json=results/benchmarks/$$(date -u +%Y%m%dT%H%M%SZ).json
 
 .venv/installed: pyproject.toml
 	$(PYTHON) -m venv .venv

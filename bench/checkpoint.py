@@ -15,7 +15,7 @@ from safetensors.torch import save as serialize
 from safetensors.torch import save_file
 
 from bench import UserError
-from bench.record import Curve, Spent, Strict
+from bench.record import Curve, MatrixProducts, Spent, Strict
 from models import FAMILIES, Model, Shape
 
 METADATA_KEY = "equibench"
@@ -30,6 +30,7 @@ class Provenance(Strict):
     data_sha256: str
     spent: Spent
     curve: Curve
+    matrix_products: MatrixProducts | None = None
 
 
 def save(path: Path, model: Model, provenance: Provenance) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 
@@ -15,12 +15,16 @@ class Clock:
     """
 
     def __init__(
-        self, now: Callable[[], float] = time.perf_counter, synchronize: Callable[[], None] = lambda: None
+        self,
+        now: Callable[[], float] = time.perf_counter,
+        synchronize: Callable[[], None] = lambda: None,
+        before: Mapping[str, float] | None = None,
     ) -> None:
+        """`before`: seconds of parts that ended as the clock was made."""
         self._now = now
         self._synchronize = synchronize
-        self._start = now()
-        self._seconds: dict[str, float] = {}
+        self._seconds: dict[str, float] = dict(before or {})
+        self._start = now() - sum(self._seconds.values())
         self._open: str | None = None
 
     @contextmanager
@@ -38,9 +42,9 @@ class Clock:
             self._seconds[name] = self._seconds.get(name, 0.0) + self._now() - begin
             self._open = None
 
-    def elapsed(self) -> float:
-        """Seconds since the clock was made, work still queued on the device left out."""
-        return self._now() - self._start
+    def elapsed(self, without: str = "") -> float:
+        """Seconds since the clock was made, work still queued on the device left out; without those of one part."""
+        return self._now() - self._start - self._seconds.get(without, 0.0)
 
     def seconds(self) -> dict[str, float]:
         """Seconds of each part, of `other`, and of `wall`, which is their sum."""

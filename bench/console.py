@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import sys
+import time
 from contextlib import AbstractContextManager, nullcontext
 
 import click
+import psutil
 import torch
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -66,6 +68,8 @@ def run_all(setting: Setting) -> None:
         TimeElapsedColumn(), TimeRemainingColumn(),
     )  # fmt: skip
     failed = 0
+    # of the time now, what no record's clock holds yet: it is the next one's
+    begun = psutil.Process().create_time()
     with Progress(*columns, disable=not sys.stderr.isatty()) as progress:
         total = progress.add_task("cells", total=len(todo))
         part = progress.add_task("")
@@ -81,7 +85,8 @@ def run_all(setting: Setting) -> None:
                     doing = what
                 progress.update(part, completed=share)
 
-            path, record = run_cell(cell, setting, tell)
+            path, record = run_cell(cell, setting, tell, time.time() - begun)
+            begun += record.clock["wall"] if not found else 0.0
             progress.advance(total)
             outcome = record.status if record.status == "ok" else f"{record.status}: {record.reason}"
             failed += record.status != "ok"

@@ -69,8 +69,9 @@ def _table(table: Table) -> dict[str, Any]:
 
 def _source(entry: Entry) -> dict[str, Any]:
     assert entry.source is not None
-    records, path, how, against = entry.source
+    records, path, how, against, over = entry.source
     found: dict[str, Any] = {"path": path, "how": how, "records": [record.key for record in records]}
+    found |= {"over": over} if over else {}
     return found | ({"against": [record.key for record in against]} if against else {})
 
 

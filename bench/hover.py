@@ -80,6 +80,7 @@ def _facts(entry: Entry, source: Source) -> dict[str, Any]:
         "kind": kind_of(source.records[0], source.path),
         "how": source.how,
         "path": source.path,
+        "over": source.over,
         "records": _keys(source.records),
         "against": _keys(source.against),
         "signature": cite(source),
@@ -95,7 +96,8 @@ def _words(entry: Entry, source: Source, found: dict[str, Any]) -> list[str]:
     if found["sd"] is not None:
         lines.append(f"standard deviation over seeds {found['sd']:.3g}")
     seeds = join(dict.fromkeys(str(record.seed) for record in source.records))
-    lines.append(f"{source.how} of {source.path}, seed {seeds}")
+    over = f" to {source.over}" if source.over else ""
+    lines.append(f"{source.how} of {source.path}{over}, seed {seeds}")
     lines.append(f"record {found['records']}" + (f" against {found['against']}" if found["against"] else ""))
     return [line for line in [*lines, found["signature"]] if line]
 

@@ -18,7 +18,20 @@ from bench.stats import Stat
 T = TypeVar("T")
 
 
-How = Literal["value", "mean", "count", "difference of means", "p (Holm)"]
+How = Literal[
+    "value",
+    "mean",
+    "count",
+    "difference of means",
+    "p (Holm)",
+    "length",
+    "ratio",  # to the value at `over`
+    "utilisation",  # the same, over the fastest of `matrix_products`
+    "share of the parts",
+    "standard deviation",
+    "root mean square",
+    "training noise",  # root of the difference of the squares of the two above
+]
 
 
 class Source(NamedTuple):
@@ -28,6 +41,7 @@ class Source(NamedTuple):
     path: str  # as `sections.value_at` reads it
     how: How = "value"
     against: tuple[Record, ...] = ()  # the other side of a difference
+    over: str = ""  # path of the divisor of a ratio
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import importlib.metadata
 import platform
 import subprocess
-import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -14,7 +14,8 @@ import torch
 
 import bench
 from bench import UserError, nearest
-from bench.record import Code, Machine, digest
+from bench.clock import repeat
+from bench.record import Code, Machine, MatrixProducts, digest
 
 VERSIONED = ("torch", "numpy", "scipy", "torchvision", "torch-fidelity", "efficientnet-lite-pytorch")
 
@@ -107,17 +108,27 @@ def _processor() -> str:
     return platform.processor() or platform.machine()
 
 
-def training_rate(device: torch.device, seconds: float = 0.5) -> float:
-    """FLOP/s that training is expected to reach: a quarter of the device's matrix-product rate, timed."""
-    size = 8192 if device.type == "cuda" else 1024
-    a = torch.randn(size, size, device=device, dtype=precision(device))
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether PyTorch or Python ran out of memory; on a CPU, PyTorch says so in words alone."""
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+
+
+def matrix_products(device: torch.device, seconds: float = 1.5) -> MatrixProducts:
+    """FLOP/s of products of square matrices in `precision(device)`, of several sizes, in about so many seconds.
+
+    The fastest repeat of each size: what the hardware can do, not what is left while others use it.
+    """
+    sides = (2048, 4096, 8192) if device.type == "cuda" else (512, 1024, 2048)
     synchronize = synchronizer(device)
-    for _ in range(2):
-        a @ a
-    synchronize()
-    start, products = time.perf_counter(), 0
-    while time.perf_counter() - start < seconds:
-        a @ a
-        synchronize()
-        products += 1
-    return 0.25 * products * 2 * size**3 / (time.perf_counter() - start)
+    found: dict[int, float] = {}
+    for side in sides:
+        a, b = (torch.randn(side, side, device=device, dtype=precision(device)) for _ in range(2))
+        product = partial(torch.mm, a, b, out=torch.empty_like(a))
+        taken = repeat(product, synchronize, warmup=2, repeats=1000, limit_sec=seconds / len(sides))
+        found[side] = 2 * side**3 / min(taken)
+    return MatrixProducts(precision=str(precision(device)).removeprefix("torch."), flops_per_sec=found)
+
+
+def training_rate(device: torch.device) -> float:
+    """FLOP/s that training is expected to reach: a quarter of the device's matrix-product rate, timed."""
+    return 0.25 * max(matrix_products(device, 0.6).flops_per_sec.values())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bench.formatting import MISSING, amount, number, slug
+from bench.formatting import MISSING, amount, join, number, slug
 from bench.layout import Column, Entry, Source, Table, fill_table, read_entry, value_entry
 from bench.metric import bits_kind
 from bench.record import Record
@@ -47,6 +47,28 @@ def clock(section: Section) -> Table:
         return f"{slug(part)}_sec", f"{part.replace('_', ' ')}, s", lambda run: read_entry(run[1], f"clock.{part}")
 
     return fill_table("clock", [*RUN, *(seconds(part) for part in (*parts, "wall"))], runs, lambda run: run[1])
+
+
+# Parts of the clock that are the work itself; `speed` is sampling with a stopwatch.
+WORK = {"train", "sample", "speed", "features", "likelihood", "more likelihoods", "annealing"}
+
+
+def overhead(section: Section) -> str:
+    """What the harness itself took of all cells' wall time, in a sentence; empty where no clock was kept."""
+    clocks = [run[1].clock for run in runs_of([*section.entrants, *section.floors]) if run[1].clock]
+    wall = sum(clock["wall"] for clock in clocks)
+    if not wall:
+        return ""
+    parts: dict[str, float] = {}
+    for clock in clocks:
+        for part in clock.keys() - WORK - {"wall"}:
+            parts[part] = parts.get(part, 0.0) + clock[part]
+    most = sorted(parts, key=parts.__getitem__, reverse=True)[:3]
+    return (
+        f"Overhead of the harness, which is everything but updates, sampling (timed or not), features and "
+        f"likelihoods: {100 * sum(parts.values()) / wall:.1f} % of {number(wall)} s; most of it "
+        f"{join(f'{part} ({parts[part]:.1f} s)' for part in most)}."
+    )
 
 
 def provenance(sections: list[Section]) -> Table:

@@ -19,7 +19,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
 from bench.metric import bits_kind, metric_names
-from bench.sections import USUAL, Row, Section, sec_per_image
+from bench.record import USUAL
+from bench.sections import Row, Section, flops_per_image, sec_per_image
 from bench.stats import Stat
 
 MIB = 2**20
@@ -63,22 +64,25 @@ def render(figure: Figure, kind: Kind) -> bytes:
 
 
 def quality_and_speed(section: Section) -> Figure | None:
-    """Distance against seconds per image and FLOPs per image, a row of panels for each metric."""
-    metrics = [m for m in section.knob_metrics if any(s.metric == m for row in section.ran for s in row.settings())]
+    """Distance against seconds per image and FLOPs per image, a row of panels for each metric; the front over all
+    entrants is drawn through the settings that no other one beats in both.
+    """
+    metrics = section.sweep_metrics
     if not metrics:
         return None
     names = metric_names(metrics)
+    costs = {"seconds per image": sec_per_image, "FLOPs per image": flops_per_image}
     with style():
         figure = Figure(figsize=(9.6, 4.3 * len(metrics)), layout="constrained")
         for pair, metric in zip(figure.subplots(len(metrics), 2, squeeze=False, sharey="row"), metrics, strict=True):
-            for row in section.ran:
-                here = [s for s in row.settings() if s.metric == metric and s.images_per_sec and s.flops_per_image]
-                x_time = [sec_per_image(s.images_per_sec.mean) for s in here if s.images_per_sec]
-                x_flops = [s.flops_per_image.mean for s in here if s.flops_per_image]
-                names_here = ["" if s.label == USUAL else s.label for s in here]
-                for axes, x in zip(pair, (x_time, x_flops), strict=True):
-                    _trade_off(axes, row, x, [s.distance for s in here], names_here)
-            for axes, label in zip(pair, ("seconds per image", "FLOPs per image"), strict=True):
+            for axes, (label, cost) in zip(pair, costs.items(), strict=True):
+                front = [(cost(s), s.distance.mean) for _, s in section.front(metric, cost)]
+                if front:
+                    axes.plot(*zip(*front, strict=True), color=FLOOR, linewidth=5, alpha=0.25, label="front")
+                for row in section.ran:
+                    here = [(s, x) for s in row.settings() if s.metric == metric and (x := cost(s)) is not None]
+                    labels = ["" if s.label == USUAL else s.label for s, _ in here]
+                    _trade_off(axes, row, [x for _, x in here], [s.distance for s, _ in here], labels)
                 axes.set(xscale="log", xlabel=f"{label} (log scale, ← better)")
                 _whole_decades(axes)
                 for row in section.references:

@@ -23,6 +23,7 @@ Status = Literal["ok", "budget missed", "diverged", "out of memory", "timed out"
 BudgetUnit = Literal["flops", "images", "sec", "updates"]
 LikelihoodKind = Literal["none", "exact", "upper bound", "estimate"]
 Scalar = str | int | float | bool | None
+USUAL = "headline"  # label of the sampler setting that the headline table shows
 
 
 class Strict(BaseModel):
@@ -39,6 +40,15 @@ class Budget(Strict):
     amount: float = Field(gt=0)
 
 
+class Energy(Strict):
+    """Energy of some work, from a counter of the machine; None with the reason where there is none."""
+
+    joules: float | None = None
+    quantity: str | None = None  # what the counter covers, e.g. "GPU (NVML)"
+    images: int = 0  # that the work trained on or sampled
+    reason: str | None = None
+
+
 class Spent(Strict):
     """What training did spend, in every unit. `train_sec` excludes measurement; `compile_sec` is part of it."""
 
@@ -50,6 +60,8 @@ class Spent(Strict):
     updates: int
     train_sec: float
     compile_sec: float = 0.0
+    parts_sec: dict[str, float] = {}  # "data", "update", "other" sum to train_sec; "measurement" comes on top
+    energy: Energy | None = None
 
 
 class Curve(Strict):
@@ -171,10 +183,34 @@ class DecoderLikelihood(Strict):
     simulated_upper_nats: float
 
 
+class SpeedPoint(Strict):
+    """Throughput at one batch size."""
+
+    batch_size: int
+    repeats_sec: list[float] = []  # one batch each
+    images_per_sec: float | None = None  # from the median repeat
+    reason: str | None = None  # why there is none, e.g. out of memory
+
+
+class ModeSpeed(Strict):
+    """Speed at the best batch size of eager mode, and latency, of the same sampler run in another way."""
+
+    mode: Literal["compile", "cuda graph"]
+    batch_size: int
+    compile_sec: float | None = None  # of the first calls, at this batch size and at batch 1: compiling or capturing
+    repeats_sec: list[float] = []
+    images_per_sec: float | None = None
+    latency_repeats_sec: list[float] = []
+    latency_p50_sec: float | None = None
+    latency_p90_sec: float | None = None
+    reason: str | None = None  # why it was not measured
+
+
 class Speed(Strict):
     """Sampling speed to uint8 images, device synchronised, warm-up dropped; raw repeats kept."""
 
-    batch_size: int
+    mode: Literal["eager"] = "eager"
+    batch_size: int  # of the sweep's the one with the highest throughput, from protocol 2 on
     repeats_sec: list[float]  # one batch each
     images_per_sec: float  # from the median repeat
     latency_repeats_sec: list[float]  # one image each
@@ -183,21 +219,33 @@ class Speed(Strict):
     network_evaluations: int  # NFE per sample
     flops_per_image: float
     options: dict[str, Scalar] = {}
+    sweep: list[SpeedPoint] = []  # over batch sizes
+    other_modes: list[ModeSpeed] = []
+    energy: Energy | None = None  # of the repeats at `batch_size`
+
+
+class MatrixProducts(Strict):
+    """What the machine multiplies square matrices at, in the precision of training: the yardstick of utilisation."""
+
+    precision: str
+    flops_per_sec: dict[int, float]  # side of the matrices -> the fastest of the repeats
 
 
 class Memory(Strict):
     """Peak memory, each in a fresh process and at a fixed batch size."""
 
-    quantity: str  # e.g. "peak resident above import"
+    quantity: str  # of the peaks, e.g. "peak resident above import"
     train_peak_bytes: int | None
     train_batch_size: int
     sample_peak_bytes: int | None
     sample_batch_size: int
+    train_reserved_bytes: int | None = None  # by the caching allocator, on a GPU
+    sample_reserved_bytes: int | None = None
     reason: str | None = None
 
 
 class SamplerPoint(Strict):
-    """One setting of an entrant's speed knob: quality against speed."""
+    """One setting of an entrant's speed or quality knob, the headline's among them: all on as many samples."""
 
     label: str
     options: dict[str, Scalar]
@@ -262,6 +310,7 @@ class Record(Strict):
     decoder_likelihood: DecoderLikelihood | None = None
     out_of_distribution_bits_per_dim: dict[str, float] = {}  # kind of images -> the usual estimate on them
     speed: Speed | None = None
+    matrix_products: MatrixProducts | None = None  # in the run that trained
     sampler_points: list[SamplerPoint] = []
     memory: Memory | None = None
     portrait: Portrait | None = None
@@ -270,6 +319,14 @@ class Record(Strict):
     machine: Machine
     versions: dict[str, str]
     code: Code
+
+
+def member_name(member: Any) -> str:
+    """What a member of a record's list goes by in a dotted path: its name or label, else its mode or batch size."""
+    for field in ("name", "label", "mode", "batch_size"):
+        if (found := getattr(member, field, None)) is not None:
+            return str(found)
+    raise TypeError(f"a {type(member).__name__} has no name")
 
 
 def write(record: Record, folder: Path, arrays: dict[str, np.ndarray] | None = None) -> Path:

@@ -16,12 +16,26 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from bench import UserError, annealing, bounds, checkpoint, cost, likelihood, machine, quality, record, reference
+from bench import (
+    UserError,
+    annealing,
+    bounds,
+    checkpoint,
+    cost,
+    energy,
+    likelihood,
+    machine,
+    memory,
+    quality,
+    record,
+    reference,
+    sweep,
+)
 from bench.clock import Clock
 from bench.data import Dataset
 from bench.features import Extractor
 from bench.plan import plan
-from bench.record import Likelihood, Quality, Record, SamplerPoint, Scalar, Status
+from bench.record import Likelihood, Quality, Record, Scalar, Status
 from bench.suite import Cell, Suite
 from bench.train import DivergedError, train
 from models import FAMILIES, Model
@@ -49,6 +63,16 @@ class Setting:
     loaded: Path | None = None  # a checkpoint to measure instead of training
 
     @cached_property
+    def matrix_products(self) -> record.MatrixProducts:
+        """The machine's rate, measured once for all cells."""
+        return machine.matrix_products(self.device)
+
+    @cached_property
+    def counter(self) -> energy.Counter | str:
+        """Of energy, or why there is none."""
+        return energy.counter(self.device)
+
+    @cached_property
     def reference(self) -> reference.Reference:
         """The test images in the extractor's features: computed once for all cells."""
         images = self.data.test[: self.suite.measure.reference_images]
@@ -70,18 +94,21 @@ class Setting:
         )
 
 
-def run_cell(cell: Cell, setting: Setting, tell: Tell = lambda what, share: None) -> tuple[Path, Record]:
-    """The cell's record: the one that is there already, or a new one, written. Raises UserError for a user's mistake;
-    any other failure becomes the record's status.
+def run_cell(
+    cell: Cell, setting: Setting, tell: Tell = lambda what, share: None, start_sec: float = 0.0
+) -> tuple[Path, Record]:
+    """The cell's record: the one that is there already, or a new one, written. `start_sec` is what it took to get here:
+    the start of the program, or what follows the clock of the cell before. Raises UserError for a user's mistake; any
+    other failure becomes the record's status.
     """
     path = record_path(cell, setting)
     if path.exists():
         return path, record.read(path)
-    clock = Clock(synchronize=machine.synchronizer(setting.device))
+    clock = Clock(synchronize=machine.synchronizer(setting.device), before={"start": start_sec})
     limit_sec = setting.suite.cell_limit_sec
 
     def tell_in_time(what: str, share: float) -> None:
-        if limit_sec is not None and (taken_sec := clock.elapsed()) > limit_sec:
+        if limit_sec is not None and (taken_sec := clock.elapsed("start")) > limit_sec:
             raise TimedOutError(f"stopped in {what} after {taken_sec:.3g} s; the suite allows {limit_sec:g} s a cell")
         tell(what, share)
 
@@ -160,6 +187,8 @@ def _measure_entrant(
             torch.manual_seed(_seed(cell.seed, "init"))
             model = FAMILIES[cell.entrant.family].build(planned.config, data.shape).to(device)
             parts["config"] = _scalars(planned.config)
+        with clock.part("matrix products"):
+            products = setting.matrix_products
         assert cell.budget is not None
         with clock.part("train"):
             torch.manual_seed(_seed(cell.seed, "train"))
@@ -172,6 +201,7 @@ def _measure_entrant(
                 seed=_seed(cell.seed, "order"),
                 device=device,
                 progress=lambda share: tell("train", share),
+                counter=setting.counter,
             )
         with clock.part("write"):
             provenance = checkpoint.Provenance(
@@ -181,22 +211,24 @@ def _measure_entrant(
                 data_sha256=data.sha256,
                 spent=spent,
                 curve=curve,
+                matrix_products=products,
             )
             checkpoint.save(file, model, provenance)
     parts |= {
         "config": _scalars(provenance.config),
         "spent": provenance.spent,
         "curve": provenance.curve,
+        "matrix_products": provenance.matrix_products,
         "checkpoint": file.name,
         "weights_sha256": checkpoint.sha256(file),
     }
     options = cell.entrant.sampler
 
-    def sampled(options: Mapping[str, Any], label: str) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    def sampled(n: int, options: Mapping[str, Any], label: str) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
         generator = torch.Generator(device).manual_seed(_seed(cell.seed, "sample"))
         tell(f"sample {label}".strip(), 0.0)
         with clock.part("sample"), machine.autocast(device):
-            images = model.sample(measure.samples, generator, **options).cpu().numpy()
+            images = model.sample(n, generator, **options).cpu().numpy()
         with clock.part("features"):
             done = 0
 
@@ -207,7 +239,7 @@ def _measure_entrant(
 
             return images, setting.extractor(images, count)
 
-    images, features = sampled(options, "")
+    images, features = sampled(measure.samples, options, "")
     with clock.part("quality"):
         tell("quality", 0.0)
         parts["quality"] = setting.quality(features, options)
@@ -235,12 +267,19 @@ def _measure_entrant(
             )
     tell("speed", 0.0)
     with clock.part("speed"):
-        parts["speed"] = cost.sampling_speed(
-            model, options, device, batch_size=measure.speed_batch_size, limit_sec=measure.speed_limit_sec
+        speed = parts["speed"] = cost.sampling_speed(
+            model,
+            options,
+            device,
+            batch_sizes=measure.speed_batch_sizes,
+            limit_sec=measure.speed_limit_sec,
+            latency_limit_sec=measure.latency_limit_sec,
+            other_modes=measure.speed_modes,
+            counter=setting.counter,
         )
     tell("memory", 0.0)
     with clock.part("memory"):
-        parts["memory"] = cost.peak_memory(
+        parts["memory"] = memory.peak_memory(
             cell.entrant.family,
             provenance.config,
             data.shape,
@@ -254,27 +293,16 @@ def _measure_entrant(
         arrays |= {"samples": images[:PICTURES], "real": data.test[:PICTURES]}
         parts["portrait"] = _portrait(model, setting, _seed(cell.seed, "portrait"), arrays)
     if measure.sampler_points:
-        points = []
-        for label, changed in model.samplers.items():
-            merged = {**options, **changed}
-            _, features = sampled(merged, f"({label})")
-            with clock.part("quality"):
-                point = setting.quality(features, merged, whole=False)
-            with clock.part("speed"):
-                speed = cost.sampling_speed(
-                    model, merged, device, batch_size=measure.speed_batch_size, limit_sec=measure.speed_limit_sec
-                )
-            points.append(
-                SamplerPoint(
-                    label=label,
-                    options=merged,
-                    quality=point,
-                    images_per_sec=speed.images_per_sec,
-                    network_evaluations=speed.network_evaluations,
-                    flops_per_image=speed.flops_per_image,
-                )
-            )
-        parts["sampler_points"] = points
+        parts["sampler_points"] = sweep.sampler_points(
+            model,
+            options,
+            measure,
+            device,
+            clock,
+            headline=(features, speed),
+            features_of=lambda n, options, label: sampled(n, options, f"({label})")[1],
+            quality_of=partial(setting.quality, whole=False),
+        )
 
 
 def _likelihood(model: Model, setting: Setting, seed: int, tell: Tell) -> tuple[Likelihood, NDArray[np.float32] | None]:
@@ -356,7 +384,7 @@ def _failure(error: Exception) -> tuple[Status, str]:
         return "diverged", text
     if isinstance(error, TimedOutError):
         return "timed out", text
-    if isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in text:
+    if machine.is_out_of_memory(error):
         return "out of memory", text
     return "crashed", f"{type(error).__name__}: {text}"
 

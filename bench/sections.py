@@ -6,15 +6,15 @@ Numbers derived from them are computed here. Nothing is rounded or converted: un
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from bench.metric import Metric, metric_of
-from bench.record import Budget, DataInfo, Machine, Quality, Record, SamplerPoint, Scalar, Speed
+from bench.record import USUAL, Budget, DataInfo, Machine, Quality, Record, SamplerPoint, Scalar, Speed, member_name
 from bench.stats import Stat, stat_of
 
-USUAL = "headline"  # label of the setting that the headline table shows
 SPEED_FIELDS = ("images_per_sec", "network_evaluations", "flops_per_image")
 
 
@@ -161,6 +161,24 @@ class Section:
         return sorted({setting.metric for row in self.ran for setting in row.settings()})
 
     @property
+    def sweep_metrics(self) -> list[Metric]:
+        """Metrics in which settings of samplers compare: those of any setting but the usual one, where there is any."""
+        others = {s.metric for row in self.ran for s in row.settings() if s.label != USUAL}
+        return [metric for metric in self.knob_metrics if metric in others] or self.knob_metrics
+
+    def front(self, metric: Metric, cost: Callable[[Setting], float | None]) -> list[tuple[Row, Setting]]:
+        """Settings of all entrants that no other one beats in both cost and distance, by rising cost."""
+        settings = [(row, s) for row in self.ran for s in row.settings() if s.metric == metric]
+        priced = [(x, s.distance.mean, row, s) for row, s in settings if (x := cost(s)) is not None]
+        found: list[tuple[Row, Setting]] = []
+        least = math.inf
+        for _, distance, row, setting in sorted(priced, key=lambda item: item[:2]):
+            if distance < least:
+                found.append((row, setting))
+                least = distance
+        return found
+
+    @property
     def quantities(self) -> list[str]:
         """Quantities of memory, each a column of its own."""
         return sorted({cell.record.memory.quantity for row in self.ran for cell in row.cells if cell.record.memory})
@@ -169,16 +187,16 @@ class Section:
 def value_at(value: Any, path: str) -> Any:
     """The value at a dotted path of a record or a part of it; None where a part on the way is.
 
-    Members of a list go by their name or label, which may hold dots: "sampler_points.temperature 0.75.quality.value".
+    Members of a list go by `record.member_name`, which may hold dots: "sampler_points.temperature 0.75.quality.value".
     """
     while path and value is not None:
         if isinstance(value, list):
-            named = {getattr(item, "name", None) or item.label: item for item in value}
+            named = {member_name(item): item for item in value}
             name = max((name for name in named if f"{path}.".startswith(f"{name}.")), key=len, default=path)
             value = named.get(name)
         elif isinstance(value, dict):
             name = path  # what a dictionary holds are values: the rest of the path is its key
-            value = value.get(name)
+            value = value.get(int(name) if name.isdigit() else name)
         else:
             name = path.split(".", 1)[0]
             value = getattr(value, name)
@@ -191,6 +209,10 @@ def failed(record: Record) -> bool:
     return record.status not in ("ok", "budget missed")
 
 
-def sec_per_image(images_per_sec: float) -> float:
-    """Time that one sample costs at the given throughput."""
-    return 1 / images_per_sec
+def sec_per_image(setting: Setting) -> float | None:
+    """Time that one sample costs at the setting's throughput."""
+    return 1 / setting.images_per_sec.mean if setting.images_per_sec else None
+
+
+def flops_per_image(setting: Setting) -> float | None:
+    return setting.flops_per_image.mean if setting.flops_per_image else None

@@ -18,7 +18,7 @@ from pydantic import BaseModel
 from bench import UserError, nearest
 from bench.formatting import settings
 from bench.metric import bits_kind, with_count
-from bench.record import Budget, Likelihood, Machine, Memory, Quality, Record, SampleMetric, Speed, digest
+from bench.record import Budget, Likelihood, Machine, Memory, Quality, Record, SampleMetric, Speed, digest, member_name
 from bench.stats import Stat
 
 KEY_DIGITS = 8
@@ -130,10 +130,10 @@ def _along(record: Record, path: str) -> list[Any]:
         if here is None:
             return passed
         if isinstance(here, list):
-            named = {getattr(item, "name", None) or getattr(item, "label", None): item for item in here}
+            named = {member_name(item): item for item in here}
             passed.append(named.get(step))
         elif isinstance(here, dict):
-            passed.append(here.get(step))
+            passed.append(here.get(int(step) if step.isdigit() else step))
         elif isinstance(here, BaseModel) and step in type(here).model_fields:
             passed.append(getattr(here, step))
         else:

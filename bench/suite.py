@@ -57,14 +57,18 @@ class Measure(Strict):
     resamples: int = Field(20, ge=2)  # of the bootstrap, for the distance without bias
     memorization_images: int = Field(10_000, ge=0)  # of training, and as many held out; 0: no test
     sampler_points: bool = True  # measure the other sampler settings of each family too
+    sweep_samples: int = Field(5000, ge=2)  # for the distance at each of these settings, at most `samples`
+    sweep_evaluations: int = Field(1000, ge=1)  # settings that take more passes through the network are left out
     likelihood_images: int = Field(10_000, ge=1)
     likelihood_passes: int = Field(1, ge=1)
     bound: list[BoundSetting] = []
     annealing: Annealing | None = None
     out_of_distribution: list[Literal["inverted", "constant", "noise", "shuffled pixels"]] = []
     out_of_distribution_images: int = Field(500, ge=2)
-    speed_batch_size: int = Field(64, ge=1)
-    speed_limit_sec: float = Field(3.0, gt=0)
+    speed_batch_sizes: list[int] = Field([16, 64, 256], min_length=1)  # the headline shows the fastest
+    speed_modes: list[Literal["compile", "cuda graph"]] = []  # beside eager mode, which is always measured
+    speed_limit_sec: float = Field(3.0, gt=0)  # for each batch size, after warm-up
+    latency_limit_sec: float = Field(10.0, gt=0)  # for 100 repeats at batch 1
     memory_batch_size: int = Field(64, ge=1)
 
 

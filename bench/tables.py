@@ -13,8 +13,8 @@ from bench import pairs
 from bench.formatting import join, number, settings, slug
 from bench.layout import Column, Entry, Line, Notes, Source, Table, fill_table, read_entry, stat_entry, value_entry
 from bench.metric import Metric, bits_kind, metric_names, metric_of
-from bench.record import Record, Scalar
-from bench.sections import USUAL, Cell, Row, Section, Setting, value_at
+from bench.record import USUAL, Record, Scalar
+from bench.sections import Cell, Row, Section, Setting, flops_per_image, sec_per_image, value_at
 from bench.stats import Stat
 
 MIB = 2**20
@@ -91,6 +91,17 @@ def samplers(section: Section) -> Table:
 
         return name, label, entry
 
+    def front(name: str, label: str, cost: Callable[[Setting], float | None]) -> Column[tuple[Row, Setting]]:
+        swept = section.sweep_metrics
+        best = [found for metric in swept for found in section.front(metric, cost)]
+
+        def entry(item: tuple[Row, Setting]) -> Entry:
+            if item[1].metric not in swept or cost(item[1]) is None:
+                return value_entry(None)
+            return Entry("yes" if item in best else "no", item in best)
+
+        return name, label, entry
+
     names = metric_names(section.knob_metrics)
     columns: list[Column[tuple[Row, Setting]]] = [
         ("entrant", "Entrant", lambda item: _name(item[0])),
@@ -101,6 +112,8 @@ def samplers(section: Section) -> Table:
         speed("images_per_sec", "Sampling, images/s ↑"),
         speed("network_evaluations", "NFE ↓"),
         speed("flops_per_image", "FLOPs per image ↓"),
+        front("front_by_time", "On the front by time", sec_per_image),
+        front("front_by_flops", "by FLOPs", flops_per_image),
     ]
     items = [(row, setting) for row in section.ran for setting in row.settings()]
     return fill_table("samplers", columns, items, lambda item: item[0].first, notes)

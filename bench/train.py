@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from torch.utils.flop_counter import FlopCounterMode
 
 from bench import UserError, machine
+from bench.clock import Clock
+from bench.energy import Counter, used
 from bench.record import Budget, Curve, Spent
 from models import Model
 
@@ -69,10 +71,14 @@ def train(
     seed: int,
     device: torch.device,
     progress: Callable[[float], None] = lambda share: None,
+    counter: Counter | str = "no counter was given",
+    now: Callable[[], float] = time.perf_counter,
 ) -> tuple[Spent, Curve]:
     """Update `model` on shuffled `images` (uint8 `[N, C, H, W]`) until one more update would pass the budget.
 
-    `progress` hears the share of the budget spent. Only updates and the drawing of batches are on the clock.
+    `progress` hears the share of the budget spent. `counter` counts the energy. `now` is a monotonic clock in seconds.
+    The device is waited for only where the losses are read, at most `CURVE_POINTS` times; work that "data" queues on a
+    device is therefore charged to "update", in whose part the waiting is.
     Raises UserError for a budget below one update, DivergedError when a loss is not finite.
     """
     updates = planned_updates(budget, flops_per_update, batch_size)
@@ -83,37 +89,44 @@ def train(
     curve = _CurveWriter()
     queue = torch.empty(0, dtype=torch.int64)
     logged = 0.0
-    start = time.perf_counter()
-    while updates is None or meter.updates < updates:
-        if len(queue) < batch_size:  # a new epoch; its start joins the rest of the one before
-            rounds = math.ceil(batch_size / len(data))
-            fresh = np.concatenate([order.permutation(len(data)) for _ in range(rounds)])
-            queue = torch.cat([queue, torch.from_numpy(fresh)])
-        batch, queue = data[queue[:batch_size].to(device)], queue[batch_size:]
-        share = min(meter.updates / updates if updates else meter.share(budget), 1.0)
-        with machine.autocast(device):
-            losses = model.update(batch, share)
-        meter.updates += 1
-        meter.images += batch_size
-        meter.flops += flops_per_update
-        curve.add(losses)
-        done = meter.updates == updates
-        if updates is None:  # seconds: the clock must be read, so the device must be waited for
-            synchronize()
-            meter.sec = time.perf_counter() - start
-            # the last update must end within the budget: stop when one more of average length would not
-            done = meter.sec * (1 + 1 / meter.updates) > budget.amount
-            share = meter.share(budget)
-        else:
-            share = meter.updates / updates
-        if done or share - logged >= 1 / CURVE_POINTS:
-            synchronize()
-            meter.sec = time.perf_counter() - start
-            curve.close(meter)
-            logged = share
-            progress(share)
-        if done:
-            break
+    done = False
+    clock = Clock(now)
+    with used(counter) as energy:
+        while not done:
+            with clock.part("data"):
+                if len(queue) < batch_size:  # a new epoch; its start joins the rest of the one before
+                    rounds = math.ceil(batch_size / len(data))
+                    fresh = np.concatenate([order.permutation(len(data)) for _ in range(rounds)])
+                    queue = torch.cat([queue, torch.from_numpy(fresh)])
+                batch, queue = data[queue[:batch_size].to(device)], queue[batch_size:]
+            with clock.part("update"):
+                share = min(meter.updates / updates if updates else meter.share(budget), 1.0)
+                with machine.autocast(device):
+                    losses = model.update(batch, share)
+                meter.updates += 1
+                meter.images += batch_size
+                meter.flops += flops_per_update
+                curve.add(losses)
+                done = meter.updates == updates
+                if updates is None:  # seconds: the clock must be read, so the device must be waited for
+                    synchronize()
+                    meter.sec = clock.elapsed("measurement")
+                    # the last update must end within the budget: stop when one more of average length would not
+                    done = meter.sec * (1 + 1 / meter.updates) > budget.amount
+                    share = meter.share(budget)
+                else:
+                    share = meter.updates / updates
+                if at_point := done or share - logged >= 1 / CURVE_POINTS:
+                    synchronize()
+                    meter.sec = clock.elapsed("measurement")
+            if at_point:
+                with clock.part("measurement"):
+                    curve.close(meter)
+                    logged = share
+                    if not isinstance(counter, str):
+                        counter.joules()  # often enough that its count does not wrap unseen
+                    progress(share)
+        parts = clock.seconds()
     spent = Spent(
         params=sum(p.numel() for p in model.parameters() if p.requires_grad),
         sampling_params=model.sampling_parameters(),
@@ -121,7 +134,9 @@ def train(
         flops_per_image=flops_per_update / batch_size,
         images=meter.images,
         updates=meter.updates,
-        train_sec=meter.sec,
+        train_sec=parts.pop("wall") - parts["measurement"],
+        parts_sec=parts,
+        energy=energy.energy(meter.images),
     )
     return spent, curve.curve()
 

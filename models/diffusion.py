@@ -108,7 +108,10 @@ class Diffusion(Model):
             steps=ODE_STEPS,
         ),
     }
-    samplers: ClassVar[Mapping[str, Mapping[str, Any]]] = {"5 steps": {"steps": 5}}
+    samplers: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        **{f"{steps} steps": {"steps": steps} for steps in (3, 5, 10, 15, 25, 50)},
+        "1000 ancestral steps": {"sampler": "ancestral", "steps": 1000},  # the chain of the bound, by default
+    }
     about = About(
         title="Diffusion model",
         concept="A fixed forward process adds Gaussian noise to an image step by step until nothing is left of it. A "

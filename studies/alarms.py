@@ -1,6 +1,6 @@
 """False alarms and power of `equibench check` on real trainings: writes docs/alarms.md.
 
-    python -m studies.alarms [--seeds 18] [--faulty-seeds 8] [--comparisons 40] [--keep FOLDER]
+python -m studies.alarms [--seeds 18] [--faulty-seeds 8] [--comparisons 40] [--keep FOLDER]
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ import pytest
 import scipy.stats
 from fixtures import make, save
 
-from bench import UserError, compare, report, summary
+from bench import PROTOCOL, UserError, compare, report, summary
 from bench.summary import load_cells, summarise
 
 FAMILIES = ("gan", "vae")
@@ -147,7 +147,7 @@ def test_each_section_is_compared_with_the_nearest(tmp_path):
 def test_protocols_are_refused_across_folders(tmp_path):
     save([make("vae")], tmp_path / "a")
     save([make("vae", protocol="0")], tmp_path / "b")
-    with pytest.raises(UserError, match="records of protocols 0 and 1 cannot be compared"):
+    with pytest.raises(UserError, match=f"records of protocols 0 and {PROTOCOL} cannot be compared"):
         report.write([tmp_path / "a", tmp_path / "b"], tmp_path / "out")
 
 

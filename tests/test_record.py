@@ -68,7 +68,7 @@ def test_truncated_file_is_one_sentence(tmp_path):
 def test_mixed_protocols_are_refused(tmp_path):
     record.write(make("vae"), tmp_path)
     record.write(make("flow", protocol="0"), tmp_path)
-    with pytest.raises(UserError, match="protocols 0 and 1"):
+    with pytest.raises(UserError, match="protocols 0 and 2"):
         record.read_all([tmp_path])
 
 

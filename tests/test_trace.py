@@ -50,7 +50,7 @@ def look(value, path):
         step, _, rest = path.partition(".")
         return look(value[step], rest)
     for item in value:
-        name = item.get("name") or item["label"]
+        name = str(next(item[field] for field in ("name", "label", "mode", "batch_size") if field in item))
         if path == name or path.startswith(name + "."):
             return look(item, path[len(name) + 1 :])
     raise KeyError(path)

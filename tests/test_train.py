@@ -1,5 +1,7 @@
 """Budgets are kept, equal and audited; the clock's parts sum."""
 
+import time
+
 import pytest
 import torch
 
@@ -119,6 +121,73 @@ def test_clock_parts_sum_to_the_wall_time():
     with clock.part("sample"):
         pass
     assert clock.seconds() == {"train": 3.0, "sample": 1.5, "other": 5.5, "wall": 10.0}
+
+
+def test_clock_goes_on_from_what_was_before():
+    ticks = iter([10.0, 11.0, 13.0, 14.0, 15.0])
+    clock = Clock(now=lambda: next(ticks), before={"start": 4.0})
+    with clock.part("train"):
+        pass
+    assert clock.elapsed("start") == 4.0
+    assert clock.seconds() == {"start": 4.0, "train": 2.0, "other": 3.0, "wall": 9.0}
+
+
+class Slow:
+    """A model that does nothing but let time pass."""
+
+    def __init__(self, clock, sec):
+        self.clock, self.sec = clock, sec
+
+    def update(self, images, share):  # noqa: ARG002
+        self.clock[0] += self.sec
+        return {"loss": torch.ones(())}
+
+    def parameters(self):
+        return iter(())
+
+    def sampling_parameters(self):
+        return 0
+
+
+def test_parts_of_training_by_a_fake_clock(images):
+    clock = [0.0]
+
+    class Counter:
+        quantity = "joules of a made-up counter"
+
+        def joules(self):
+            return 100 * clock[0]  # a hundred watts
+
+    def report(share):  # noqa: ARG001
+        clock[0] += 0.25
+
+    spent, curve = train.train(
+        Slow(clock, 2.0),
+        images.train,
+        Budget(params=1, unit="updates", amount=4),
+        batch_size=8,
+        flops_per_update=3.0,
+        seed=0,
+        device=CPU,
+        progress=report,
+        counter=Counter(),
+        now=lambda: clock[0],
+    )
+    assert spent.parts_sec == {"data": 0.0, "update": 8.0, "measurement": 1.0, "other": 0.0}
+    assert spent.train_sec == 8.0  # the clock of the budget stops while losses are read
+    assert curve.train_sec == [2.0, 4.0, 6.0, 8.0]
+    assert (spent.energy.joules, spent.energy.images) == (900.0, 32)
+
+
+def test_parts_of_a_real_training_sum_to_its_wall_time(images):
+    model = FAMILIES["vae"].build({"width": 16}, images.shape)
+    budget = Budget(params=60_000, unit="updates", amount=20)
+    begin = time.perf_counter()
+    spent, _ = train.train(model, images.train, budget, batch_size=8, flops_per_update=1.0, seed=0, device=CPU)
+    wall = time.perf_counter() - begin
+    assert sum(spent.parts_sec.values()) == pytest.approx(wall, rel=0.02)
+    assert spent.train_sec + spent.parts_sec["measurement"] == pytest.approx(sum(spent.parts_sec.values()))
+    assert spent.parts_sec["update"] > 0.9 * wall
 
 
 def test_clock_parts_do_not_nest():
