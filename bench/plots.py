@@ -76,9 +76,6 @@ def quality_and_speed(section: Section) -> Figure | None:
         figure = Figure(figsize=(9.6, 4.3 * len(metrics)), layout="constrained")
         for pair, metric in zip(figure.subplots(len(metrics), 2, squeeze=False, sharey="row"), metrics, strict=True):
             for axes, (label, cost) in zip(pair, costs.items(), strict=True):
-                front = [(cost(s), s.distance.mean) for _, s in section.front(metric, cost)]
-                if front:
-                    axes.plot(*zip(*front, strict=True), color=FLOOR, linewidth=5, alpha=0.25, label="front")
                 for row in section.ran:
                     here = [(s, x) for s in row.settings() if s.metric == metric and (x := cost(s)) is not None]
                     labels = ["" if s.label == USUAL else s.label for s, _ in here]
@@ -88,6 +85,8 @@ def quality_and_speed(section: Section) -> Figure | None:
                 for row in section.references:
                     if stat := row.quality(metric):
                         _level(axes, stat.mean, row.label, 8)
+            for axes, cost in zip(pair, costs.values(), strict=True):  # last, as it reaches to the edges
+                _front(axes, [(x, s.distance.mean) for _, s in section.front(metric, cost) if (x := cost(s))])
             pair[0].set_ylabel(f"{names[metric]} (↓ better)")
         handles, labels = figure.axes[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=6, fontsize=9, frameon=False)
@@ -256,6 +255,16 @@ def _trade_off(axes: Axes, row: Row, x: list[float], distances: list[Stat], name
     axes.errorbar(x[0], y[0], yerr=distances[0].sd, capsize=3, markersize=10, label=row.label, **look)
     for name, *place in zip(names, x, y, strict=True):
         axes.annotate(name, (place[0], place[1]), (5, 6), textcoords="offset points", fontsize=8, color=look["color"])
+
+
+def _front(axes: Axes, points: list[tuple[float, float]]) -> None:
+    """The boundary of what the points, by rising x and falling y, reach: up and to the right of it all is worse."""
+    if points:
+        xs, ys = zip(*points, strict=True)
+        (_, right), (_, top) = axes.get_xlim(), axes.get_ylim()
+        axes.autoscale(False)
+        corners = ([xs[0], *xs, right], [top, *ys, ys[-1]])
+        axes.plot(*corners, drawstyle="steps-post", color=FLOOR, linewidth=5, alpha=0.25, zorder=1, label="front")
 
 
 def _whole_decades(axes: Axes) -> None:

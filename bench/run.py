@@ -78,6 +78,13 @@ class Setting:
         images = self.data.test[: self.suite.measure.reference_images]
         return reference.of_images("test", images, self.extractor)
 
+    def test_features(self, n: int) -> NDArray[np.float32]:
+        """Those of the first n test images, of which most are the reference's."""
+        there = self.reference.features
+        if there is not None and n <= len(there):
+            return there[:n].cpu().numpy()
+        return reference.features_of(self.data.test[:n], self.extractor)
+
     def quality(self, features: NDArray[np.float32], options: Mapping[str, Scalar], whole: bool = True) -> Quality:
         """Sample quality by `features`: all metrics and intervals, or the Frechet distance alone."""
         measure, on_device = self.suite.measure, torch.from_numpy(features).to(self.extractor.device)
@@ -243,14 +250,16 @@ def _measure_entrant(
     with clock.part("quality"):
         tell("quality", 0.0)
         parts["quality"] = setting.quality(features, options)
-        if measure.memorization_images:
-            n = measure.memorization_images
+    if n := min(measure.memorization_images, len(data.train), len(data.test)):
+        with clock.part("features"):
+            theirs, held_out = reference.features_of(data.train[:n], setting.extractor), setting.test_features(n)
+        with clock.part("quality"):
             found, arrays["neighbours"] = quality.memorization(
                 torch.from_numpy(features).to(device),
                 images,
                 data.train[:n],
                 data.test[:n],
-                lambda part: reference.features_of(part, setting.extractor),
+                lambda part: theirs if np.shares_memory(part, data.train) else held_out,
             )
             parts["quality"] = parts["quality"].model_copy(update={"memorization": found})
     tell("likelihood", 0.0)

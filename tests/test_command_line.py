@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+import time
 from importlib.resources import files
 
 import numpy as np
@@ -44,7 +45,13 @@ def test_smoke_measures_everything(results):
         assert r.quality.value is None  # 32 samples for 1280 dimensions
         assert "too few" in r.quality.reason
         assert (r.likelihood.bits_per_dim is None) == (name == "gan")
-        assert r.speed.images_per_sec > 0
+        assert [point.batch_size for point in r.speed.sweep] == [4, 16]
+        assert r.speed.images_per_sec == max(point.images_per_sec for point in r.speed.sweep)
+        assert (r.speed.energy.joules is None) == bool(r.speed.energy.reason)
+        assert max(r.matrix_products.flops_per_sec.values()) > 1e8
+        if name == "diffusion":
+            assert [p.label for p in r.sampler_points] == ["headline", "2 steps", "3 steps", "5 steps"]
+        assert {p.quality.n_samples for p in r.sampler_points} == {16}
         assert r.memory.train_peak_bytes > 0
         assert r.memory.reason is None
         assert sum(v for k, v in r.clock.items() if k != "wall") == pytest.approx(r.clock["wall"], rel=1e-6)
@@ -236,9 +243,13 @@ def test_a_cell_that_fails_is_a_record_and_the_others_go_on(tmp_path):
         '[[entrant]]\nname="bad"\nfamily="vae"\nconfig={learning_rate=1e30}\n'
         '[[entrant]]\nname="good"\nfamily="vae"\n'
     )
+    begin = time.perf_counter()
     done = equibench("run", "own.toml", "--device", "cpu", "--out", tmp_path / "out", cwd=tmp_path)
+    took_sec = time.perf_counter() - begin
     assert done.returncode == 0, done.stderr
     found = records(tmp_path / "out")
+    # the clocks hold the whole run, the start of Python included, but for the end of the process
+    assert 0.8 * took_sec < sum(r.clock["wall"] for r in found.values()) < took_sec
     assert found["bad"].status == "diverged"
     assert found["bad"].reason
     assert found["good"].status == "ok"

@@ -86,7 +86,10 @@ def planted(call):
 
     def slowed():
         call()
-        time.sleep(pause)
+        end = active_time() + pause
+        time.sleep(max(pause - 2e-4, 0))  # the kernel wakes it later than asked for
+        while active_time() < end:
+            pass
 
     return slowed
 
