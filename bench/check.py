@@ -206,15 +206,18 @@ def _floor(key: RowKey, baseline: Mapping[int, Record], run: Mapping[int, Record
 
 
 def _status(key: RowKey, baseline: Mapping[int, Record], run: Mapping[int, Record]) -> list[Line | _Pending]:
-    """Cells that were ok in the baseline, any seed of theirs, and are not now."""
+    """Cells that are not ok, unless the baseline says the same of that seed."""
     if not any(one.status == "ok" for one in baseline.values()):
         why = next(iter(baseline.values())).status
         return [Line(str(key), "row", "skipped", f"its baseline was {why}: there is nothing to be worse than")]
-    return [
-        Line(str(key), "row", "regression", f"seed {one.seed} {one.status}: {one.reason or 'no reason was recorded'}")
-        for one in run.values()
-        if one.status != "ok"
-    ]
+    lines: list[Line | _Pending] = []
+    for one in run.values():
+        if one.status != "ok":
+            known = one.seed in baseline and baseline[one.seed].status == one.status
+            sentence = f"seed {one.seed} {one.status}: {one.reason or 'no reason was recorded'}"
+            sentence += ", as in the baseline" if known else ""
+            lines.append(Line(str(key), "row", "skipped" if known else "regression", sentence))
+    return lines
 
 
 def _notes(key: RowKey, baseline: Mapping[int, Record], run: Mapping[int, Record]) -> list[str]:

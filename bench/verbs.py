@@ -12,6 +12,7 @@ import click
 
 from bench import UserError
 
+LOG_COLUMNS = 160  # of a CI job's log, which does not say how wide it is
 TOLERANCE_HELP = "Allow so much more (quality, likelihood, cost, speed, memory)."
 
 
@@ -47,7 +48,7 @@ def check(results: tuple[Path, ...], **options: Any) -> None:
     if options["as_json"]:
         click.echo(json.dumps(check_output.as_json(found), indent=1))
     else:
-        check_output.print_check(found, Console())
+        check_output.print_check(found, Console(width=None if sys.stdout.isatty() else LOG_COLUMNS))
     if options["github"] or os.environ.get("GITHUB_ACTIONS"):
         for line in check_output.github_commands(found):
             click.echo(line, err=options["as_json"])
