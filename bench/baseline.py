@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench import UserError, record
-from bench.check import rows
 from bench.formatting import join
+from bench.matching import rows
 from bench.record import Record
 
 

@@ -29,25 +29,14 @@ from bench.gates import (
     counted,
     pooled,
 )
-from bench.record import Budget, Record
+from bench.matching import RowKey, Rows, exactly_equal, matched, refuse_other_data, refuse_other_measurement
+from bench.record import Record
 from bench.sections import failed
-from bench.signature import identity, look_up, name_of
+from bench.signature import look_up, name_of
 from bench.stats import SIGNIFICANCE, Stat, holm
 
 Verdict = Literal["reproduced", "passed", "regression", "skipped", "new"]
 FLOOR_TOLERANCE = 1e-3  # floors have no training: they move with the measurement alone, in either direction
-
-
-class RowKey(NamedTuple):
-    """What a row of the baseline and one of the run have in common."""
-
-    data: str
-    budget: Budget | None
-    role: str
-    entrant: str
-
-    def __str__(self) -> str:
-        return self.entrant
 
 
 @dataclass(frozen=True)
@@ -82,9 +71,6 @@ class _Pending(NamedTuple):
     outcome: Outcome
 
 
-Rows = Mapping[RowKey, dict[int, Record]]
-
-
 def check(
     results: Sequence[Path],
     baseline: Sequence[Path],
@@ -105,23 +91,13 @@ def compare(
     tolerances: Mapping[Category, Tolerance] = TOLERANCES,
 ) -> Check:
     """The same on records. Raises UserError for what cannot be compared."""
-    if baseline[0].protocol != run[0].protocol:
-        raise UserError(
-            f"the baseline has protocol {baseline[0].protocol} and the run {run[0].protocol}, whose numbers cannot be "
-            "compared; make a new baseline with `equibench baseline`"
-        )
-    before, after = rows(baseline, "the baseline"), rows(run, "the run")
+    before, after = matched(baseline, run)
     both = [key for key in before if key in after]
-    if not both:
-        raise UserError(
-            f"the run ({_names(after)}) and the baseline ({_names(before)}) have no entrant with the same data and "
-            "budget in common; run the baseline's suite, or make a new baseline with `equibench baseline`"
-        )
     lines: list[Line | _Pending] = []
     notes: list[str] = []
     spreads = _spreads(before, after, both)
     for key in both:
-        _refuse_other_data(key, before[key], after[key])
+        refuse_other_data(key, before[key], after[key])
         status = _status(key, before[key], after[key])
         lines += status
         if key.role == "floor":
@@ -145,33 +121,6 @@ def compare(
     return Check(decided, tuple(notes))
 
 
-def rows(records: Sequence[Record], whose: str) -> dict[RowKey, dict[int, Record]]:
-    """Records by row and seed, in a fixed order. Raises UserError if a seed of a row is there twice."""
-    found: dict[RowKey, dict[int, Record]] = {}
-    for one in sorted(records, key=lambda r: (r.role == "floor", r.entrant, r.seed, r.key)):
-        row = found.setdefault(RowKey(one.data.name, one.budget, one.role, one.entrant), {})
-        if one.seed in row:
-            raise UserError(
-                f"{whose} has two records of {one.entrant} with seed {one.seed} ({row[one.seed].key[:8]} and "
-                f"{one.key[:8]}); keep the one that counts"
-            )
-        row[one.seed] = one
-    return found
-
-
-def exactly_equal(path: str, baseline: Mapping[int, Record], run: Mapping[int, Record]) -> list[int]:
-    """Seeds that both have, if each gave the same weights and the same number on the same machine; else none."""
-    shared = sorted(set(baseline) & set(run))
-    same = all(
-        a.machine.key == b.machine.key
-        and a.weights_sha256 is not None
-        and a.weights_sha256 == b.weights_sha256
-        and look_up(a, path) == look_up(b, path)
-        for a, b in ((baseline[seed], run[seed]) for seed in shared)
-    )
-    return shared if same else []
-
-
 def _gate(
     key: RowKey,
     gate: Gate,
@@ -191,7 +140,7 @@ def _gate(
         if all(failed(one) for one in run.values()):
             return []  # the row's own line says so
         return [replace(line, verdict="regression", sentence=f"not measured any more: {_why_missing(gate.path, run)}")]
-    _refuse_other_measurement(key, gate, name, [*had.values(), *has.values()])
+    refuse_other_measurement(key, gate.path, name, [*had.values(), *has.values()])
     line = replace(line, run=_stat(gate.path, has))
     if gate.category in ("speed", "memory"):
         machines = {one.machine.key for one in had.values()} & {one.machine.key for one in has.values()}
@@ -245,7 +194,7 @@ def _floor(key: RowKey, baseline: Mapping[int, Record], run: Mapping[int, Record
         if not had or not has:
             continue
         name = name_of(next(iter(had.values())), path)
-        _refuse_other_measurement(key, Gate(path, "quality", False), name, [*had.values(), *has.values()])
+        refuse_other_measurement(key, path, name, [*had.values(), *has.values()])
         a, b = _stat(path, had), _stat(path, has)
         moved = abs(b.mean - a.mean) / abs(a.mean) if a.mean else math.inf * (b.mean != a.mean)
         verdict: Verdict = "regression" if moved > FLOOR_TOLERANCE else "reproduced" if a.mean == b.mean else "passed"
@@ -257,15 +206,18 @@ def _floor(key: RowKey, baseline: Mapping[int, Record], run: Mapping[int, Record
 
 
 def _status(key: RowKey, baseline: Mapping[int, Record], run: Mapping[int, Record]) -> list[Line | _Pending]:
-    """Cells that were ok in the baseline, any seed of theirs, and are not now."""
+    """Cells that are not ok, unless the baseline says the same of that seed."""
     if not any(one.status == "ok" for one in baseline.values()):
         why = next(iter(baseline.values())).status
         return [Line(str(key), "row", "skipped", f"its baseline was {why}: there is nothing to be worse than")]
-    return [
-        Line(str(key), "row", "regression", f"seed {one.seed} {one.status}: {one.reason or 'no reason was recorded'}")
-        for one in run.values()
-        if one.status != "ok"
-    ]
+    lines: list[Line | _Pending] = []
+    for one in run.values():
+        if one.status != "ok":
+            known = one.seed in baseline and baseline[one.seed].status == one.status
+            sentence = f"seed {one.seed} {one.status}: {one.reason or 'no reason was recorded'}"
+            sentence += ", as in the baseline" if known else ""
+            lines.append(Line(str(key), "row", "skipped" if known else "regression", sentence))
+    return lines
 
 
 def _notes(key: RowKey, baseline: Mapping[int, Record], run: Mapping[int, Record]) -> list[str]:
@@ -289,26 +241,6 @@ def _notes(key: RowKey, baseline: Mapping[int, Record], run: Mapping[int, Record
             "machine: the code, its versions or its determinism changed"
         )
     return notes
-
-
-def _refuse_other_data(key: RowKey, baseline: Mapping[int, Record], run: Mapping[int, Record]) -> None:
-    hashes = {one.data.sha256 for side in (baseline, run) for one in side.values()}
-    if len(hashes) > 1:
-        raise UserError(
-            f"{key}: {key.data} has other images than in the baseline ({join(sorted(h[:8] for h in hashes))}); use the "
-            "baseline's data, or make a new baseline"
-        )
-
-
-def _refuse_other_measurement(key: RowKey, gate: Gate, name: str, records: Sequence[Record]) -> None:
-    first, *others = [{**identity(one, gate.path), "machine": ""} for one in records]
-    for other in others:
-        for field in first:
-            if first[field] != other.get(field):
-                raise UserError(
-                    f"{key}: {name} cannot be compared, as {field} is {first[field]} in one and {other.get(field)} in "
-                    "another; run the baseline's suite, or make a new baseline with `equibench baseline`"
-                )
 
 
 def _spreads(before: Rows, after: Rows, both: Sequence[RowKey]) -> dict[str, Spread]:
@@ -352,9 +284,3 @@ def _why_missing(path: str, row: Mapping[int, Record]) -> str:
     part = path.rpartition(".")[0]
     reasons = [getattr(getattr(one, part.split(".")[0]), "reason", None) for one in row.values()]
     return next((reason for reason in reasons if reason), "no reason was recorded")
-
-
-def _names(found: Rows) -> str:
-    return ", ".join(f"{key} on {key.data}, {budget_words(key.budget)}" for key in list(found)[:2]) + (
-        ", ..." if len(found) > 2 else ""
-    )

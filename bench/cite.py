@@ -12,8 +12,8 @@ from typing import Any
 from pydantic import BaseModel
 
 from bench import UserError, nearest, record
-from bench.check import rows
 from bench.formatting import budget_words, join, slug
+from bench.matching import rows
 from bench.record import Record, SampleMetric
 from bench.signature import look_up, name_of, parse, signature
 from bench.stats import Stat

@@ -156,7 +156,7 @@ def between_processes(
     if known:
         sd = max(common.sd, pooled([baseline, run]).sd)
         p = _student(change, sd * _scale(baseline, run), common.freedom)
-        why = f"t over {len(baseline.values)} and {len(run.values)} processes, noise of this machine over all rows"
+        why = f"t over {len(baseline.values)} and {len(run.values)} processes, with this machine's noise"
         if not apart:
             why += "; raw repeats overlap"
         return Outcome(worse_by, tolerance.known, p, worse_by > tolerance.known and apart, why)

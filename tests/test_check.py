@@ -181,6 +181,14 @@ def test_a_failed_baseline_has_nothing_to_be_worse_than():
     assert verdicts(found)["gan", "row"] == "skipped"
 
 
+def test_a_seed_that_failed_before_too_is_no_regression():
+    runs = [make("gan", 0), failed("gan", 1, "diverged", "a loss was not a number")]
+    found = compare(runs, runs)
+    assert not found.regressions
+    assert verdicts(found)["gan", "row"] == "skipped"
+    assert verdicts(found)["gan", "FD_5k"] == "reproduced"
+
+
 def test_speed_and_memory_of_another_machine_are_skipped_and_quality_is_not():
     other = MACHINE.model_copy(update={"key": "another machine"})
     after = [changed(one, machine=other, speed={"images_per_sec": 1.0}) for one in (make("vae", s) for s in SEEDS)]

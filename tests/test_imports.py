@@ -30,7 +30,18 @@ def test_metrics_import_no_runner_or_report(metric):
     assert not banned & set(imported(ROOT / "bench" / f"{metric}.py"))
 
 
-@pytest.mark.parametrize("module", ["bench.__main__", "bench.suite", "bench.data", "bench.record", "bench.report"])
+@pytest.mark.parametrize(
+    "module",
+    [
+        "bench.__main__",
+        "bench.suite",
+        "bench.data",
+        "bench.record",
+        "bench.report",
+        "bench.check_output, bench.baseline",
+        "bench.cite, bench.methods, bench.recorded, bench.verify",
+    ],
+)
 def test_the_report_side_and_the_command_line_start_without_torch(module):
     code = f"import {module}, sys; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
