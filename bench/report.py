@@ -30,7 +30,7 @@ from bench.pictures import Picture
 from bench.sections import Cell, Section
 from bench.summary import load_cells, load_frame, portraits, summarise
 
-DETAILED = 4  # sections with figures and all tables in the pages
+DETAILED = 3  # sections with figures and all tables in the pages
 PER_SECTION: tuple[Callable[[Section], Table], ...] = (
     tables.headline,
     quality_tables.quality,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 from dataclasses import dataclass
+from functools import cached_property
 
 from scipy.special import stdtr
 
@@ -22,11 +23,11 @@ class Stat:
     def n(self) -> int:
         return len(self.values)
 
-    @property
+    @cached_property
     def mean(self) -> float:
         return statistics.mean(self.values)  # exact: equal values have that value as their mean, and no spread
 
-    @property
+    @cached_property
     def sd(self) -> float | None:
         """Sample standard deviation; None for a single seed, whose spread nobody knows."""
         return statistics.stdev(self.values) if self.n > 1 else None
