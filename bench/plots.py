@@ -55,6 +55,7 @@ def style() -> Iterator[None]:
 def render(figure: Figure, kind: Kind) -> bytes:
     """The figure as a file: no date and no tool name in it, so that equal figures are equal bytes."""
     buffer = io.BytesIO()
+    figure.set_dpi(DPI)  # as SVG and PDF leave their own behind
     with style():  # not by savefig, which draws everything twice
         if kind == "svg":
             FigureCanvasSVG(figure).print_svg(buffer, metadata={"Date": None, "Creator": None})
@@ -229,7 +230,9 @@ def _bands(bands: list[tuple[str, np.ndarray]], gap: int = 10) -> Figure:
         top = height
         for label, picture in bands:
             top -= picture.shape[0]
-            figure.figimage(picture, left, top, origin="upper", resize=False)
+            place = (left / width, top / height, picture.shape[1] / width, picture.shape[0] / height)
+            axes = figure.add_axes(place, frameon=False, xticks=[], yticks=[])
+            axes.imshow(picture, interpolation="none", aspect="auto")
             figure.text(4 / width, (top + picture.shape[0] / 2) / height, label, va="center", fontsize=10)
             top -= gap
     return figure

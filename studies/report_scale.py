@@ -56,7 +56,7 @@ def main() -> None:
 
 
 def measure(records: Path, out: Path) -> tuple[float, float, int, int]:
-    """Wall seconds, processor seconds and peak resident bytes of a report in its own process, and the size of its page."""
+    """Wall and processor seconds and peak resident bytes of a report in its own process, and the size of its page."""
     start = time.perf_counter()
     subprocess.run([sys.executable, "-m", "bench", "report", records, "--out", out], check=True)
     seconds = time.perf_counter() - start
@@ -72,7 +72,8 @@ def make(folder: Path, budgets: int) -> int:
     cells = list(itertools.product(range(DATA_SETS), range(budgets), ENTRANTS, range(SEEDS)))
     for data, budget, entrant, seed in cells:
         _write(folder, _entrant(data, 1e12 * 2 ** (budget / 3), entrant, seed, generator))
-    floors = [_floor(data, *floor) for data in range(DATA_SETS) for floor in (("uniform", 8.0), ("histogram", 4.9))]
+    kinds = (("uniform", 8.0), ("histogram", 4.9))
+    floors = [_floor(data, *kind) for data in range(DATA_SETS) for kind in kinds]
     for floor in floors:
         _write(folder, floor)
     return len(cells) + len(floors)
