@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal, NamedTuple, TypeVar
 
 from bench.formatting import MISSING, number, spread, superscript
@@ -81,7 +82,7 @@ class Table:
     lines: tuple[Line, ...]
     notes: tuple[str, ...] = ()  # footnotes, from 1
 
-    @property
+    @cached_property
     def numeric(self) -> list[bool]:
         """Which columns hold numbers, and are set flush right."""
         columns = zip(*(line.entries for line in self.lines), strict=True)

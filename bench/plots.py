@@ -15,6 +15,9 @@ import matplotlib as mpl
 import numpy as np
 import seaborn as sns
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_pdf import FigureCanvasPdf
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
@@ -39,6 +42,7 @@ def style() -> Iterator[None]:
     """The look of all figures; the fixed salt gives an SVG's identifiers the same value every time."""
     look = sns.axes_style("whitegrid") | sns.plotting_context("notebook", font_scale=0.85)
     look |= {
+        "figure.dpi": DPI,
         "svg.hashsalt": "equibench",
         "svg.fonttype": "path",
         "font.family": "DejaVu Sans",
@@ -51,14 +55,16 @@ def style() -> Iterator[None]:
 
 def render(figure: Figure, kind: Kind) -> bytes:
     """The figure as a file: no date and no tool name in it, so that equal figures are equal bytes."""
-    metadata = {
-        "svg": {"Date": None, "Creator": None},
-        "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
-        "png": {"Software": None},
-    }[kind]
     buffer = io.BytesIO()
-    with style():
-        figure.savefig(buffer, format=kind, dpi=DPI, metadata=metadata)
+    figure.set_dpi(DPI)  # as SVG and PDF leave their own behind
+    with style():  # not by savefig, which draws everything twice
+        if kind == "svg":
+            FigureCanvasSVG(figure).print_svg(buffer, metadata={"Date": None, "Creator": None})
+        elif kind == "pdf":
+            nothing = {"CreationDate": None, "Creator": None, "Producer": None}
+            FigureCanvasPdf(figure).print_pdf(buffer, metadata=nothing)
+        else:
+            FigureCanvasAgg(figure).print_png(buffer, metadata={"Software": None})
     figure.set_layout_engine("none")  # laid out once, as it takes most of the time: the next kind looks the same
     return buffer.getvalue()
 
@@ -227,7 +233,9 @@ def _bands(bands: list[tuple[str, np.ndarray]], gap: int = 10) -> Figure:
         top = height
         for label, picture in bands:
             top -= picture.shape[0]
-            figure.figimage(picture, left, top, origin="upper", resize=False)
+            place = (left / width, top / height, picture.shape[1] / width, picture.shape[0] / height)
+            axes = figure.add_axes(place, frameon=False, xticks=[], yticks=[])
+            axes.imshow(picture, interpolation="none", aspect="auto")
             figure.text(4 / width, (top + picture.shape[0] / 2) / height, label, va="center", fontsize=10)
             top -= gap
     return figure

@@ -191,9 +191,13 @@ def value_at(value: Any, path: str) -> Any:
     """
     while path and value is not None:
         if isinstance(value, list):
-            named = {member_name(item): item for item in value}
-            name = max((name for name in named if f"{path}.".startswith(f"{name}.")), key=len, default=path)
-            value = named.get(name)
+            name, members = path, value
+            value = None
+            for item in members:
+                own = member_name(item)
+                if path == own or path.startswith(own + "."):
+                    name, value = own, item
+                    break
         elif isinstance(value, dict):
             name = path  # what a dictionary holds are values: the rest of the path is its key
             value = value.get(int(name) if name.isdigit() else name)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-import statistics
 from dataclasses import dataclass
+from functools import cached_property
 
 from scipy.special import stdtr
 
@@ -22,14 +22,17 @@ class Stat:
     def n(self) -> int:
         return len(self.values)
 
-    @property
+    @cached_property
     def mean(self) -> float:
-        return statistics.mean(self.values)  # exact: equal values have that value as their mean, and no spread
+        first = self.values[0]  # equal values have that value as their mean, to the last bit, and no spread
+        return first if self.values.count(first) == self.n else math.fsum(self.values) / self.n
 
-    @property
+    @cached_property
     def sd(self) -> float | None:
         """Sample standard deviation; None for a single seed, whose spread nobody knows."""
-        return statistics.stdev(self.values) if self.n > 1 else None
+        if self.n < 2:
+            return None
+        return math.sqrt(math.fsum((value - self.mean) ** 2 for value in self.values) / (self.n - 1))
 
 
 def stat_of(values: list[float | None]) -> Stat | None:

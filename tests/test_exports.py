@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import re
@@ -10,12 +11,14 @@ import subprocess
 import sys
 
 import fixtures
+import numpy as np
 import pandas as pd
 import pytest
 from fixtures import make, save
+from PIL import Image
 
 import bench
-from bench import figures, formatting, latex, report
+from bench import figures, formatting, latex, plots, report
 from bench.layout import Entry, Line, Table
 
 WHY = "no pdflatex here: apt-get install texlive-latex-base texlive-latex-recommended"
@@ -113,6 +116,20 @@ def test_figures_are_of_three_kinds(tmp_path):
         assert of_figure[".pdf"].startswith(b"%PDF")
         assert of_figure[".png"].startswith(b"\x89PNG")
         assert b"<svg" in of_figure[".svg"][:1000]
+
+
+def test_samples_are_drawn_pixel_for_pixel():
+    images = fixtures.arrays(n=24)["samples"]
+    figure = plots.samples([("gan", images)])
+    for kind in plots.KINDS:  # one kind must not change the next
+        content = plots.render(figure, kind)
+    found = np.asarray(Image.open(io.BytesIO(content)).convert("L"))
+    tiles = [
+        [np.pad(images[12 * row + column, 0], ((0, 1), (0, 1)), constant_values=255) for column in range(12)]
+        for row in range(2)
+    ]
+    expected = np.block(tiles).repeat(2, axis=0).repeat(2, axis=1)
+    assert np.array_equal(found[-expected.shape[0] :, -expected.shape[1] :], expected)
 
 
 # --- in a notebook --------------------------------------------------------------------------------------------------

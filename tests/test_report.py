@@ -248,7 +248,7 @@ def test_other_data_budget_or_machine_is_another_section(tmp_path):
     assert [len(section.floors) for section in found] == [1, 1, 1, 0]  # a floor stays with its data
     save(records, tmp_path / "records")
     report.write([tmp_path / "records"], tmp_path)
-    assert (tmp_path / "figures" / "samples-d.png").exists()
+    assert (tmp_path / "figures" / "samples-c.png").exists()
 
 
 def with_values(family, distances, bits=None):
