@@ -29,7 +29,7 @@ from torch import Tensor
 from torch.nn import functional
 
 import bench.run
-from bench import check, cost, data, features, record, suite
+from bench import check, data, features, memory, record, suite
 from bench.formatting import budget_words
 from bench.gates import GATES, TOLERANCES, Category
 from bench.record import Budget, Curve, Memory, Record, Spent
@@ -138,14 +138,14 @@ def slow_sampler(_: data.Dataset) -> Iterator[None]:
 
 def doubled_buffer(_: data.Dataset) -> contextlib.AbstractContextManager[Any]:
     """Training and sampling hold twice the images that they say."""
-    real = cost.peak_memory
+    real = memory.peak_memory
 
     def doubled(*arguments: Any, train_batch_size: int, sample_batch_size: int) -> Memory:
         found = real(*arguments, train_batch_size=2 * train_batch_size, sample_batch_size=2 * sample_batch_size)
         said = {"train_batch_size": train_batch_size, "sample_batch_size": sample_batch_size}
         return found.model_copy(update=said)
 
-    return mock.patch.object(cost, "peak_memory", doubled)
+    return mock.patch.object(memory, "peak_memory", doubled)
 
 
 MODEL: tuple[Category, ...] = ("quality", "likelihood")
@@ -216,9 +216,9 @@ def main(seeds: int, faulty_seeds: int, comparisons: int, planted: int, keep: Pa
             for name, fault in FAULTS.items() if seed < faulty_seeds else ():
                 with fault.plant(found):
                     if fault.trains:
-                        memory = {one.family: one.memory for one in pool(settings["clean"].out)[seed]}
+                        known = {one.family: one.memory for one in pool(settings["clean"].out)[seed]}
                         with mock.patch.object(
-                            cost, "peak_memory", lambda family, *_, memory=memory, **__: memory[family]
+                            memory, "peak_memory", lambda family, *_, known=known, **__: known[family]
                         ):
                             run_seed(settings[name], FAULTY_FROM + seed)
                     else:

@@ -32,7 +32,7 @@ resamples = 2
 memorization_images = 0
 sampler_points = false
 likelihood_images = 20
-speed_batch_size = 8
+speed_batch_sizes = [8]
 speed_limit_sec = 0.05
 memory_batch_size = 8
 [[entrant]]
