@@ -123,22 +123,29 @@ def path_of(name: str) -> str:
 
 
 def _along(record: Record, path: str) -> list[Any]:
-    """The record, and what lies at each step of the path; cut short by a final None."""
+    """The record, and what lies at each step of the path; cut short by a final None. Members of a list go by
+    `record.member_name`, which may hold dots.
+    """
     passed: list[Any] = [record]
-    for step in path.split("."):
+    rest = path
+    while rest:
         here = passed[-1]
         if here is None:
             return passed
+        step = rest.partition(".")[0]
         if isinstance(here, list):
-            named = {member_name(item): item for item in here}
-            passed.append(named.get(step))
+            own = max((n for n in map(member_name, here) if f"{rest}.".startswith(f"{n}.")), key=len, default=rest)
+            passed.append(next((member for member in here if member_name(member) == own), None))
+            step = own
         elif isinstance(here, dict):
+            step = rest  # its values are numbers: all that is left is the key
             passed.append(here.get(int(step) if step.isdigit() else step))
         elif isinstance(here, BaseModel) and step in type(here).model_fields:
             passed.append(getattr(here, step))
         else:
             known = type(here).model_fields if isinstance(here, BaseModel) else ()
             raise UserError(f"records have no {path!r}: unknown {step!r}{nearest(step, known)}")
+        rest = rest[len(step) + 1 :]
     if isinstance(passed[-1], SampleMetric):
         passed.append(passed[-1].value)
     if passed[-1] is not None and not isinstance(passed[-1], int | float):

@@ -89,6 +89,20 @@ def test_whatever_makes_numbers_incomparable_makes_signatures_differ():
             signature([a, b], "quality.value")
 
 
+def test_members_of_lists_go_by_names_that_may_hold_dots():
+    one = make("diffusion")
+    points = [
+        point.model_copy(update={"label": label, "images_per_sec": speed})
+        for point, label, speed in zip(
+            one.sampler_points, ("temperature 0", "temperature 0.75"), (1.0, 2.0), strict=False
+        )
+    ]
+    one = one.model_copy(update={"sampler_points": points})
+    assert look_up(one, "sampler_points.temperature 0.images_per_sec") == 1
+    assert look_up(one, "sampler_points.temperature 0.75.images_per_sec") == 2
+    assert look_up(one, "sampler_points.temperature 1.images_per_sec") is None
+
+
 def test_what_was_not_measured_has_none():
     assert signature([make("gan")], "likelihood.bits_per_dim") is None
     assert signature([floor("uniform", bits=8.0)], "quality.value") is None
