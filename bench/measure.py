@@ -75,8 +75,8 @@ def measure(
     result = quality.measure(features, against, extractor, splits=SPLITS, resamples=RESAMPLES, also=True)
     if memorization is not None:
         train, held_out = memorization
-        kept = lambda part: reference.features_of(part, extractor)  # noqa: E731
-        test, _ = quality.memorization(features, images, train, held_out, kept)
+        theirs, others = (reference.features_of(part, extractor) for part in (train, held_out))
+        test, _ = quality.memorization(features, images, train, theirs, others)
         result = result.model_copy(update={"memorization": test})
     return Measured(
         samples=str(samples),

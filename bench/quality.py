@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 import torch
@@ -118,16 +118,16 @@ def memorization(
     features: Tensor,
     images: NDArray[np.uint8],
     train: NDArray[np.uint8],
-    held_out: NDArray[np.uint8],
-    features_of: Callable[[NDArray[np.uint8]], NDArray[np.float32]],
+    train_features: NDArray[np.float32],
+    held_out_features: NDArray[np.float32],
     pictures: int = 8,
     neighbours: int = 3,
 ) -> tuple[record.Memorization, NDArray[np.uint8]]:
     """The test of `fidelity.memorization` against as many training as held-out images, and the samples that lie nearest
     to a training image beside their nearest ones: uint8 `[pictures, 1 + neighbours, C, H, W]`.
     """
-    n = min(len(train), len(held_out))
-    theirs, others = (torch.from_numpy(features_of(part[:n])).to(features.device) for part in (train, held_out))
+    n = min(len(train_features), len(held_out_features))
+    theirs, others = (torch.from_numpy(part[:n]).to(features.device) for part in (train_features, held_out_features))
     found = fidelity.memorization(features, theirs, others)
     distances, _ = fidelity.nearest(features, theirs)
     chosen = distances.argsort(stable=True)[:pictures]

@@ -255,11 +255,7 @@ def _measure_entrant(
             theirs, held_out = reference.features_of(data.train[:n], setting.extractor), setting.test_features(n)
         with clock.part("quality"):
             found, arrays["neighbours"] = quality.memorization(
-                torch.from_numpy(features).to(device),
-                images,
-                data.train[:n],
-                data.test[:n],
-                lambda part: theirs if np.shares_memory(part, data.train) else held_out,
+                torch.from_numpy(features).to(device), images, data.train, theirs, held_out
             )
             parts["quality"] = parts["quality"].model_copy(update={"memorization": found})
     tell("likelihood", 0.0)

@@ -170,12 +170,13 @@ def figure(made: dict[str, list[dict[str, Point]]]) -> Figure:
 
 def memorization(found: Dataset, features_of: Callable[[Images], NDArray[np.float32]]) -> list[str]:
     """The test's share and p where so many samples are training images, the rest test images it never saw."""
-    train, held_out, honest = found.train[:HELD_OUT], found.test[:HELD_OUT], found.test[HELD_OUT : HELD_OUT + N]
+    train, honest = found.train[:HELD_OUT], found.test[HELD_OUT : HELD_OUT + N]
+    theirs, held_out = features_of(train), features_of(found.test[:HELD_OUT])
     lines = ["| Copies among the samples | Share nearer to training | p |", "| ---: | ---: | ---: |"]
     for share in COPIED:
         samples = honest.copy()
         samples[: int(share * N)] = train[: int(share * N)]
-        test, _ = quality.memorization(torch.from_numpy(features_of(samples)), samples, train, held_out, features_of)
+        test, _ = quality.memorization(torch.from_numpy(features_of(samples)), samples, train, theirs, held_out)
         lines.append(f"| {share:.0%} | {test.share_nearer_train:.3f} ± {test.stderr:.3f} | {number(test.p, 2)} |")
     return lines
 
