@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -60,23 +59,19 @@ def measure(
 
 
 def _intervals(value: float, features: Tensor, reference: Reference, splits: int, resamples: int) -> dict[str, object]:
-    ratio = len(features) / features.shape[1]
-    draw = fidelity.Resampler(features, reference.statistics) if splits or resamples else None
-    found: dict[str, object] = {}
-    if draw and splits:
-        halves = draw.halves(splits, SPLIT_SEED)
-        found["halves"] = halves
-        if ratio >= intervals.HALVES_FROM:
-            found["stderr"], found["interval"] = intervals.halves_interval(value, halves)
-    if draw and resamples and ratio < intervals.CORRECTED_FROM:
-        found["reason"] = (
-            f"{len(features)} samples of {features.shape[1]} dimensions are too few to correct the bias of N; "
-            f"{math.ceil(intervals.CORRECTED_FROM * features.shape[1])} are needed"
-        )
-    elif draw and resamples:
-        resampled = draw.bootstrap(resamples, BOOTSTRAP_SEED)
-        found["corrected"], found["corrected_interval"] = intervals.corrected(value, resampled)
-    return found
+    if not splits or not resamples:
+        return {}
+    draw = fidelity.Resampler(features, reference.statistics)
+    halves, resampled = draw.halves(splits, SPLIT_SEED), draw.bootstrap(resamples, BOOTSTRAP_SEED)
+    stderr, interval = intervals.halves_interval(value, halves)
+    corrected, corrected_interval = intervals.corrected(value, halves, resampled)
+    return {
+        "halves": halves,
+        "stderr": stderr,
+        "interval": interval,
+        "corrected": corrected,
+        "corrected_interval": corrected_interval,
+    }
 
 
 def _others(features: Tensor, reference: Reference, extractor: Extractor) -> list[SampleMetric]:

@@ -20,10 +20,10 @@ def test_halves_by_hand():
 
 
 def test_correction_by_hand():
-    # resamples 14, 16, 18: mean 16, so the bias is 6 and the corrected value 4; Student's quantile is 4.302653 again
-    value, interval = intervals.corrected(10.0, [14.0, 16.0, 18.0])
-    assert value == pytest.approx(4.0)
-    assert interval.high - 4 == pytest.approx(4.302653 * 2 * math.sqrt(4 / 3), rel=1e-6)
+    # resamples of mean 16 say a bias of 6, halves of mean 18 one of 8: 7, so 3; Student's quantile is 4.302653 again
+    value, interval = intervals.corrected(10.0, [17.0, 19.0], [14.0, 16.0, 18.0])
+    assert value == pytest.approx(3.0)
+    assert interval.high - 3 == pytest.approx(4.302653 * 2 * math.sqrt(4 / 3), rel=1e-6)
 
 
 def test_pairs_by_hand():
@@ -62,8 +62,9 @@ def test_intervals_cover_the_truth_and_a_percentile_bootstrap_does_not(ratio):
         samples = draw()
         value, resampler = frechet_distance(statistics(samples), against), Resampler(samples, against)
         drawn = resampler.bootstrap(40, trial)
-        at_n = intervals.halves_interval(value, resampler.halves(10, trial))[1]
-        without_bias = intervals.corrected(value, drawn)[1]
+        halves = resampler.halves(10, trial)
+        at_n = intervals.halves_interval(value, halves)[1]
+        without_bias = intervals.corrected(value, halves, drawn)[1]
         naive = np.quantile(drawn, [0.025, 0.975])
         hits += [
             at_n.low <= expected <= at_n.high,
