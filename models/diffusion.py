@@ -109,7 +109,7 @@ class Diffusion(Model):
         ),
     }
     samplers: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        **{f"{steps} steps": {"steps": steps} for steps in (2, 3, 5, 15, 25, 50)},
+        **{f"{steps} steps": {"steps": steps} for steps in (2, 3, 5, 8, 15, 25, 50)},
         "1000 ancestral steps": {"sampler": "ancestral", "steps": 1000},  # the chain of the bound, by default
     }
     about = About(
