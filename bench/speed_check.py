@@ -5,7 +5,8 @@
 
 What is compared is the median ratio of a job's time to that of the reference workload timed right before and after it:
 what slows the whole machine for a while slows both. Every job that is slower by more than the tolerance, and whose
-ratios a Mann-Whitney test tells from the old ones, is an alarm. docs/speed_alarms.md shows how often it is right.
+ratios a Mann-Whitney test tells from the old ones, is an alarm. How often that is right has not been shown yet:
+`python -m studies.speed_alarms` measures it, on a machine that does nothing else.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from scipy.stats import mannwhitneyu
 
 from bench import UserError
 
-TOLERANCE = 0.12  # of the median ratio; unchanged trees differ by half of that on a machine in use
+TOLERANCE = 0.12  # of the median ratio
 TOLERANCE_ELSEWHERE = 0.3  # between machines, whose balance of arithmetic, memory and overhead is not the same
 P = 0.001
 SAME_KIND = ("device", "system", "instructions")  # what two machines must share for the reference to scale
