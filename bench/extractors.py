@@ -120,25 +120,35 @@ def function(name: str, device: torch.device, bfloat16: bool = False) -> Extract
 
 
 def _own(name: str, identity: str, network: Callable[[Tensor], Any], device: torch.device, bfloat16: bool) -> Extractor:
-    """A user's network, tried on fixed images: its features must be `[N, d]`, and enter its identity."""
+    """A user's network, tried on fixed images: its features must be `[N, d]`, of each image alone and the same each
+    time, and enter its identity.
+    """
 
     def features(images: Tensor) -> Tensor:
-        found: Tensor = network(images.expand(-1, 3, -1, -1).contiguous())
+        try:
+            found: Tensor = network(images.expand(-1, 3, -1, -1).contiguous())
+            if not isinstance(found, Tensor) or found.ndim != 2 or not found.is_floating_point():
+                raise ValueError(f"it gives {getattr(found, 'dtype', type(found))} {list(getattr(found, 'shape', []))}")
+        except Exception as error:  # anything may go wrong in another's code
+            reason = str(error).strip().splitlines()[-1] if str(error) else type(error).__name__
+            shape = [len(images), 3, *images.shape[2:]]
+            raise UserError(
+                f"the extractor {name} failed on uint8 {shape} ({reason}); it must return floats [N, d]"
+            ) from None
         return found
 
-    fixed = np.random.default_rng(0).integers(0, 256, (PROBE_IMAGES, 3, 32, 32), dtype=np.uint8)
-    try:
-        with torch.inference_mode():
-            probe = features(torch.from_numpy(fixed).to(device))
-            if probe.ndim != 2 or len(probe) != PROBE_IMAGES or not probe.is_floating_point():
-                raise ValueError(f"it gives {probe.dtype} {list(probe.shape)} for {PROBE_IMAGES} images")
-    except Exception as error:  # anything may go wrong in another's code
-        reason = str(error).strip().splitlines()[-1] if str(error) else type(error).__name__
+    drawn = np.random.default_rng(0).integers(0, 256, (PROBE_IMAGES, 3, 32, 32), dtype=np.uint8)
+    fixed = torch.from_numpy(drawn).to(device)
+    with torch.inference_mode():
+        probe, again = features(fixed.clone()).double(), features(fixed.clone()).double()
+        alone = torch.cat([features(image[None].clone()) for image in fixed]).double()
+    if alone.shape != probe.shape or not all(torch.allclose(probe, x, rtol=1e-3, atol=1e-5) for x in (again, alone)):
         raise UserError(
-            f"the extractor {name} failed on uint8 [{PROBE_IMAGES}, 3, 32, 32] ({reason}); it must return floats [N, d]"
-        ) from None
+            f"features of the extractor {name} change from call to call or with the batch; switch it to evaluation "
+            "(module.eval()), and return one row an image"
+        )
     # to four digits, below which devices and batch sizes round differently
-    digits = " ".join(f"{value:.3e}" for value in probe.double().flatten().tolist())
+    digits = " ".join(f"{value:.3e}" for value in probe.flatten().tolist())
     identity = hashlib.sha256(f"{identity} {digits}".encode()).hexdigest()
     return _extractor(
         name, identity, "the extractor's own, grey repeated to RGB", probe.shape[1], features, device, bfloat16

@@ -48,13 +48,25 @@ class Extractor:
     def __call__(
         self, images: NDArray[np.uint8], progress: Callable[[int], None] = lambda n: None
     ) -> NDArray[np.float32]:
-        """Features of all images; `progress` hears how many each batch had."""
+        """Features of all images; `progress` hears how many each batch had.
+
+        Raises UserError where the network gives anything but finite `[N, dims]`.
+        """
         if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1] not in (1, 3):
             raise ValueError(f"images must be uint8 [N, 1 or 3, H, W], not {images.dtype} {list(images.shape)}")
         parts = []
         with torch.inference_mode(), torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
             for batch in torch.from_numpy(images).split(BATCH_SIZE[self.device.type]):
-                parts.append(self.network(batch.to(self.device)).float().cpu().numpy())
+                found = self.network(batch.to(self.device, copy=True)).float()  # a network may write into its input
+                if found.shape != (len(batch), self.info.dims):
+                    raise UserError(
+                        f"{self.info.name} gives {list(found.shape)} for {len(batch)} images of "
+                        f"{images.shape[2]}x{images.shape[3]} pixels, not [{len(batch)}, {self.info.dims}]; it must "
+                        "give one row an image, equally long for images of every size"
+                    )
+                if not found.isfinite().all():
+                    raise UserError(f"{self.info.name} gives features that are NaN or infinite; check its numbers")
+                parts.append(found.cpu().numpy())
                 progress(len(batch))
         return np.concatenate(parts)
 

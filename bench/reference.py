@@ -36,6 +36,7 @@ from bench.fidelity import (
 from bench.record import FeatureInfo, digest
 
 FEWEST_FOR_NEIGHBOURS = 100  # balls around fewer images say nothing of a manifold
+CHECKED = 4  # images whose features are computed again when the cache has them
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,7 @@ class Reference:
     name: str
     statistics: Statistics
     images_sha256: str | None
+    shape: tuple[int, int, int] | None = None  # C, H, W of the images, where known
     features: Tensor | None = None  # [M, d] float32
     kernel_means: Tensor | None = None
     radii: Tensor | None = None  # None, too, where there are too few images
@@ -52,7 +54,8 @@ class Reference:
 
 def of_images(name: str, images: NDArray[np.uint8], extractor: Extractor, cache: Path | None = None) -> Reference:
     """The reference of uint8 `images` `[M, C, H, W]` in the extractor's features; from the cache where it is there."""
-    features = torch.from_numpy(features_of(images, extractor, cache)).to(extractor.device)
+    extracted = features_of(images, extractor, cache)
+    features = torch.from_numpy(extracted).to(extractor.device)
 
     def compute() -> dict[str, NDArray[np.float64]]:
         found = statistics(features)
@@ -61,12 +64,23 @@ def of_images(name: str, images: NDArray[np.uint8], extractor: Extractor, cache:
             parts["radii"] = neighbour_radii(features, (PRECISION_NEIGHBOURS, COVERAGE_NEIGHBOURS))
         return {key: tensor.cpu().numpy() for key, tensor in parts.items()}
 
-    kept = _cached("reference", images, extractor, cache, compute)
+    d = extractor.info.dims
+
+    def whole(kept: dict[str, NDArray[Any]]) -> bool:
+        return (
+            kept["covariance"].shape == (d, d)
+            and kept["mean"].shape == (d,)
+            and len(kept["kernel_means"]) == len(images)
+        )
+
+    kept = _cached("reference", {"features": _sha256_of_array(extracted)}, cache, compute, whole)
     there = {key: torch.from_numpy(array).to(extractor.device) for key, array in kept.items()}
+    channels, height, width = images.shape[1:]
     return Reference(
         name,
         Statistics(len(images), there["mean"], there["covariance"]),
         sha256(images),
+        (channels, height, width),
         features,
         there["kernel_means"],
         there.get("radii"),
@@ -79,8 +93,23 @@ def features_of(
     cache: Path | None = None,
     progress: Callable[[int], None] = lambda n: None,
 ) -> NDArray[np.float32]:
-    """Features `[N, d]` of images that will be asked for again: those of a data set."""
-    found = _cached("features", images, extractor, cache, lambda: {"features": extractor(images, progress)})
+    """Features `[N, d]` of images that will be asked for again: those of a data set.
+
+    What the cache holds is compared with the features of some of the images: an extractor of the user's may change in
+    ways that its identity does not show.
+    """
+    few = images[:: max(len(images) // CHECKED, 1)][:CHECKED]
+
+    def current(kept: dict[str, NDArray[Any]]) -> bool:
+        found = kept["features"]
+        if found.shape != (len(images), extractor.info.dims):
+            return False
+        there = found[:: max(len(images) // CHECKED, 1)][:CHECKED]
+        # batches of other sizes round differently, bfloat16 most
+        return bool(np.linalg.norm(extractor(few) - there) <= 0.01 * np.linalg.norm(there))
+
+    identity = {"images": sha256(images), "protocol": PROTOCOL, **extractor.info.model_dump()}
+    found = _cached("features", identity, cache, lambda: {"features": extractor(images, progress)}, current)
     features: NDArray[np.float32] = found["features"]
     return features
 
@@ -90,27 +119,32 @@ def sha256(images: NDArray[np.uint8]) -> str:
     return hashlib.sha256(repr(images.shape).encode() + np.ascontiguousarray(images).tobytes()).hexdigest()
 
 
+def _sha256_of_array(array: NDArray[np.float32]) -> str:
+    return hashlib.sha256(repr(array.shape).encode() + np.ascontiguousarray(array).tobytes()).hexdigest()
+
+
 def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "equibench"
 
 
 def _cached(
     kind: str,
-    images: NDArray[np.uint8],
-    extractor: Extractor,
+    identity: dict[str, Any],
     cache: Path | None,
     compute: Callable[[], dict[str, NDArray[Any]]],
+    valid: Callable[[dict[str, NDArray[Any]]], bool],
 ) -> dict[str, NDArray[Any]]:
-    """What `compute` gives, kept under the hash of images, extractor (name, weights, preprocessing) and protocol. A
-    file that cannot be read is computed again; a cache that cannot be written is no reason to stop.
+    """What `compute` gives, kept under the hash of all that it depends on. A file that cannot be read, or is not
+    `valid`, is computed again; a cache that cannot be written is no reason to stop.
     """
     folder = cache or cache_folder()
-    key = digest({"images": sha256(images), "protocol": PROTOCOL, **extractor.info.model_dump()})
-    file = folder / f"{kind}-{key}.npz"
-    unreadable = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error)
+    file = folder / f"{kind}-{digest(identity)}.npz"
+    unreadable = (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error)
     if file.is_file():
         with contextlib.suppress(*unreadable), file.open("rb") as stream, np.load(stream, allow_pickle=False) as kept:
-            return dict(kept)
+            there = dict(kept)
+            if valid(there):
+                return there
     found = compute()
     with contextlib.suppress(OSError):
         folder.mkdir(parents=True, exist_ok=True)
@@ -134,6 +168,7 @@ def export(reference: Reference, info: FeatureInfo, data_name: str, path: Path) 
         "data": data_name,
         "split": reference.name,
         "images_sha256": reference.images_sha256,
+        "shape": reference.shape,
         "protocol": PROTOCOL,
     }
     try:
@@ -170,13 +205,21 @@ def read(path: Path, extractor: Extractor) -> Reference:
             f"{path} holds mu {list(mean.shape)} and sigma {list(covariance.shape)}, but {extractor.info.name} has "
             f"{d} dimensions; name the extractor they were made with (--extractor)"
         )
-    if not (np.isfinite(mean).all() and np.isfinite(covariance).all() and np.allclose(covariance, covariance.T)):
-        raise UserError(f"sigma in {path} is not a covariance: it must be finite and symmetric; export it again")
-    sha = None
+    if not _is_covariance(covariance) or mean.dtype.kind not in "fiu" or not np.isfinite(mean).all():
+        raise UserError(
+            f"{path} holds no mean and covariance: mu must be finite, sigma finite, symmetric and without negative "
+            "eigenvalues; export them again"
+        )
+    count = found.get("n", np.int64(0))
+    if count.shape != () or count.dtype.kind not in "iu" or count < 0:
+        raise UserError(f"n in {path} is no count of images; export the statistics again")
+    sha, shape = None, None
     if "equibench" in found:
         try:
             provenance = json.loads(str(found["equibench"]))
             theirs, sha = FeatureInfo.model_validate(provenance["features"]), provenance["images_sha256"]
+            channels, height, width = provenance["shape"]
+            shape = (int(channels), int(height), int(width))
         except (ValueError, KeyError, TypeError, ValidationError):
             raise UserError(f"the provenance in {path} is damaged; export the statistics again") from None
         if theirs != extractor.info:
@@ -188,4 +231,15 @@ def read(path: Path, extractor: Extractor) -> Reference:
     def tensor(array: NDArray[np.floating]) -> Tensor:
         return torch.from_numpy(np.asarray(array, np.float64)).to(extractor.device)
 
-    return Reference(path.name, Statistics(int(found.get("n", 0)), tensor(mean), tensor(covariance)), sha)
+    return Reference(path.name, Statistics(int(count), tensor(mean), tensor(covariance)), sha, shape)
+
+
+def _is_covariance(matrix: NDArray[Any]) -> bool:
+    """Real, finite, and symmetric and positive semi-definite up to what rounding leaves of a singular one."""
+    if matrix.dtype.kind not in "fiu" or not np.isfinite(matrix).all():
+        return False
+    scale = float(np.abs(matrix).max())
+    if not np.allclose(matrix, matrix.T, rtol=0, atol=1e-6 * scale):
+        return False
+    values = torch.linalg.eigvalsh(torch.from_numpy(np.asarray(matrix, np.float64)))
+    return bool(values[0] >= -1e-6 * scale * len(matrix))

@@ -79,11 +79,11 @@ class Setting:
         return reference.of_images("test", images, self.extractor)
 
     def test_features(self, n: int) -> NDArray[np.float32]:
-        """Those of the first n test images, of which most are the reference's."""
-        there = self.reference.features
-        if there is not None and n <= len(there):
-            return there[:n].cpu().numpy()
-        return reference.features_of(self.data.test[:n], self.extractor)
+        """Those of n test images, of which most are the reference's."""
+        chosen, there = quality.drawn(len(self.data.test), n), self.reference.features
+        if there is not None and len(there) == len(self.data.test):
+            return there.cpu().numpy()[chosen]
+        return reference.features_of(self.data.test[chosen], self.extractor)
 
     def quality(self, features: NDArray[np.float32], options: Mapping[str, Scalar], whole: bool = True) -> Quality:
         """Sample quality by `features`: all metrics and intervals, or the Frechet distance alone."""
@@ -252,10 +252,11 @@ def _measure_entrant(
         parts["quality"] = setting.quality(features, options)
     if n := min(measure.memorization_images, len(data.train), len(data.test)):
         with clock.part("features"):
-            theirs, held_out = reference.features_of(data.train[:n], setting.extractor), setting.test_features(n)
+            known = data.train[quality.drawn(len(data.train), n)]
+            theirs, held_out = reference.features_of(known, setting.extractor), setting.test_features(n)
         with clock.part("quality"):
             found, arrays["neighbours"] = quality.memorization(
-                torch.from_numpy(features).to(device), images, data.train, theirs, held_out
+                torch.from_numpy(features).to(device), images, known, theirs, held_out
             )
             parts["quality"] = parts["quality"].model_copy(update={"memorization": found})
     tell("likelihood", 0.0)

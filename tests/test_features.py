@@ -226,6 +226,45 @@ def test_own_torchscript_with_its_weights_in_its_identity(tmp_path):
     assert found[0].info.weights_sha256 != found[1].info.weights_sha256
 
 
+OWN = """
+import torch
+mean = lambda images: images.float().mean((2, 3))
+drop = torch.nn.Dropout()
+chance = lambda images: drop(mean(images))
+batch = lambda images: mean(images) - mean(images).mean(0)
+short = lambda images: mean(images)[1:]
+sizes = lambda images: images.flatten(1).float()
+nothing = lambda images: mean(images) / (images.shape[-1] != 28) * (images.shape[-1] != 28)
+writes = lambda images: mean(images.bitwise_not_())
+"""
+
+
+@pytest.fixture
+def own(tmp_path, monkeypatch):
+    (tmp_path / "own_wrong.py").write_text(OWN)
+    monkeypatch.syspath_prepend(tmp_path)
+    return lambda name: features.load(f"own_wrong:{name}", CPU)
+
+
+@pytest.mark.parametrize("name", ["chance", "batch", "short"])
+def test_own_features_must_be_of_each_image_alone_and_the_same_each_time(own, name):
+    with pytest.raises(UserError, match="change from call to call or with the batch"):
+        own(name)
+
+
+@pytest.mark.parametrize(("name", "sentence"), [("sizes", "images of every size"), ("nothing", "NaN")])
+def test_own_features_of_the_data_are_held_to_the_same_rules(own, name, sentence):
+    with pytest.raises(UserError, match=sentence):
+        own(name)(IMAGES)
+
+
+def test_an_extractor_that_writes_into_its_input_changes_nobody_s_images(own):
+    images = np.repeat(IMAGES, 3, axis=1)
+    before = images.copy()
+    own("writes")(images)
+    np.testing.assert_array_equal(images, before)
+
+
 def test_own_function_with_its_weights_in_its_identity(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "own_features.py").write_text(

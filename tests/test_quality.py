@@ -72,7 +72,7 @@ def test_a_second_entrant_pays_nothing_for_the_reference(tmp_path):
     first = reference.of_images("test", IMAGES, toy, tmp_path)
     paid = list(toy.calls)
     second = reference.of_images("test", IMAGES, toy, tmp_path)
-    assert toy.calls == paid
+    assert toy.calls == [*paid, reference.CHECKED]  # the images that the cache is compared on
     for part in ("features", "kernel_means", "radii"):
         assert torch.equal(getattr(first, part), getattr(second, part))
     assert torch.equal(first.statistics.covariance, second.statistics.covariance)
@@ -89,6 +89,15 @@ def test_a_changed_image_or_extractor_never_meets_the_cache(tmp_path):
         assert sum(other.calls) == len(IMAGES)
     # the same bytes in another shape are other images
     assert reference.sha256(IMAGES) != reference.sha256(IMAGES.reshape(40, 1, 16, 16))
+
+
+def test_an_extractor_that_changes_where_its_identity_does_not_look_never_meets_the_cache(tmp_path):
+    """Code that the user's function calls may change; some of the features are computed again to see."""
+    before, after = extractor(), extractor()
+    object.__setattr__(after, "network", lambda images: before.network(images) + 1)
+    first = reference.of_images("test", IMAGES, before, tmp_path)
+    second = reference.of_images("test", IMAGES, after, tmp_path)
+    np.testing.assert_allclose(second.statistics.mean, first.statistics.mean + 1, rtol=1e-5)
 
 
 def test_a_damaged_cache_is_computed_again(tmp_path):
@@ -127,8 +136,14 @@ def test_statistics_of_others_are_taken_and_wrong_ones_refused(tmp_path):
     wrong = {
         "other names": ({"mean": np.zeros(6)}, "`mu` and `sigma`"),
         "other size": ({"mu": np.zeros(5), "sigma": np.eye(5)}, "has 6 dimensions"),
-        "not symmetric": ({**good, "sigma": np.triu(np.ones((6, 6)))}, "finite and symmetric"),
-        "not finite": ({**good, "mu": np.full(6, np.nan)}, "finite and symmetric"),
+        "not symmetric": ({**good, "sigma": np.triu(np.ones((6, 6)))}, "symmetric"),
+        "not symmetric, and small": ({**good, "sigma": 1e-12 * np.triu(np.ones((6, 6)))}, "symmetric"),
+        "negative": ({**good, "sigma": np.eye(6) - 0.5 * np.ones((6, 6))}, "negative eigenvalues"),
+        "complex": ({**good, "sigma": np.eye(6) + 1e-3j}, "negative eigenvalues"),
+        "words": ({**good, "mu": np.array(["0"] * 6)}, "mu must be finite"),
+        "not finite": ({**good, "mu": np.full(6, np.nan)}, "mu must be finite"),
+        "no count": ({**good, "n": np.array("many")}, "no count"),
+        "negative count": ({**good, "n": np.int64(-5)}, "no count"),
         "damaged provenance": ({**good, "equibench": np.array("{}")}, "provenance"),
     }
     for name, (arrays, sentence) in wrong.items():
@@ -190,6 +205,41 @@ def test_a_copy_of_the_training_images_is_reported_as_memorized(toys, tmp_path):
     assert json.loads(found.model_dump_json())["data"]["n_train"] == 80
 
 
+def test_files_are_what_they_hold_not_what_they_are_called(toys, tmp_path):
+    folder = save_pictures(tmp_path / "jpegs", IMAGES[:60], "jpg")
+    for file in folder.iterdir():
+        file.rename(file.with_suffix(".png"))
+    with pytest.raises(UserError, match="JPEG"):
+        measure.measure(folder, extractor(), dataset=toys)
+    honest = save_pictures(tmp_path / "pngs", IMAGES[:60], "png")
+    save_pictures(tmp_path / "pngs" / ".checkpoints", IMAGES[:9], "png")
+    assert len(measure.load(honest)) == 60
+    (tmp_path / "linked").mkdir()
+    (tmp_path / "linked" / "there").symlink_to(honest)
+    assert len(measure.load(tmp_path / "linked")) == 60
+
+
+def test_copies_are_remarked_on(toys, tmp_path):
+    np.save(tmp_path / "copies.npy", np.repeat(IMAGES[:20], 5, axis=0))
+    found = measure.measure(tmp_path / "copies.npy", extractor(), dataset=toys)
+    assert any("80 of 100 samples are exact copies" in note for note in found.notes)
+
+
+def test_statistics_remember_the_size_of_their_images(tmp_path):
+    toy = extractor()
+    reference.export(reference.of_images("test", IMAGES, toy, tmp_path), toy.info, "toys", tmp_path / "stats.npz")
+    np.save(tmp_path / "large.npy", RNG.integers(0, 256, (60, 1, 16, 16), dtype=np.uint8))
+    with pytest.raises(UserError, match="1x16x16"):
+        measure.measure(tmp_path / "large.npy", toy, dataset=None, statistics=tmp_path / "stats.npz")
+
+
+def test_a_subset_is_no_beginning():
+    """A file sorted by class: the first half of it holds half the classes, a drawn half all of them."""
+    classes = np.arange(1000) // 100
+    assert len(set(classes[quality.drawn(1000, 100)])) == 10
+    np.testing.assert_array_equal(quality.drawn(1000, 1000), np.arange(1000))
+
+
 def test_what_cannot_be_compared_is_refused_with_its_reason(toys, tmp_path):
     def refused(name, images, sentence, **options):
         path = tmp_path / f"{name}.npy"
@@ -198,7 +248,9 @@ def test_what_cannot_be_compared_is_refused_with_its_reason(toys, tmp_path):
             measure.measure(path, extractor(), **{"dataset": toys, **options})
 
     refused("floats", IMAGES / 255, "save levels 0..255 as uint8")
-    refused("ones", IMAGES // 255, "levels 0 and 1 alone")
+    refused("ones", IMAGES // 255, "no levels but 0, 1")
+    refused("minus ones", np.where(IMAGES > 200, 255, IMAGES % 2).astype(np.uint8), "no levels but 0, 1, 255")
+    refused("no pixels", np.zeros((60, 1, 0, 0), np.uint8), "without pixels")
     refused("few", IMAGES[:10], "at least 50")
     refused(
         "large", np.zeros((60, 1, 16, 16), np.uint8) + RNG.integers(0, 9, (60, 1, 16, 16), dtype=np.uint8), "1x16x16"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gzip
 import math
+import os
 import pickle
 import zipfile
 import zlib
@@ -23,7 +24,7 @@ Images = NDArray[np.uint8]  # [N, C, H, W]
 Labels = NDArray[np.int64]  # [N]
 
 SIDES = range(8, 65, 4)  # in pixels: the families halve images twice
-SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
+SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff")
 
 
 def idx(path: Path, dims: int) -> Images:
@@ -57,9 +58,7 @@ def cifar_batch(path: Path) -> tuple[Images, Labels]:
 
 def pictures(folder: Path) -> Images:
     """All images under `folder`, by path, [N, C, H, W]: one channel if all are grey, else three."""
-    files = sorted(
-        file for file in folder.rglob("*") if file.suffix.lower() in SUFFIXES and not file.name.startswith(".")
-    )
+    files = picture_files(folder)
     if not files:
         raise UserError(f"{folder} holds no images; give a folder with files {', '.join(SUFFIXES)}")
     images = []
@@ -75,6 +74,24 @@ def pictures(folder: Path) -> Images:
     stacked = np.stack(images)
     grey = bool((stacked == stacked[..., :1]).all())
     return channels_first(folder, stacked[..., :1] if grey else stacked)
+
+
+def picture_files(folder: Path) -> list[Path]:
+    """Image files under `folder`, by path; what is hidden, or in a hidden folder, is left out."""
+    found = []
+    for place, folders, names in os.walk(folder, followlinks=True):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        found += [Path(place, name) for name in names if not name.startswith(".")]
+    return sorted(file for file in found if file.suffix.lower() in SUFFIXES)
+
+
+def is_lossy(file: Path) -> bool:
+    """Whether an image file is JPEG or WebP by its content."""
+    try:
+        with Image.open(file) as image:
+            return image.format in ("JPEG", "MPO", "WEBP")
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return False  # `pictures` says what is wrong with it
 
 
 def _read_image(file: Path) -> Images:

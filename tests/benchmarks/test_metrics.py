@@ -82,39 +82,42 @@ def weights(tmp_path_factory):
     return write_weights(tmp_path_factory.mktemp("weights"))
 
 
+SMALL = np.random.default_rng(0).integers(0, 256, (40, 3, 28, 28), dtype=np.uint8)
+
+
+@pytest.fixture(scope="module")
+def theirs(weights):
+    extractor = pytest.importorskip("torch_fidelity.feature_extractor_inceptionv3")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        network = extractor.FeatureExtractorInceptionV3(
+            "inception-v3-compat", ["2048"], feature_extractor_weights_path=str(weights)
+        )
+    return network.eval()
+
+
+@pytest.fixture(scope="module")
+def expected(theirs):
+    with torch.no_grad():
+        return theirs(torch.from_numpy(SMALL))[0].numpy()
+
+
 @pytest.mark.benchmark(group="Inception-v3 features of 40 images")
 class TestInception:
-    images = np.random.default_rng(0).integers(0, 256, (40, 3, 28, 28), dtype=np.uint8)
-
-    @pytest.fixture(scope="class")
-    def theirs(self, weights):
-        extractor = pytest.importorskip("torch_fidelity.feature_extractor_inceptionv3")
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            network = extractor.FeatureExtractorInceptionV3(
-                "inception-v3-compat", ["2048"], feature_extractor_weights_path=str(weights)
-            )
-        return network.eval()
-
-    @pytest.fixture(scope="class")
-    def expected(self, theirs):
-        with torch.no_grad():
-            return theirs(torch.from_numpy(self.images))[0].numpy()
-
     def test_torch_fidelity(self, benchmark, theirs):
-        batches = torch.from_numpy(self.images)
+        batches = torch.from_numpy(SMALL)
         with torch.no_grad():
             benchmark.pedantic(theirs, args=(batches,), rounds=3, warmup_rounds=1)
 
     def test_equibench_float32(self, benchmark, weights, expected):
         ours = features.load("inception-v3", CPU, weights)
-        found = benchmark.pedantic(ours, args=(self.images,), rounds=3, warmup_rounds=1)
+        found = benchmark.pedantic(ours, args=(SMALL,), rounds=3, warmup_rounds=1)
         assert np.linalg.norm(found - expected) < 1e-6 * np.linalg.norm(expected)
 
     def test_equibench_bfloat16(self, benchmark, weights, expected):
         """Another feature space by name: near, not equal."""
         ours = features.load("inception-v3+bf16", CPU, weights)
-        found = benchmark.pedantic(ours, args=(self.images,), rounds=3, warmup_rounds=1)
+        found = benchmark.pedantic(ours, args=(SMALL,), rounds=3, warmup_rounds=1)
         assert 1e-4 < np.linalg.norm(found - expected) / np.linalg.norm(expected) < 0.05
 
 
