@@ -42,12 +42,19 @@ class Setting:
     """One setting of an entrant's sampler: quality against speed. Speed is None where it was not measured."""
 
     label: str
+    point: str  # path of its point in the records; empty for the headline's numbers
     options: dict[str, Scalar]
     metric: Metric
     distance: Stat
     images_per_sec: Stat | None
     network_evaluations: Stat | None
     flops_per_image: Stat | None
+
+    def path(self, number: str) -> str:
+        """Of "distance", or of one of SPEED_FIELDS, in the records."""
+        if number == "distance":
+            return f"{self.point}.quality.value".lstrip(".")
+        return f"{self.point or 'speed'}.{number}"
 
 
 @dataclass(frozen=True)
@@ -89,24 +96,26 @@ class Row:
 
     def settings(self) -> list[Setting]:
         """Settings of the sampler that were measured: the usual one first, then those of its speed knob."""
-        found: dict[tuple[str, Metric], list[tuple[Quality, Speed | SamplerPoint | None]]] = {}
+        found: dict[tuple[str, str, Metric], list[tuple[Quality, Speed | SamplerPoint | None]]] = {}
         for record in (cell.record for cell in self.cells):
-            usual = [(USUAL, record.quality, record.speed)] if record.quality else []
-            for label, quality, speed in (*usual, *((p.label, p.quality, p) for p in record.sampler_points)):
+            usual = [(USUAL, "", record.quality, record.speed)] if record.quality else []
+            points = [(p.label, f"sampler_points.{p.label}", p.quality, p) for p in record.sampler_points]
+            for label, point, quality, speed in (*usual, *points):
                 metric = metric_of(quality)
                 if metric and quality.value is not None:
                     # A speed belongs to a distance only if both were measured with the same options.
                     same = speed if speed and speed.options == quality.options else None
-                    found.setdefault((label, metric), []).append((quality, same))
+                    found.setdefault((label, point, metric), []).append((quality, same))
         return [
             Setting(
                 label,
+                point,
                 pairs[0][0].options,
                 metric,
                 Stat(tuple(quality.value for quality, _ in pairs if quality.value is not None)),
                 *(stat_of([value_at(speed, name) for _, speed in pairs]) for name in SPEED_FIELDS),
             )
-            for (label, metric), pairs in found.items()
+            for (label, point, metric), pairs in found.items()
         ]
 
 

@@ -13,7 +13,7 @@ from bench import pairs
 from bench.formatting import join, number, settings, slug
 from bench.layout import Column, Entry, Line, Notes, Source, Table, fill_table, read_entry, stat_entry, value_entry
 from bench.metric import Metric, bits_kind, metric_names, metric_of
-from bench.record import USUAL, Record, Scalar
+from bench.record import Record, Scalar
 from bench.sections import Cell, Row, Section, Setting, flops_per_image, sec_per_image, value_at
 from bench.stats import Stat
 
@@ -85,9 +85,8 @@ def samplers(section: Section) -> Table:
             stat: Stat | None = getattr(item[1], name)
             if stat is None:
                 return notes.missing("Speed was not measured with these options.")
-            path = f"speed.{name}" if item[1].label == USUAL else f"sampler_points.{item[1].label}.{name}"
             digits = 1 if name == "network_evaluations" else 3
-            return stat_entry(stat, _source(item[0], path), digits=digits)
+            return stat_entry(stat, _source(item[0], item[1].path(name)), digits=digits)
 
         return name, label, entry
 
@@ -145,8 +144,7 @@ def _any(section: Section) -> Record:
 
 def _setting_distance(item: tuple[Row, Setting]) -> Entry:
     row, setting = item
-    path = "quality.value" if setting.label == USUAL else f"sampler_points.{setting.label}.quality.value"
-    return stat_entry(setting.distance, _source(row, path), digits=4)
+    return stat_entry(setting.distance, _source(row, setting.path("distance")), digits=4)
 
 
 def _over_seeds(row: Row, stat: Stat | None, path: str, missing: str, notes: Notes, **show: Any) -> Entry:
