@@ -54,7 +54,7 @@ class Citation:
 
 def gather(results: Sequence[Path]) -> list[Record]:
     """All records in the folders, their subfolders included, each key once. Raises UserError if there are none."""
-    files = {file for path in results for file in (path.rglob("*.json") if path.is_dir() else [path])}
+    files = record.files_under(results)
     folders = sorted({file.parent for file in files}) if files else list(results)
     found = {one.key: one for folder in folders for _, one in record.read_all([folder])}
     return list(found.values())

@@ -11,6 +11,7 @@ import hashlib
 import io
 import json
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -329,6 +330,21 @@ def member_name(member: Any) -> str:
     raise TypeError(f"a {type(member).__name__} has no name")
 
 
+def next_step(here: Any, path: str) -> tuple[str, Any]:
+    """The first step of a dotted `path` from `here`, and what lies there: None where a list or dictionary has no such
+    member. Members of a list go by `member_name`, which may hold dots; what a dictionary holds are values, so that the
+    rest of the path is its key.
+    """
+    if isinstance(here, list):
+        named = {member_name(member): member for member in here}
+        step = max((name for name in named if f"{path}.".startswith(f"{name}.")), key=len, default=path)
+        return step, named.get(step)
+    if isinstance(here, dict):
+        return path, here.get(int(path) if path.isdigit() else path)
+    step = path.split(".", 1)[0]
+    return step, getattr(here, step)
+
+
 def write(record: Record, folder: Path, arrays: dict[str, np.ndarray] | None = None) -> Path:
     """Write `record` (and `arrays` beside it) to `folder`, atomically and never over an existing file.
 
@@ -382,6 +398,11 @@ def read_all(paths: list[Path]) -> list[tuple[Path, Record]]:
     if len(protocols) > 1:
         raise UserError(f"records of protocols {' and '.join(protocols)} cannot be compared; report them apart")
     return records
+
+
+def files_under(results: Iterable[Path]) -> list[Path]:
+    """All record files in folders, their subfolders included, and files, by path; nothing is read."""
+    return sorted({file for path in results for file in (path.rglob("*.json") if path.is_dir() else [path])})
 
 
 def read_arrays(path: Path, record: Record) -> dict[str, np.ndarray]:

@@ -73,7 +73,7 @@ def of_images(name: str, images: NDArray[np.uint8], extractor: Extractor, cache:
             and len(kept["kernel_means"]) == len(images)
         )
 
-    kept = _cached("reference", {"features": _sha256_of_array(extracted)}, cache, compute, whole)
+    kept = _cached("reference", {"features": sha256(extracted)}, cache, compute, whole)
     there = {key: torch.from_numpy(array).to(extractor.device) for key, array in kept.items()}
     channels, height, width = images.shape[1:]
     return Reference(
@@ -98,15 +98,14 @@ def features_of(
     What the cache holds is compared with the features of some of the images: an extractor of the user's may change in
     ways that its identity does not show.
     """
-    few = images[:: max(len(images) // CHECKED, 1)][:CHECKED]
+    few = np.arange(len(images))[:: max(len(images) // CHECKED, 1)][:CHECKED]
 
     def current(kept: dict[str, NDArray[Any]]) -> bool:
         found = kept["features"]
         if found.shape != (len(images), extractor.info.dims):
             return False
-        there = found[:: max(len(images) // CHECKED, 1)][:CHECKED]
         # batches of other sizes round differently, bfloat16 most
-        return bool(np.linalg.norm(extractor(few) - there) <= 0.01 * np.linalg.norm(there))
+        return bool(np.linalg.norm(extractor(images[few]) - found[few]) <= 0.01 * np.linalg.norm(found[few]))
 
     identity = {"images": sha256(images), "protocol": PROTOCOL, **extractor.info.model_dump()}
     found = _cached("features", identity, cache, lambda: {"features": extractor(images, progress)}, current)
@@ -114,12 +113,8 @@ def features_of(
     return features
 
 
-def sha256(images: NDArray[np.uint8]) -> str:
-    """Hash of shape and pixels."""
-    return hashlib.sha256(repr(images.shape).encode() + np.ascontiguousarray(images).tobytes()).hexdigest()
-
-
-def _sha256_of_array(array: NDArray[np.float32]) -> str:
+def sha256(array: NDArray[Any]) -> str:
+    """Hash of shape and values: of pixels, of features."""
     return hashlib.sha256(repr(array.shape).encode() + np.ascontiguousarray(array).tobytes()).hexdigest()
 
 

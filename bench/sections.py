@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from bench.metric import Metric, metric_of
-from bench.record import USUAL, Budget, DataInfo, Machine, Quality, Record, SamplerPoint, Scalar, Speed, member_name
+from bench.record import USUAL, Budget, DataInfo, Machine, Quality, Record, SamplerPoint, Scalar, Speed, next_step
 from bench.stats import Stat, stat_of
 
 SPEED_FIELDS = ("images_per_sec", "network_evaluations", "flops_per_image")
@@ -194,26 +194,10 @@ class Section:
 
 
 def value_at(value: Any, path: str) -> Any:
-    """The value at a dotted path of a record or a part of it; None where a part on the way is.
-
-    Members of a list go by `record.member_name`, which may hold dots: "sampler_points.temperature 0.75.quality.value".
-    """
+    """The value at a dotted path of a record or a part of it; None where a part on the way is."""
     while path and value is not None:
-        if isinstance(value, list):
-            name, members = path, value
-            value = None
-            for item in members:
-                own = member_name(item)
-                if path == own or path.startswith(own + "."):
-                    name, value = own, item
-                    break
-        elif isinstance(value, dict):
-            name = path  # what a dictionary holds are values: the rest of the path is its key
-            value = value.get(int(name) if name.isdigit() else name)
-        else:
-            name = path.split(".", 1)[0]
-            value = getattr(value, name)
-        path = path[len(name) + 1 :]
+        step, value = next_step(value, path)
+        path = path[len(step) + 1 :]
     return value
 
 

@@ -18,7 +18,7 @@ from pydantic import BaseModel
 from bench import UserError, nearest
 from bench.formatting import settings
 from bench.metric import bits_kind, with_count
-from bench.record import Budget, Likelihood, Machine, Memory, Quality, Record, SampleMetric, Speed, digest, member_name
+from bench.record import Budget, Likelihood, Machine, Memory, Quality, Record, SampleMetric, Speed, digest, next_step
 from bench.stats import Stat
 
 KEY_DIGITS = 8
@@ -123,34 +123,27 @@ def path_of(name: str) -> str:
 
 
 def _along(record: Record, path: str) -> list[Any]:
-    """The record, and what lies at each step of the path; cut short by a final None. Members of a list go by
-    `record.member_name`, which may hold dots.
-    """
+    """The record, and what lies at each step of the path; cut short by a final None."""
     passed: list[Any] = [record]
     rest = path
     while rest:
         here = passed[-1]
         if here is None:
             return passed
-        step = rest.partition(".")[0]
-        if isinstance(here, list):
-            own = max((n for n in map(member_name, here) if f"{rest}.".startswith(f"{n}.")), key=len, default=rest)
-            passed.append(next((member for member in here if member_name(member) == own), None))
-            step = own
-        elif isinstance(here, dict):
-            step = rest  # its values are numbers: all that is left is the key
-            passed.append(here.get(int(step) if step.isdigit() else step))
-        elif isinstance(here, BaseModel) and step in type(here).model_fields:
-            passed.append(getattr(here, step))
-        else:
-            known = type(here).model_fields if isinstance(here, BaseModel) else ()
-            raise UserError(f"records have no {path!r}: unknown {step!r}{nearest(step, known)}")
+        if not isinstance(here, list | dict) and (first := rest.partition(".")[0]) not in _fields(here):
+            raise UserError(f"records have no {path!r}: unknown {first!r}{nearest(first, _fields(here))}")
+        step, found = next_step(here, rest)
+        passed.append(found)
         rest = rest[len(step) + 1 :]
     if isinstance(passed[-1], SampleMetric):
         passed.append(passed[-1].value)
     if passed[-1] is not None and not isinstance(passed[-1], int | float):
         raise UserError(f"{path!r} of a record is not a number; give the path of one, such as quality.value")
     return passed
+
+
+def _fields(here: Any) -> tuple[str, ...]:
+    return tuple(type(here).model_fields) if isinstance(here, BaseModel) else ()
 
 
 def identity(record: Record, path: str) -> dict[str, str]:

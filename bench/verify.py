@@ -26,7 +26,8 @@ def verify(text: str, results: Sequence[Path], *, rerun: bool = False, suite: st
     Raises UserError if the text is no signature, or if a record of it is not in `results` or their subfolders.
     """
     parsed = parse(text)
-    found = [(path, record.read(path)) for path in (_find(key, parsed, results) for key in parsed.keys)]
+    files = record.files_under(results)
+    found = [(path, record.read(path)) for path in (_find(key, parsed, files, results) for key in parsed.keys)]
     findings = [_value(text, parsed, [one for _, one in found])]
     for path, one in found:
         findings += [_arrays(path, one), *_checkpoint(path, one)]
@@ -35,8 +36,7 @@ def verify(text: str, results: Sequence[Path], *, rerun: bool = False, suite: st
     return findings
 
 
-def _find(key: str, parsed: Signature, results: Sequence[Path]) -> Path:
-    files = sorted(file for path in results for file in (path.rglob("*.json") if path.is_dir() else [path]))
+def _find(key: str, parsed: Signature, files: Sequence[Path], results: Sequence[Path]) -> Path:
     for file in files:
         if file.stem.endswith(f"-{key}"):
             return file
