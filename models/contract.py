@@ -99,7 +99,8 @@ class Model(nn.Module, ABC):
     @abstractmethod
     def sample(self, n: int, generator: Generator, *, batch_size: int = 250) -> Tensor:
         """uint8 images `[n, C, H, W]`; families add options of their own. All noise is drawn from `generator` for all
-        n before the batches it is for: the same state gives the same bytes, whatever `batch_size`.
+        n before the batches it is for: the same state and `batch_size` give the same bytes, another `batch_size` the
+        same images up to rounding.
         """
 
     @abstractmethod

@@ -70,7 +70,8 @@ def test_samples_are_uint8_and_the_same_for_the_same_generator(model):
 def test_samples_do_not_depend_on_the_batch_size(model, batch_size):
     trained(model)
     whole, parts = model.sample(7, generator(), batch_size=7), model.sample(7, generator(), batch_size=batch_size)
-    assert torch.equal(whole, parts)
+    # kernels sum in another order at another batch size, which may turn a rounding; other noise would change nearly all
+    assert (whole != parts).float().mean() < 0.01
 
 
 def test_every_other_sampler_works_and_differs(model):
