@@ -6,16 +6,20 @@ Moments, eigenvalues and sums are float64; products of features are in the featu
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
-ROWS = 2000  # of a matrix of pairs that are held at a time
+ROWS = 500  # of a matrix of pairs that are held at a time: more would not fit a cache
+WORKERS = 4  # draws at once, each with a copy of the features
 PRECISION_NEIGHBOURS = 3  # Kynkaanniemi et al. 2019
 COVERAGE_NEIGHBOURS = 5  # Naeem et al. 2020
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -100,27 +104,28 @@ class Resampler:
         """
         generator = torch.Generator().manual_seed(seed)
         n, device = len(self._apart), self._apart.device
-        found = []
-        for _ in range(draws):
-            first = torch.randperm(n, generator=generator)[: n // 2].to(device)
+
+        def both(first: Tensor) -> tuple[float, float]:
             rows = self._whitened[first]
             scatter = rows.mT @ rows
             inside = torch.zeros(n, dtype=torch.float64, device=device).index_fill_(0, first, 1.0)
-            found.append(self._distance(inside, scatter))
-            found.append(self._distance(1 - inside, self._all - scatter))
-        return found
+            return self._distance(inside, scatter), self._distance(1 - inside, self._all - scatter)
+
+        firsts = [torch.randperm(n, generator=generator)[: n // 2].to(device) for _ in range(draws)]
+        return [distance for pair in _of_each(both, firsts) for distance in pair]
 
     def bootstrap(self, draws: int, seed: int) -> list[float]:
         """Distances of `draws` resamples of N rows with replacement (Efron 1979)."""
         generator = torch.Generator().manual_seed(seed)
         n, device = len(self._apart), self._apart.device
-        found = []
-        for _ in range(draws):
-            counts = torch.randint(n, (n,), generator=generator).bincount(minlength=n).to(device)
+
+        def resampled(counts: Tensor) -> float:
             drawn = counts.nonzero().squeeze(1)
             weighted = self._whitened[drawn] * counts[drawn].double().sqrt()[:, None]
-            found.append(self._distance(counts.double(), weighted.mT @ weighted))
-        return found
+            return self._distance(counts.double(), weighted.mT @ weighted)
+
+        drawn = [torch.randint(n, (n,), generator=generator).bincount(minlength=n).to(device) for _ in range(draws)]
+        return _of_each(resampled, drawn)
 
     def _distance(self, counts: Tensor, scatter: Tensor) -> float:
         """Of the features, each counted so often; `scatter` is the sum of y y^T over them."""
@@ -130,6 +135,19 @@ class Resampler:
         covariance = (scatter - n * torch.outer(whitened_shift, whitened_shift)) / (n - 1)
         trace = (counts @ self._squares - n * shift.square().sum()) / (n - 1)
         return _combine(self._centre + shift, trace, self._reference, _sum_of_roots(covariance))
+
+
+def _of_each(job: Callable[[Tensor], T], draws: Sequence[Tensor]) -> list[T]:
+    """`job` of each draw; on a processor several at once, as one eigenvalue problem hardly gains from a second core."""
+    threads = torch.get_num_threads()
+    if threads == 1 or any(draw.device.type != "cpu" for draw in draws):
+        return [job(draw) for draw in draws]
+    workers = min(threads, WORKERS)
+    try:
+        with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(threads // workers,)) as pool:
+            return list(pool.map(job, draws))
+    finally:
+        torch.set_num_threads(threads)  # the mathematics library has one number for all threads of the process
 
 
 # --- kernel distance -------------------------------------------------------------------------------------------------
@@ -171,7 +189,8 @@ def kernel_distance(x: Tensor, y: Tensor, y_means: Tensor | None = None) -> Esti
 
 
 def _kernel(products: Tensor, dims: int) -> Tensor:
-    return (products / dims + 1) ** 3
+    base = (products / dims).add_(1)
+    return base * base * base  # a general power takes several times as long
 
 
 # --- neighbours ------------------------------------------------------------------------------------------------------
@@ -251,6 +270,7 @@ class Memorization:
     share: float  # of samples whose nearest image is a training one, of as many held-out ones
     stderr: float  # of the share under the hypothesis below
     p: float  # one-sided, of a share as large without memorization
+    to_train: Tensor  # squared distance of each sample to its nearest training image, [N]
 
 
 def memorization(samples: Tensor, train: Tensor, held_out: Tensor) -> Memorization:
@@ -274,7 +294,7 @@ def memorization(samples: Tensor, train: Tensor, held_out: Tensor) -> Memorizati
     variance = n / (2 * (2 * n - 1)) * (weights - weights.mean()).square().sum()
     share, stderr = float(first.mean()), math.sqrt(float(variance))
     p = 0.5 * math.erfc((share - 0.5) / (stderr * math.sqrt(2))) if stderr else 1.0
-    return Memorization(share, stderr, p)
+    return Memorization(share, stderr, p, to_train)
 
 
 # --- projections -----------------------------------------------------------------------------------------------------

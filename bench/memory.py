@@ -69,9 +69,9 @@ def in_fresh_process(work: Work, before: tuple[Any, ...], measured: tuple[Any, .
     of a module that the process can import.
     """
     # A fork server that has imported torch once saves its import, seconds each time; its children start with nothing
-    # but that import, and have never touched a device.
+    # but that import, and have never touched a device. torch's optimisers import its compiler on first use.
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["bench.memory"])
+    context.set_forkserver_preload(["bench.memory", "torch._dynamo"])
     receiver, sender = context.Pipe(duplex=False)
     arguments = (sender, torch.get_num_threads(), work, before, measured, str(device))
     process = context.Process(target=_measure, args=arguments, daemon=True)

@@ -135,8 +135,7 @@ def memorization(
     n = min(len(train_features), len(held_out_features))
     theirs, others = (torch.from_numpy(part[:n]).to(features.device) for part in (train_features, held_out_features))
     found = fidelity.memorization(features, theirs, others)
-    distances, _ = fidelity.nearest(features, theirs)
-    chosen = distances.argsort(stable=True)[:pictures]
+    chosen = found.to_train.argsort(stable=True)[:pictures]
     close = torch.cdist(features[chosen], theirs).topk(min(neighbours, n), largest=False).indices.cpu().numpy()
     rows = [np.stack([images[i], *train[near]]) for i, near in zip(chosen.tolist(), close, strict=True)]
     result = record.Memorization(share_nearer_train=found.share, stderr=found.stderr, p=found.p, n_train=n)
