@@ -5,8 +5,8 @@
 
 What is compared is the median ratio of a job's time to that of the reference workload timed right before and after it:
 what slows the whole machine for a while slows both. Every job that is slower by more than the tolerance, and whose
-ratios a Mann-Whitney test tells from the old ones, is an alarm. How often that is right has not been shown yet:
-`python -m studies.speed_alarms` measures it, on a machine that does nothing else.
+ratios a Mann-Whitney test tells from the old ones, is an alarm. How often that is right on a machine that does nothing
+else: docs/speed_alarms.md, from `python -m studies.speed_alarms`.
 """
 
 from __future__ import annotations
