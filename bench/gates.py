@@ -36,7 +36,7 @@ class Gate(NamedTuple):
     category: Category
     higher_is_better: bool
     error: str | None = None  # path of its error over samples or images
-    repeats: str | None = None  # field of the speed that holds its raw repeats, in seconds
+    repeats: str | None = None  # field of the speed that holds its raw repeats, in seconds a batch or an image
 
 
 class Tolerance(NamedTuple):
@@ -89,7 +89,9 @@ def tolerances(changes: Sequence[str]) -> dict[Category, Tolerance]:
 
 
 class Sample(NamedTuple):
-    """A gate's number over the seeds of one side, the errors of each (over samples or images) and its raw repeats."""
+    """A gate's number over the seeds of one side, the errors of each (over samples or images) and its raw repeats, in
+    seconds an image.
+    """
 
     values: tuple[float, ...]
     stderrs: tuple[float, ...] = ()

@@ -165,7 +165,9 @@ def identity(record: Record, path: str) -> dict[str, str]:
                 fields |= {"n": str(part.n_images), "ref": _hashed(f"{record.data.name}-test", record.data.sha256)}
                 fields["kind"] = bits_kind(part)
             case Speed():
-                fields |= {"batch": "1" if "latency" in path else str(part.batch_size)}
+                # the fastest of several sizes is a result: what is given is which ones were tried
+                tried = sorted({point.batch_size for point in part.sweep} | {part.batch_size})
+                fields["batch"] = "1" if "latency" in path else ",".join(map(str, tried))
                 fields["sampler"] = settings(part.options)
             case Memory():
                 batch = part.train_batch_size if "train" in path else part.sample_batch_size

@@ -234,6 +234,24 @@ def test_what_cannot_be_compared_is_refused(change, sentence):
         compare([make("vae")], [changed(make("vae"), **change)])
 
 
+def at_batch_size(one, batch_size, images_per_sec):
+    """The record with this size as the fastest of two that were tried."""
+    repeats = [batch_size / images_per_sec * factor for factor in (0.99, 0.995, 1, 1.005, 1.01)]
+    speed = {"batch_size": batch_size, "images_per_sec": images_per_sec, "repeats_sec": repeats}
+    sweep = [record.SpeedPoint(batch_size=tried) for tried in (64, 128)]
+    return changed(one, speed=speed | {"sweep": sweep})
+
+
+@pytest.mark.parametrize(("slower", "found"), [(1.0, False), (1.5, True)])
+@pytest.mark.parametrize("batch_size", [64, 128])
+def test_the_fastest_batch_size_may_be_another_one(slower, found, batch_size):
+    before = [at_batch_size(one, 64 if one.seed else 128, 1000.0 + one.seed) for one in draw(np.random.default_rng(1))]
+    after = [at_batch_size(one, batch_size, (1000.0 + one.seed) / slower) for one in draw(np.random.default_rng(2))]
+    assert ("speed.images_per_sec" in {number for _, number in regressions(compare(before, after))}) == found
+    verdict = compare(before[:1], after[:1])  # with one seed the raw repeats decide
+    assert ("speed.images_per_sec" in {number for _, number in regressions(verdict)}) == found
+
+
 def test_a_seed_counts_once():
     twice = changed(make("vae"), key="f" * 64)
     with pytest.raises(UserError, match="two records of vae with seed 0"):

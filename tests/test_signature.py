@@ -39,6 +39,21 @@ def test_a_whole_signature_by_hand():
     )
 
 
+def test_seeds_may_be_fastest_at_other_batch_sizes_of_those_tried():
+    sweep = [record.SpeedPoint(batch_size=size) for size in (64, 128)]
+    one, two = (make("vae", seed) for seed in (0, 1))
+    one, two = (
+        each.model_copy(update={"speed": each.speed.model_copy(update={"batch_size": size, "sweep": sweep})})
+        for each, size in ((one, 64), (two, 128))
+    )
+    assert parse(signature([one, two], "speed.images_per_sec")).fields["batch"] == "64,128"
+    with pytest.raises(UserError, match=r"differ in batch \(64,128, 64,128,256\)"):
+        signature(
+            [one, make("vae", 2).model_copy(update={"speed": two.speed.model_copy(update={"batch_size": 256})})],
+            "speed.images_per_sec",
+        )
+
+
 def test_seeds_are_a_mean_and_a_deviation_in_the_order_of_the_seeds():
     three = [make("vae", seed) for seed in (2, 0, 1)]
     found = parse(signature(three, "likelihood.bits_per_dim"))
