@@ -35,7 +35,7 @@ than {tolerance:.0%} at p < {p:g} (`bench/speed_check.py`). The machine had {cor
 | {trials} | unchanged | {false} | {worst:+.1%} | |
 | {trials} | a sampler sleeps for 20 % of its time | {caught} (that sampler) | | {least:+.1%} to {most:+.1%} |
 
-A sampler of less than a millisecond, the GAN's, is slowed by more than a fifth: to end a sleep on time takes time.
+The GAN's sampler, whose call takes less than a millisecond, is slowed by more than the fifth that is planted.
 """
 
 
