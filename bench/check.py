@@ -276,9 +276,7 @@ def _sample(gate: Gate, row: Mapping[int, Record]) -> Sample:
         repeats: list[float] = []
         for one in row.values():
             if one.speed and gate.repeats:
-                # seconds an image: the fastest batch size may be another one in each record
-                images = one.speed.batch_size if gate.repeats == "repeats_sec" else 1
-                repeats += [sec / images for sec in getattr(one.speed, gate.repeats)]
+                repeats += gate.repeats(one.speed)
         return Sample(tuple(math.log(value) for value in values), repeats=tuple(repeats))
     return Sample(values, stderrs=_values(gate.error, row) if gate.error else ())
 

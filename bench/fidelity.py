@@ -124,8 +124,8 @@ class Resampler:
             weighted = self._whitened[drawn] * counts[drawn].double().sqrt()[:, None]
             return self._distance(counts.double(), weighted.mT @ weighted)
 
-        drawn = [torch.randint(n, (n,), generator=generator).bincount(minlength=n).to(device) for _ in range(draws)]
-        return _of_each(resampled, drawn)
+        counted = [torch.randint(n, (n,), generator=generator).bincount(minlength=n).to(device) for _ in range(draws)]
+        return _of_each(resampled, counted)
 
     def _distance(self, counts: Tensor, scatter: Tensor) -> float:
         """Of the features, each counted so often; `scatter` is the sum of y y^T over them."""

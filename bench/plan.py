@@ -59,8 +59,7 @@ def plan(cell: Cell, shape: tuple[int, int, int]) -> Plan:
         raise UserError(f"entrant {cell.entrant.name!r}: {suite.explain(error)}") from None
     model = family.build(config, shape)
     batch_size = int(config["batch_size"])
-    few = np.zeros((FLOPS_BATCH, *shape), np.uint8)
-    flops = count_flops(model, few, torch.device("cpu")) / FLOPS_BATCH * batch_size
+    flops = flops_per_image(model, shape) * batch_size
     return Plan(
         cell,
         config,
@@ -68,6 +67,12 @@ def plan(cell: Cell, shape: tuple[int, int, int]) -> Plan:
         flops,
         planned_updates(cell.budget, flops, batch_size),
     )
+
+
+def flops_per_image(model: Model, shape: tuple[int, int, int]) -> float:
+    """FLOPs of an update on the CPU for each of its images. The model is changed by it."""
+    few = np.zeros((FLOPS_BATCH, *shape), np.uint8)
+    return count_flops(model, few, torch.device("cpu")) / FLOPS_BATCH
 
 
 def _check_sampler(family: type[Model], name: str, options: Mapping[str, Scalar]) -> None:

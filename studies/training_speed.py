@@ -15,14 +15,12 @@ from typing import Any
 from unittest import mock
 
 import click
-import numpy as np
 import torch
 from torch.profiler import ProfilerActivity, profile
 
 import models
 from bench import machine, plan, suite
 from bench.clock import repeat
-from bench.train import count_flops
 from models import FAMILIES, Model
 
 SHAPE = (1, 28, 28)
@@ -89,7 +87,7 @@ VARIANTS: dict[str, tuple[dict[str, float], Change]] = {
 def updating(
     family: str,
     config: dict[str, Any],
-    change: Change = _as_it_is,
+    change: Change,
 ) -> Iterator[Callable[[], object]]:
     """One update of a model of `config`, to be called in the block."""
     torch.manual_seed(0)
@@ -116,14 +114,11 @@ def operators(update: Callable[[], object]) -> list[tuple[str, float]]:
     return [(event.key, event.self_cpu_time_total / total) for event in ranked[:OPERATORS]]
 
 
-def measured(
-    family: str, config: dict[str, Any], change: Change, limit_sec: float
-) -> tuple[float, list[tuple[str, float]]]:
-    """FLOP/s of the fastest update, and its time by operator."""
-    few = np.zeros((plan.FLOPS_BATCH, *SHAPE), np.uint8)
-    flops = count_flops(FAMILIES[family].build(config, SHAPE), few, torch.device("cpu")) / plan.FLOPS_BATCH
+def flops_per_sec(family: str, config: dict[str, Any], change: Change, limit_sec: float) -> float:
+    """Of the fastest update."""
+    flops = plan.flops_per_image(FAMILIES[family].build(config, SHAPE), SHAPE) * int(config["batch_size"])
     with updating(family, config, change) as update:
-        return flops * int(config["batch_size"]) / seconds_of(update, limit_sec), operators(update)
+        return flops / seconds_of(update, limit_sec)
 
 
 @click.command()
@@ -149,12 +144,14 @@ def main(seconds: float) -> None:
             continue
         family = cell.entrant.family
         config = plan.plan(cell, SHAPE).config
-        usual, ranked = measured(family, config, _as_it_is, seconds)
+        usual = flops_per_sec(family, config, _as_it_is, seconds)
+        with updating(family, config, _as_it_is) as update:
+            ranked = operators(update)
         numbers = [f"{usual / rates[side]:.0%}", f"{usual / 1e9:.0f}"]
         for factors, change in VARIANTS.values():
             changed = config | {key: int(config[key] * factor) for key, factor in factors.items()}
             try:
-                numbers.append(f"{measured(family, changed, change, seconds)[0] / rates[side]:.0%}")
+                numbers.append(f"{flops_per_sec(family, changed, change, seconds) / rates[side]:.0%}")
             except RuntimeError as error:  # torch.compile has no second derivatives
                 click.echo(f"{family}: {error}", err=True)
                 numbers.append("fails")
