@@ -31,8 +31,8 @@ def as_csv(tables: Sequence[Table]) -> str:
     return pd.DataFrame(rows, columns=columns, dtype=object).to_csv(index=False, lineterminator="\n")
 
 
-def as_json(found: Mapping[str, Sequence[Table]], sections: Sequence[Section]) -> str:
-    """All tables of a report as one JSON object:
+def as_json(found: Mapping[str, Sequence[Table]], sections: Sequence[Section]) -> bytes:
+    """All tables of a report as one JSON object in UTF-8:
 
     {"sections": [{"letter", "data", "budget", "machine", "run"}],
      "tables": {name: [{"columns": {name: label}, "lines": [{"kind", "values", "text", "from", "span"}], "notes"}]}}
@@ -50,8 +50,16 @@ def as_json(found: Mapping[str, Sequence[Table]], sections: Sequence[Section]) -
         }
         for section in sections
     ]
-    tables = {name: [_table(table) for table in of_sections] for name, of_sections in found.items()}
-    return json.dumps({"sections": about, "tables": tables}, ensure_ascii=False, separators=(",", ":")) + "\n"
+    # table by table: as objects, those of ten thousand records would take a gigabyte
+    tables = (
+        _dump(name) + b":[" + b",".join(_dump(_table(table)) for table in of_sections) + b"]"
+        for name, of_sections in found.items()
+    )
+    return b'{"sections":' + _dump(about) + b',"tables":{' + b",".join(tables) + b"}}\n"
+
+
+def _dump(content: Any) -> bytes:
+    return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def _table(table: Table) -> dict[str, Any]:

@@ -117,7 +117,7 @@ def _files(cells: list[Cell]) -> dict[str, bytes]:
     for picture in [*(p for by_name in drawn for p in by_name.values()), *(p for ps in pictured for p, _ in ps)]:
         files |= picture.files
     files |= _exports(found, detailed, several)
-    files["tables.json"] = exports.as_json(found, sections).encode()
+    files["tables.json"] = exports.as_json(found, sections)
     files["tables/cells.csv"] = load_frame(cells).to_csv(index=False, lineterminator="\n").encode()
     return files
 
