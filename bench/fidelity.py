@@ -16,6 +16,8 @@ import torch
 from torch import Tensor
 
 ROWS = 500  # of a matrix of pairs that are held at a time: more would not fit a cache
+COLUMNS = 256  # of a symmetric product that are computed at a time
+NOT_FINITE = "features hold NaN or infinity"
 WORKERS = 4  # draws at once, each with a copy of the features
 PRECISION_NEIGHBOURS = 3  # Kynkaanniemi et al. 2019
 COVERAGE_NEIGHBOURS = 5  # Naeem et al. 2020
@@ -50,12 +52,21 @@ def statistics(features: Tensor) -> Statistics:
         raise ValueError(f"features must be [N, d] with N >= 2, not {list(features.shape)}")
     mean = torch.stack([part.double().sum(0) for part in features.split(ROWS)]).sum(0) / len(features)
     if not mean.isfinite().all():
-        raise ValueError("features hold NaN or infinity")
+        raise ValueError(NOT_FINITE)
     scatter = torch.zeros(len(mean), len(mean), dtype=torch.float64, device=features.device)
     for part in features.split(ROWS):
-        apart = part.double() - mean
-        scatter.addmm_(apart.mT, apart)
+        scatter += _gram(part.double() - mean)
     return Statistics(len(features), mean, scatter / (len(features) - 1))
+
+
+def _gram(rows: Tensor) -> Tensor:
+    """rows^T rows, `[d, d]`: the lower half alone is computed, in a few blocks of columns, and mirrored."""
+    d = rows.shape[1]
+    lower = rows.new_zeros(d, d)
+    for columns in torch.arange(d, device=rows.device).split(COLUMNS):
+        first, last = int(columns[0]), int(columns[-1]) + 1
+        lower[first:, first:last] = rows[:, first:].mT @ rows[:, first:last]
+    return lower.tril_() + lower.tril(-1).mT
 
 
 def frechet_distance(a: Statistics, b: Statistics) -> float:
@@ -87,16 +98,22 @@ class Resampler:
     """Frechet distances to `reference` of parts and resamples of one set of features `[N, d]`.
 
     What all draws share is computed once: the features in the reference's whitened frame, y = R (x - mean), in which
-    R S R^T of a draw is the covariance of its y.
+    R S R^T of a draw is the covariance of its y. Raises ValueError for features that are not finite.
     """
 
     def __init__(self, features: Tensor, reference: Statistics) -> None:
         self._reference = reference
         self._centre = features.double().mean(0)
+        if not self._centre.isfinite().all():
+            raise ValueError(NOT_FINITE)
         self._apart = features.double() - self._centre
         self._whitened = self._apart @ reference.root.mT
         self._squares = self._apart.square().sum(1)
-        self._all = self._whitened.mT @ self._whitened
+        self._all = _gram(self._whitened)
+
+    def whole(self) -> float:
+        """`frechet_distance` of all features."""
+        return self._distance(torch.ones(len(self._apart)).to(self._apart), self._all)
 
     def halves(self, draws: int, seed: int) -> list[float]:
         """Distances of random halves, without replacement: both halves of each of `draws` splits. The splits depend on
@@ -106,8 +123,7 @@ class Resampler:
         n, device = len(self._apart), self._apart.device
 
         def both(first: Tensor) -> tuple[float, float]:
-            rows = self._whitened[first]
-            scatter = rows.mT @ rows
+            scatter = _gram(self._whitened[first])
             inside = torch.zeros(n, dtype=torch.float64, device=device).index_fill_(0, first, 1.0)
             return self._distance(inside, scatter), self._distance(1 - inside, self._all - scatter)
 
@@ -122,7 +138,7 @@ class Resampler:
         def resampled(counts: Tensor) -> float:
             drawn = counts.nonzero().squeeze(1)
             weighted = self._whitened[drawn] * counts[drawn].double().sqrt()[:, None]
-            return self._distance(counts.double(), weighted.mT @ weighted)
+            return self._distance(counts.double(), _gram(weighted))
 
         counted = [torch.randint(n, (n,), generator=generator).bincount(minlength=n).to(device) for _ in range(draws)]
         return _of_each(resampled, counted)
@@ -150,7 +166,7 @@ def _of_each(job: Callable[[Tensor], T], draws: Sequence[Tensor]) -> list[T]:
         torch.set_num_threads(threads)  # the mathematics library has one number for all threads of the process
 
 
-# --- kernel distance -------------------------------------------------------------------------------------------------
+# --- pairs -----------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -159,62 +175,12 @@ class Estimate:
     stderr: float | None
 
 
-def kernel_row_means(features: Tensor) -> Tensor:
-    """Mean of the kernel of each of features `[N, d]` with all others, `[N]` float64."""
-    n = len(features)
-    own = _kernel((features * features).sum(1), features.shape[1]).double()
-    sums = [_kernel(rows @ features.mT, features.shape[1]).sum(1, dtype=torch.float64) for rows in features.split(ROWS)]
-    return (torch.cat(sums) - own) / (n - 1)
+@dataclass(frozen=True)
+class Within:
+    """What the pairs of one set of features `[N, d]` say."""
 
-
-def kernel_distance(x: Tensor, y: Tensor, y_means: Tensor | None = None) -> Estimate:
-    """Unbiased squared maximum mean discrepancy of `x` `[N, d]` and `y` `[M, d]` under the kernel (x.y / d + 1)^3
-    (Binkowski et al. 2018, KID), over all pairs instead of subsets, with its standard error.
-
-    The error is that of the U-statistic to first order (Gretton et al. 2012): 4 var_i(E k(x_i, x) - E k(x_i, y)) / N,
-    and the same for y. It is too wide where both come from one distribution, as that variance is then of noise alone.
-    `y_means` are y's `kernel_row_means`, where known.
-    """
-    x_means = kernel_row_means(x)
-    y_means = kernel_row_means(y) if y_means is None else y_means
-    x_to_y, y_to_x = [], torch.zeros(len(y), dtype=torch.float64, device=y.device)
-    for rows in x.split(ROWS):
-        pairs = _kernel(rows @ y.mT, x.shape[1])
-        x_to_y.append(pairs.mean(1, dtype=torch.float64))
-        y_to_x += pairs.sum(0, dtype=torch.float64) / len(x)
-    across = torch.cat(x_to_y)
-    value = x_means.mean() + y_means.mean() - 2 * across.mean()
-    variance = 4 * ((x_means - across).var() / len(x) + (y_means - y_to_x).var() / len(y))
-    return Estimate(float(value), math.sqrt(float(variance)))
-
-
-def _kernel(products: Tensor, dims: int) -> Tensor:
-    base = (products / dims).add_(1)
-    return base * base * base  # a general power takes several times as long
-
-
-# --- neighbours ------------------------------------------------------------------------------------------------------
-
-
-def _squared_distances(x: Tensor, y: Tensor) -> Iterator[Tensor]:
-    """|x_i - y_j|^2 in blocks of rows of `x`. Centred first: far from the origin the squares would lose digits."""
-    centre = y.mean(0)
-    y = y - centre
-    squares = y.square().sum(1)
-    for rows in x.split(ROWS):
-        rows = rows - centre
-        yield (rows.square().sum(1)[:, None] + squares - 2 * rows @ y.mT).clamp(min=0)
-
-
-def neighbour_radii(features: Tensor, k: tuple[int, ...]) -> Tensor:
-    """Squared distance of each of features `[N, d]` to its k-th nearest other, `[len(k), N]`, for each k < N."""
-    found = []
-    for start, block in enumerate(_squared_distances(features, features)):
-        rows = torch.arange(len(block), device=block.device)
-        block[rows, start * ROWS + rows] = -1.0  # itself comes first, also where others are equal to it
-        nearest = block.topk(max(k) + 1, largest=False).values
-        found.append(nearest[:, list(k)].mT)
-    return torch.cat(found, dim=1)
+    kernel_means: Tensor  # of the kernel of each with all others, [N] float64
+    radii: Tensor | None  # squared distance of each to its k-th nearest other, k = 3 and 5: [2, N]; None for N <= 5
 
 
 @dataclass(frozen=True)
@@ -227,30 +193,93 @@ class Manifold:
     coverage: Estimate  # share of real balls that hold a sample (k = 5)
 
 
-def manifold(samples: Tensor, reference: Tensor, reference_radii: Tensor | None = None) -> Manifold:
-    """Precision and recall (Kynkaanniemi et al. 2019, eq. 1 and 2), density and coverage (Naeem et al. 2020, eq. 3 and
-    4) of `samples` `[N, d]` against `reference` `[M, d]`.
+@dataclass(frozen=True)
+class _Block:
+    """Some rows of x against all of y, in terms of both without y's mean c: far from it, squares would lose digits."""
 
-    Standard errors: of precision and density over samples, the reference taken as given; recall and coverage have
-    none, as one sample moves many balls. `reference_radii` are the reference's `neighbour_radii` for k = 3 and 5.
+    start: int  # the first row's index
+    dims: int
+    products: Tensor  # (x - c).(y - c), [B, M]
+    x_squares: Tensor  # |x - c|^2, [B, 1]
+    y_squares: Tensor  # [M]
+    x_shift: Tensor  # x.c, [B, 1]
+    y_shift: Tensor  # (y - c).c, [M]
+
+    def squared_distances(self) -> Tensor:
+        return (self.x_squares + self.y_squares).sub_(self.products, alpha=2).clamp_(min=0)
+
+    def kernel(self) -> Tensor:
+        """(x.y / d + 1)^3 (Binkowski et al. 2018, KID)."""
+        base = self.products.add(self.x_shift).add_(self.y_shift).div_(self.dims).add_(1)
+        return base.square().mul_(base)  # a general power takes several times as long
+
+
+def _blocks(x: Tensor, y: Tensor) -> Iterator[_Block]:
+    """All pairs of `x` and `y`, a few rows of `x` at a time: one product of matrices serves kernel and distances."""
+    centre = y.mean(0)
+    y = y - centre
+    y_squares, y_shift = y.square().sum(1), y @ centre
+    for i, rows in enumerate(x.split(ROWS)):
+        apart = rows - centre
+        squares, shift = apart.square().sum(1, keepdim=True), (rows @ centre)[:, None]
+        yield _Block(i * ROWS, x.shape[1], apart @ y.mT, squares, y_squares, shift, y_shift)
+
+
+def within(features: Tensor) -> Within:
+    """Kernel means and radii of features `[N, d]`, N >= 2."""
+    n, k = len(features), (PRECISION_NEIGHBOURS, COVERAGE_NEIGHBOURS)
+    means, radii = [], []
+    for block in _blocks(features, features):
+        rows = torch.arange(len(block.products), device=features.device)
+        kernel, distances = block.kernel(), block.squared_distances()
+        kernel[rows, block.start + rows] = 0
+        means.append(kernel.sum(1, dtype=torch.float64) / (n - 1))
+        if n > max(k):
+            distances[rows, block.start + rows] = -1.0  # itself comes first, also where others are equal to it
+            radii.append(distances.topk(max(k) + 1, largest=False).values[:, list(k)].mT)
+    return Within(torch.cat(means), torch.cat(radii, dim=1) if radii else None)
+
+
+def compare_pairs(x: Tensor, y: Tensor, y_within: Within | None = None) -> tuple[Estimate, Manifold | None]:
+    """Kernel distance, and precision, recall, density and coverage, of samples `x` `[N, d]` against a reference `y`
+    `[M, d]`; the latter four are None where a set has too few for its radii. `y_within` is `within(y)`, where known.
+
+    Kernel distance: the unbiased squared maximum mean discrepancy (Binkowski et al. 2018, KID), over all pairs instead
+    of subsets, with its standard error. That is the U-statistic's to first order (Gretton et al. 2012):
+    4 var_i(E k(x_i, x) - E k(x_i, y)) / N, and the same for y. It is too wide where both come from one distribution,
+    as that variance is then of noise alone.
+
+    Precision and recall as Kynkaanniemi et al. 2019, eq. 1 and 2, density and coverage as Naeem et al. 2020, eq. 3 and
+    4. Standard errors: of precision and density over samples, the reference taken as given; recall and coverage have
+    none, as one sample moves many balls.
     """
-    k = (PRECISION_NEIGHBOURS, COVERAGE_NEIGHBOURS)
-    radii = neighbour_radii(reference, k) if reference_radii is None else reference_radii
-    sample_radii = neighbour_radii(samples, k[:1])[0]
+    ours, theirs = within(x), y_within or within(y)
+    x_to_y, y_to_x = [], torch.zeros(len(y), dtype=torch.float64, device=y.device)
     in_real, counts = [], []
-    recalled = torch.zeros(len(reference), dtype=torch.bool, device=reference.device)
+    recalled = torch.zeros(len(y), dtype=torch.bool, device=y.device)
     covered = torch.zeros_like(recalled)
-    for start, block in enumerate(_squared_distances(samples, reference)):
-        in_real.append((block <= radii[0]).any(1))
-        inside = block <= radii[1]
-        counts.append(inside.sum(1))
-        covered |= inside.any(0)
-        recalled |= (block <= sample_radii[start * ROWS : start * ROWS + len(block), None]).any(0)
-    precise, dense = torch.cat(in_real).double(), torch.cat(counts).double() / COVERAGE_NEIGHBOURS
-    return Manifold(
-        precision=_mean(precise),
+    balls = ours.radii is not None and theirs.radii is not None
+    for block in _blocks(x, y):
+        kernel = block.kernel()
+        x_to_y.append(kernel.mean(1, dtype=torch.float64))
+        y_to_x += kernel.sum(0, dtype=torch.float64) / len(x)
+        if ours.radii is not None and theirs.radii is not None:
+            distances, own = block.squared_distances(), ours.radii[0, block.start : block.start + len(kernel), None]
+            in_real.append((distances <= theirs.radii[0]).any(1))
+            inside = distances <= theirs.radii[1]
+            counts.append(inside.sum(1))
+            covered |= inside.any(0)
+            recalled |= (distances <= own).any(0)
+    across = torch.cat(x_to_y)
+    value = ours.kernel_means.mean() + theirs.kernel_means.mean() - 2 * across.mean()
+    variance = (ours.kernel_means - across).var() / len(x) + (theirs.kernel_means - y_to_x).var() / len(y)
+    distance = Estimate(float(value), math.sqrt(4 * float(variance)))
+    if not balls:
+        return distance, None
+    return distance, Manifold(
+        precision=_mean(torch.cat(in_real).double()),
         recall=Estimate(float(recalled.double().mean()), None),
-        density=_mean(dense),
+        density=_mean(torch.cat(counts).double() / COVERAGE_NEIGHBOURS),
         coverage=Estimate(float(covered.double().mean()), None),
     )
 
@@ -261,7 +290,7 @@ def _mean(values: Tensor) -> Estimate:
 
 def nearest(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     """Squared distance to and index of the nearest of `y` for each of `x`, `[N]` each."""
-    found = [block.min(1) for block in _squared_distances(x, y)]
+    found = [block.squared_distances().min(1) for block in _blocks(x, y)]
     return torch.cat([one.values for one in found]), torch.cat([one.indices for one in found])
 
 
@@ -300,22 +329,26 @@ def memorization(samples: Tensor, train: Tensor, held_out: Tensor) -> Memorizati
 # --- projections -----------------------------------------------------------------------------------------------------
 
 
-def sliced_wasserstein(x: Tensor, y: Tensor, projections: int = 1000, seed: int = 0) -> Estimate:
-    """Sliced 2-Wasserstein distance (Rabin et al. 2011): the root of the mean over random directions of the squared
-    distance of the projections, which for `x` and `y`, both `[N, d]`, is that of their sorted values.
-
-    The standard error is over directions; the distance itself is too large by what N leaves open, as any such is.
+class Projections:
+    """Sliced 2-Wasserstein distances to one set `y` `[N, d]` (Rabin et al. 2011): the root of the mean over random
+    directions of the squared distance of the projections, which is that of their sorted values.
     """
-    if x.shape != y.shape:
-        raise ValueError(f"sets of the same size are needed, not {list(x.shape)} and {list(y.shape)}")
-    directions = torch.randn(x.shape[1], projections, generator=torch.Generator().manual_seed(seed))
-    directions = (directions / directions.norm(dim=0)).to(x)
-    squares = torch.cat(
-        [
-            ((x @ some).sort(0).values - (y @ some).sort(0).values).double().square().mean(0)
-            for some in directions.split(100, dim=1)
-        ]
-    )
-    value = float(squares.mean().sqrt())
-    error = float(squares.std() / math.sqrt(projections))
-    return Estimate(value, error / (2 * value) if value else 0.0)  # of a square root, by the chain rule
+
+    def __init__(self, y: Tensor, directions: int, seed: int) -> None:
+        drawn = torch.randn(y.shape[1], directions, generator=torch.Generator().manual_seed(seed))
+        self._directions = (drawn / drawn.norm(dim=0)).to(y)
+        self._sorted = self._projected(y)
+
+    def distance(self, x: Tensor) -> Estimate:
+        """Of `x` `[N, d]`, as many as `y`. The standard error is over directions; the distance itself is too large by
+        what N leaves open, as any such is.
+        """
+        if len(x) != self._sorted.shape[0]:
+            raise ValueError(f"sets of the same size are needed, not {len(x)} and {self._sorted.shape[0]}")
+        squares = (self._projected(x) - self._sorted).double().square().mean(0)
+        value = float(squares.mean().sqrt())
+        error = float(squares.std() / math.sqrt(len(squares)))
+        return Estimate(value, error / (2 * value) if value else 0.0)  # of a square root, by the chain rule
+
+    def _projected(self, x: Tensor) -> Tensor:
+        return torch.cat([(x @ some).sort(0).values for some in self._directions.split(100, dim=1)], dim=1)

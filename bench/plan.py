@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -12,10 +14,10 @@ import pydantic
 import torch
 
 from bench import UserError, nearest, sizing, suite
-from bench.record import Scalar
+from bench.record import Budget, Scalar
 from bench.suite import Cell
 from bench.train import count_flops, planned_updates
-from models import FAMILIES, Model
+from models import FAMILIES, Model, Shape
 
 FLOPS_BATCH = 8  # FLOPs are counted on a small update and scaled: they are proportional to the images
 
@@ -52,21 +54,24 @@ def plan(cell: Cell, shape: tuple[int, int, int]) -> Plan:
                 + nearest(key, family.config_type.model_fields)
             )
     try:
-        if "width" not in fields:
-            fields["width"] = sizing.fit_width(family, fields, shape, cell.budget)
-        config = family.config_type.model_validate(fields).model_dump()
+        config, params, flops = _fitted(cell.entrant.family, json.dumps(fields, sort_keys=True), cell.budget, shape)
     except pydantic.ValidationError as error:
         raise UserError(f"entrant {cell.entrant.name!r}: {suite.explain(error)}") from None
-    model = family.build(config, shape)
     batch_size = int(config["batch_size"])
-    flops = flops_per_image(model, shape) * batch_size
-    return Plan(
-        cell,
-        config,
-        sum(p.numel() for p in model.parameters() if p.requires_grad),
-        flops,
-        planned_updates(cell.budget, flops, batch_size),
-    )
+    per_update = flops * batch_size
+    return Plan(cell, dict(config), params, per_update, planned_updates(cell.budget, per_update, batch_size))
+
+
+@functools.cache  # the seeds of an entrant are planned alike, before the run and again in their cells
+def _fitted(family_name: str, fields_json: str, budget: Budget, shape: Shape) -> tuple[dict[str, Any], int, float]:
+    """Whole config, parameters and FLOPs an image of an update."""
+    family, fields = FAMILIES[family_name], json.loads(fields_json)
+    if "width" not in fields:
+        fields["width"] = sizing.fit_width(family, fields, shape, budget)
+    config = family.config_type.model_validate(fields).model_dump()
+    model = family.build(config, shape)
+    params = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    return config, params, flops_per_image(model, shape)
 
 
 def flops_per_image(model: Model, shape: tuple[int, int, int]) -> float:

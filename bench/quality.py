@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 
 import numpy as np
@@ -12,7 +13,7 @@ from torch import Tensor
 from bench import fidelity, intervals, record
 from bench.features import Extractor
 from bench.record import Quality, SampleMetric, Scalar
-from bench.reference import FEWEST_FOR_NEIGHBOURS, Reference
+from bench.reference import Reference
 
 SPLIT_SEED, BOOTSTRAP_SEED, PROJECTION_SEED, SUBSET_SEED = (
     1,
@@ -21,6 +22,7 @@ SPLIT_SEED, BOOTSTRAP_SEED, PROJECTION_SEED, SUBSET_SEED = (
     4,
 )  # the same for all entrants, so that pairs share their splits
 PROJECTIONS = 1000
+FEWEST_FOR_NEIGHBOURS = 100  # balls around fewer images say nothing of a manifold
 
 
 def measure(
@@ -56,21 +58,21 @@ def measure(
             f"{few} images are too few for the {d} dimensions of {extractor.info.name}: their covariance is singular"
         )
     else:
-        value = fidelity.frechet_distance(fidelity.statistics(features), reference.statistics)
-        changes |= {"value": value, **_intervals(value, features, reference, splits, resamples)}
+        changes |= _frechet(features, reference, splits, resamples)
     if also:
         changes["also"] = _others(features, reference, extractor)
     return found.model_copy(update=changes)
 
 
-def _intervals(value: float, features: Tensor, reference: Reference, splits: int, resamples: int) -> dict[str, object]:
+def _frechet(features: Tensor, reference: Reference, splits: int, resamples: int) -> dict[str, object]:
     if not splits or not resamples:
-        return {}
+        return {"value": fidelity.frechet_distance(fidelity.statistics(features), reference.statistics)}
     draw = fidelity.Resampler(features, reference.statistics)
-    halves, resampled = draw.halves(splits, SPLIT_SEED), draw.bootstrap(resamples, BOOTSTRAP_SEED)
+    value, halves, resampled = draw.whole(), draw.halves(splits, SPLIT_SEED), draw.bootstrap(resamples, BOOTSTRAP_SEED)
     stderr, interval = intervals.halves_interval(value, halves)
     corrected, corrected_interval = intervals.corrected(value, halves, resampled)
     return {
+        "value": value,
         "halves": halves,
         "stderr": stderr,
         "interval": interval,
@@ -102,17 +104,24 @@ def _others(features: Tensor, reference: Reference, extractor: Extractor) -> lis
         why = "the reference is imported statistics, which hold no features"
         lower = [metric(name, None, False, why) for name in (kernel, "sliced Wasserstein")]
         return [lower[0], *(metric(name, None, True, why) for name in shapes), lower[1]]
-    found = [metric(kernel, fidelity.kernel_distance(features, theirs, reference.kernel_means), False)]
-    if min(n, m) < FEWEST_FOR_NEIGHBOURS:
+    distance, balls = fidelity.compare_pairs(features, theirs, reference.within)
+    found = [metric(kernel, distance, False)]
+    if balls is None or min(n, m) < FEWEST_FOR_NEIGHBOURS:
         why = f"{min(n, m)} images are too few for balls around neighbours; {FEWEST_FOR_NEIGHBOURS} are needed"
         found += [metric(name, None, True, why) for name in shapes]
     else:
-        balls = fidelity.manifold(features, theirs, reference.radii)
         found += [metric(name, getattr(balls, name), True) for name in shapes]
     pairs = min(n, m)
-    ours, those = (part[torch.from_numpy(drawn(len(part), pairs)).to(part.device)] for part in (features, theirs))
-    sliced = fidelity.sliced_wasserstein(ours, those, PROJECTIONS, PROJECTION_SEED)
+    ours = features[torch.from_numpy(drawn(n, pairs)).to(features.device)]
+    sliced = _projections(reference, pairs).distance(ours)
     return [*found, metric("sliced Wasserstein", sliced, False, pairs=pairs)]
+
+
+@functools.lru_cache(maxsize=1)  # the same reference for all entrants: half of the work is its own
+def _projections(reference: Reference, n: int) -> fidelity.Projections:
+    assert reference.features is not None
+    chosen = torch.from_numpy(drawn(len(reference.features), n)).to(reference.features.device)
+    return fidelity.Projections(reference.features[chosen], PROJECTIONS, PROJECTION_SEED)
 
 
 def drawn(total: int, n: int) -> NDArray[np.int64]:

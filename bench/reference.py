@@ -25,21 +25,13 @@ from torch import Tensor
 
 from bench import PROTOCOL, UserError
 from bench.features import Extractor
-from bench.fidelity import (
-    COVERAGE_NEIGHBOURS,
-    PRECISION_NEIGHBOURS,
-    Statistics,
-    kernel_row_means,
-    neighbour_radii,
-    statistics,
-)
+from bench.fidelity import Statistics, Within, statistics, within
 from bench.record import FeatureInfo, digest
 
-FEWEST_FOR_NEIGHBOURS = 100  # balls around fewer images say nothing of a manifold
 CHECKED = 4  # images whose features are computed again when the cache has them
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Reference:
     """Statistics of a reference set; `features` and what follows from them are None for imported statistics."""
 
@@ -48,21 +40,29 @@ class Reference:
     images_sha256: str | None
     shape: tuple[int, int, int] | None = None  # C, H, W of the images, where known
     features: Tensor | None = None  # [M, d] float32
-    kernel_means: Tensor | None = None
-    radii: Tensor | None = None  # None, too, where there are too few images
+    within: Within | None = None
 
 
 def of_images(name: str, images: NDArray[np.uint8], extractor: Extractor, cache: Path | None = None) -> Reference:
     """The reference of uint8 `images` `[M, C, H, W]` in the extractor's features; from the cache where it is there."""
-    extracted = features_of(images, extractor, cache)
+    return of_features(name, images, features_of(images, extractor, cache), extractor, cache)
+
+
+def of_features(
+    name: str,
+    images: NDArray[np.uint8],
+    extracted: NDArray[np.float32],
+    extractor: Extractor,
+    cache: Path | None = None,
+) -> Reference:
+    """The reference of images whose features `extracted` `[M, d]` are known: moments, kernel means and radii."""
     features = torch.from_numpy(extracted).to(extractor.device)
 
     def compute() -> dict[str, NDArray[np.float64]]:
-        found = statistics(features)
-        parts = {"mean": found.mean, "covariance": found.covariance, "kernel_means": kernel_row_means(features)}
-        if len(features) >= FEWEST_FOR_NEIGHBOURS:
-            parts["radii"] = neighbour_radii(features, (PRECISION_NEIGHBOURS, COVERAGE_NEIGHBOURS))
-        return {key: tensor.cpu().numpy() for key, tensor in parts.items()}
+        found, pairs = statistics(features), within(features)
+        moments = {"mean": found.mean, "covariance": found.covariance}
+        parts = {**moments, "kernel_means": pairs.kernel_means, "radii": pairs.radii}
+        return {key: tensor.cpu().numpy() for key, tensor in parts.items() if tensor is not None}
 
     d = extractor.info.dims
 
@@ -82,8 +82,7 @@ def of_images(name: str, images: NDArray[np.uint8], extractor: Extractor, cache:
         sha256(images),
         (channels, height, width),
         features,
-        there["kernel_means"],
-        there.get("radii"),
+        Within(there["kernel_means"], there.get("radii")),
     )
 
 

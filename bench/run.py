@@ -73,10 +73,18 @@ class Setting:
         return energy.counter(self.device)
 
     @cached_property
+    def reference_features(self) -> NDArray[np.float32]:
+        """Of the test images: computed once for all cells."""
+        return reference.features_of(self._reference_images, self.extractor)
+
+    @cached_property
     def reference(self) -> reference.Reference:
         """The test images in the extractor's features: computed once for all cells."""
-        images = self.data.test[: self.suite.measure.reference_images]
-        return reference.of_images("test", images, self.extractor)
+        return reference.of_features("test", self._reference_images, self.reference_features, self.extractor)
+
+    @property
+    def _reference_images(self) -> NDArray[np.uint8]:
+        return self.data.test[: self.suite.measure.reference_images]
 
     def test_features(self, n: int) -> NDArray[np.float32]:
         """Those of n test images, of which most are the reference's."""
@@ -170,7 +178,7 @@ def _measure_floor(cell: Cell, setting: Setting, clock: Clock, parts: dict[str, 
     if cell.name == "real data":
         with clock.part("features"):
             train = reference.features_of(setting.data.train[: measure.samples], setting.extractor)
-            _ = setting.reference  # its features are computed on first use
+            _ = setting.reference_features  # computed on first use
         with clock.part("quality"):
             parts["quality"] = setting.quality(train, {})
     else:

@@ -2,7 +2,7 @@
 
 Ho et al. 2020 (DDPM) for the chain and its bound, Nichol & Dhariwal 2021 (iDDPM) for the learned deviations, Kingma et
 al. 2021 (VDM) for the parametrisation by the log signal-to-noise ratio and for Fourier features, Salimans & Ho 2022
-for v, Lu et al. 2022 (DPM-Solver++) for the fast sampler.
+for v, Lu et al. 2022 (DPM-Solver++) for the fast samplers.
 
 Notation: z = a x + s e with a^2 = sigmoid(lam), s^2 = sigmoid(-lam), e normal, and lam the log signal-to-noise ratio.
 The chain has T steps at equal distances of lam, from `greatest` (step 1) down to `least` (step T).
@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from functools import partial
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, get_args
 
 import torch
 import torch.nn.functional as F
@@ -52,6 +52,7 @@ class DiffusionConfig(Config):
     average_gamma: float = Field(10.0, ge=0)
 
 
+Sampler = Literal["sde-dpm-solver++", "dpm-solver++", "ancestral"]
 ODE_STEPS = 50
 FOURIER = (8, 32)  # times pi x: periods of 32 and of 8 levels, which lift noise of one level to the network's scale
 
@@ -118,7 +119,7 @@ class Diffusion(Model):
         "network learns to undo one step at a time, its mean and its deviation; run from pure noise, the learned "
         "reverse process makes an image.",
         structure="One convolutional network, told the noise level, for all steps; trained by denoising at random "
-        "levels, half for the bound and half for samples. A fast deterministic solver or the full chain samples.",
+        "levels, half for the bound and half for samples. A fast solver or the full chain samples.",
         differs="The only family that generates in many passes: quality is bought with sampling time after training. "
         "Training is plain regression, as stable as the VAE's, and the chain gives a bound of the likelihood.",
         abilities={
@@ -214,19 +215,18 @@ class Diffusion(Model):
         generator: Generator,
         *,
         batch_size: int = 250,
-        sampler: Literal["dpm-solver++", "ancestral"] = "dpm-solver++",
+        sampler: Sampler = "sde-dpm-solver++",
         steps: int = 10,
     ) -> Tensor:
-        """`dpm-solver++` solves the probability-flow equation in few steps, second order; `ancestral` draws from the
-        learned reverse process: the chain itself at `chain_steps` steps, a strided one at fewer.
+        """`sde-dpm-solver++` and `dpm-solver++` solve the reverse process and its probability-flow equation in few
+        steps, second order; `ancestral` draws from the learned reverse process: the chain itself at `chain_steps`
+        steps, a strided one at fewer.
         """
+        if sampler not in get_args(Sampler):
+            raise ValueError(f"unknown sampler {sampler!r}: {', '.join(get_args(Sampler))}")
         start = torch.randn(n, *self.shape, generator=generator, device=generator.device)
-        if sampler == "ancestral":
-            *_, (clean, _) = self._ancestral(start, generator, batch_size, steps)
-            return to_uint8(clean)
-        if sampler != "dpm-solver++":
-            raise ValueError(f"unknown sampler {sampler!r}: dpm-solver++ or ancestral")
-        return in_batches(lambda z: to_uint8(self._solve(z, steps)), batch_size, [start])
+        *_, (clean, _) = self._reverse(start, generator, batch_size, sampler, steps)
+        return to_uint8(clean)
 
     def show(self, images: Tensor, generator: Generator) -> Showing:
         shown, snapshots = 4, 12
@@ -236,7 +236,7 @@ class Diffusion(Model):
         start = torch.randn(shown, *self.shape, generator=generator, device=x.device)
         steps = 8 * snapshots
         with torch.no_grad():
-            chain = [z for _, z in self._ancestral(start, generator, shown, steps)]
+            chain = [z for _, z in self._reverse(start, generator, shown, "ancestral", steps)]
         reverse = torch.stack([start, *chain[:: steps // (snapshots - 1)][: snapshots - 2], chain[-1]], dim=1)
         middle = torch.zeros(len(images), device=x.device)
         z, _ = diffuse(to_float(images), middle, generator)
@@ -276,26 +276,15 @@ class Diffusion(Model):
         """Deviation of p(x | z) at step 1: between a hundredth of twice the noise's and all of it."""
         return 2 * signal_and_noise(lam)[1] * torch.exp(-math.log(100) * torch.sigmoid(code - 1))
 
-    def _solve(self, z: Tensor, steps: int) -> Tensor:
-        """DPM-Solver++(2M) (Lu et al. 2022, algorithm 2) on equal steps of lam, the last without noise."""
+    def _reverse(
+        self, z: Tensor, generator: Generator, batch_size: int, sampler: Sampler, steps: int
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Steps of the reverse process from noise z: (estimated clean images, less noisy z) after each; on equal steps
+        of lam, the last without noise. The solvers (Lu et al. 2022, DPM-Solver++(2M), with and without noise) guess by
+        a line through this estimate and the one before what it will be half a step ahead.
+        """
         grid = torch.linspace(self.config.least, self.config.greatest, steps, device=z.device)
         before: Tensor | None = None
-        for i, lam in enumerate(grid):
-            clean, _ = _predict(self.average.network, z, lam.expand(len(z)))
-            clean = clean.clamp(-1, 1)
-            if i + 1 == steps:
-                break
-            (_, s), (a_next, s_next) = signal_and_noise(lam[None]), signal_and_noise(grid[i + 1][None])
-            ahead = clean if before is None else 1.5 * clean - 0.5 * before
-            z = s_next / s * z - a_next * torch.expm1((lam - grid[i + 1]) / 2) * ahead
-            before = clean
-        return clean
-
-    def _ancestral(
-        self, z: Tensor, generator: Generator, batch_size: int, steps: int
-    ) -> Iterator[tuple[Tensor, Tensor]]:
-        """Steps of the reverse process from noise z: (estimated clean images, less noisy z) after each."""
-        grid = torch.linspace(self.config.least, self.config.greatest, steps, device=z.device)
         for i, lam in enumerate(grid):
             # both halves of the prediction travel through in_batches as one tensor
             both = in_batches(
@@ -308,11 +297,17 @@ class Diffusion(Model):
             if i + 1 == steps:
                 yield clean, clean
                 return
-            mean_weight, log_variance = reverse(code, lam[None], grid[i + 1][None])
-            (a, _), (a_next, _) = signal_and_noise(lam[None]), signal_and_noise(grid[i + 1][None])
-            mean = a_next * (1 - mean_weight) / a * z + a_next * mean_weight * clean
-            noise = torch.randn(z.shape, generator=generator, device=z.device)
-            z = mean + torch.exp(0.5 * log_variance) * noise
+            ahead = clean if before is None else 1.5 * clean - 0.5 * before
+            before = clean
+            (a, s), (a_next, s_next) = signal_and_noise(lam[None]), signal_and_noise(grid[i + 1][None])
+            if sampler == "dpm-solver++":
+                z = s_next / s * z - a_next * torch.expm1((lam - grid[i + 1]) / 2) * ahead
+            else:
+                learned = sampler == "ancestral"
+                weight, log_variance = reverse(code if learned else None, lam[None], grid[i + 1][None])
+                mean = a_next * (1 - weight) / a * z + a_next * weight * (clean if learned else ahead)
+                noise = torch.randn(z.shape, generator=generator, device=z.device)
+                z = mean + torch.exp(0.5 * log_variance) * noise
             yield clean, z
 
 

@@ -31,15 +31,17 @@ def diffuse(x: Tensor, lam: Tensor, generator: Generator | None = None) -> tuple
     return a * x + s * noise, noise
 
 
-def reverse(code: Tensor, lam: Tensor, lam_next: Tensor) -> tuple[Tensor, Tensor]:
+def reverse(code: Tensor | None, lam: Tensor, lam_next: Tensor) -> tuple[Tensor, Tensor]:
     """The step from lam to the greater lam_next: the weight c of the clean image in the mean, and the log variance.
 
     c = 1 - e^(lam - lam_next). The true posterior's variance s_next^2 c and the forward step's s^2 c bound what an
-    optimal reverse step needs; the code says where between them, in logs (iDDPM, eq. 15).
+    optimal reverse step needs; the code says where between them, in logs (iDDPM, eq. 15). Without a code, the least.
     """
     weight = -torch.expm1(lam - lam_next)[:, None, None, None]
     (_, s), (_, s_next) = signal_and_noise(lam), signal_and_noise(lam_next)
     least = torch.log(s_next**2 * weight)
+    if code is None:
+        return weight, least
     return weight, least + torch.sigmoid(code) * 2 * torch.log(s / s_next)
 
 

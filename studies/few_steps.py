@@ -40,10 +40,12 @@ def main(file: Path, samples: int) -> None:
     test = reference.of_images("test", data.load("fashion-mnist-10k").test, extractor)
     chain = int(provenance.config["chain_steps"])
     settings: dict[str, dict[str, Any]] = {
-        "default (DPM-Solver++, 10 steps)": {},
-        "DPM-Solver++, 25 steps": {"steps": 25},
-        "DPM-Solver++, 50 steps": {"steps": 50},
-        "ancestral, 100 steps": {"sampler": "ancestral", "steps": 100},
+        "default (SDE-DPM-Solver++, 10 steps)": {},
+        "SDE-DPM-Solver++, 20 steps": {"steps": 20},
+        "SDE-DPM-Solver++, 50 steps": {"steps": 50},
+        "DPM-Solver++ (no noise), 10 steps": {"sampler": "dpm-solver++"},
+        "ancestral, 10 steps": {"sampler": "ancestral"},
+        "ancestral, 50 steps": {"sampler": "ancestral", "steps": 50},
         f"full chain, {chain} steps": {"sampler": "ancestral", "steps": chain},
     }
     found: dict[str, tuple[float, float]] = {}

@@ -36,6 +36,8 @@ def test_statistics_match_numpy_in_any_number_of_parts(monkeypatch):
     assert found.n == len(a)
     np.testing.assert_allclose(found.mean, a.mean(0))
     np.testing.assert_allclose(found.covariance, np.cov(a, rowvar=False))
+    monkeypatch.setattr(fidelity, "COLUMNS", 5)  # of 12
+    np.testing.assert_allclose(statistics(a).covariance, np.cov(a, rowvar=False))
 
 
 def test_float32_features_are_summed_in_float64():
@@ -129,6 +131,9 @@ def test_resamples_are_distances_of_the_drawn_rows():
         for _ in range(3)
     ]
     np.testing.assert_allclose(resampler.bootstrap(3, seed=4), plain, rtol=1e-9)
+    assert resampler.whole() == pytest.approx(frechet_distance(statistics(x), against), rel=1e-9)
+    with pytest.raises(ValueError, match="NaN"):
+        fidelity.Resampler(x.index_fill(0, torch.tensor([1]), float("nan")), against)
 
 
 # --- kernel distance --------------------------------------------------------------------------------------------------
@@ -143,9 +148,9 @@ def test_kernel_distance_matches_plain_loops(monkeypatch):
     x, y = sets(n=20, d=4)
     pairs = [np.mean([kernel(a, b) for a, b in itertools.permutations(s, 2)]) for s in (x, y)]
     exact = sum(pairs) - 2 * np.mean([kernel(a, b) for a in x for b in y])
-    found = fidelity.kernel_distance(x, y)
+    found = fidelity.compare_pairs(x, y)[0]
     assert found.value == pytest.approx(exact, rel=1e-10)
-    assert fidelity.kernel_distance(x, y, fidelity.kernel_row_means(y)) == found
+    assert fidelity.compare_pairs(x, y, fidelity.within(y))[0] == found
 
 
 def test_kernel_distance_matches_torch_fidelity_on_one_subset_of_all():
@@ -153,7 +158,7 @@ def test_kernel_distance_matches_torch_fidelity_on_one_subset_of_all():
     x, y = sets(150, 16)
     y = y[:150]
     theirs = metric.kid_features_to_metric(x, y, kid_subsets=1, kid_subset_size=150, verbose=False)
-    found = fidelity.kernel_distance(x, y)
+    found = fidelity.compare_pairs(x, y)[0]
     assert found.value == pytest.approx(theirs[metric.KEY_METRIC_KID_MEAN], rel=1e-9)
     # their "std" is the spread over subsets: of one subset it is zero, which is no error of anything
     assert theirs[metric.KEY_METRIC_KID_STD] == 0
@@ -168,7 +173,7 @@ def test_kernel_distance_is_unbiased_and_its_error_is_true():
     def draw(shift):
         return torch.randn(80, d, generator=generator, dtype=torch.float64) + shift
 
-    found = [fidelity.kernel_distance(draw(0.4), draw(0.0)) for _ in range(draws)]
+    found = [fidelity.compare_pairs(draw(0.4), draw(0.0))[0] for _ in range(draws)]
     values, errors = np.array([f.value for f in found]), np.array([f.stderr for f in found])
 
     # E (x.y/d + 1)^3 of independent Gaussians with means m and n: (s + 1)^3 + 3 (s + 1) v, s = m.n / d and
@@ -204,7 +209,7 @@ def test_manifold_matches_plain_loops(monkeypatch):
     recalled = [any(distance(a, b) <= r for a, r in zip(x, fake3, strict=True)) for b in y]
     dense = [sum(distance(a, b) <= r for b, r in zip(y, real5, strict=True)) / 5 for a in x]
     covered = [any(distance(a, b) <= r for a in x) for b, r in zip(y, real5, strict=True)]
-    found = fidelity.manifold(x, y)
+    found = fidelity.compare_pairs(x, y)[1]
     plain = [np.mean(values) for values in (precise, recalled, dense, covered)]
     assert [found.precision.value, found.recall.value, found.density.value, found.coverage.value] == plain
     assert found.density.stderr == pytest.approx(np.std(dense, ddof=1) / np.sqrt(len(dense)))
@@ -216,7 +221,7 @@ def test_precision_and_recall_match_torch_fidelity():
     theirs = metric.prc_features_to_metric(
         x, y, prc_neighborhood=3, prc_batch_size=100, save_cpu_ram=False, verbose=False
     )
-    found = fidelity.manifold(x, y)
+    found = fidelity.compare_pairs(x, y)[1]
     assert found.precision.value == pytest.approx(theirs[metric.KEY_METRIC_PRECISION], abs=1e-6)
     assert found.recall.value == pytest.approx(theirs[metric.KEY_METRIC_RECALL], abs=1e-6)
 
@@ -224,16 +229,26 @@ def test_precision_and_recall_match_torch_fidelity():
 def test_a_set_is_on_its_own_manifold_and_density_of_the_same_law_is_one():
     generator = torch.Generator().manual_seed(0)
     x, y = (torch.randn(2000, 3, generator=generator) for _ in range(2))
-    found = fidelity.manifold(x, y)
+    found = fidelity.compare_pairs(x, y)[1]
     assert found.density.value == pytest.approx(1, abs=4 * found.density.stderr + 0.05)
     assert found.coverage.value == pytest.approx(1 - 0.5**5, abs=0.02)  # Naeem et al. 2020, lemma 2, equal counts
-    twin = fidelity.manifold(y, y)
+    twin = fidelity.compare_pairs(y, y)[1]
     assert (twin.precision.value, twin.recall.value, twin.coverage.value) == (1, 1, 1)
 
 
 def test_equal_points_are_neighbours_at_distance_zero():
-    points = torch.tensor([[0.0], [0.0], [5.0], [9.0]])
-    np.testing.assert_array_equal(fidelity.neighbour_radii(points, (1, 2)), [[0, 0, 16, 16], [25, 25, 25, 81]])
+    points = torch.tensor([[0.0], [0.0], [1.0], [3.0], [7.0], [9.0]])
+    radii = fidelity.within(points).radii
+    np.testing.assert_allclose(radii, [[9, 9, 4, 9, 36, 64], [81, 81, 64, 36, 49, 81]], rtol=1e-6)
+    pairs = fidelity.within(torch.tensor([[0.0], [5.0]]).repeat(4, 1)).radii
+    np.testing.assert_allclose(pairs, [[0] * 8, [25] * 8])
+
+
+def test_sets_too_small_for_their_neighbours_have_a_kernel_distance_alone():
+    x, y = sets(n=5, d=3)
+    distance, balls = fidelity.compare_pairs(x, y)
+    assert distance.stderr > 0
+    assert balls is None
 
 
 def test_memorization_is_found_where_planted_and_not_elsewhere():
@@ -278,16 +293,16 @@ def test_sliced_wasserstein_of_a_shift_is_known():
     """A shift by v moves every projection by v.theta, whose mean square over directions is |v|^2 / d."""
     x, _ = sets(300, 8)
     v = torch.linspace(-1, 1, 8).double()
-    found = fidelity.sliced_wasserstein(x, x + v, projections=4000)
+    found = fidelity.Projections(x + v, 4000, seed=0).distance(x)
     assert abs(found.value - float(v.norm() / np.sqrt(8))) < 4 * found.stderr
-    assert fidelity.sliced_wasserstein(x, x).value == 0
+    assert fidelity.Projections(x, 100, seed=0).distance(x).value == 0
 
 
 def test_sliced_wasserstein_in_one_dimension_matches_scipy():
     x, y = RNG.normal(size=500), RNG.normal(1, 2, size=500)
     quantiles = np.sqrt(np.mean((np.sort(x) - np.sort(y)) ** 2))
-    found = fidelity.sliced_wasserstein(torch.from_numpy(x)[:, None], torch.from_numpy(y)[:, None])
+    found = fidelity.Projections(torch.from_numpy(y)[:, None], 100, seed=0).distance(torch.from_numpy(x)[:, None])
     assert found.value == pytest.approx(quantiles)
     assert found.value >= scipy.stats.wasserstein_distance(x, y)  # the 1-Wasserstein distance is never larger
     with pytest.raises(ValueError, match="same size"):
-        fidelity.sliced_wasserstein(torch.zeros(3, 2), torch.zeros(4, 2))
+        fidelity.Projections(torch.zeros(4, 2), 5, seed=0).distance(torch.zeros(3, 2))

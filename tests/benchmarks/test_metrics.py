@@ -146,14 +146,11 @@ class TestEfficientNet:
 class TestOthers:
     x, y = (spectrum(2000, seed, 1280).float() for seed in (1, 2))
 
-    def test_kernel_distance(self, benchmark):
-        benchmark.pedantic(fidelity.kernel_distance, args=(self.x, self.y), rounds=3)
-
-    def test_precision_recall_density_coverage(self, benchmark):
-        benchmark.pedantic(fidelity.manifold, args=(self.x, self.y), rounds=3)
+    def test_kernel_distance_precision_recall_density_coverage(self, benchmark):
+        benchmark.pedantic(fidelity.compare_pairs, args=(self.x, self.y), rounds=3)
 
     def test_sliced_wasserstein(self, benchmark):
-        benchmark.pedantic(fidelity.sliced_wasserstein, args=(self.x, self.y), rounds=3)
+        benchmark.pedantic(lambda: fidelity.Projections(self.y, 1000, seed=0).distance(self.x), rounds=3)
 
     def test_intervals_of_the_frechet_distance(self, benchmark):
         against = statistics(self.y)
