@@ -258,7 +258,6 @@ def compare_pairs(x: Tensor, y: Tensor, y_within: Within | None = None) -> tuple
     in_real, counts = [], []
     recalled = torch.zeros(len(y), dtype=torch.bool, device=y.device)
     covered = torch.zeros_like(recalled)
-    balls = ours.radii is not None and theirs.radii is not None
     for block in _blocks(x, y):
         kernel = block.kernel()
         x_to_y.append(kernel.mean(1, dtype=torch.float64))
@@ -274,7 +273,7 @@ def compare_pairs(x: Tensor, y: Tensor, y_within: Within | None = None) -> tuple
     value = ours.kernel_means.mean() + theirs.kernel_means.mean() - 2 * across.mean()
     variance = (ours.kernel_means - across).var() / len(x) + (theirs.kernel_means - y_to_x).var() / len(y)
     distance = Estimate(float(value), math.sqrt(4 * float(variance)))
-    if not balls:
+    if not in_real:
         return distance, None
     return distance, Manifold(
         precision=_mean(torch.cat(in_real).double()),

@@ -261,8 +261,9 @@ def _trade_off(axes: Axes, row: Row, x: list[float], distances: list[Stat], name
         [x[i] for i in order], [y[i] for i in order], **look | {"linestyle": "-", "linewidth": 1.2, "markersize": 5}
     )
     axes.errorbar(x[0], y[0], yerr=distances[0].sd, capsize=3, markersize=10, label=row.label, **look)
-    for name, *place in zip(names, x, y, strict=True):
-        axes.annotate(name, (place[0], place[1]), (5, 6), textcoords="offset points", fontsize=8, color=look["color"])
+    for rank, i in enumerate(i for i in order if names[i]):
+        beside = (5, -13 if rank % 2 else 6)  # neighbours on the curve would lie over each other
+        axes.annotate(names[i], (x[i], y[i]), beside, textcoords="offset points", fontsize=8, color=look["color"])
 
 
 def _front(axes: Axes, points: list[tuple[float, float]]) -> None:

@@ -15,12 +15,7 @@ from bench.features import Extractor
 from bench.record import Quality, SampleMetric, Scalar
 from bench.reference import Reference
 
-SPLIT_SEED, BOOTSTRAP_SEED, PROJECTION_SEED, SUBSET_SEED = (
-    1,
-    2,
-    3,
-    4,
-)  # the same for all entrants, so that pairs share their splits
+SPLIT_SEED, BOOTSTRAP_SEED, PROJECTION_SEED, SUBSET_SEED = 1, 2, 3, 4  # the same for all: pairs share their splits
 PROJECTIONS = 1000
 FEWEST_FOR_NEIGHBOURS = 100  # balls around fewer images say nothing of a manifold
 
