@@ -50,7 +50,7 @@ def as_json(found: Mapping[str, Sequence[Table]], sections: Sequence[Section]) -
         }
         for section in sections
     ]
-    # table by table: as objects, those of ten thousand records would take a gigabyte
+    # table by table: as objects, those of ten thousand records would take a gigabyte more
     tables = (
         _dump(name) + b":[" + b",".join(_dump(_table(table)) for table in of_sections) + b"]"
         for name, of_sections in found.items()

@@ -63,9 +63,9 @@ def _gram(rows: Tensor) -> Tensor:
     """rows^T rows, `[d, d]`: the lower half alone is computed, in a few blocks of columns, and mirrored."""
     d = rows.shape[1]
     lower = rows.new_zeros(d, d)
-    for columns in torch.arange(d, device=rows.device).split(COLUMNS):
-        first, last = int(columns[0]), int(columns[-1]) + 1
-        lower[first:, first:last] = rows[:, first:].mT @ rows[:, first:last]
+    for first in range(0, d, COLUMNS):
+        columns = slice(first, first + COLUMNS)
+        lower[first:, columns] = rows[:, first:].mT @ rows[:, columns]
     return lower.tril_() + lower.tril(-1).mT
 
 
