@@ -17,7 +17,6 @@ from torch import Tensor
 
 ROWS = 500  # of a matrix of pairs that are held at a time: more would not fit a cache
 COLUMNS = 256  # of a symmetric product that are computed at a time
-NOT_FINITE = "features hold NaN or infinity"
 WORKERS = 4  # draws at once, each with a copy of the features
 PRECISION_NEIGHBOURS = 3  # Kynkaanniemi et al. 2019
 COVERAGE_NEIGHBOURS = 5  # Naeem et al. 2020
@@ -51,22 +50,35 @@ def statistics(features: Tensor) -> Statistics:
     if features.ndim != 2 or len(features) < 2:
         raise ValueError(f"features must be [N, d] with N >= 2, not {list(features.shape)}")
     mean = torch.stack([part.double().sum(0) for part in features.split(ROWS)]).sum(0) / len(features)
-    if not mean.isfinite().all():
-        raise ValueError(NOT_FINITE)
+    _check_finite(mean)
     scatter = torch.zeros(len(mean), len(mean), dtype=torch.float64, device=features.device)
     for part in features.split(ROWS):
-        scatter += _gram(part.double() - mean)
-    return Statistics(len(features), mean, scatter / (len(features) - 1))
+        _add_lower(scatter, part.double() - mean)
+    return Statistics(len(features), mean, _mirrored(scatter) / (len(features) - 1))
+
+
+def _check_finite(mean: Tensor) -> None:
+    if not mean.isfinite().all():
+        raise ValueError("features hold NaN or infinity")
 
 
 def _gram(rows: Tensor) -> Tensor:
-    """rows^T rows, `[d, d]`: the lower half alone is computed, in a few blocks of columns, and mirrored."""
+    """rows^T rows, `[d, d]`."""
     d = rows.shape[1]
-    lower = rows.new_zeros(d, d)
-    for first in range(0, d, COLUMNS):
+    total = rows.new_zeros(d, d)
+    _add_lower(total, rows)
+    return _mirrored(total)
+
+
+def _add_lower(total: Tensor, rows: Tensor) -> None:
+    """Add the lower half of rows^T rows to `total`, in a few blocks of columns; what lies above means nothing."""
+    for first in range(0, len(total), COLUMNS):
         columns = slice(first, first + COLUMNS)
-        lower[first:, columns] = rows[:, first:].mT @ rows[:, columns]
-    return lower.tril_() + lower.tril(-1).mT
+        total[first:, columns] += rows[:, first:].mT @ rows[:, columns]
+
+
+def _mirrored(lower: Tensor) -> Tensor:
+    return lower.tril() + lower.tril(-1).mT
 
 
 def frechet_distance(a: Statistics, b: Statistics) -> float:
@@ -104,8 +116,7 @@ class Resampler:
     def __init__(self, features: Tensor, reference: Statistics) -> None:
         self._reference = reference
         self._centre = features.double().mean(0)
-        if not self._centre.isfinite().all():
-            raise ValueError(NOT_FINITE)
+        _check_finite(self._centre)
         self._apart = features.double() - self._centre
         self._whitened = self._apart @ reference.root.mT
         self._squares = self._apart.square().sum(1)

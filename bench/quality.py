@@ -60,10 +60,11 @@ def measure(
 
 
 def _frechet(features: Tensor, reference: Reference, splits: int, resamples: int) -> dict[str, object]:
-    if not splits or not resamples:
-        return {"value": fidelity.frechet_distance(fidelity.statistics(features), reference.statistics)}
     draw = fidelity.Resampler(features, reference.statistics)
-    value, halves, resampled = draw.whole(), draw.halves(splits, SPLIT_SEED), draw.bootstrap(resamples, BOOTSTRAP_SEED)
+    value = draw.whole()
+    if not splits or not resamples:
+        return {"value": value}
+    halves, resampled = draw.halves(splits, SPLIT_SEED), draw.bootstrap(resamples, BOOTSTRAP_SEED)
     stderr, interval = intervals.halves_interval(value, halves)
     corrected, corrected_interval = intervals.corrected(value, halves, resampled)
     return {

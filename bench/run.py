@@ -74,12 +74,12 @@ class Setting:
 
     @cached_property
     def reference_features(self) -> NDArray[np.float32]:
-        """Of the test images: computed once for all cells."""
+        """Of the reference's images: computed once for all cells."""
         return reference.features_of(self._reference_images, self.extractor)
 
     @cached_property
     def reference(self) -> reference.Reference:
-        """The test images in the extractor's features: computed once for all cells."""
+        """The test images as what samples are compared with: computed once for all cells."""
         return reference.of_features("test", self._reference_images, self.reference_features, self.extractor)
 
     @property
@@ -88,9 +88,9 @@ class Setting:
 
     def test_features(self, n: int) -> NDArray[np.float32]:
         """Those of n test images, of which most are the reference's."""
-        chosen, there = quality.drawn(len(self.data.test), n), self.reference.features
-        if there is not None and len(there) == len(self.data.test):
-            return there.cpu().numpy()[chosen]
+        chosen, there = quality.drawn(len(self.data.test), n), self.reference_features
+        if len(there) == len(self.data.test):
+            return there[chosen]
         return reference.features_of(self.data.test[chosen], self.extractor)
 
     def quality(self, features: NDArray[np.float32], options: Mapping[str, Scalar], whole: bool = True) -> Quality:

@@ -297,15 +297,15 @@ class Diffusion(Model):
             if i + 1 == steps:
                 yield clean, clean
                 return
-            ahead = clean if before is None else 1.5 * clean - 0.5 * before
+            learned = sampler == "ancestral"
+            ahead = clean if learned or before is None else 1.5 * clean - 0.5 * before
             before = clean
             (a, s), (a_next, s_next) = signal_and_noise(lam[None]), signal_and_noise(grid[i + 1][None])
             if sampler == "dpm-solver++":
                 z = s_next / s * z - a_next * torch.expm1((lam - grid[i + 1]) / 2) * ahead
             else:
-                learned = sampler == "ancestral"
                 weight, log_variance = reverse(code if learned else None, lam[None], grid[i + 1][None])
-                mean = a_next * (1 - weight) / a * z + a_next * weight * (clean if learned else ahead)
+                mean = a_next * (1 - weight) / a * z + a_next * weight * ahead
                 noise = torch.randn(z.shape, generator=generator, device=z.device)
                 z = mean + torch.exp(0.5 * log_variance) * noise
             yield clean, z

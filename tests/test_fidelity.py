@@ -237,11 +237,10 @@ def test_a_set_is_on_its_own_manifold_and_density_of_the_same_law_is_one():
 
 
 def test_equal_points_are_neighbours_at_distance_zero():
-    points = torch.tensor([[0.0], [0.0], [1.0], [3.0], [7.0], [9.0]])
-    radii = fidelity.within(points).radii
-    np.testing.assert_allclose(radii, [[9, 9, 4, 9, 36, 64], [81, 81, 64, 36, 49, 81]], rtol=1e-6)
-    pairs = fidelity.within(torch.tensor([[0.0], [5.0]]).repeat(4, 1)).radii
-    np.testing.assert_allclose(pairs, [[0] * 8, [25] * 8])
+    points = torch.tensor([[0.0], [0.0], [1.0], [3.0], [7.0], [13.0]])  # their mean is whole: nothing is rounded
+    np.testing.assert_array_equal(fidelity.within(points).radii, [[9, 9, 4, 9, 36, 144], [169, 169, 144, 100, 49, 169]])
+    pairs = torch.tensor([[0.0], [5.0]]).repeat(4, 1)
+    np.testing.assert_array_equal(fidelity.within(pairs).radii, [[0] * 8, [25] * 8])
 
 
 def test_sets_too_small_for_their_neighbours_have_a_kernel_distance_alone():
