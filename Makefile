@@ -24,6 +24,9 @@ benchmark: .venv/installed
 .venv/installed: pyproject.toml
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[fid,dev]'
+	mkdir -p .venv/tree
+	ln -sfn ../../bench .venv/tree/equibench
+	ln -sfn ../../models .venv/tree/equibench_models
 	touch $@
 
 clean:

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
-import bench
-from bench import UserError, nearest, verbs
+import equibench
+from equibench import UserError, nearest, verbs
 
 if TYPE_CHECKING:
-    from bench.suite import Suite
+    from equibench.suite import Suite
 
 SUITE_HELP = "SUITE is the name of a suite (see `equibench ls`) or the path of your own .toml file."
 
@@ -28,7 +28,7 @@ class Verbs(click.Group):
 
 @click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(
-    bench.__version__, prog_name="equibench", message=f"%(prog)s %(version)s, protocol {bench.PROTOCOL}"
+    equibench.__version__, prog_name="equibench", message=f"%(prog)s %(version)s, protocol {equibench.PROTOCOL}"
 )
 def cli() -> None:
     """Compare GAN, VAE, normalizing flow and diffusion under equal budgets.
@@ -77,7 +77,7 @@ def _extractor_options(command: Any) -> Any:
 @_suite_options
 def plan(**options: Any) -> None:
     """Show what a run of SUITE would train and what it would cost; trains nothing."""
-    from bench import console, machine
+    from equibench import console, machine
 
     suite, data = _load(options)
     console.print_plan(suite, data, machine.device(options["device"]))
@@ -97,8 +97,8 @@ def run(**options: Any) -> None:
     A run that was stopped goes on where it was: finished cells are not repeated, a cell that was trained is not trained
     again. A cell that fails becomes a record with the reason; delete it to try again.
     """
-    from bench import console, features, machine
-    from bench.run import Setting
+    from equibench import console, features, machine
+    from equibench.run import Setting
 
     suite, data = _load(options)
     out = options["out"] or Path("results") / suite.name
@@ -119,7 +119,7 @@ def run(**options: Any) -> None:
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder for the report.")
 def report(results: tuple[Path, ...], out: Path) -> None:
     """Write tables, figures and a page from records: RESULTS are folders of records or single ones."""
-    from bench.report import write
+    from equibench.report import write
 
     files = write(list(results), out)
     page = next(file for file in files if file.name == "index.html")
@@ -143,8 +143,8 @@ def measure(**options: Any) -> None:
       equibench measure samples/ --dataset fashion-mnist-10k
       equibench measure samples.npz --reference statistics.npz --extractor inception-v3
     """
-    from bench import console, features, machine
-    from bench import measure as measuring
+    from equibench import console, features, machine
+    from equibench import measure as measuring
 
     device = machine.device(options["device"])
     name = options["extractor"] or "auto"
@@ -172,8 +172,8 @@ def measure(**options: Any) -> None:
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
 def reference(**options: Any) -> None:
     """Write the statistics of DATASET's split to OUT, an .npz with mu and sigma that other tools read."""
-    from bench import console, data, features, machine
-    from bench import reference as references
+    from equibench import console, data, features, machine
+    from equibench import reference as references
 
     found = data.load(options["dataset"], options["data_root"], options["download"])
     name, device = options["extractor"] or "auto", machine.device(options["device"])
@@ -192,8 +192,8 @@ def ls() -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from bench import data, features
-    from bench.suite import Entrant, load, shipped
+    from equibench import data, features
+    from equibench.suite import Entrant, load, shipped
 
     table = Table("kind", "name", "what it is")
     for name in shipped():
@@ -216,7 +216,7 @@ def doctor(data_root: Path | None) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from bench import data, features, machine
+    from equibench import data, features, machine
 
     found = machine.describe(machine.device("auto"))
     table = Table("what", "found", show_header=False)
@@ -240,7 +240,7 @@ def doctor(data_root: Path | None) -> None:
 
 def _load(options: dict[str, Any]) -> tuple[Suite, Any]:
     """The suite with the options laid over it, and its data. Raises UserError."""
-    from bench import data, suite
+    from equibench import data, suite
 
     chosen = suite.load(options["suite_name"])
     changes: dict[str, Any] = {}
@@ -265,8 +265,8 @@ def _load(options: dict[str, Any]) -> tuple[Suite, Any]:
 
 def _only_loaded(suite: Suite, path: Path, device: Any) -> Suite:
     """The suite with one entrant: the checkpoint, named after its file."""
-    from bench import checkpoint
-    from bench.suite import Entrant
+    from equibench import checkpoint
+    from equibench.suite import Entrant
 
     _, provenance = checkpoint.load(path, device)
     sampler = next((e.sampler for e in suite.entrant if e.family == provenance.family), {})

@@ -18,9 +18,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from bench.record import DecoderLikelihood
-from bench.suite import Annealing
-from models import Model
+from equibench.record import DecoderLikelihood
+from equibench.suite import Annealing
+from equibench_models import Model
 
 ACCEPTANCE = 0.65  # that the step sizes are steered to (Wu et al. 2017)
 Decoder = Callable[[Tensor], Tensor]  # z [B, D] -> means [B, ...]

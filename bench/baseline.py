@@ -6,10 +6,10 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench import UserError, record
-from bench.formatting import join
-from bench.matching import rows
-from bench.record import Record
+from equibench import UserError, record
+from equibench.formatting import join
+from equibench.matching import rows
+from equibench.record import Record
 
 
 def make(results: Sequence[Path], out: Path, *, update: bool = False, allow_dirty: bool = False) -> list[str]:

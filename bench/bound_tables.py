@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from bench.formatting import number
-from bench.layout import Column, Entry, Source, Table, fill_table, read_entry, value_entry
-from bench.metric import bits_kind
-from bench.per_cell import RUN, Run, runs_of
-from bench.record import BoundResult, DecoderLikelihood
-from bench.sections import Section
+from equibench.formatting import number
+from equibench.layout import Column, Entry, Source, Table, fill_table, read_entry, value_entry
+from equibench.metric import bits_kind
+from equibench.per_cell import RUN, Run, runs_of
+from equibench.record import BoundResult, DecoderLikelihood
+from equibench.sections import Section
 
 Bounded = tuple[Run, BoundResult]
 

@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from bench import likelihood, machine
-from bench.record import BoundResult
-from bench.suite import BoundSetting
-from models import Model
+from equibench import likelihood, machine
+from equibench.record import BoundResult
+from equibench.suite import BoundSetting
+from equibench_models import Model
 
 Images = NDArray[np.uint8]  # [N, C, H, W]
 Progress = Callable[[float], None]

@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from bench import UserError, record
-from bench.formatting import budget_words, join
-from bench.gates import (
+from equibench import UserError, record
+from equibench.formatting import budget_words, join
+from equibench.gates import (
     GATES,
     KNOWN_FROM,
     TOLERANCES,
@@ -29,11 +29,11 @@ from bench.gates import (
     counted,
     pooled,
 )
-from bench.matching import RowKey, Rows, exactly_equal, matched, refuse_other_data, refuse_other_measurement
-from bench.record import Record
-from bench.sections import failed
-from bench.signature import look_up, name_of
-from bench.stats import SIGNIFICANCE, Stat, holm
+from equibench.matching import RowKey, Rows, exactly_equal, matched, refuse_other_data, refuse_other_measurement
+from equibench.record import Record
+from equibench.sections import failed
+from equibench.signature import look_up, name_of
+from equibench.stats import SIGNIFICANCE, Stat, holm
 
 Verdict = Literal["reproduced", "passed", "regression", "skipped", "new"]
 FLOOR_TOLERANCE = 1e-3  # floors have no training: they move with the measurement alone, in either direction

@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from bench.check import Check, Line
-from bench.formatting import MISSING, number, spread
+from equibench.check import Check, Line
+from equibench.formatting import MISSING, number, spread
 
 STYLES = {"regression": "bold red", "passed": "green", "reproduced": "green", "skipped": "yellow", "new": "cyan"}
 

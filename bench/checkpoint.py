@@ -14,9 +14,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as serialize
 from safetensors.torch import save_file
 
-from bench import UserError
-from bench.record import Curve, MatrixProducts, Spent, Strict
-from models import FAMILIES, Model, Shape
+from equibench import UserError
+from equibench.record import Curve, MatrixProducts, Spent, Strict
+from equibench_models import FAMILIES, Model, Shape
 
 METADATA_KEY = "equibench"
 

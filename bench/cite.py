@@ -11,12 +11,12 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from bench import UserError, nearest, record
-from bench.formatting import budget_words, join, slug
-from bench.matching import rows
-from bench.record import Record, SampleMetric
-from bench.signature import look_up, name_of, parse, signature
-from bench.stats import Stat
+from equibench import UserError, nearest, record
+from equibench.formatting import budget_words, join, slug
+from equibench.matching import rows
+from equibench.record import Record, SampleMetric
+from equibench.signature import look_up, name_of, parse, signature
+from equibench.stats import Stat
 
 FORMATS = ("text", "latex", "bibtex", "json")
 ERRORS = {

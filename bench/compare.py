@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
-from bench.formatting import budget_words, join, number
-from bench.layout import Column, Entry, Source, Table, fill_table, value_entry
-from bench.metric import bits_kind, metric_names, metric_of
-from bench.pairs import BITS, Measure, Pair, p_of_bits, p_of_distances, pair_of
-from bench.per_cell import commit
-from bench.record import Record
-from bench.sections import Row, Section, value_at
-from bench.stats import holm
+from equibench.formatting import budget_words, join, number
+from equibench.layout import Column, Entry, Source, Table, fill_table, value_entry
+from equibench.metric import bits_kind, metric_names, metric_of
+from equibench.pairs import BITS, Measure, Pair, p_of_bits, p_of_distances, pair_of
+from equibench.per_cell import commit
+from equibench.record import Record
+from equibench.sections import Row, Section, value_at
+from equibench.stats import holm
 
 
 @dataclass(frozen=True)

@@ -13,15 +13,15 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from bench import machine
-from bench.data import Dataset
-from bench.formatting import number
-from bench.measure import Measured
-from bench.metric import metric_names, metric_of
-from bench.plan import plan
-from bench.record import Interval
-from bench.run import Setting, record_path, run_cell
-from bench.suite import Suite, cells
+from equibench import machine
+from equibench.data import Dataset
+from equibench.formatting import number
+from equibench.measure import Measured
+from equibench.metric import metric_names, metric_of
+from equibench.plan import plan
+from equibench.record import Interval
+from equibench.run import Setting, record_path, run_cell
+from equibench.suite import Suite, cells
 
 
 def print_plan(suite: Suite, data: Dataset, device: torch.device) -> None:

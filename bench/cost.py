@@ -9,11 +9,11 @@ from typing import Any
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from bench import machine, modes
-from bench.clock import repeat
-from bench.energy import Counter, used
-from bench.record import Energy, ModeSpeed, Speed, SpeedPoint
-from models import Model
+from equibench import machine, modes
+from equibench.clock import repeat
+from equibench.energy import Counter, used
+from equibench.record import Energy, ModeSpeed, Speed, SpeedPoint
+from equibench_models import Model
 
 BATCHES, SINGLES = 10, 100  # repeats of throughput and of latency, if the time limits allow
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 
-from bench.formatting import MISSING, number
-from bench.layout import Column, Entry, Notes, Source, Table, fill_table, read_entry, value_entry
-from bench.per_cell import RUN, Run, runs_of
-from bench.record import Energy, ModeSpeed, Record, Speed, SpeedPoint, member_name
-from bench.sections import Section, value_at
+from equibench.formatting import MISSING, number
+from equibench.layout import Column, Entry, Notes, Source, Table, fill_table, read_entry, value_entry
+from equibench.per_cell import RUN, Run, runs_of
+from equibench.record import Energy, ModeSpeed, Record, Speed, SpeedPoint, member_name
+from equibench.sections import Section, value_at
 
 MIB = 2**20
 PARTS = {"data": "Data", "update": "Update", "measurement": "Measurement", "writing": "Writing", "other": "Other"}

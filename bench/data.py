@@ -16,10 +16,10 @@ from typing import Any
 
 import numpy as np
 
-from bench import UserError, oracle
-from bench.datasets import read
-from bench.datasets.read import Images, Labels
-from bench.record import DataInfo
+from equibench import UserError, oracle
+from equibench.datasets import read
+from equibench.datasets.read import Images, Labels
+from equibench.record import DataInfo
 
 DEFAULT = "fashion-mnist-10k"
 

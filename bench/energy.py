@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 import torch
 
-from bench.record import Energy
+from equibench.record import Energy
 
 POWERCAP = Path("/sys/class/powercap")  # Linux; see Documentation/power/powercap
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import pandas as pd
 
-from bench.formatting import budget_words
-from bench.layout import Entry, Table
-from bench.record import Scalar
-from bench.sections import Section
+from equibench.formatting import budget_words
+from equibench.layout import Entry, Table
+from equibench.record import Scalar
+from equibench.sections import Section
 
 
 def as_csv(tables: Sequence[Table]) -> str:

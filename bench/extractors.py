@@ -24,9 +24,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from bench import UserError
-from bench.features import CLIP, INCEPTION_FILE, Extractor, find_inception, has_torch_fidelity
-from bench.record import FeatureInfo
+from equibench import UserError
+from equibench.features import CLIP, INCEPTION_FILE, Extractor, find_inception, has_torch_fidelity
+from equibench.record import FeatureInfo
 
 PROBE_IMAGES = 4
 

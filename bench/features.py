@@ -15,8 +15,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from bench import UserError, nearest
-from bench.record import FeatureInfo
+from equibench import UserError, nearest
+from equibench.record import FeatureInfo
 
 # torch-fidelity's name of the file that holds the TF-2015 Inception weights
 INCEPTION_FILE = "weights-inception-2015-12-05-6726825d.pth"
@@ -79,7 +79,7 @@ def load(name: str, device: torch.device, weights: Path | None = None, download:
 
     Raises UserError for an unknown name, or for weights that are not there or are not the network's.
     """
-    from bench import extractors
+    from equibench import extractors
 
     plain = name.removesuffix(BFLOAT16)
     if plain == "auto":

@@ -1,8 +1,8 @@
-"""The figures of a report by name, as functions of a section or of the frame that `bench.load_results` gives.
+"""The figures of a report by name, as functions of a section or of the frame that `equibench.load_results` gives.
 
 In a notebook, after `%matplotlib inline`:
 
-    frame = bench.load_results("results/quick")
+    frame = equibench.load_results("results/quick")
     figures.draw("bits-per-dim", frame)                             # all of it is one setting
     figures.draw("memory", frame.query("budget_amount == 7e12"))    # one of several
 
@@ -18,11 +18,11 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from bench import UserError, nearest, plots, record
-from bench.formatting import join
-from bench.pictures import images_of
-from bench.sections import Section
-from bench.summary import load_cells, summarise
+from equibench import UserError, nearest, plots, record
+from equibench.formatting import join
+from equibench.pictures import images_of
+from equibench.sections import Section
+from equibench.summary import load_cells, summarise
 
 
 def samples(section: Section) -> Figure | None:
@@ -48,7 +48,7 @@ FIGURES: dict[str, tuple[Callable[[Section], Figure | None], str]] = {
 
 
 def draw(name: str, results: pd.DataFrame | str | Path) -> Figure:
-    """The figure of that name, of a frame of `bench.load_results` (or rows of it), or of a folder of records.
+    """The figure of that name, of a frame of `equibench.load_results` (or rows of it), or of a folder of records.
 
     Raises UserError for an unknown name, for rows of several settings, and where the records have nothing to draw.
     """

@@ -6,8 +6,8 @@ import math
 import re
 from collections.abc import Iterable, Mapping
 
-from bench.record import Budget, Scalar
-from bench.stats import Stat
+from equibench.record import Budget, Scalar
+from equibench.stats import Stat
 
 MISSING, TIMES = "\N{EN DASH}", "\N{MULTIPLICATION SIGN}"
 POWERS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")

@@ -22,9 +22,9 @@ from typing import Literal, NamedTuple
 from scipy.special import ndtr, stdtr
 from scipy.stats import mannwhitneyu
 
-from bench import UserError, nearest
-from bench.record import Speed
-from bench.stats import SIGNIFICANCE
+from equibench import UserError, nearest
+from equibench.record import Speed
+from equibench.stats import SIGNIFICANCE
 
 Category = Literal["quality", "likelihood", "cost", "speed", "memory"]
 KNOWN_FROM = 3  # seeds of a baseline from which its spread between trainings counts as known

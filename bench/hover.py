@@ -6,13 +6,13 @@ from typing import Any
 
 from markupsafe import Markup, escape
 
-from bench import UserError
-from bench.formatting import join
-from bench.layout import Entry, Source
-from bench.metric import bits_kind, metric_names, metric_of
-from bench.record import Likelihood, Memory, Quality, Record
-from bench.sections import value_at
-from bench.signature import KEY_DIGITS, signature
+from equibench import UserError
+from equibench.formatting import join
+from equibench.layout import Entry, Source
+from equibench.metric import bits_kind, metric_names, metric_of
+from equibench.record import Likelihood, Memory, Quality, Record
+from equibench.sections import value_at
+from equibench.signature import KEY_DIGITS, signature
 
 # The end of a path, longer ones first -> the unit of the raw value there.
 UNITS = {

@@ -16,9 +16,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from bench.formatting import MISSING, TIMES
-from bench.layout import Entry, Table
-from bench.signature import KEY_DIGITS
+from equibench.formatting import MISSING, TIMES
+from equibench.layout import Entry, Table
+from equibench.signature import KEY_DIGITS
 
 DIGITS = ("Zero", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine")
 SUPERSCRIPTS = dict(zip("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456789", strict=True))

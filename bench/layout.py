@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal, NamedTuple, TypeVar
 
-from bench.formatting import MISSING, number, spread, superscript
-from bench.record import Record, Scalar
-from bench.sections import failed, value_at
-from bench.stats import Stat
+from equibench.formatting import MISSING, number, spread, superscript
+from equibench.record import Record, Scalar
+from equibench.sections import failed, value_at
+from equibench.stats import Stat
 
 T = TypeVar("T")
 

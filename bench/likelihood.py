@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.record import Likelihood
+from equibench.record import Likelihood
 
 Images = NDArray[np.uint8]  # [N, C, H, W]
 

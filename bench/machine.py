@@ -12,10 +12,10 @@ from pathlib import Path
 import psutil
 import torch
 
-import bench
-from bench import UserError, nearest
-from bench.clock import repeat
-from bench.record import Code, Machine, MatrixProducts, digest
+import equibench
+from equibench import UserError, nearest
+from equibench.clock import repeat
+from equibench.record import Code, Machine, MatrixProducts, digest
 
 VERSIONED = ("torch", "numpy", "scipy", "torchvision", "torch-fidelity", "efficientnet-lite-pytorch")
 
@@ -84,7 +84,7 @@ def versions() -> dict[str, str]:
 
 def code() -> Code:
     """Commit of the checkout that runs, and whether the code in it was changed; None outside a git checkout."""
-    root = Path(bench.__file__).parent.parent
+    root = Path(equibench.__file__).parent.parent
 
     def git(*arguments: str) -> str | None:
         try:
@@ -95,7 +95,7 @@ def code() -> Code:
 
     commit = git("rev-parse", "HEAD") if (root / ".git").exists() else None
     status = git("status", "--porcelain", "--", "bench", "models", "pyproject.toml") if commit else None
-    return Code(commit=commit, dirty=None if status is None else bool(status), version=bench.__version__)
+    return Code(commit=commit, dirty=None if status is None else bool(status), version=equibench.__version__)
 
 
 def _processor() -> str:

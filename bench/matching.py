@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from bench import UserError
-from bench.formatting import budget_words, join
-from bench.record import Budget, Record
-from bench.signature import identity, look_up
+from equibench import UserError
+from equibench.formatting import budget_words, join
+from equibench.record import Budget, Record
+from equibench.signature import identity, look_up
 
 
 class RowKey(NamedTuple):

@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from bench import PROTOCOL, UserError, data, machine, quality, reference
-from bench.datasets import read
-from bench.features import Extractor
-from bench.record import Code, DataInfo, Quality, Strict
+from equibench import PROTOCOL, UserError, data, machine, quality, reference
+from equibench.datasets import read
+from equibench.features import Extractor
+from equibench.record import Code, DataInfo, Quality, Strict
 
 FEWEST = 50  # below this the numbers would say more of the draw than of the model
 COPIES = 0.01  # share of exact copies from which they are remarked on

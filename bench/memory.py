@@ -15,10 +15,10 @@ from typing import Any
 import psutil
 import torch
 
-import models
-from bench import machine
-from bench.record import Memory, Scalar
-from models import Model
+import equibench_models as models
+from equibench import machine
+from equibench.record import Memory, Scalar
+from equibench_models import Model
 
 UPDATES = 3  # the optimiser's state is there from the second on
 TIMEOUT_SEC = 300.0
@@ -71,7 +71,7 @@ def in_fresh_process(work: Work, before: tuple[Any, ...], measured: tuple[Any, .
     # A fork server that has imported torch once saves its import, seconds each time; its children start with nothing
     # but that import, and have never touched a device. torch's optimisers import its compiler on first use.
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["bench.memory", "torch._dynamo"])
+    context.set_forkserver_preload(["equibench.memory", "torch._dynamo"])
     receiver, sender = context.Pipe(duplex=False)
     arguments = (sender, torch.get_num_threads(), work, before, measured, str(device))
     process = context.Process(target=_measure, args=arguments, daemon=True)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from bench import UserError
-from bench.formatting import budget_words, join
-from bench.metric import bits_kind, with_count
-from bench.record import Record
+from equibench import UserError
+from equibench.formatting import budget_words, join
+from equibench.metric import bits_kind, with_count
+from equibench.record import Record
 
 
 def methods(records: Sequence[Record]) -> str:

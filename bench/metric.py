@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from bench.record import Likelihood, Quality
+from equibench.record import Likelihood, Quality
 
 
 class Metric(NamedTuple):

@@ -10,8 +10,8 @@ from typing import Any, Literal
 import torch
 from torch import Generator, Tensor
 
-from bench import machine
-from models import Model
+from equibench import machine
+from equibench_models import Model
 
 Mode = Literal["compile", "cuda graph"]
 Sample = Callable[[], Tensor]

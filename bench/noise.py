@@ -6,10 +6,10 @@ import math
 import statistics
 from dataclasses import dataclass
 
-from bench.layout import Column, Entry, How, Source, Table, fill_table, value_entry
-from bench.metric import Metric, metric_names, metric_of
-from bench.record import Record
-from bench.sections import Row, Section
+from equibench.layout import Column, Entry, How, Source, Table, fill_table, value_entry
+from equibench.metric import Metric, metric_names, metric_of
+from equibench.record import Record
+from equibench.sections import Row, Section
 
 VALUE, STDERR = "quality.value", "quality.stderr"
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import jinja2
 
-from bench import formatting, hover, layout, tables
+from equibench import formatting, hover, layout, tables
 
 LINES = 200  # of a table in a page: all of them are in CSV and JSON
 

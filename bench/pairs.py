@@ -14,13 +14,13 @@ from dataclasses import dataclass, replace
 
 from scipy.special import ndtr
 
-from bench import intervals
-from bench.formatting import join, number
-from bench.layout import Column, Entry, How, Source, Table, fill_table, value_entry
-from bench.metric import metric_names
-from bench.record import Record
-from bench.sections import Row, Section, value_at
-from bench.stats import RANKING_SEEDS, SIGNIFICANCE, Stat, holm, welch
+from equibench import intervals
+from equibench.formatting import join, number
+from equibench.layout import Column, Entry, How, Source, Table, fill_table, value_entry
+from equibench.metric import metric_names
+from equibench.record import Record
+from equibench.sections import Row, Section, value_at
+from equibench.stats import RANKING_SEEDS, SIGNIFICANCE, Stat, holm, welch
 
 BITS = "likelihood.bits_per_dim"
 SEEDS, MODELS = "entrants, over training seeds", "two trained models"

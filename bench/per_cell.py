@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bench.formatting import MISSING, amount, join, number, slug
-from bench.layout import Column, Entry, Source, Table, fill_table, read_entry, value_entry
-from bench.metric import bits_kind
-from bench.record import Record
-from bench.sections import Row, Section, failed, value_at
-from bench.spending import allowed, missed_budget, used_percent
+from equibench.formatting import MISSING, amount, join, number, slug
+from equibench.layout import Column, Entry, Source, Table, fill_table, read_entry, value_entry
+from equibench.metric import bits_kind
+from equibench.record import Record
+from equibench.sections import Row, Section, failed, value_at
+from equibench.spending import allowed, missed_budget, used_percent
 
 SPENT = {"params": "Parameters", "flops": "FLOPs", "images": "Images", "updates": "Updates", "train_sec": "Time, s"}
 Run = tuple[Row, Record]

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bench import UserError, plots, record
-from bench.sections import Cell
+from equibench import UserError, plots, record
+from equibench.sections import Cell
 
 
 @dataclass(frozen=True)

@@ -13,11 +13,11 @@ import numpy as np
 import pydantic
 import torch
 
-from bench import UserError, nearest, sizing, suite
-from bench.record import Budget, Scalar
-from bench.suite import Cell
-from bench.train import count_flops, planned_updates
-from models import FAMILIES, Model, Shape
+from equibench import UserError, nearest, sizing, suite
+from equibench.record import Budget, Scalar
+from equibench.suite import Cell
+from equibench.train import count_flops, planned_updates
+from equibench_models import FAMILIES, Model, Shape
 
 FLOPS_BATCH = 8  # FLOPs are counted on a small update and scaled: they are proportional to the images
 

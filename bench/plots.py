@@ -21,10 +21,10 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
-from bench.metric import bits_kind, metric_names
-from bench.record import USUAL
-from bench.sections import Row, Section, flops_per_image, sec_per_image
-from bench.stats import Stat
+from equibench.metric import bits_kind, metric_names
+from equibench.record import USUAL
+from equibench.sections import Row, Section, flops_per_image, sec_per_image
+from equibench.stats import Stat
 
 MIB = 2**20
 PALETTE = sns.color_palette("colorblind").as_hex()

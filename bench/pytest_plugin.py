@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, TypeVar
 import pytest
 
 if TYPE_CHECKING:
-    from bench.recorded import Recorded
+    from equibench.recorded import Recorded
 
 T = TypeVar("T")
 BOUNDS = ("below", "above")
@@ -64,7 +64,7 @@ def equibench_record(request: pytest.FixtureRequest) -> Callable[[str], Recorded
 
 def _open(config: pytest.Config) -> Callable[[str], Recorded]:
     def recorded(entrant: str) -> Recorded:
-        from bench.recorded import Recorded
+        from equibench.recorded import Recorded
 
         folder = config.getoption("--equibench-results") or config.getini("equibench_results")
         if not folder:
@@ -77,7 +77,7 @@ def _open(config: pytest.Config) -> Callable[[str], Recorded]:
 
 def _or_fail(found: Callable[[], T]) -> T:
     """A mistake is one sentence here too."""
-    from bench import UserError
+    from equibench import UserError
 
     try:
         return found()

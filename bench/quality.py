@@ -10,10 +10,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from bench import fidelity, intervals, record
-from bench.features import Extractor
-from bench.record import Quality, SampleMetric, Scalar
-from bench.reference import Reference
+from equibench import fidelity, intervals, record
+from equibench.features import Extractor
+from equibench.record import Quality, SampleMetric, Scalar
+from equibench.reference import Reference
 
 SPLIT_SEED, BOOTSTRAP_SEED, PROJECTION_SEED, SUBSET_SEED = 1, 2, 3, 4  # the same for all: pairs share their splits
 PROJECTIONS = 1000

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Literal
 
-from bench.formatting import MISSING, number
-from bench.layout import Column, Entry, Notes, Source, Table, fill_table, read_entry, value_entry
-from bench.metric import metric_names, metric_of
-from bench.per_cell import RUN, Run, runs_of
-from bench.record import Interval, Quality, SampleMetric
-from bench.sections import Section
+from equibench.formatting import MISSING, number
+from equibench.layout import Column, Entry, Notes, Source, Table, fill_table, read_entry, value_entry
+from equibench.metric import metric_names, metric_of
+from equibench.per_cell import RUN, Run, runs_of
+from equibench.record import Interval, Quality, SampleMetric
+from equibench.sections import Section
 
 BETTER = {"precision", "recall", "density", "coverage"}  # where higher is better
 

@@ -18,7 +18,7 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from bench import PROTOCOL, UserError
+from equibench import PROTOCOL, UserError
 
 Status = Literal["ok", "budget missed", "diverged", "out of memory", "timed out", "crashed"]
 BudgetUnit = Literal["flops", "images", "sec", "updates"]

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench import UserError, nearest
-from bench.cite import cite, gather
-from bench.formatting import join
-from bench.record import Record
+from equibench import UserError, nearest
+from equibench.cite import cite, gather
+from equibench.formatting import join
+from equibench.record import Record
 
 
 @dataclass(frozen=True)

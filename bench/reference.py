@@ -23,10 +23,10 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 from torch import Tensor
 
-from bench import PROTOCOL, UserError
-from bench.features import Extractor
-from bench.fidelity import Statistics, Within, statistics, within
-from bench.record import FeatureInfo, digest
+from equibench import PROTOCOL, UserError
+from equibench.features import Extractor
+from equibench.fidelity import Statistics, Within, statistics, within
+from equibench.record import FeatureInfo, digest
 
 CHECKED = 4  # images whose features are computed again when the cache has them
 

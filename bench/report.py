@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from bench import (
+from equibench import (
     UserError,
     bound_tables,
     compare,
@@ -28,10 +28,10 @@ from bench import (
     quality_tables,
     tables,
 )
-from bench.layout import Table
-from bench.pictures import Picture
-from bench.sections import Cell, Section
-from bench.summary import load_cells, load_frame, portraits, summarise
+from equibench.layout import Table
+from equibench.pictures import Picture
+from equibench.sections import Cell, Section
+from equibench.summary import load_cells, load_frame, portraits, summarise
 
 DETAILED = 3  # sections with figures and all tables in the pages
 PER_SECTION: tuple[Callable[[Section], Table], ...] = (

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from bench import (
+from equibench import (
     UserError,
     annealing,
     bounds,
@@ -31,14 +31,14 @@ from bench import (
     reference,
     sweep,
 )
-from bench.clock import Clock
-from bench.data import Dataset
-from bench.features import Extractor
-from bench.plan import plan
-from bench.record import Likelihood, Quality, Record, Scalar, Status
-from bench.suite import Cell, Suite
-from bench.train import DivergedError, train
-from models import FAMILIES, Model
+from equibench.clock import Clock
+from equibench.data import Dataset
+from equibench.features import Extractor
+from equibench.plan import plan
+from equibench.record import Likelihood, Quality, Record, Scalar, Status
+from equibench.suite import Cell, Suite
+from equibench.train import DivergedError, train
+from equibench_models import FAMILIES, Model
 
 PICTURES = 64  # samples kept for the report
 NEIGHBOURS = (

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from bench.metric import Metric, metric_of
-from bench.record import USUAL, Budget, DataInfo, Machine, Quality, Record, SamplerPoint, Scalar, Speed, next_step
-from bench.stats import Stat, stat_of
+from equibench.metric import Metric, metric_of
+from equibench.record import USUAL, Budget, DataInfo, Machine, Quality, Record, SamplerPoint, Scalar, Speed, next_step
+from equibench.stats import Stat, stat_of
 
 SPEED_FIELDS = ("images_per_sec", "network_evaluations", "flops_per_image")
 

@@ -15,11 +15,22 @@ from urllib.parse import unquote
 
 from pydantic import BaseModel
 
-from bench import UserError, nearest
-from bench.formatting import settings
-from bench.metric import bits_kind, with_count
-from bench.record import Budget, Likelihood, Machine, Memory, Quality, Record, SampleMetric, Speed, digest, next_step
-from bench.stats import Stat
+from equibench import UserError, nearest
+from equibench.formatting import settings
+from equibench.metric import bits_kind, with_count
+from equibench.record import (
+    Budget,
+    Likelihood,
+    Machine,
+    Memory,
+    Quality,
+    Record,
+    SampleMetric,
+    Speed,
+    digest,
+    next_step,
+)
+from equibench.stats import Stat
 
 KEY_DIGITS = 8
 VALUE_DIGITS = 8  # significant, at most

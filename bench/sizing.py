@@ -7,9 +7,9 @@ from typing import Any
 
 import torch
 
-from bench import UserError
-from bench.record import LEAST_SHARE_OF_CAP, Budget
-from models import Model, Shape
+from equibench import UserError
+from equibench.record import LEAST_SHARE_OF_CAP, Budget
+from equibench_models import Model, Shape
 
 WIDEST = 4096
 

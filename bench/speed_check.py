@@ -1,7 +1,7 @@
 """Whether code became slower: compares two stored runs of `tests/benchmarks/test_models.py`.
 
     make benchmark                                  # writes results/benchmarks/*.json
-    python -m bench.speed_check OLD.json NEW.json   # exits with 1 if a job became slower
+    python -m equibench.speed_check OLD.json NEW.json   # exits with 1 if a job became slower
 
 What is compared is the median ratio of a job's time to that of the reference workload timed right before and after it:
 what slows the whole machine for a while slows both. Every job that is slower by more than the tolerance, and whose
@@ -22,7 +22,7 @@ from typing import Any
 import click
 from scipy.stats import mannwhitneyu
 
-from bench import UserError
+from equibench import UserError
 
 TOLERANCE = 0.12  # of the median ratio
 TOLERANCE_ELSEWHERE = 0.3  # between machines, whose balance of arithmetic, memory and overhead is not the same

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench.record import SPENT_FIELD, Record, budget_missed
+from equibench.record import SPENT_FIELD, Record, budget_missed
 
 
 def allowed(record: Record) -> dict[str, float]:

@@ -11,8 +11,8 @@ from typing import Literal
 
 from pydantic import Field, ValidationError
 
-from bench import PROTOCOL, UserError, nearest
-from bench.record import Budget, FeatureInfo, Scalar, Strict, digest
+from equibench import PROTOCOL, UserError, nearest
+from equibench.record import Budget, FeatureInfo, Scalar, Strict, digest
 
 FLOORS = ("real data", "uniform", "global histogram", "per-pixel histogram", "3-neighbour table")
 
@@ -127,7 +127,7 @@ def cells(suite: Suite) -> Iterator[Cell]:
 
 def shipped() -> dict[str, Path]:
     """Suites that come with the package, by name."""
-    folder = Path(str(resources.files("bench"))) / "suites"
+    folder = Path(str(resources.files("equibench"))) / "suites"
     return {file.stem: file for file in sorted(folder.glob("*.toml"))}
 
 

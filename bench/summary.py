@@ -11,11 +11,11 @@ from typing import Any
 
 import pandas as pd
 
-from bench import UserError
-from bench import record as record_files
-from bench.metric import metric_of
-from bench.record import Record, Scalar, digest
-from bench.sections import Cell, Row, Run, Section, failed, value_at
+from equibench import UserError
+from equibench import record as record_files
+from equibench.metric import metric_of
+from equibench.record import Record, Scalar, digest
+from equibench.sections import Cell, Row, Run, Section, failed, value_at
 
 FAMILIES = ("gan", "vae", "flow", "diffusion")  # the order of every table and figure
 

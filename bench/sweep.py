@@ -10,11 +10,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from bench import cost
-from bench.clock import Clock
-from bench.record import USUAL, Quality, SamplerPoint, Speed
-from bench.suite import Measure
-from models import Model
+from equibench import cost
+from equibench.clock import Clock
+from equibench.record import USUAL, Quality, SamplerPoint, Speed
+from equibench.suite import Measure
+from equibench_models import Model
 
 Features = NDArray[np.float32]
 

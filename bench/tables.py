@@ -9,13 +9,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from bench import pairs
-from bench.formatting import join, number, settings, slug
-from bench.layout import Column, Entry, Line, Notes, Source, Table, fill_table, read_entry, stat_entry, value_entry
-from bench.metric import Metric, bits_kind, metric_names, metric_of
-from bench.record import Record, Scalar
-from bench.sections import Cell, Row, Section, Setting, flops_per_image, sec_per_image, value_at
-from bench.stats import Stat
+from equibench import pairs
+from equibench.formatting import join, number, settings, slug
+from equibench.layout import Column, Entry, Line, Notes, Source, Table, fill_table, read_entry, stat_entry, value_entry
+from equibench.metric import Metric, bits_kind, metric_names, metric_of
+from equibench.record import Record, Scalar
+from equibench.sections import Cell, Row, Section, Setting, flops_per_image, sec_per_image, value_at
+from equibench.stats import Stat
 
 MIB = 2**20
 BITS, ENTROPY = "likelihood.bits_per_dim", "data.entropy_bits_per_dim"

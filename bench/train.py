@@ -12,11 +12,11 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.flop_counter import FlopCounterMode
 
-from bench import UserError, machine
-from bench.clock import Clock
-from bench.energy import Counter, used
-from bench.record import Budget, Curve, Spent
-from models import Model
+from equibench import UserError, machine
+from equibench.clock import Clock
+from equibench.energy import Counter, used
+from equibench.record import Budget, Curve, Spent
+from equibench_models import Model
 
 CURVE_POINTS = 100
 

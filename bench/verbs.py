@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from bench import UserError
+from equibench import UserError
 
 LOG_COLUMNS = 160  # of a CI job's log, which does not say how wide it is
 TOLERANCE_HELP = "Allow so much more (quality, likelihood, cost, speed, memory)."
@@ -34,8 +34,8 @@ def check(results: tuple[Path, ...], **options: Any) -> None:
     """
     from rich.console import Console
 
-    from bench import check as checking
-    from bench import check_output, gates
+    from equibench import check as checking
+    from equibench import check_output, gates
 
     found = checking.check(
         results,
@@ -62,7 +62,7 @@ def check(results: tuple[Path, ...], **options: Any) -> None:
 @click.option("--allow-dirty", is_flag=True, help="Take records of code with uncommitted changes.")
 def baseline(results: tuple[Path, ...], out: Path, update: bool, allow_dirty: bool) -> None:
     """Make RESULTS the baseline that `equibench check` compares with; says what changes."""
-    from bench import baseline as baselines
+    from equibench import baseline as baselines
 
     for change in baselines.make(results, out, update=update, allow_dirty=allow_dirty):
         click.echo(change)
@@ -76,8 +76,8 @@ def baseline(results: tuple[Path, ...], out: Path, update: bool, allow_dirty: bo
 @click.option("--methods", is_flag=True, help="Print a methods paragraph to paste into a paper instead.")
 def cite(metric: str | None, entrant: str | None, results: tuple[Path, ...], form: str, methods: bool) -> None:
     """Print one number with all that it takes to cite it: METRIC (FD_5k, bits_per_dim, images_per_sec) of ENTRANT."""
-    from bench import cite as citing
-    from bench.methods import methods as paragraphs
+    from equibench import cite as citing
+    from equibench.methods import methods as paragraphs
 
     if methods:
         click.echo(paragraphs(citing.gather(results)))
@@ -94,7 +94,7 @@ def cite(metric: str | None, entrant: str | None, results: tuple[Path, ...], for
 @click.option("--suite", "suite_name", metavar="SUITE", help="The suite of --rerun. [default: the one in the record]")
 def verify(signature: str, results: tuple[Path, ...], rerun: bool, suite_name: str | None) -> None:
     """Say whether SIGNATURE still holds: exit code 0 if so, 1 if not, 2 if its records cannot be found."""
-    from bench import verify as verifying
+    from equibench import verify as verifying
 
     findings = verifying.verify(signature, results, rerun=rerun, suite=suite_name)
     for finding in findings:

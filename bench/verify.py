@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from bench import UserError, record
-from bench.record import Record
-from bench.signature import Signature, look_up, parse, signature
+from equibench import UserError, record
+from equibench.record import Record
+from equibench.signature import Signature, look_up, parse, signature
 
 
 class Finding(NamedTuple):
@@ -80,7 +80,7 @@ def _checkpoint(path: Path, one: Record) -> list[Finding]:
     file = path.parent / one.checkpoint
     if not file.exists():
         return [Finding(None, f"the weights {file.name} are not here")]
-    from bench import checkpoint  # loads torch
+    from equibench import checkpoint  # loads torch
 
     try:
         same = checkpoint.sha256(file) == one.weights_sha256
@@ -93,7 +93,7 @@ def _again(one: Record, path: str, suite_name: str) -> Finding:
     """Run the record's cell again, in a folder that goes away, and compare its number to the last bit."""
     import torch
 
-    from bench import data, features, run, suite
+    from equibench import data, features, run, suite
 
     chosen = suite.load(suite_name)
     found = data.load(one.data.name)

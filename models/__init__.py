@@ -1,10 +1,10 @@
 """The four families, one file each, behind one contract (models/contract.py)."""
 
-from models.contract import About, Config, Model, Shape, Showing
-from models.diffusion import Diffusion
-from models.flow import Flow
-from models.gan import GAN
-from models.vae import VAE
+from equibench_models.contract import About, Config, Model, Shape, Showing
+from equibench_models.diffusion import Diffusion
+from equibench_models.flow import Flow
+from equibench_models.gan import GAN
+from equibench_models.vae import VAE
 
 __all__ = ["FAMILIES", "About", "Config", "Model", "Shape", "Showing"]
 

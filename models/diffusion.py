@@ -20,8 +20,8 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Generator, Tensor, nn
 
-from models.contract import About, Bound, Config, Model, Shape, Showing
-from models.diffusion_process import (
+from equibench_models.contract import About, Bound, Config, Model, Shape, Showing
+from equibench_models.diffusion_process import (
     continuous_rate,
     diffuse,
     flow_log_density,
@@ -32,7 +32,7 @@ from models.diffusion_process import (
     signal_and_noise,
     step_kl,
 )
-from models.layers import Average, ResBlock, conv, in_batches, learning_rate, rows, step, to_float, to_uint8
+from equibench_models.layers import Average, ResBlock, conv, in_batches, learning_rate, rows, step, to_float, to_uint8
 
 
 class DiffusionConfig(Config):

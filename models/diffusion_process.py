@@ -13,7 +13,7 @@ from collections.abc import Callable
 import torch
 from torch import Generator, Tensor
 
-from models.layers import HALF_BIN
+from equibench_models.layers import HALF_BIN
 
 Predict = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]  # z, lam [B] -> clean, deviation codes
 

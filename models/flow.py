@@ -21,8 +21,8 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Generator, Tensor, nn
 
-from models.contract import About, Bound, Config, Model, Shape, Showing
-from models.layers import (
+from equibench_models.contract import About, Bound, Config, Model, Shape, Showing
+from equibench_models.layers import (
     Average,
     LogisticMixture,
     ResBlock,

@@ -15,8 +15,8 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Generator, Tensor, nn
 
-from models.contract import About, Config, Model, Shape, Showing
-from models.layers import Average, ResBlock, conv, in_batches, learning_rate, rows, step, to_float, to_uint8
+from equibench_models.contract import About, Config, Model, Shape, Showing
+from equibench_models.layers import Average, ResBlock, conv, in_batches, learning_rate, rows, step, to_float, to_uint8
 
 
 class GANConfig(Config):

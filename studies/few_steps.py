@@ -15,7 +15,7 @@ from typing import Any
 import click
 import torch
 
-from bench import UserError, checkpoint, data, features, fidelity, machine, reference
+from equibench import UserError, checkpoint, data, features, fidelity, machine, reference
 
 PAGE = Path(__file__).parent.parent / "docs" / "few_steps.md"
 TEXT = """# Few steps against the full chain

@@ -17,9 +17,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bench import data, features, intervals, reference
-from bench.fidelity import Resampler, Statistics, frechet_distance, statistics
-from bench.record import Interval
+from equibench import data, features, intervals, reference
+from equibench.fidelity import Resampler, Statistics, frechet_distance, statistics
+from equibench.record import Interval
 
 RATIOS = (1, 2, 3, 5, 10)  # N / d
 QUICK = (1280, 5000)  # dimensions of the packaged extractor, samples of the suite `quick`

@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from bench import record
+from equibench import record
 
 DATA_SETS, BUDGETS, SEEDS = 10, 25, 10
 ENTRANTS = {"gan": 400.0, "vae": 1100.0, "flow": 940.0, "diffusion": 700.0}  # family: about its distance
@@ -58,7 +58,7 @@ def main() -> None:
 def measure(records: Path, out: Path) -> tuple[float, float, int, int]:
     """Wall and processor seconds and peak resident bytes of a report in its own process, and the size of its page."""
     start = time.perf_counter()
-    subprocess.run([sys.executable, "-m", "bench", "report", records, "--out", out], check=True)
+    subprocess.run([sys.executable, "-m", "equibench", "report", records, "--out", out], check=True)
     seconds = time.perf_counter() - start
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     peak = used.ru_maxrss * 1024  # Linux counts in KiB

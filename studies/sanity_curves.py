@@ -22,10 +22,10 @@ import torch
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from bench import data, features, plots, quality, reference
-from bench.data import Dataset
-from bench.formatting import number
-from bench.record import Quality
+from equibench import data, features, plots, quality, reference
+from equibench.data import Dataset
+from equibench.formatting import number
+from equibench.record import Quality
 
 Images = NDArray[np.uint8]
 Direction = Literal["worse", "any"]

@@ -19,8 +19,8 @@ from pathlib import Path
 import click
 import psutil
 
-from bench import speed_check
-from models import FAMILIES
+from equibench import speed_check
+from equibench_models import FAMILIES
 
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "speed_alarms.md"

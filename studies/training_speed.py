@@ -18,10 +18,10 @@ import click
 import torch
 from torch.profiler import ProfilerActivity, profile
 
-import models
-from bench import machine, plan, suite
-from bench.clock import repeat
-from models import FAMILIES, Model
+import equibench_models as models
+from equibench import machine, plan, suite
+from equibench.clock import repeat
+from equibench_models import FAMILIES, Model
 
 SHAPE = (1, 28, 28)
 OPERATORS = 10

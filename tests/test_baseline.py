@@ -6,7 +6,7 @@ import sys
 import pytest
 from fixtures import failed, make, save
 
-from bench import UserError, baseline, record
+from equibench import UserError, baseline, record
 
 CLEAN = [make(family) for family in ("gan", "vae")]  # seed 0: the fixtures say that the code of seed 1 was changed
 
@@ -76,7 +76,7 @@ def test_results_are_not_their_own_baseline(tmp_path):
 
 def test_the_command_line(tmp_path):
     results = save(CLEAN, tmp_path / "results")
-    command = [sys.executable, "-m", "bench", "baseline", str(results), "--out", str(tmp_path / "baseline")]
+    command = [sys.executable, "-m", "equibench", "baseline", str(results), "--out", str(tmp_path / "baseline")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "vae: new (seed 0)" in done.stdout

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from bench import annealing, bounds, likelihood
-from bench.suite import Annealing, BoundSetting
-from models import FAMILIES
-from models.diffusion_process import (
+from equibench import annealing, bounds, likelihood
+from equibench.suite import Annealing, BoundSetting
+from equibench_models import FAMILIES
+from equibench_models.diffusion_process import (
     continuous_rate,
     flow_log_density,
     prior_nats,
@@ -290,7 +290,7 @@ def test_flow_coupling_has_mass_one_and_its_bins_their_mass():
     """A dense coupling over two values: the density integrates to 1, the bound lies above -log of a bin's mass, and
     weights over uniform noise converge to it.
     """
-    from models.flow import DenseCoupling, FlowConfig, log_logistic
+    from equibench_models.flow import DenseCoupling, FlowConfig, log_logistic
 
     torch.manual_seed(0)
     coupling = DenseCoupling(2, FlowConfig(width=8)).double()

@@ -10,10 +10,10 @@ import pytest
 from fixtures import BUDGET, MACHINE, NUMBERS, failed, floor, make, save
 from scipy import stats
 
-from bench import UserError, record
-from bench.check import compare
-from bench.check_output import as_json, github_commands, write_junit
-from bench.gates import GATES, TOLERANCES, Sample, Tolerance, between_trainings, tolerances
+from equibench import UserError, record
+from equibench.check import compare
+from equibench.check_output import as_json, github_commands, write_junit
+from equibench.gates import GATES, TOLERANCES, Sample, Tolerance, between_trainings, tolerances
 
 BITS = next(gate for gate in GATES if gate.path == "likelihood.bits_per_dim")
 SEEDS, OTHERS = (0, 1, 2), (3, 4, 5)
@@ -297,7 +297,7 @@ def test_json_holds_raw_values(worse):
 
 def equibench(*arguments, cwd=None, env=None):
     return subprocess.run(
-        [sys.executable, "-m", "bench", *map(str, arguments)],
+        [sys.executable, "-m", "equibench", *map(str, arguments)],
         capture_output=True,
         text=True,
         cwd=cwd,

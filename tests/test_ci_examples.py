@@ -74,9 +74,13 @@ def execute(command, folder, **environment):
     env = {**os.environ, **environment}
     env.pop("GITHUB_ACTIONS", None)
     return subprocess.run(
-        [sys.executable, "-m", "bench", *words[1:]], cwd=folder, env=env | environment, capture_output=True, text=True,
+        [sys.executable, "-m", "equibench", *words[1:]],
+        cwd=folder,
+        env=env | environment,
+        capture_output=True,
+        text=True,
         check=False,
-    )  # fmt: skip
+    )
 
 
 def test_both_make_the_same_baseline_by_the_same_run():

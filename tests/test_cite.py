@@ -9,10 +9,10 @@ import sys
 import pytest
 from fixtures import everything, make, save
 
-from bench import UserError, cite, record
-from bench.methods import methods
-from bench.signature import look_up, parse, signature
-from bench.verify import verify
+from equibench import UserError, cite, record
+from equibench.methods import methods
+from equibench.signature import look_up, parse, signature
+from equibench.verify import verify
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +22,7 @@ def results(tmp_path_factory):
 
 def equibench(*arguments):
     return subprocess.run(
-        [sys.executable, "-m", "bench", *map(str, arguments)], capture_output=True, text=True, check=False
+        [sys.executable, "-m", "equibench", *map(str, arguments)], capture_output=True, text=True, check=False
     )
 
 

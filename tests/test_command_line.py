@@ -10,12 +10,12 @@ from importlib.resources import files
 import numpy as np
 import pytest
 
-from bench import record
+from equibench import record
 
 
 def equibench(*arguments, cwd=None):
     return subprocess.run(
-        [sys.executable, "-m", "bench", *map(str, arguments)], capture_output=True, text=True, cwd=cwd, check=False
+        [sys.executable, "-m", "equibench", *map(str, arguments)], capture_output=True, text=True, cwd=cwd, check=False
     )
 
 
@@ -257,7 +257,7 @@ def test_a_cell_that_fails_is_a_record_and_the_others_go_on(tmp_path):
 
 
 def test_a_cell_beyond_its_time_is_timed_out(tmp_path):
-    text = (files("bench") / "suites" / "smoke.toml").read_text()
+    text = (files("equibench") / "suites" / "smoke.toml").read_text()
     own = tmp_path / "own.toml"
     own.write_text(text.replace("seeds = [0]", "seeds = [0]\ncell_limit_sec = 1e-6"))
     done = equibench("run", own, "--device", "cpu", "--only", "vae", "--out", tmp_path / "out")

@@ -7,8 +7,8 @@ import pytest
 import scipy.stats
 from fixtures import make, save
 
-from bench import PROTOCOL, UserError, compare, report, summary
-from bench.summary import load_cells, summarise
+from equibench import PROTOCOL, UserError, compare, report, summary
+from equibench.summary import load_cells, summarise
 
 FAMILIES = ("gan", "vae")
 

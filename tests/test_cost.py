@@ -11,12 +11,12 @@ import pytest
 import torch
 from fixtures import make
 
-from bench import clock, cost, cost_tables, energy, memory, modes, per_cell, record, sweep, tables
-from bench.record import USUAL, Energy, SpeedPoint
-from bench.sections import Cell
-from bench.suite import Measure
-from bench.summary import summarise
-from models import FAMILIES
+from equibench import clock, cost, cost_tables, energy, memory, modes, per_cell, record, sweep, tables
+from equibench.record import USUAL, Energy, SpeedPoint
+from equibench.sections import Cell
+from equibench.suite import Measure
+from equibench.summary import summarise
+from equibench_models import FAMILIES
 
 CPU = torch.device("cpu")
 SHAPE = (1, 8, 8)

@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch import nn
 
-from bench import bounds, likelihood, oracle
-from models import FAMILIES, layers
-from models.flow import Flow
+from equibench import bounds, likelihood, oracle
+from equibench_models import FAMILIES, layers
+from equibench_models.flow import Flow
 
 LN2 = math.log(2)
 

@@ -17,9 +17,9 @@ import pytest
 from fixtures import make, save
 from PIL import Image
 
-import bench
-from bench import figures, formatting, latex, plots, report
-from bench.layout import Entry, Line, Table
+import equibench
+from equibench import figures, formatting, latex, plots, report
+from equibench.layout import Entry, Line, Table
 
 WHY = "no pdflatex here: apt-get install texlive-latex-base texlive-latex-recommended"
 
@@ -136,7 +136,7 @@ def test_samples_are_drawn_pixel_for_pixel():
 
 
 def test_load_results_is_one_row_a_cell(folder):
-    frame = bench.load_results(folder / "records")
+    frame = equibench.load_results(folder / "records")
     assert len(frame) == len(list((folder / "records").glob("*.json")))
     row = frame.query("entrant == 'vae' and seed == 2 and budget_amount == 2e13").iloc[0]
     assert math.isclose(row.quality_value, 96.5 * 1.04)
@@ -145,17 +145,17 @@ def test_load_results_is_one_row_a_cell(folder):
 
 
 def test_figures_take_the_frame(folder):
-    frame = bench.load_results(folder / "records")
-    with pytest.raises(bench.UserError, match="a figure shows one setting, and these are 2"):
+    frame = equibench.load_results(folder / "records")
+    with pytest.raises(equibench.UserError, match="a figure shows one setting, and these are 2"):
         figures.draw("memory", frame)
     figure = figures.draw("memory", frame[frame.budget_amount == 1e13])
     assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["gan", "vae", "flow", "diffusion"]
-    with pytest.raises(bench.UserError, match="did you mean 'memory'"):
+    with pytest.raises(equibench.UserError, match="did you mean 'memory'"):
         figures.draw("memmory", frame)
-    with pytest.raises(bench.UserError, match="nothing for the figure 'discriminator'"):
+    with pytest.raises(equibench.UserError, match="nothing for the figure 'discriminator'"):
         figures.draw("discriminator", frame[frame.entrant == "vae"].query("budget_amount == 1e13"))
 
 
 def test_load_results_brings_no_pandas_before_it_is_called():
-    code = "import bench, sys; sys.exit(bool({'pandas', 'torch', 'matplotlib'} & set(sys.modules)))"
+    code = "import equibench, sys; sys.exit(bool({'pandas', 'torch', 'matplotlib'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

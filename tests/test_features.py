@@ -8,7 +8,7 @@ import pytest
 import torch
 from inception import write_weights
 
-from bench import UserError, extractors, features, fidelity
+from equibench import UserError, extractors, features, fidelity
 
 CPU = torch.device("cpu")
 IMAGES = np.random.default_rng(0).integers(0, 256, (12, 1, 28, 28), dtype=np.uint8)

@@ -9,8 +9,8 @@ import scipy.linalg
 import scipy.stats
 import torch
 
-from bench import fidelity
-from bench.fidelity import Statistics, frechet_distance, statistics
+from equibench import fidelity
+from equibench.fidelity import Statistics, frechet_distance, statistics
 
 RNG = np.random.default_rng(0)
 

@@ -21,25 +21,25 @@ def imported(path):
 
 @pytest.mark.parametrize("path", sorted((ROOT / "models").glob("*.py")), ids=lambda path: path.name)
 def test_models_import_nothing_from_the_harness(path):
-    assert not [name for name in imported(path) if name.split(".")[0] == "bench"]
+    assert not [name for name in imported(path) if name.split(".")[0] == "equibench"]
 
 
 @pytest.mark.parametrize("metric", ["fidelity", "likelihood"])
 def test_metrics_import_no_runner_or_report(metric):
-    banned = {f"bench.{name}" for name in ("run", "report", "summary", "sections", "tables", "plots", "layout")}
+    banned = {f"equibench.{name}" for name in ("run", "report", "summary", "sections", "tables", "plots", "layout")}
     assert not banned & set(imported(ROOT / "bench" / f"{metric}.py"))
 
 
 @pytest.mark.parametrize(
     "module",
     [
-        "bench.__main__",
-        "bench.suite",
-        "bench.data",
-        "bench.record",
-        "bench.report",
-        "bench.check_output, bench.baseline",
-        "bench.cite, bench.methods, bench.recorded, bench.verify",
+        "equibench.__main__",
+        "equibench.suite",
+        "equibench.data",
+        "equibench.record",
+        "equibench.report",
+        "equibench.check_output, equibench.baseline",
+        "equibench.cite, equibench.methods, equibench.recorded, equibench.verify",
     ],
 )
 def test_the_report_side_and_the_command_line_start_without_torch(module):

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from bench import intervals
-from bench.fidelity import Resampler, Statistics, frechet_distance, statistics
+from equibench import intervals
+from equibench.fidelity import Resampler, Statistics, frechet_distance, statistics
 
 
 def test_halves_by_hand():

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from models.layers import Average, LogisticMixture, learning_rate, to_float, to_uint8
+from equibench_models.layers import Average, LogisticMixture, learning_rate, to_float, to_uint8
 
 LEVELS = torch.arange(256, dtype=torch.uint8)
 

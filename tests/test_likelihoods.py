@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import nn
 
-from models import FAMILIES
-from models.diffusion_process import log_gaussian_mass, step_kl
-from models.flow import DenseCoupling, FlowConfig, FlowNetwork, join, log_logistic, split
+from equibench_models import FAMILIES
+from equibench_models.diffusion_process import log_gaussian_mass, step_kl
+from equibench_models.flow import DenseCoupling, FlowConfig, FlowNetwork, join, log_logistic, split
 
 
 def shaken(network, size=0.05):

@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from bench import record
-from models import FAMILIES
-from models.contract import LikelihoodKind
+from equibench import record
+from equibench_models import FAMILIES
+from equibench_models.contract import LikelihoodKind
 
 SHAPES = [(1, 28, 28), (3, 32, 32)]
 CASES = list(itertools.product(FAMILIES, SHAPES))

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from fixtures import make
 
-from bench.metric import metric_of
-from bench.noise import noise, noise_of
-from bench.sections import Cell, Row
-from bench.summary import summarise
+from equibench.metric import metric_of
+from equibench.noise import noise, noise_of
+from equibench.sections import Cell, Row
+from equibench.summary import summarise
 
 
 def seeds(values, errors):

@@ -7,8 +7,8 @@ import pytest
 import torch
 from PIL import Image
 
-from bench import UserError, features, measure, quality, reference
-from bench.record import FeatureInfo
+from equibench import UserError, features, measure, quality, reference
+from equibench.record import FeatureInfo
 
 CPU = torch.device("cpu")
 RNG = np.random.default_rng(0)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from fixtures import arrays, make
 
-from bench import PROTOCOL, UserError, record
+from equibench import PROTOCOL, UserError, record
 
 
 def test_round_trip(tmp_path):

@@ -13,10 +13,10 @@ import pytest
 import scipy.stats
 from fixtures import failed, floor, make, save
 
-from bench import UserError, bound_tables, formatting, pairs, per_cell, plots, report, summary, tables
-from bench import record as record_files
-from bench.sections import Cell, value_at
-from bench.stats import Stat
+from equibench import UserError, bound_tables, formatting, pairs, per_cell, plots, report, summary, tables
+from equibench import record as record_files
+from equibench.sections import Cell, value_at
+from equibench.stats import Stat
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +57,7 @@ def shown(table, label, column):
 def test_same_records_give_the_same_bytes(folder, tmp_path):
     # Another order of paths, another folder and another process (with another hash seed) must not matter.
     records = sorted((folder / "records").glob("*.json"), reverse=True)
-    code = "import sys; from pathlib import Path; from bench import report\n"
+    code = "import sys; from pathlib import Path; from equibench import report\n"
     code += "report.write([Path(p) for p in sys.argv[2:]], Path(sys.argv[1]))\n"
     code += "assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-W", "error", "-c", code, tmp_path, *records], check=True)
@@ -452,5 +452,5 @@ def test_folder_that_cannot_be_written(tmp_path):
 
 
 def test_imports_no_torch():
-    code = "import sys, bench.report; assert 'torch' not in sys.modules"
+    code = "import sys, equibench.report; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)

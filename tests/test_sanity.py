@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from bench import data, features, quality, reference
-from bench.record import FeatureInfo
+from equibench import data, features, quality, reference
+from equibench.record import FeatureInfo
 from studies import sanity_curves as study
 
 SIDE = 5  # pixels and their edges are averaged to so many a side

@@ -6,8 +6,8 @@ import statistics
 import pytest
 from fixtures import BUDGET, floor, make
 
-from bench import UserError, record
-from bench.signature import look_up, name_of, parse, path_of, signature
+from equibench import UserError, record
+from equibench.signature import look_up, name_of, parse, path_of, signature
 
 PATHS = (
     "quality.value",

@@ -16,8 +16,8 @@ import pytest
 import scipy.stats
 from fixtures import make, save
 
-from bench import record as record_files
-from bench import report, signature
+from equibench import record as record_files
+from equibench import report, signature
 
 PUBLISHED = Path(__file__).parent.parent / "results" / "published" / "quick"
 NUMBER = re.compile(r"-?\d+(\.\d+)?(e[+-]?\d+)?")

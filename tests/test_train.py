@@ -5,11 +5,11 @@ import time
 import pytest
 import torch
 
-from bench import UserError, data, plan, sizing, suite, train
-from bench.clock import Clock, repeat
-from bench.record import Budget, budget_missed
-from bench.suite import Cell, Entrant
-from models import FAMILIES
+from equibench import UserError, data, plan, sizing, suite, train
+from equibench.clock import Clock, repeat
+from equibench.record import Budget, budget_missed
+from equibench.suite import Cell, Entrant
+from equibench_models import FAMILIES
 
 CPU = torch.device("cpu")
 

@@ -12,8 +12,8 @@ import scipy.linalg
 import torch
 from inception import write_weights
 
-from bench import features, fidelity, reference
-from bench.fidelity import Statistics, frechet_distance, statistics
+from equibench import features, fidelity, reference
+from equibench.fidelity import Statistics, frechet_distance, statistics
 
 CPU = torch.device("cpu")
 DIMS = 2048  # of Inception-v3

@@ -1,7 +1,7 @@
 """Speed of every family's update, sampling and likelihood at a small fixed size, beside a reference workload.
 
-Stored with `make benchmark`, compared with `python -m bench.speed_check OLD NEW`. One thread, and a clock that stands
-still while it waits for a processor: who else computes is not what is measured.
+Stored with `make benchmark`, compared with `python -m equibench.speed_check OLD NEW`. One thread, and a clock that
+stands still while it waits for a processor: who else computes is not what is measured.
 """
 
 import os
@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from models import FAMILIES
+from equibench_models import FAMILIES
 
 SHAPE, WIDTH, BATCH = (1, 8, 8), 8, 4
 BLOCKS, ROUNDS = 5, 25  # every job comes round in every block, so that a quiet moment is met by all
