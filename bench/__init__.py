@@ -35,12 +35,12 @@ def load_results(*paths: str | Path) -> pd.DataFrame:
     Columns: `path` of the record's file, its name as `file`, `run` (the folder, where several hold the same cells),
     then the record's fields, e.g. `quality_value`, `likelihood_bits_per_dim`, `likelihood_kind`,
     `speed_images_per_sec`, `spent_train_sec`: raw, in the SI unit of the name, missing where not measured. All are
-    listed by `equibench.summary.PATHS` and described in `equibench.record`. A distance is comparable only where
-    `quality_metric`, `quality_n_samples`, `quality_features_name` and `data_sha256` are equal, a speed only where
+    listed by `equibench.summary.sort.PATHS` and described in `equibench.record.schema`. A distance is comparable only
+    where `quality_metric`, `quality_n_samples`, `quality_features_name` and `data_sha256` are equal, a speed only where
     `machine_key` is.
 
     Raises UserError where there are no records, or records of two protocols.
     """
-    from equibench import summary  # brings pandas, which takes a second
+    from equibench.summary import sort as summary  # brings pandas, which takes a second
 
     return summary.load_frame(summary.load_cells([Path(path) for path in paths]), with_path=True)

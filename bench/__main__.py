@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, get_args
 import click
 
 import equibench
-from equibench import UserError, nearest, verbs
+from equibench import UserError, nearest
+from equibench.cli import judge as verbs
 
 if TYPE_CHECKING:
     from equibench.suite import Suite
@@ -77,7 +78,8 @@ def _extractor_options(command: Any) -> Any:
 @_suite_options
 def plan(**options: Any) -> None:
     """Show what a run of SUITE would train and what it would cost; trains nothing."""
-    from equibench import console, machine
+    from equibench.cli import run as console
+    from equibench.machine import device as machine
 
     suite, data = _load(options)
     console.print_plan(suite, data, machine.device(options["device"]))
@@ -97,8 +99,10 @@ def run(**options: Any) -> None:
     A run that was stopped goes on where it was: finished cells are not repeated, a cell that was trained is not trained
     again. A cell that fails becomes a record with the reason; delete it to try again.
     """
-    from equibench import console, features, machine
-    from equibench.run import Setting
+    from equibench.cli import run as console
+    from equibench.machine import device as machine
+    from equibench.measure.features import extractor as features
+    from equibench.run.cell import Setting
 
     suite, data = _load(options)
     out = options["out"] or Path("results") / suite.name
@@ -119,7 +123,7 @@ def run(**options: Any) -> None:
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder for the report.")
 def report(results: tuple[Path, ...], out: Path) -> None:
     """Write tables, figures and a page from records: RESULTS are folders of records or single ones."""
-    from equibench.report import write
+    from equibench.report.write import write
 
     files = write(list(results), out)
     page = next(file for file in files if file.name == "index.html")
@@ -143,8 +147,10 @@ def measure(**options: Any) -> None:
       equibench measure samples/ --dataset fashion-mnist-10k
       equibench measure samples.npz --reference statistics.npz --extractor inception-v3
     """
-    from equibench import console, features, machine
-    from equibench import measure as measuring
+    from equibench.cli import run as console
+    from equibench.machine import device as machine
+    from equibench.measure import samples as measuring
+    from equibench.measure.features import extractor as features
 
     device = machine.device(options["device"])
     name = options["extractor"] or "auto"
@@ -172,8 +178,11 @@ def measure(**options: Any) -> None:
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
 def reference(**options: Any) -> None:
     """Write the statistics of DATASET's split to OUT, an .npz with mu and sigma that other tools read."""
-    from equibench import console, data, features, machine
-    from equibench import reference as references
+    from equibench.cli import run as console
+    from equibench.data import sets as data
+    from equibench.machine import device as machine
+    from equibench.measure.features import extractor as features
+    from equibench.measure.quality import reference as references
 
     found = data.load(options["dataset"], options["data_root"], options["download"])
     name, device = options["extractor"] or "auto", machine.device(options["device"])
@@ -192,7 +201,8 @@ def ls() -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from equibench import data, features
+    from equibench.data import sets as data
+    from equibench.measure.features import extractor as features
     from equibench.suite import Entrant, load, shipped
 
     table = Table("kind", "name", "what it is")
@@ -216,7 +226,9 @@ def doctor(data_root: Path | None) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from equibench import data, features, machine
+    from equibench.data import sets as data
+    from equibench.machine import device as machine
+    from equibench.measure.features import extractor as features
 
     found = machine.describe(machine.device("auto"))
     table = Table("what", "found", show_header=False)
@@ -240,7 +252,8 @@ def doctor(data_root: Path | None) -> None:
 
 def _load(options: dict[str, Any]) -> tuple[Suite, Any]:
     """The suite with the options laid over it, and its data. Raises UserError."""
-    from equibench import data, suite
+    from equibench import suite
+    from equibench.data import sets as data
 
     chosen = suite.load(options["suite_name"])
     changes: dict[str, Any] = {}
@@ -265,7 +278,7 @@ def _load(options: dict[str, Any]) -> tuple[Suite, Any]:
 
 def _only_loaded(suite: Suite, path: Path, device: Any) -> Suite:
     """The suite with one entrant: the checkpoint, named after its file."""
-    from equibench import checkpoint
+    from equibench.run import checkpoint
     from equibench.suite import Entrant
 
     _, provenance = checkpoint.load(path, device)

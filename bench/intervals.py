@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 from scipy.special import stdtr, stdtrit
 
-from equibench.record import Interval
+from equibench.record.schema import Interval
 
 LEVEL = 0.95
 

@@ -12,7 +12,7 @@ from typing import Literal
 from pydantic import Field, ValidationError
 
 from equibench import PROTOCOL, UserError, nearest
-from equibench.record import Budget, FeatureInfo, Scalar, Strict, digest
+from equibench.record.schema import Budget, FeatureInfo, Scalar, Strict, digest
 
 FLOORS = ("real data", "uniform", "global histogram", "per-pixel histogram", "3-neighbour table")
 

@@ -3,11 +3,11 @@
     python -m studies.alarms [--seeds 10] [--faulty-seeds 6] [--comparisons 40] [--planted 20] [--keep FOLDER]
 
 Small models are trained with many seeds; groups of seeds are then compared as baseline and run, by
-`equibench.check.compare` with its usual tolerances. In an A/A comparison nothing differs but the seeds; a planted fault
-is put into the run by patching what it touches, and the baseline has other seeds. A fault counts as caught only where a
-number is named that it touches. Groups share the pool of trained seeds, so comparisons are not independent. Cells are
-run in turn, so that whatever else the machine does falls on all pools alike. Faults of training have the memory that
-was measured on the clean cell of their turn. Records stay in `--keep`, where a second call finds them.
+`equibench.judge.check.compare` with its usual tolerances. In an A/A comparison nothing differs but the seeds; a planted
+fault is put into the run by patching what it touches, and the baseline has other seeds. A fault counts as caught only
+where a number is named that it touches. Groups share the pool of trained seeds, so comparisons are not independent.
+Cells are run in turn, so that whatever else the machine does falls on all pools alike. Faults of training have the
+memory that was measured on the clean cell of their turn. Records stay in `--keep`, where a second call finds them.
 """
 
 from __future__ import annotations
@@ -28,14 +28,19 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-import equibench.run
-from equibench import check, data, features, memory, record, suite
-from equibench.formatting import budget_words
-from equibench.gates import GATES, TOLERANCES, Category
-from equibench.record import Budget, Curve, Memory, Record, Spent
-from equibench.run import Setting, record_path, run_cell
-from equibench.signature import path_of
-from equibench.train import train
+import equibench.run.cell
+from equibench import suite
+from equibench.cite.signature import path_of
+from equibench.data import sets as data
+from equibench.judge import check
+from equibench.judge.gates import GATES, TOLERANCES, Category
+from equibench.measure.cost import memory
+from equibench.measure.features import extractor as features
+from equibench.quantities.text import budget_words
+from equibench.record import schema as record
+from equibench.record.schema import Budget, Curve, Memory, Record, Spent
+from equibench.run.cell import Setting, record_path, run_cell
+from equibench.run.train import train
 from equibench_models import FAMILIES, Model
 from equibench_models.layers import Average
 
@@ -105,7 +110,7 @@ def half_training(_: data.Dataset) -> contextlib.AbstractContextManager[Any]:
         twice = {name: 2 * getattr(spent, name) for name in ("updates", "images", "flops")}
         return spent.model_copy(update=twice), curve
 
-    return mock.patch.object(equibench.run, "train", half)
+    return mock.patch.object(equibench.run.cell, "train", half)
 
 
 def dropped_class(found: data.Dataset) -> contextlib.AbstractContextManager[Any]:
@@ -116,7 +121,7 @@ def dropped_class(found: data.Dataset) -> contextlib.AbstractContextManager[Any]
     def without(model: Model, images: Any, budget: Budget, **options: Any) -> tuple[Spent, Curve]:
         return train(model, images[kept], budget, **options)
 
-    return mock.patch.object(equibench.run, "train", without)
+    return mock.patch.object(equibench.run.cell, "train", without)
 
 
 @contextlib.contextmanager

@@ -15,7 +15,13 @@ from typing import Any
 import click
 import torch
 
-from equibench import UserError, checkpoint, data, features, fidelity, machine, reference
+from equibench import UserError
+from equibench.data import sets as data
+from equibench.machine import device as machine
+from equibench.measure.features import extractor as features
+from equibench.measure.quality import pairwise as fidelity
+from equibench.measure.quality import reference
+from equibench.run import checkpoint
 
 PAGE = Path(__file__).parent.parent / "docs" / "few_steps.md"
 TEXT = """# Few steps against the full chain

@@ -17,9 +17,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from equibench import data, features, intervals, reference
-from equibench.fidelity import Resampler, Statistics, frechet_distance, statistics
-from equibench.record import Interval
+from equibench import intervals
+from equibench.data import sets as data
+from equibench.measure.features import extractor as features
+from equibench.measure.quality import reference
+from equibench.measure.quality.pairwise import Resampler, Statistics, frechet_distance, statistics
+from equibench.record.schema import Interval
 
 RATIOS = (1, 2, 3, 5, 10)  # N / d
 QUICK = (1280, 5000)  # dimensions of the packaged extractor, samples of the suite `quick`

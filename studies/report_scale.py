@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from equibench import record
+from equibench.record import schema as record
 
 DATA_SETS, BUDGETS, SEEDS = 10, 25, 10
 ENTRANTS = {"gan": 400.0, "vae": 1100.0, "flow": 940.0, "diffusion": 700.0}  # family: about its distance

@@ -22,10 +22,14 @@ import torch
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from equibench import data, features, plots, quality, reference
-from equibench.data import Dataset
-from equibench.formatting import number
-from equibench.record import Quality
+from equibench.data import sets as data
+from equibench.data.sets import Dataset
+from equibench.measure.features import extractor as features
+from equibench.measure.quality import metrics as quality
+from equibench.measure.quality import reference
+from equibench.quantities.text import number
+from equibench.record.schema import Quality
+from equibench.report.figures import plots
 
 Images = NDArray[np.uint8]
 Direction = Literal["worse", "any"]

@@ -19,15 +19,15 @@ from pathlib import Path
 import click
 import psutil
 
-from equibench import speed_check
 from equibench_models import FAMILIES
+from studies import speed_check
 
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "speed_alarms.md"
 TEXT = """# How often the speed check is right
 
 Written by `python -m studies.speed_alarms --trials {trials}`; the module says how. An alarm is a job slower by more
-than {tolerance:.0%} at p < {p:g} (`bench/speed_check.py`). The machine had {cores} cores, and a load of {low:.1f} to
+than {tolerance:.0%} at p < {p:g} (`studies/speed_check.py`). The machine had {cores} cores, and a load of {low:.1f} to
 {high:.1f} while this ran.
 
 | Trials | Tree | Runs with an alarm | Largest change of a job that nobody changed | Change of the slowed sampler |

@@ -19,8 +19,10 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 
 import equibench_models as models
-from equibench import machine, plan, suite
-from equibench.clock import repeat
+from equibench import suite
+from equibench.machine import device as machine
+from equibench.machine.clock import repeat
+from equibench.run import plan
 from equibench_models import FAMILIES, Model
 
 SHAPE = (1, 28, 28)

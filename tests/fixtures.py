@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from equibench import record
-from equibench.record import Record
+from equibench.record import schema as record
+from equibench.record.schema import Record
 
 LITE0 = record.FeatureInfo(name="EfficientNet-Lite0", weights_sha256="e1" * 32, preprocessing="resize 224", dims=1280)
 INCEPTION = record.FeatureInfo(name="Inception-v3", weights_sha256="f6" * 32, preprocessing="TF 2015", dims=2048)

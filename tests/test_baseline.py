@@ -6,7 +6,9 @@ import sys
 import pytest
 from fixtures import failed, make, save
 
-from equibench import UserError, baseline, record
+from equibench import UserError
+from equibench.judge import baseline
+from equibench.record import schema as record
 
 CLEAN = [make(family) for family in ("gan", "vae")]  # seed 0: the fixtures say that the code of seed 1 was changed
 

@@ -7,16 +7,11 @@ import numpy as np
 import pytest
 import torch
 
-from equibench import annealing, bounds, likelihood
+from equibench.measure.likelihood import annealing, bounds
+from equibench.measure.likelihood import bits as likelihood
 from equibench.suite import Annealing, BoundSetting
 from equibench_models import FAMILIES
-from equibench_models.diffusion_process import (
-    continuous_rate,
-    flow_log_density,
-    prior_nats,
-    signal_and_noise,
-    step_kl,
-)
+from equibench_models.diffusion_process import continuous_rate, flow_log_density, prior_nats, signal_and_noise, step_kl
 
 CPU = torch.device("cpu")
 LN2 = math.log(2)

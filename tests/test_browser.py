@@ -16,7 +16,7 @@ import pytest
 from fixtures import save
 from PIL import Image
 
-from equibench import report
+from equibench.report import write as report
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium here: apt-get install chromium")

@@ -10,10 +10,11 @@ import pytest
 from fixtures import BUDGET, MACHINE, NUMBERS, failed, floor, make, save
 from scipy import stats
 
-from equibench import UserError, record
-from equibench.check import compare
-from equibench.check_output import as_json, github_commands, write_junit
-from equibench.gates import GATES, TOLERANCES, Sample, Tolerance, between_trainings, tolerances
+from equibench import UserError
+from equibench.judge.check import compare
+from equibench.judge.gates import GATES, TOLERANCES, Sample, Tolerance, between_trainings, tolerances
+from equibench.judge.output import as_json, github_commands, write_junit
+from equibench.record import schema as record
 
 BITS = next(gate for gate in GATES if gate.path == "likelihood.bits_per_dim")
 SEEDS, OTHERS = (0, 1, 2), (3, 4, 5)

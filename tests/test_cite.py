@@ -9,10 +9,12 @@ import sys
 import pytest
 from fixtures import everything, make, save
 
-from equibench import UserError, cite, record
-from equibench.methods import methods
-from equibench.signature import look_up, parse, signature
-from equibench.verify import verify
+from equibench import UserError
+from equibench.cite import citation as cite
+from equibench.cite.methods import methods
+from equibench.cite.signature import look_up, parse, signature
+from equibench.judge.verify import verify
+from equibench.record import schema as record
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from importlib.resources import files
 import numpy as np
 import pytest
 
-from equibench import record
+from equibench.record import schema as record
 
 
 def equibench(*arguments, cwd=None):

@@ -7,8 +7,11 @@ import pytest
 import scipy.stats
 from fixtures import make, save
 
-from equibench import PROTOCOL, UserError, compare, report, summary
-from equibench.summary import load_cells, summarise
+from equibench import PROTOCOL, UserError
+from equibench.report import write as report
+from equibench.summary import changes as compare
+from equibench.summary import sort as summary
+from equibench.summary.sort import load_cells, summarise
 
 FAMILIES = ("gan", "vae")
 

@@ -11,11 +11,18 @@ import pytest
 import torch
 from fixtures import make
 
-from equibench import clock, cost, cost_tables, energy, memory, modes, per_cell, record, sweep, tables
-from equibench.record import USUAL, Energy, SpeedPoint
-from equibench.sections import Cell
+from equibench.machine import clock, energy
+from equibench.measure.cost import memory, modes
+from equibench.measure.cost import speed as cost
+from equibench.record import schema as record
+from equibench.record.schema import USUAL, Energy, SpeedPoint
+from equibench.report.tables import audit as per_cell
+from equibench.report.tables import cost as cost_tables
+from equibench.report.tables import headline as tables
+from equibench.run import sweep
 from equibench.suite import Measure
-from equibench.summary import summarise
+from equibench.summary.sections import Cell
+from equibench.summary.sort import summarise
 from equibench_models import FAMILIES
 
 CPU = torch.device("cpu")

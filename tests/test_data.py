@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from equibench import UserError, data
-from equibench.datasets import read
+from equibench import UserError
+from equibench.data import readers as read
+from equibench.data import sets as data
 
 PACKAGED = "a4f30e7f5b2cad6d971ae89815f6e89118d107cbb2a01213551535cc92ca4639"
 ORACLE = "941245c87f74c418f975b841bd7edf7427d71e43cdbcdbe254c8b2dd1a441222"
@@ -225,7 +226,7 @@ def test_describe_says_where_each_is(tmp_path):
 
 
 def test_importing_and_describing_needs_no_torch():
-    code = "import sys; from equibench import data; data.describe(); sys.exit('torch' in sys.modules)"
+    code = "import sys; from equibench.data import sets; sets.describe(); sys.exit('torch' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
 
 

@@ -9,7 +9,9 @@ import pytest
 import torch
 from torch import nn
 
-from equibench import bounds, likelihood, oracle
+from equibench.data import oracle
+from equibench.measure.likelihood import bits as likelihood
+from equibench.measure.likelihood import bounds
 from equibench_models import FAMILIES, layers
 from equibench_models.flow import Flow
 

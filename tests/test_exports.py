@@ -18,8 +18,12 @@ from fixtures import make, save
 from PIL import Image
 
 import equibench
-from equibench import figures, formatting, latex, plots, report
-from equibench.layout import Entry, Line, Table
+from equibench.quantities import text as formatting
+from equibench.report import write as report
+from equibench.report.exports import latex
+from equibench.report.figures import draw as figures
+from equibench.report.figures import plots
+from equibench.report.tables.table import Entry, Line, Table
 
 WHY = "no pdflatex here: apt-get install texlive-latex-base texlive-latex-recommended"
 

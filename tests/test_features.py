@@ -8,7 +8,10 @@ import pytest
 import torch
 from inception import write_weights
 
-from equibench import UserError, extractors, features, fidelity
+from equibench import UserError
+from equibench.measure.features import extractor as features
+from equibench.measure.features import load as extractors
+from equibench.measure.quality import pairwise as fidelity
 
 CPU = torch.device("cpu")
 IMAGES = np.random.default_rng(0).integers(0, 256, (12, 1, 28, 28), dtype=np.uint8)

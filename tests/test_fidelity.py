@@ -9,8 +9,8 @@ import scipy.linalg
 import scipy.stats
 import torch
 
-from equibench import fidelity
-from equibench.fidelity import Statistics, frechet_distance, statistics
+from equibench.measure.quality import pairwise as fidelity
+from equibench.measure.quality.pairwise import Statistics, frechet_distance, statistics
 
 RNG = np.random.default_rng(0)
 

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from equibench import likelihood
+from equibench.measure.likelihood import bits as likelihood
 
 RNG = np.random.default_rng(0)
 
@@ -62,7 +62,7 @@ def test_neighbours_are_left_up_and_up_right_in_14_levels():
 
 
 def test_floors_order_as_they_should_on_real_images():
-    from equibench import data
+    from equibench.data import sets as data
 
     small = data.load("fashion-mnist-10k").limited(2000, 500)
     bits = [likelihood.floor(name, small.train, small.test).bits_per_dim for name in likelihood.FLOORS]

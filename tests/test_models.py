@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from equibench import record
+from equibench.record import schema as record
 from equibench_models import FAMILIES
 from equibench_models.contract import LikelihoodKind
 

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from fixtures import make
 
-from equibench.metric import metric_of
-from equibench.noise import noise, noise_of
-from equibench.sections import Cell, Row
-from equibench.summary import summarise
+from equibench.quantities.metric import metric_of
+from equibench.summary.noise import noise, noise_of
+from equibench.summary.sections import Cell, Row
+from equibench.summary.sort import summarise
 
 
 def seeds(values, errors):

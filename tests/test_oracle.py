@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from equibench import oracle
+from equibench.data import oracle
 
 WIDTH = 4  # of the noise: levels further apart than this cannot be confused
 BITS = 8 + 16 * (3 + 3 + 4 + 4)  # by hand: two of 16 darks; 16 tiles of 8 glyphs, 8 turns, 16 places, 16 colours

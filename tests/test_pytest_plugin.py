@@ -22,7 +22,7 @@ def project(pytester):
     def run(text, *arguments):
         pytester.makepyfile(text)
         # a process of its own, as another project's pytest knows nothing of this one's configuration
-        plugin = () if "equibench" in installed() else ("-p", "equibench.pytest_plugin")
+        plugin = () if "equibench" in installed() else ("-p", "equibench.judge.pytest_plugin")
         return pytester.runpytest_subprocess(*plugin, *arguments)
 
     return run
@@ -110,7 +110,7 @@ def test_the_option_wins_and_failures_are_told(project, pytester):
 
 def test_it_imports_nothing_heavy():
     code = (
-        "import equibench.pytest_plugin, sys; "
+        "import equibench.judge.pytest_plugin, sys; "
         "sys.exit(sorted({'torch', 'numpy', 'pydantic', 'pandas', 'click'} & set(sys.modules)) or 0)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

@@ -7,8 +7,12 @@ import pytest
 import torch
 from PIL import Image
 
-from equibench import UserError, features, measure, quality, reference
-from equibench.record import FeatureInfo
+from equibench import UserError
+from equibench.measure import samples as measure
+from equibench.measure.features import extractor as features
+from equibench.measure.quality import metrics as quality
+from equibench.measure.quality import reference
+from equibench.record.schema import FeatureInfo
 
 CPU = torch.device("cpu")
 RNG = np.random.default_rng(0)

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from fixtures import arrays, make
 
-from equibench import PROTOCOL, UserError, record
+from equibench import PROTOCOL, UserError
+from equibench.record import schema as record
 
 
 def test_round_trip(tmp_path):

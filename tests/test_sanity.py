@@ -6,8 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from equibench import data, features, quality, reference
-from equibench.record import FeatureInfo
+from equibench.data import sets as data
+from equibench.measure.features import extractor as features
+from equibench.measure.quality import metrics as quality
+from equibench.measure.quality import reference
+from equibench.record.schema import FeatureInfo
 from studies import sanity_curves as study
 
 SIDE = 5  # pixels and their edges are averaged to so many a side

@@ -6,8 +6,9 @@ import statistics
 import pytest
 from fixtures import BUDGET, floor, make
 
-from equibench import UserError, record
-from equibench.signature import look_up, name_of, parse, path_of, signature
+from equibench import UserError
+from equibench.cite.signature import look_up, name_of, parse, path_of, signature
+from equibench.record import schema as record
 
 PATHS = (
     "quality.value",

@@ -16,8 +16,9 @@ import pytest
 import scipy.stats
 from fixtures import make, save
 
-from equibench import record as record_files
-from equibench import report, signature
+from equibench.cite import signature
+from equibench.record import schema as record_files
+from equibench.report import write as report
 
 PUBLISHED = Path(__file__).parent.parent / "results" / "published" / "quick"
 NUMBER = re.compile(r"-?\d+(\.\d+)?(e[+-]?\d+)?")

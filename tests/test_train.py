@@ -5,9 +5,11 @@ import time
 import pytest
 import torch
 
-from equibench import UserError, data, plan, sizing, suite, train
-from equibench.clock import Clock, repeat
-from equibench.record import Budget, budget_missed
+from equibench import UserError, suite
+from equibench.data import sets as data
+from equibench.machine.clock import Clock, repeat
+from equibench.record.schema import Budget, budget_missed
+from equibench.run import plan, sizing, train
 from equibench.suite import Cell, Entrant
 from equibench_models import FAMILIES
 

@@ -1,8 +1,8 @@
-"""Stored runs say what machine they are of: `python -m equibench.speed_check` compares only what can be compared."""
+"""Stored runs say what machine they are of: `python -m studies.speed_check` compares only what can be compared."""
 
 import torch
 
-from equibench import machine
+from equibench.machine import device as machine
 
 
 def pytest_benchmark_update_machine_info(config, machine_info):  # noqa: ARG001

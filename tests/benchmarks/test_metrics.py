@@ -12,8 +12,10 @@ import scipy.linalg
 import torch
 from inception import write_weights
 
-from equibench import features, fidelity, reference
-from equibench.fidelity import Statistics, frechet_distance, statistics
+from equibench.measure.features import extractor as features
+from equibench.measure.quality import pairwise as fidelity
+from equibench.measure.quality import reference
+from equibench.measure.quality.pairwise import Statistics, frechet_distance, statistics
 
 CPU = torch.device("cpu")
 DIMS = 2048  # of Inception-v3

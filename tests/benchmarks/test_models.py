@@ -1,6 +1,6 @@
 """Speed of every family's update, sampling and likelihood at a small fixed size, beside a reference workload.
 
-Stored with `make benchmark`, compared with `python -m equibench.speed_check OLD NEW`. One thread, and a clock that
+Stored with `make benchmark`, compared with `python -m studies.speed_check OLD NEW`. One thread, and a clock that
 stands still while it waits for a processor: who else computes is not what is measured.
 """
 

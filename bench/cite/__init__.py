@@ -1,0 +1,1 @@
+"""Numbers to cite, with their signatures."""

@@ -1,0 +1,192 @@
+"""One number of a run to cite: its value, error, signature and where it came from, as text, LaTeX, BibTeX or JSON."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from equibench import UserError, nearest
+from equibench.cite.signature import look_up, name_of, parse, signature
+from equibench.judge.matching import rows
+from equibench.quantities.text import budget_words, join, slug
+from equibench.record import schema as record
+from equibench.record.schema import Record, SampleMetric
+from equibench.stats import Stat
+
+FORMATS = ("text", "latex", "bibtex", "json")
+ERRORS = {
+    "sd-seeds": "standard deviation over seeds",
+    "95ci-samples": "half of the 95 % interval over samples, for this one model",
+    "se-samples": "standard error over samples, for this one model",
+    "se-images": "standard error over test images, for this one model",
+}
+TEX = str.maketrans({c: f"\\{c}" for c in "&%$#_{}"} | {"\\": r"\textbackslash{}", "~": r"\~{}", "^": r"\^{}"})
+
+
+@dataclass(frozen=True)
+class Citation:
+    """A number of one row. `shown` is value ± spread, rounded as in the signature; `value` is exact."""
+
+    metric: str
+    entrant: str
+    path: str
+    value: float
+    shown: str
+    spread: str  # what the ± means; empty without one
+    seeds: list[int]
+    n: int | None
+    kind: str | None
+    data: str
+    budget: str
+    signature: str
+    records: list[str]  # whole keys
+    commits: list[str]
+    machines: list[str]
+    created: str
+    version: str
+    protocol: str
+
+
+def gather(results: Sequence[Path]) -> list[Record]:
+    """All records in the folders, their subfolders included, each key once. Raises UserError if there are none."""
+    files = record.files_under(results)
+    folders = sorted({file.parent for file in files}) if files else list(results)
+    found = {one.key: one for folder in folders for _, one in record.read_all([folder])}
+    return list(found.values())
+
+
+def cite(metric: str, entrant: str, results: Sequence[Path]) -> list[Citation]:
+    """The number `metric` of `entrant`, one a row: data set, budget and protocol set rows apart.
+
+    `metric` is a name as in a signature ("FD_5k", "bits_per_dim"), without its number of samples too, or a dotted path.
+    Raises UserError with the nearest name for one that is not there.
+    """
+    records = gather(results)
+    named = [one for one in records if one.entrant == entrant]
+    if not named:
+        raise UserError(f"unknown entrant {entrant!r}{nearest(entrant, {one.entrant for one in records})}")
+    aliases: dict[str, str] = {}
+    for one in named:
+        for path in sorted(numbers(one), key=lambda path: path.count(".")):
+            name = name_of(one, path)
+            for alias in (path, name, re.sub(r"_\d+k?$", "", name), path.rpartition(".")[2]):
+                aliases.setdefault(alias, path)
+    if metric not in aliases:
+        usual = ("quality", "likelihood", "speed", "memory", "spent")
+        common = [alias for alias, path in aliases.items() if "." not in alias and path.startswith(usual)]
+        raise UserError(f"{entrant} has no number {metric!r}{nearest(metric, common)}")
+    path = aliases[metric]
+    found = []
+    for protocol in sorted({one.protocol for one in named}):
+        of_protocol = rows([one for one in named if one.protocol == protocol], "the results")
+        found += [_citation(list(row.values()), path) for row in of_protocol.values()]
+    return [one for one in found if one]
+
+
+def numbers(one: Record) -> Iterator[str]:
+    """Paths of all single numbers of a record; raw repeats, curves and ends of intervals are none."""
+    return _numbers(one, "")
+
+
+def write(citations: Sequence[Citation], form: str) -> str:
+    """In one of FORMATS."""
+    if form == "json":
+        return json.dumps([asdict(one) for one in citations], indent=1, ensure_ascii=False)
+    return "\n\n".join({"text": _text, "latex": _latex, "bibtex": _bibtex}[form](one) for one in citations)
+
+
+def _numbers(value: Any, path: str) -> Iterator[str]:
+    if isinstance(value, SampleMetric):
+        if value.value is not None:
+            yield path
+    elif isinstance(value, BaseModel):
+        for name in type(value).model_fields:
+            if name not in ("curve", "interval", "corrected_interval", "config", "options", "detail", "seed"):
+                yield from _numbers(getattr(value, name), f"{path}.{name}".lstrip("."))
+    elif isinstance(value, dict):
+        for name, item in value.items():
+            yield from _numbers(item, f"{path}.{name}") if isinstance(name, str) and "." not in name else ()
+    elif isinstance(value, list):
+        for item in value:
+            label = getattr(item, "name", None) or getattr(item, "label", None)
+            yield from _numbers(item, f"{path}.{label}") if label and "." not in label else ()
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        yield path
+
+
+def _citation(row: list[Record], path: str) -> Citation | None:
+    text = signature(row, path)
+    if text is None:
+        return None
+    parsed = parse(text)
+    has = [one for one in row if one.seed in parsed.seeds and look_up(one, path) is not None]
+    values = Stat(tuple(value for one in has if (value := look_up(one, path)) is not None))
+    fields = parsed.fields
+    return Citation(
+        metric=parsed.name,
+        entrant=has[0].entrant,
+        path=path,
+        value=values.mean,
+        shown=text.partition("|")[0].rpartition("=")[2],
+        spread=ERRORS.get(fields.get("pm", ""), ""),
+        seeds=parsed.seeds,
+        n=int(fields["n"]) if "n" in fields else None,
+        kind=fields.get("kind"),
+        data=f"{has[0].data.name} (sha256 {has[0].data.sha256[:8]})",
+        budget=budget_words(has[0].budget),
+        signature=text,
+        records=[one.key for one in has],
+        commits=list(dict.fromkeys(_commit(one) for one in has)),
+        machines=list(dict.fromkeys(f"{one.machine.processor}, {one.machine.device}" for one in has)),
+        created=max(one.created for one in has),
+        version=has[0].code.version,
+        protocol=has[0].protocol,
+    )
+
+
+def _commit(one: Record) -> str:
+    return (one.code.commit or "unknown") + (" with uncommitted changes" if one.code.dirty else "")
+
+
+def _text(one: Citation) -> str:
+    lines = {
+        one.metric: f"{one.shown}" + (f"  (±: {one.spread})" if one.spread else ""),
+        "entrant": f"{one.entrant}, seed{'s' * (len(one.seeds) > 1)} {join(map(str, one.seeds))}",
+        "kind": one.kind,
+        "measured on": f"{one.n:,} images" if one.n else None,
+        "data": one.data,
+        "budget": one.budget,
+        "machine": join(one.machines),
+        "code": f"equibench {one.version}, commit {join(one.commits)}, protocol {one.protocol}",
+        "records": join(one.records),
+        "signature": one.signature,
+    }
+    return "\n".join(f"{name}: {value}" for name, value in lines.items() if value)
+
+
+def _latex(one: Citation) -> str:
+    """The number alone, and in comments what it is, so that it can stand in a sentence or a table."""
+    value = one.shown.replace("±", r" \pm ").replace("e+", "e")
+    value = re.sub(r"e(-?)0*(\d+)", r" \\times 10^{\1\2}", value)
+    return f"% {one.metric} of {one.entrant}; equibench verify '{one.signature}'\n${value}$"
+
+
+def _bibtex(one: Citation) -> str:
+    def tex(text: str) -> str:
+        return text.translate(TEX).replace("±", r"$\pm$")
+
+    fields = {
+        "title": tex(f"{one.metric} of {one.entrant} on {one.data}: {one.shown}"),
+        "author": "{equibench}",
+        "howpublished": tex(f"equibench {one.version}, protocol {one.protocol}, commit {join(one.commits)}"),
+        "year": one.created[:4],
+        "note": tex(one.signature),
+    }
+    key = f"equibench-{slug(one.entrant)}-{slug(one.metric)}-{one.records[0][:8]}".replace("_", "-")
+    return "\n".join([f"@misc{{{key},", *(f"  {name} = {{{value}}}," for name, value in fields.items()), "}"])

@@ -1,0 +1,111 @@
+"""A paragraph on how numbers were made, from the records alone, to paste into a paper."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from equibench import UserError
+from equibench.quantities.metric import bits_kind, with_count
+from equibench.quantities.text import budget_words, join
+from equibench.record.schema import Record
+
+
+def methods(records: Sequence[Record]) -> str:
+    """One paragraph for each data set, budget and protocol. Raises UserError where nothing was trained."""
+    trained = [one for one in records if one.role == "entrant" and one.status in ("ok", "budget missed")]
+    if not trained:
+        raise UserError("no trained entrant is in the results; run a suite first, `equibench run quick`")
+    groups: dict[tuple[Any, ...], list[Record]] = {}
+    for one in trained:
+        groups.setdefault((one.protocol, one.data.name, one.data.sha256, one.budget), []).append(one)
+    return "\n\n".join(_paragraph(group) for _, group in sorted(groups.items(), key=lambda item: str(item[0])))
+
+
+def _paragraph(group: Sequence[Record]) -> str:
+    first, data = group[0], group[0].data
+    versions = _all(group, lambda r: f"equibench {r.code.version}")
+    commits = _all(group, lambda r: (r.code.commit or "unknown")[:8] + (" (modified)" if r.code.dirty else ""))
+    seeds = sorted({one.seed for one in group})
+    channels, height, width = data.shape
+    sentences = [
+        f"All numbers were made with {versions} (commit {commits}, protocol {first.protocol}) on {data.name} "
+        f"({data.n_train:,} training and {data.n_test:,} test images of {channels}x{height}x{width}, "
+        f"sha256 {data.sha256[:8]}).",
+        f"{_all(group, lambda r: r.entrant)} were each given {budget_words(first.budget)}; every entrant was sized to "
+        "95 to 100 % of the parameter cap, both networks of a pair counted, and FLOPs are counted on its own update."
+        if first.budget
+        else f"{_all(group, lambda r: r.entrant)} were loaded from checkpoints and not trained.",
+        *_quality(group),
+        *_likelihood(group),
+        *_speed(group),
+        *_memory(group),
+        f"Numbers are means and standard deviations over {len(seeds)} training seeds ({join(map(str, seeds))})."
+        if len(seeds) > 1
+        else "Each entrant was trained once, so that intervals hold for the one model and no ranking is claimed.",
+    ]
+    return " ".join(sentences)
+
+
+def _quality(group: Sequence[Record]) -> list[str]:
+    found: dict[str, None] = {}
+    for quality in (one.quality for one in group):
+        if quality is None or quality.features is None:
+            continue
+        space = quality.features
+        what = f"of {space.name} features ({space.dims} dimensions; {space.preprocessing}; {space.weights_sha256[:8]})"
+        against = f"{quality.n_samples:,} samples against {quality.n_reference:,} images ({quality.reference})"
+        if quality.value is None:
+            others = join(x.name for x in quality.also if x.value is not None)
+            found[f"Sample quality is {others or 'not measured'} {what} of {against}."] = None
+            continue
+        name = with_count(quality.metric, quality.n_samples)
+        interval = f", its interval over samples by {quality.interval.method}" if quality.interval else ""
+        found[f"{name} is the squared Frechet distance {what} of {against}{interval}."] = None
+    return list(found)
+
+
+def _likelihood(group: Sequence[Record]) -> list[str]:
+    bits = {one.entrant: one.likelihood for one in group if one.likelihood}
+    has = {name: found for name, found in bits.items() if found.bits_per_dim is not None}
+    if not has:
+        return []
+    kinds = join(f"{bits_kind(found)} ({name})" for name, found in has.items())
+    images = join(sorted({f"{found.n_images:,}" for found in has.values()}))
+    none = [name for name, found in bits.items() if found.kind == "none"]
+    return [
+        f"Bits per dimension are over 8-bit levels, to base 2 and per sub-pixel, on {images} test images: {kinds}."
+        + (f" None is given for {join(none)}, which has no likelihood." if none else "")
+    ]
+
+
+def _speed(group: Sequence[Record]) -> list[str]:
+    speeds = [one.speed for one in group if one.speed]
+    if not speeds:
+        return []
+    batches = join(sorted({str(speed.batch_size) for speed in speeds}))
+    machines = _all(
+        group,
+        lambda r: (
+            f"{r.machine.processor if r.machine.device == 'cpu' else r.machine.device} "
+            f"({r.machine.threads} threads, {r.machine.precision}, torch {r.versions.get('torch', 'unknown')})"
+        ),
+    )
+    return [
+        f"Sampling speed is the median of repeats at batch {batches}, latency that at batch 1, to 8-bit images, after "
+        f"warm-up and with the device synchronised, on {machines}."
+    ]
+
+
+def _memory(group: Sequence[Record]) -> list[str]:
+    found = {
+        f"{m.quantity}, in a fresh process each for training (batch {m.train_batch_size}) and sampling "
+        f"(batch {m.sample_batch_size})"
+        for one in group
+        if (m := one.memory)
+    }
+    return [f"Memory is the {text}." for text in sorted(found)]
+
+
+def _all(group: Sequence[Record], what: Callable[[Record], str]) -> str:
+    return join(dict.fromkeys(what(one) for one in group))

@@ -1,0 +1,123 @@
+"""A check as a table for people, JUnit XML, GitHub annotations and JSON. The exit code is the command line's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from equibench.judge.check import Check, Line
+from equibench.quantities.text import MISSING, number, spread
+
+STYLES = {"regression": "bold red", "passed": "green", "reproduced": "green", "skipped": "yellow", "new": "cyan"}
+
+
+def print_check(check: Check, console: Console) -> None:
+    """All lines as a table, the notes, and the verdict in one sentence."""
+    table = Table("entrant", "number", "baseline", "run", "worse by", "limit", "p", "verdict", "why")
+    for line in check.lines:
+        table.add_row(
+            escape(line.row),
+            line.number,
+            spread(line.baseline, digits=4) if line.baseline else MISSING,
+            spread(line.run, digits=4) if line.run else MISSING,
+            MISSING if line.worse_by is None else f"{line.worse_by:+.1%}",
+            MISSING if line.tolerance is None else f"{line.tolerance:.1%}",
+            MISSING if line.p is None else number(line.p, 2),
+            f"[{STYLES[line.verdict]}]{line.verdict}[/]",
+            escape(line.sentence),
+        )
+    console.print(table)
+    for note in check.notes:
+        console.print(f"Note: {note}.", markup=False)
+    console.print(verdict(check), markup=False)
+
+
+def verdict(check: Check) -> str:
+    """The outcome in one sentence, with what stands behind it."""
+    counts = {kind: sum(line.verdict == kind for line in check.lines) for kind in STYLES}
+    told = ", ".join(f"{count} {kind}" for kind, count in counts.items() if count)
+    if check.regressions:
+        worst = ", ".join(dict.fromkeys(f"{line.row} {line.number}" for line in check.regressions))
+        return f"Regression: {worst} ({told})."
+    return f"No regression ({told}). Worse means beyond the limit and p <= 0.05 after Holm's correction."
+
+
+def as_json(check: Check) -> dict[str, Any]:
+    """All lines with raw values: shares as shares, numbers in the record's units."""
+    return {
+        "verdict": "regression" if check.regressions else "passed",
+        "sentence": verdict(check),
+        "notes": list(check.notes),
+        "lines": [
+            {
+                "entrant": line.row,
+                "number": line.number,
+                "verdict": line.verdict,
+                "why": line.sentence,
+                "baseline": list(line.baseline.values) if line.baseline else None,
+                "run": list(line.run.values) if line.run else None,
+                "worse_by": line.worse_by,
+                "tolerance": line.tolerance,
+                "p": line.p,
+            }
+            for line in check.lines
+        ],
+    }
+
+
+def write_junit(check: Check, path: Path) -> None:
+    """One test case a line, as CI servers read them; what was skipped, or is new, is skipped there."""
+    suite = ElementTree.Element(
+        "testsuite",
+        name="equibench check",
+        tests=str(len(check.lines)),
+        failures=str(len(check.regressions)),
+        errors="0",
+        skipped=str(sum(line.verdict in ("skipped", "new") for line in check.lines)),
+    )
+    for line in check.lines:
+        case = ElementTree.SubElement(suite, "testcase", classname=f"equibench.{line.row}", name=line.number)
+        if line.verdict == "regression":
+            ElementTree.SubElement(case, "failure", message=told(line)).text = told(line)
+        elif line.verdict in ("skipped", "new"):
+            ElementTree.SubElement(case, "skipped", message=line.sentence)
+    root = ElementTree.Element("testsuites")
+    root.append(suite)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    ElementTree.ElementTree(root).write(path, encoding="utf-8", xml_declaration=True)
+
+
+def github_commands(check: Check) -> list[str]:
+    """Workflow commands that GitHub shows beside a run: errors, warnings for what was skipped, and a notice."""
+    kinds = {"regression": "error", "skipped": "warning"}
+    found = [
+        f"::{kinds[line.verdict]} title={_property(f'equibench: {line.row}, {line.number}')}::{_message(told(line))}"
+        for line in check.lines
+        if line.verdict in kinds
+    ]
+    return [*found, f"::notice title=equibench check::{_message(verdict(check))}"]
+
+
+def told(line: Line) -> str:
+    """A line in one sentence."""
+    parts = [f"{line.row}, {line.number}: "]
+    if line.baseline and line.run:
+        parts.append(f"{spread(line.run, digits=4)} after {spread(line.baseline, digits=4)}, ")
+    if line.worse_by is not None:
+        parts.append(f"{line.worse_by:+.1%} where {line.tolerance or 0:.1%} is allowed, ")
+    if line.p is not None:
+        parts.append(f"p = {number(line.p, 2)}, ")
+    return "".join([*parts, line.sentence])
+
+
+def _message(text: str) -> str:
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _property(text: str) -> str:
+    return _message(text).replace(":", "%3A").replace(",", "%2C")

@@ -1,0 +1,130 @@
+"""Whether a signature still holds: its records found, the number computed again, files hashed, cells run again."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from equibench import UserError
+from equibench.cite.signature import Signature, look_up, parse, signature
+from equibench.record import schema as record
+from equibench.record.schema import Record
+
+
+class Finding(NamedTuple):
+    """One thing that was looked at; `holds` is None where it could not be."""
+
+    holds: bool | None
+    sentence: str
+
+
+def verify(text: str, results: Sequence[Path], *, rerun: bool = False, suite: str | None = None) -> list[Finding]:
+    """What still holds of the signature `text`. `rerun` trains and measures its cells again, by the suite that their
+    records name, or by `suite`.
+
+    Raises UserError if the text is no signature, or if a record of it is not in `results` or their subfolders.
+    """
+    parsed = parse(text)
+    files = record.files_under(results)
+    found = [(path, record.read(path)) for path in (_find(key, parsed, files, results) for key in parsed.keys)]
+    findings = [_value(text, parsed, [one for _, one in found])]
+    for path, one in found:
+        findings += [_arrays(path, one), *_checkpoint(path, one)]
+    if rerun:
+        findings += [_again(one, parsed.path, suite or one.suite) for _, one in found]
+    return findings
+
+
+def _find(key: str, parsed: Signature, files: Sequence[Path], results: Sequence[Path]) -> Path:
+    for file in files:
+        if file.stem.endswith(f"-{key}"):
+            return file
+    places = ", ".join(map(str, results))
+    raise UserError(
+        f"no record {key} of {parsed.fields.get('entrant', 'the entrant')} in {places}; give its folder with --results"
+    )
+
+
+def _value(text: str, parsed: Signature, records: Sequence[Record]) -> Finding:
+    now = signature(records, parsed.path)
+    if now is None:
+        return Finding(False, f"the records do not hold {parsed.name} any more")
+    if now == text.strip():
+        return Finding(True, f"the records give {now.partition('|')[0]}, as the signature says")
+    other = parse(now)
+    differing = [key for key in {**parsed.fields, **other.fields} if parsed.fields.get(key) != other.fields.get(key)]
+    shown = now.partition("|")[0]
+    if shown != text.partition("|")[0].strip():
+        return Finding(False, f"the records give {shown}, which is not what the signature says")
+    apart = ", ".join(f"{k} ({other.fields.get(k, 'none')}, not {parsed.fields.get(k, 'none')})" for k in differing)
+    return Finding(False, f"the value is that of the records, but they differ in {apart}")
+
+
+def _arrays(path: Path, one: Record) -> Finding:
+    file = path.with_suffix(".npz")
+    if one.arrays_sha256 is None:
+        return Finding(None, f"{path.name} has no arrays")
+    if not file.exists():
+        return Finding(None, f"{file.name} is not here")
+    try:
+        record.read_arrays(path, one)
+    except UserError:
+        return Finding(False, f"{file.name} is not the file that its record was written with")
+    return Finding(True, f"{file.name} is the file that its record was written with")
+
+
+def _checkpoint(path: Path, one: Record) -> list[Finding]:
+    if one.checkpoint is None:
+        return []
+    file = path.parent / one.checkpoint
+    if not file.exists():
+        return [Finding(None, f"the weights {file.name} are not here")]
+    from equibench.run import checkpoint  # loads torch
+
+    try:
+        same = checkpoint.sha256(file) == one.weights_sha256
+    except UserError as error:
+        return [Finding(False, str(error))]
+    return [Finding(same, f"the weights {file.name} {'have' if same else 'do not have'} the hash in the record")]
+
+
+def _again(one: Record, path: str, suite_name: str) -> Finding:
+    """Run the record's cell again, in a folder that goes away, and compare its number to the last bit."""
+    import torch
+
+    from equibench import suite
+    from equibench.data import sets as data
+    from equibench.measure.features import extractor as features
+    from equibench.run import cell as run
+
+    chosen = suite.load(suite_name)
+    found = data.load(one.data.name)
+    found = found.limited(chosen.train_images or len(found.train), chosen.test_images or len(found.test))
+    entrant = next((entrant for entrant in chosen.entrant if entrant.name == one.entrant), None)
+    if (entrant is None) != (one.role == "floor") or (entrant and one.budget not in chosen.budget):
+        raise UserError(
+            f"suite {suite_name} does not have {one.entrant} with the record's budget; give the one it was run with by "
+            "--suite"
+        )
+    device = torch.device("cpu" if one.machine.device == "cpu" or not torch.cuda.is_available() else "cuda")
+    cell = suite.Cell(chosen, one.entrant, one.seed, entrant, one.budget)
+    named = one.quality.features.name.lower() if one.quality and one.quality.features else ""
+    extractor = features.load(named if named in features.EXTRACTORS else chosen.measure.extractor, device)
+    with tempfile.TemporaryDirectory() as folder:
+        _, again = run.run_cell(cell, run.Setting(chosen, found, device, extractor, Path(folder)))
+    name = f"{one.entrant} seed {one.seed}"
+    if again.status != one.status:
+        return Finding(False, f"{name} run again is {again.status}: {again.reason}")
+    was, now = look_up(one, path), look_up(again, path)
+    if again.key != one.key:
+        why = (
+            "another machine" if again.machine.key != one.machine.key else "another protocol, suite or feature network"
+        )
+        return Finding(None, f"{name} run again gives {now!r}, the record {was!r}, but on {why}: not the same cell")
+    if was == now:
+        return Finding(True, f"{name} run again gives {now!r}, the same to the last bit")
+    same = again.weights_sha256 == one.weights_sha256
+    weights = "the same weights" if same else "other weights"
+    return Finding(False, f"{name} run again gives {now!r}, the record {was!r}, from {weights}")

@@ -1,0 +1,1 @@
+"""Where numbers are made: device, processor, clock, energy, versions."""

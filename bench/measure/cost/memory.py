@@ -1,0 +1,166 @@
+"""Peak memory of training and of sampling, each in a fresh process."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import gc
+import multiprocessing
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import psutil
+import torch
+
+import equibench_models as models
+from equibench.machine import device as machine
+from equibench.record.schema import Memory, Scalar
+from equibench_models import Model
+
+UPDATES = 3  # the optimiser's state is there from the second on
+TIMEOUT_SEC = 300.0
+Work = Callable[..., None]
+
+
+@dataclass(frozen=True)
+class Peak:
+    """Bytes above what was in use before; `reserved_bytes` is the caching allocator's, on a GPU."""
+
+    peak_bytes: int | None = None
+    reserved_bytes: int | None = None
+    reason: str | None = None  # why there is none
+
+
+def peak_memory(
+    family: str,
+    config: Mapping[str, Any],
+    shape: models.Shape,
+    options: Mapping[str, Scalar],
+    device: torch.device,
+    *,
+    train_batch_size: int,
+    sample_batch_size: int,
+) -> Memory:
+    """Peak memory of training and of sampling a model of random weights, each in a process of its own."""
+    # a tiny twin first: libraries load code and set up threads on first use, which is no cost of the model
+    twin = {**config, "width": 8}
+    train, sample = (
+        in_fresh_process(work, (family, twin, shape, *rest, 2), (family, dict(config), shape, *rest, n), device)
+        for work, rest, n in ((_train, (), train_batch_size), (_sample, (dict(options),), sample_batch_size))
+    )
+    reasons = [f"{job}: {peak.reason}" for job, peak in (("train", train), ("sample", sample)) if peak.reason]
+    return Memory(
+        quantity="peak allocated on the GPU" if device.type == "cuda" else "peak resident above import",
+        train_peak_bytes=train.peak_bytes,
+        train_reserved_bytes=train.reserved_bytes,
+        train_batch_size=train_batch_size,
+        sample_peak_bytes=sample.peak_bytes,
+        sample_reserved_bytes=sample.reserved_bytes,
+        sample_batch_size=sample_batch_size,
+        reason="; ".join(reasons) or None,
+    )
+
+
+def in_fresh_process(work: Work, before: tuple[Any, ...], measured: tuple[Any, ...], device: torch.device) -> Peak:
+    """Peak of `work(device, *measured)` in a process where `work(device, *before)` ran and ended. `work` is a function
+    of a module that the process can import.
+    """
+    # A fork server that has imported torch once saves its import, seconds each time; its children start with nothing
+    # but that import, and have never touched a device. torch's optimisers import its compiler on first use.
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["equibench.measure.cost.memory", "torch._dynamo"])
+    receiver, sender = context.Pipe(duplex=False)
+    arguments = (sender, torch.get_num_threads(), work, before, measured, str(device))
+    process = context.Process(target=_measure, args=arguments, daemon=True)
+    process.start()
+    sender.close()
+    try:
+        if not receiver.poll(TIMEOUT_SEC):
+            process.kill()
+            return Peak(reason=f"no answer within {TIMEOUT_SEC:.0f} s")
+        found: Peak = receiver.recv()
+        return found
+    except EOFError:  # the process died without a word: the system kills what takes too much
+        process.join()
+        return Peak(reason=f"the process ended with code {process.exitcode}, as it does when memory runs out")
+    finally:
+        receiver.close()
+        process.join()
+
+
+def _measure(
+    sender: Connection, threads: int, work: Work, before: tuple[Any, ...], measured: tuple[Any, ...], device_name: str
+) -> None:
+    torch.set_num_threads(threads)
+    device = torch.device(device_name)
+    try:
+        work(device, *before)
+        in_use = _reset(device)
+        work(device, *measured)
+        machine.synchronizer(device)()
+        sender.send(_peak(device, in_use))
+    except (MemoryError, RuntimeError) as error:
+        text = str(error).splitlines()[0] if str(error) else type(error).__name__
+        sender.send(Peak(reason="out of memory" if machine.is_out_of_memory(error) else text))
+
+
+def _train(device: torch.device, family: str, config: dict[str, Any], shape: models.Shape, batch_size: int) -> None:
+    model = _build(device, family, config, shape)
+    with machine.autocast(device):
+        for _ in range(UPDATES):
+            model.update(torch.randint(0, 256, (batch_size, *shape), dtype=torch.uint8, device=device))
+
+
+def _sample(
+    device: torch.device,
+    family: str,
+    config: dict[str, Any],
+    shape: models.Shape,
+    options: dict[str, Any],
+    batch_size: int,
+) -> None:
+    model = _build(device, family, config, shape)
+    with machine.autocast(device):
+        model.sample(batch_size, torch.Generator(device), batch_size=batch_size, **options)
+
+
+def _build(device: torch.device, family: str, config: dict[str, Any], shape: models.Shape) -> Model:
+    return models.FAMILIES[family].build(config, shape).to(device)
+
+
+def _reset(device: torch.device) -> int:
+    """Make the present use the peak, and return it in bytes."""
+    gc.collect()
+    if device.type == "cuda":
+        machine.synchronizer(device)()
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats(device)
+        return torch.cuda.memory_allocated(device)
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)  # glibc: hand back what is free, or it would hide the next allocations
+    clear = Path("/proc/self/clear_refs")
+    if clear.exists():
+        clear.write_text("5")  # Linux: resets the peak resident size (proc(5))
+    return psutil.Process().memory_info().rss
+
+
+def _peak(device: torch.device, in_use: int) -> Peak:
+    if device.type == "cuda":
+        # reserved in whole blocks, some of them before: what matters is what the process held at most
+        return Peak(torch.cuda.max_memory_allocated(device) - in_use, torch.cuda.max_memory_reserved(device))
+    return Peak(max(_peak_resident() - in_use, 0))
+
+
+def _peak_resident() -> int:
+    status = Path("/proc/self/status")
+    if status.exists():
+        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+        return int(line.split()[1]) * 1024  # the kernel counts in KiB
+    import resource
+    import sys
+
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

@@ -1,0 +1,83 @@
+"""Other ways than eager mode to run a sampler: `torch.compile`, and CUDA graphs, each with what preparing it took."""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
+
+import torch
+from torch import Generator, Tensor
+
+from equibench.machine import device as machine
+from equibench_models import Model
+
+Mode = Literal["compile", "cuda graph"]
+Sample = Callable[[], Tensor]
+# What PyTorch raises where a compiler is missing, or where code cannot be compiled, captured or kept in memory.
+FAILURES = (RuntimeError, OSError, ImportError, MemoryError, NotImplementedError)
+
+
+class UnavailableError(RuntimeError):
+    """This machine does not have the mode."""
+
+
+def prepare(
+    mode: Mode,
+    model: Model,
+    options: Mapping[str, Any],
+    device: torch.device,
+    n: int,
+    generator: Generator | None = None,
+) -> tuple[Sample, float]:
+    """A call that samples uint8 images `[n, C, H, W]` in `mode`, from where `generator` stands, and the seconds that
+    preparing it took: compiling with the first call, or capturing with its warm-up. Raises any of `FAILURES`.
+    """
+    generator = generator or Generator(device)
+    begin = time.perf_counter()
+    sample = {"compile": _compiled, "cuda graph": _captured}[mode](model, options, device, n, generator)
+    machine.synchronizer(device)()
+    return sample, time.perf_counter() - begin
+
+
+def _compiled(model: Model, options: Mapping[str, Any], device: torch.device, n: int, generator: Generator) -> Sample:
+    """Kernels generated for this batch size; a copy is compiled, so that the model goes on in eager mode."""
+    torch.compiler.reset()
+    compiled = torch.compile(copy.deepcopy(model).sample, dynamic=False)
+
+    def sample() -> Tensor:
+        with machine.autocast(device):
+            images: Tensor = compiled(n, generator, batch_size=n, **options)
+        return images
+
+    state = generator.get_state()
+    sample()
+    generator.set_state(state)
+    return sample
+
+
+def _captured(model: Model, options: Mapping[str, Any], device: torch.device, n: int, generator: Generator) -> Sample:
+    """Eager kernels, launched all at once; every replay draws new noise and writes the same tensor."""
+    if device.type != "cuda":
+        raise UnavailableError("CUDA graphs need a CUDA device")
+    graph = torch.cuda.CUDAGraph()
+    graph.register_generator_state(generator)
+
+    def eager() -> Tensor:
+        with machine.autocast(device):
+            return model.sample(n, generator, batch_size=n, **options)
+
+    stream = torch.cuda.Stream(device)
+    stream.wait_stream(torch.cuda.current_stream(device))
+    with torch.cuda.stream(stream):  # libraries set themselves up on first use, which a capture must not contain
+        eager()
+    torch.cuda.current_stream(device).wait_stream(stream)
+    with torch.cuda.graph(graph):
+        images = eager()
+
+    def sample() -> Tensor:
+        graph.replay()
+        return images
+
+    return sample

@@ -1,0 +1,144 @@
+"""What sampling costs: throughput over batch sizes, latency, passes through the network, FLOPs and energy."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from equibench.machine import device as machine
+from equibench.machine.clock import repeat
+from equibench.machine.energy import Counter, used
+from equibench.measure.cost import modes
+from equibench.record.schema import Energy, ModeSpeed, Speed, SpeedPoint
+from equibench_models import Model
+
+BATCHES, SINGLES = 10, 100  # repeats of throughput and of latency, if the time limits allow
+
+
+def sampling_flops(model: Model, options: Mapping[str, Any], device: torch.device) -> float:
+    """FLOPs to sample one image."""
+    with FlopCounterMode(display=False) as counter, machine.autocast(device):
+        model.sample(1, torch.Generator(device), batch_size=1, **options)
+    return float(counter.get_total_flops())
+
+
+def sampling_speed(
+    model: Model,
+    options: Mapping[str, Any],
+    device: torch.device,
+    *,
+    batch_sizes: Sequence[int],
+    limit_sec: float,
+    latency_limit_sec: float,
+    other_modes: Sequence[modes.Mode] = (),
+    counter: Counter | str = "no counter was given",
+) -> Speed:
+    """Throughput at every batch size and latency at batch 1, in eager mode; then, at the fastest batch size, in the
+    others. Limits are for one series of repeats after warm-up.
+
+    A batch size that does not fit in memory is a point with a reason, and larger ones are not tried. Raises what the
+    sampler raises where no size works.
+    """
+    sweep: list[SpeedPoint] = []
+    energies: dict[int, Energy] = {}
+    for batch_size in sorted(set(batch_sizes)):
+        try:
+            point, energies[batch_size] = throughput(model, options, device, batch_size, limit_sec, counter)
+        except (MemoryError, RuntimeError) as error:
+            if not machine.is_out_of_memory(error) or not sweep:
+                raise
+            sweep.append(SpeedPoint(batch_size=batch_size, reason="out of memory"))
+            break
+        sweep.append(point)
+    best = max(sweep, key=lambda point: point.images_per_sec or 0.0)
+    assert best.images_per_sec is not None
+    singles = _repeats(_sampler(model, options, device, 1), device, 3, SINGLES, latency_limit_sec)
+    return Speed(
+        batch_size=best.batch_size,
+        repeats_sec=best.repeats_sec,
+        images_per_sec=best.images_per_sec,
+        latency_repeats_sec=singles,
+        latency_p50_sec=statistics.median(singles),
+        latency_p90_sec=_p90(singles),
+        network_evaluations=model.network_evaluations(**options),
+        flops_per_image=sampling_flops(model, options, device),
+        options=dict(options),
+        sweep=sweep,
+        other_modes=[
+            _in_mode(mode, model, options, device, best.batch_size, limit_sec, latency_limit_sec)
+            for mode in other_modes
+        ],
+        energy=energies[best.batch_size],
+    )
+
+
+def throughput(
+    model: Model,
+    options: Mapping[str, Any],
+    device: torch.device,
+    batch_size: int,
+    limit_sec: float,
+    counter: Counter | str = "no counter was given",
+) -> tuple[SpeedPoint, Energy]:
+    """Images/s in eager mode at one batch size, and the energy of the repeats after one for warm-up."""
+    sample = _sampler(model, options, device, batch_size)
+    sample()
+    machine.synchronizer(device)()
+    with used(counter) as spent:
+        taken = _repeats(sample, device, 0, BATCHES, limit_sec)
+    point = SpeedPoint(batch_size=batch_size, repeats_sec=taken, images_per_sec=batch_size / statistics.median(taken))
+    return point, spent.energy(batch_size * len(taken))
+
+
+def _in_mode(
+    mode: modes.Mode,
+    model: Model,
+    options: Mapping[str, Any],
+    device: torch.device,
+    batch_size: int,
+    limit_sec: float,
+    latency_limit_sec: float,
+) -> ModeSpeed:
+    """The same sampler in another mode; what cannot be compiled or captured is a reason, and no failure of the cell."""
+    try:
+        many, first_sec = modes.prepare(mode, model, options, device, batch_size)
+        batches = _repeats(many, device, 1, BATCHES, limit_sec)
+        one, again_sec = modes.prepare(mode, model, options, device, 1)
+        singles = _repeats(one, device, 3, SINGLES, latency_limit_sec)
+    except modes.FAILURES as error:
+        text = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        return ModeSpeed(mode=mode, batch_size=batch_size, reason=text)
+    return ModeSpeed(
+        mode=mode,
+        batch_size=batch_size,
+        compile_sec=first_sec + again_sec,
+        repeats_sec=batches,
+        images_per_sec=batch_size / statistics.median(batches),
+        latency_repeats_sec=singles,
+        latency_p50_sec=statistics.median(singles),
+        latency_p90_sec=_p90(singles),
+    )
+
+
+def _sampler(model: Model, options: Mapping[str, Any], device: torch.device, n: int) -> Callable[[], object]:
+    generator = torch.Generator(device)
+
+    def sample() -> None:
+        with machine.autocast(device):
+            model.sample(n, generator, batch_size=n, **options)
+
+    return sample
+
+
+def _repeats(
+    call: Callable[[], object], device: torch.device, warmup: int, repeats: int, limit_sec: float
+) -> list[float]:
+    return repeat(call, machine.synchronizer(device), warmup=warmup, repeats=repeats, limit_sec=limit_sec)
+
+
+def _p90(seconds: list[float]) -> float:
+    return sorted(seconds)[min(len(seconds) - 1, int(0.9 * len(seconds)))]

@@ -1,0 +1,1 @@
+"""Likelihoods: bits per dimension, bounds, floors."""

@@ -1,0 +1,118 @@
+"""Likelihoods by other ways than the usual one: on some test images, beside what the usual way says of the same."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from equibench.machine import device as machine
+from equibench.measure.likelihood import bits as likelihood
+from equibench.record.schema import BoundResult
+from equibench.suite import BoundSetting
+from equibench_models import Model
+
+Images = NDArray[np.uint8]  # [N, C, H, W]
+Progress = Callable[[float], None]
+BATCH = 250
+
+
+class NotFiniteError(ValueError):
+    """A likelihood was NaN or infinite."""
+
+
+def nats(
+    model: Model,
+    images: Images,
+    generator: torch.Generator,
+    *,
+    passes: int = 1,
+    bound: str = "",
+    steps: int | None = None,
+    progress: Progress = lambda share: None,
+) -> NDArray[np.float64]:
+    """Negative log-likelihoods in nats `[passes, N]`, pass by pass. Raises NotFiniteError if one is not finite."""
+    device = generator.device
+    found = np.empty((passes, len(images)))
+    batches = range(0, len(images), BATCH)
+    for i in range(passes):
+        for done, start in enumerate(batches):
+            batch = torch.from_numpy(images[start : start + BATCH]).to(device)
+            with machine.autocast(device):
+                values = model.nats(batch, generator, bound, steps) if bound else model.nats(batch, generator)
+            found[i, start : start + BATCH] = values.double().cpu().numpy()
+            progress((i + (done + 1) / len(batches)) / passes)
+    if not np.isfinite(found).all():
+        raise NotFiniteError(f"{np.count_nonzero(~np.isfinite(found))} likelihoods were not finite")
+    return found
+
+
+def measure(
+    model: Model,
+    setting: BoundSetting,
+    images: Images,
+    usual_nats: NDArray[np.floating],
+    generator: torch.Generator,
+    progress: Progress = lambda share: None,
+) -> BoundResult:
+    """The bound of `setting` on the first of `images`; `usual_nats` `[N]` are what the usual way gave for all.
+
+    Raises NotFiniteError if a likelihood is not finite.
+    """
+    declared = model.bounds[setting.name]
+    images, usual = images[: setting.images], usual_nats[: setting.images].astype(np.float64)
+    dims = math.prod(images.shape[1:])
+
+    def run(steps: int | None, part: Progress) -> NDArray[np.float64]:
+        return nats(model, images, generator, passes=setting.passes, bound=setting.name, steps=steps, progress=part)
+
+    curve: dict[int, float] = {}
+    if declared.weight:
+        passes = run(None, progress)
+        per_k = likelihood.importance_weighted(passes)
+        curve = {k: likelihood.bits_per_dim(float(values.mean()), dims) for k, values in per_k.items()}
+        per_image = per_k[len(passes)]
+    elif declared.steps and setting.check_steps:
+        state = generator.get_state()
+        per_image = run(declared.steps, lambda share: progress(share / 3)).mean(axis=0)
+        generator.set_state(state)  # the same noise, so that the difference is that of the steps
+        finer = run(2 * declared.steps, lambda share: progress((1 + 2 * share) / 3)).mean(axis=0)
+        for steps, values in ((declared.steps, per_image), (2 * declared.steps, finer)):
+            curve[steps] = likelihood.bits_per_dim(float(values.mean()), dims)
+    else:
+        per_image = run(None, progress).mean(axis=0)
+    bits, stderr = likelihood.summarize(per_image[None], dims)
+    return BoundResult(
+        name=setting.name,
+        about=declared.about,
+        kind=declared.kind,
+        bits_per_dim=bits,
+        stderr_bits_per_dim=stderr,
+        dequantization=declared.dequantization,
+        n_images=len(images),
+        passes=setting.passes,
+        usual_bits_per_dim=likelihood.bits_per_dim(float(usual.mean()), dims),
+        stderr_of_difference_bits_per_dim=likelihood.summarize((per_image - usual)[None], dims)[1],
+        curve=curve,
+    )
+
+
+def out_of_distribution(kind: str, images: Images, seed: int) -> Images:
+    """Images that the training data do not hold: `inverted`; `constant`, each of one level for each channel; `noise`,
+    uniform; `shuffled pixels`, each image in an order of its own.
+    """
+    random = np.random.default_rng(seed)
+    if kind == "inverted":
+        return 255 - images
+    if kind == "constant":
+        levels = random.integers(0, 256, (*images.shape[:2], 1, 1), dtype=np.uint8)
+        return np.broadcast_to(levels, images.shape).copy()
+    if kind == "noise":
+        return random.integers(0, 256, images.shape, dtype=np.uint8)
+    if kind == "shuffled pixels":
+        flat = images.reshape(*images.shape[:2], -1)
+        return np.stack([image[:, random.permutation(flat.shape[2])] for image in flat]).reshape(images.shape)
+    raise ValueError(f"unknown kind {kind!r}")

@@ -1,0 +1,1 @@
+"""Sample quality: distances between sets of features."""

@@ -1,0 +1,149 @@
+"""Images to a `Quality`: every sample metric that applies at the number of images at hand, by rule."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from equibench import intervals
+from equibench.measure.features.extractor import Extractor
+from equibench.measure.quality import pairwise as fidelity
+from equibench.measure.quality.reference import Reference
+from equibench.record import schema as record
+from equibench.record.schema import Quality, SampleMetric, Scalar
+
+SPLIT_SEED, BOOTSTRAP_SEED, PROJECTION_SEED, SUBSET_SEED = 1, 2, 3, 4  # the same for all: pairs share their splits
+PROJECTIONS = 1000
+FEWEST_FOR_NEIGHBOURS = 100  # balls around fewer images say nothing of a manifold
+
+
+def measure(
+    features: Tensor,
+    reference: Reference,
+    extractor: Extractor,
+    *,
+    options: Mapping[str, Scalar] | None = None,
+    splits: int = 0,
+    resamples: int = 0,
+    also: bool = False,
+) -> Quality:
+    """Quality of samples by their `features` `[N, d]`. `splits` into halves and bootstrap `resamples` give the
+    intervals of the Frechet distance, none if 0; `also` adds the other metrics.
+
+    A Frechet distance needs more images than dimensions, on both sides (DESIGN, rule 6); without it the others stand.
+    """
+    n, m, d = len(features), reference.statistics.n, extractor.info.dims
+    found = Quality(
+        metric=extractor.metric,
+        value=None,
+        n_samples=n,
+        n_reference=m,
+        reference=reference.name,
+        reference_sha256=reference.images_sha256,
+        features=extractor.info,
+        options=dict(options or {}),
+    )
+    few = min(n, m or n)
+    changes: dict[str, object] = {}
+    if few <= d:
+        changes["reason"] = (
+            f"{few} images are too few for the {d} dimensions of {extractor.info.name}: their covariance is singular"
+        )
+    else:
+        changes |= _frechet(features, reference, splits, resamples)
+    if also:
+        changes["also"] = _others(features, reference, extractor)
+    return found.model_copy(update=changes)
+
+
+def _frechet(features: Tensor, reference: Reference, splits: int, resamples: int) -> dict[str, object]:
+    draw = fidelity.Resampler(features, reference.statistics)
+    value = draw.whole()
+    if not splits or not resamples:
+        return {"value": value}
+    halves, resampled = draw.halves(splits, SPLIT_SEED), draw.bootstrap(resamples, BOOTSTRAP_SEED)
+    stderr, interval = intervals.halves_interval(value, halves)
+    corrected, corrected_interval = intervals.corrected(value, halves, resampled)
+    return {
+        "value": value,
+        "halves": halves,
+        "stderr": stderr,
+        "interval": interval,
+        "corrected": corrected,
+        "corrected_interval": corrected_interval,
+    }
+
+
+def _others(features: Tensor, reference: Reference, extractor: Extractor) -> list[SampleMetric]:
+    n, m = len(features), reference.statistics.n
+
+    def metric(
+        name: str, estimate: fidelity.Estimate | None, higher: bool, reason: str | None = None, pairs: int | None = None
+    ) -> SampleMetric:
+        return SampleMetric(
+            name=name,
+            value=estimate.value if estimate else None,
+            stderr=estimate.stderr if estimate else None,
+            reason=reason,
+            higher_is_better=higher,
+            n_samples=pairs or n,
+            n_reference=pairs or m,
+        )
+
+    kernel = "KID" if extractor.metric == "FID" else "KD"
+    shapes = ("precision", "recall", "density", "coverage")
+    theirs = reference.features
+    if theirs is None:
+        why = "the reference is imported statistics, which hold no features"
+        lower = [metric(name, None, False, why) for name in (kernel, "sliced Wasserstein")]
+        return [lower[0], *(metric(name, None, True, why) for name in shapes), lower[1]]
+    distance, balls = fidelity.compare_pairs(features, theirs, reference.within)
+    found = [metric(kernel, distance, False)]
+    if balls is None or min(n, m) < FEWEST_FOR_NEIGHBOURS:
+        why = f"{min(n, m)} images are too few for balls around neighbours; {FEWEST_FOR_NEIGHBOURS} are needed"
+        found += [metric(name, None, True, why) for name in shapes]
+    else:
+        found += [metric(name, getattr(balls, name), True) for name in shapes]
+    pairs = min(n, m)
+    ours = features[torch.from_numpy(drawn(n, pairs)).to(features.device)]
+    sliced = _projections(reference, pairs).distance(ours)
+    return [*found, metric("sliced Wasserstein", sliced, False, pairs=pairs)]
+
+
+@functools.lru_cache(maxsize=1)  # the same reference for all entrants: half of the work is its own
+def _projections(reference: Reference, n: int) -> fidelity.Projections:
+    assert reference.features is not None
+    chosen = torch.from_numpy(drawn(len(reference.features), n)).to(reference.features.device)
+    return fidelity.Projections(reference.features[chosen], PROJECTIONS, PROJECTION_SEED)
+
+
+def drawn(total: int, n: int) -> NDArray[np.int64]:
+    """Indices of `n` of `total` images, ascending, always the same ones: the first n of a sorted file are no sample."""
+    return np.sort(np.random.default_rng(SUBSET_SEED).permutation(total)[:n])
+
+
+def memorization(
+    features: Tensor,
+    images: NDArray[np.uint8],
+    train: NDArray[np.uint8],
+    train_features: NDArray[np.float32],
+    held_out_features: NDArray[np.float32],
+    pictures: int = 8,
+    neighbours: int = 3,
+) -> tuple[record.Memorization, NDArray[np.uint8]]:
+    """The test of `fidelity.memorization` against as many training as held-out images, and the samples that lie nearest
+    to a training image beside their nearest ones: uint8 `[pictures, 1 + neighbours, C, H, W]`.
+    """
+    n = min(len(train_features), len(held_out_features))
+    theirs, others = (torch.from_numpy(part[:n]).to(features.device) for part in (train_features, held_out_features))
+    found = fidelity.memorization(features, theirs, others)
+    chosen = found.to_train.argsort(stable=True)[:pictures]
+    close = torch.cdist(features[chosen], theirs).topk(min(neighbours, n), largest=False).indices.cpu().numpy()
+    rows = [np.stack([images[i], *train[near]]) for i, near in zip(chosen.tolist(), close, strict=True)]
+    result = record.Memorization(share_nearer_train=found.share, stderr=found.stderr, p=found.p, n_train=n)
+    return result, np.stack(rows)

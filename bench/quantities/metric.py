@@ -1,0 +1,53 @@
+"""What a measured number means: the identity of a sample-quality metric, and the kind of a bits/dim, in words."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from equibench.record.schema import Likelihood, Quality
+
+
+class Metric(NamedTuple):
+    """Identity of a sample-quality number: two numbers are compared only where all of this is equal."""
+
+    metric: str
+    n_samples: int
+    extractor: str
+    weights_sha256: str
+    preprocessing: str
+    reference: str
+    n_reference: int
+
+
+def metric_of(quality: Quality) -> Metric | None:
+    """What a distance measures; None where there is no feature space, and so no metric either."""
+    space = quality.features
+    if space is None:
+        return None
+    identity = (space.name, space.weights_sha256, space.preprocessing)
+    return Metric(quality.metric, quality.n_samples, *identity, quality.reference, quality.n_reference)
+
+
+def with_count(metric: str, n_samples: int) -> str:
+    """A metric with the number of samples in its name (DESIGN, rule 6), e.g. "FD_5k"."""
+    return f"{metric}_{n_samples // 1000}k" if n_samples and n_samples % 1000 == 0 else f"{metric}_{n_samples}"
+
+
+def metric_names(metrics: list[Metric]) -> dict[Metric, str]:
+    """Name of each metric, e.g. "FD_5k (EfficientNet-Lite0)", longer where two would read the same."""
+
+    def name(metric: Metric) -> str:
+        return f"{with_count(metric.metric, metric.n_samples)} ({metric.extractor})"
+
+    short = [name(metric) for metric in metrics]
+    detail = "{0}, against {1.n_reference} of {1.reference}, {1.preprocessing}, weights {1.weights_sha256:.8}"
+    unique = [detail.format(n, m) if short.count(n) > 1 else n for n, m in zip(short, metrics, strict=True)]
+    return dict(zip(metrics, unique, strict=True))
+
+
+def bits_kind(likelihood: Likelihood) -> str:
+    """Kind of a bits/dim, without which it cannot be read, e.g. "upper bound, variational dequantization"."""
+    how = likelihood.dequantization
+    if how is None or how == "none":
+        return likelihood.kind
+    return f"{likelihood.kind}, {how.removesuffix(' dequantization')} dequantization"

@@ -1,0 +1,70 @@
+"""Values to text: numbers, spreads, budgets and lists as people read them. The only place that rounds."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Mapping
+
+from equibench.record.schema import Budget, Scalar
+from equibench.stats import Stat
+
+MISSING, TIMES = "\N{EN DASH}", "\N{MULTIPLICATION SIGN}"
+POWERS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+UNITS = {"flops": "training FLOPs", "images": "training images", "sec": "seconds of training", "updates": "updates"}
+
+
+def number(value: float, digits: int = 3) -> str:
+    """`value` to so many significant digits (whole digits are kept); with a power of ten if very long or small."""
+    if value == 0 or (isinstance(value, int) and abs(value) < 10**7):
+        return f"{value:,.0f}"
+    exponent = math.floor(math.log10(abs(value)))
+    if not -4 <= exponent < 7:
+        mantissa, power = f"{value:.2e}".split("e")  # rounds 9.999 up to the next power
+        return f"{mantissa}{TIMES}10{superscript(int(power))}"
+    return f"{value:,.{max(0, digits - 1 - exponent)}f}"
+
+
+def amount(value: float) -> str:
+    """A count as such where it is whole, else as any number."""
+    return number(int(value) if value == int(value) else value)
+
+
+def superscript(value: int) -> str:
+    return str(value).translate(POWERS)
+
+
+def spread(stat: Stat, unit: float = 1, digits: int = 3) -> str:
+    """Mean ± standard deviation over seeds, to two significant digits of the latter; of one seed the value alone."""
+    if not stat.sd:
+        return number(stat.mean / unit, digits)
+    decimals = 1 - math.floor(math.log10(stat.sd / unit))
+    if stat.mean:  # a spread far below the value's own digits says no more than that it is small
+        decimals = min(decimals, digits + 1 - math.floor(math.log10(abs(stat.mean / unit))))
+    decimals = max(0, decimals)
+    if stat.mean / unit >= 1e7:  # counts such as FLOPs
+        return f"{number(stat.mean / unit)} ± {number(stat.sd / unit)}"
+    return f"{stat.mean / unit:,.{decimals}f} ± {stat.sd / unit:,.{decimals}f}"
+
+
+def settings(options: Mapping[str, Scalar]) -> str:
+    """Options in words."""
+    return ", ".join(f"{key} {value}" for key, value in sorted(options.items())) or "default"
+
+
+def budget_words(budget: Budget | None) -> str:
+    """A budget in one phrase."""
+    if budget is None:
+        return "no training budget"
+    return f"at most {budget.params / 1e6:g} M parameters and {amount(budget.amount)} {UNITS[budget.unit]}"
+
+
+def join(words: Iterable[str]) -> str:
+    """Words as a list in a sentence."""
+    *head, last = words
+    return f"{', '.join(head)} and {last}" if head else last
+
+
+def slug(name: str) -> str:
+    """A label as the name of a CSV column."""
+    return re.sub(r"\W+", "_", name).strip("_").lower()

@@ -1,0 +1,1 @@
+"""What one cell yielded: the only thing that measuring and reading share."""

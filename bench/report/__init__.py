@@ -1,0 +1,1 @@
+"""Tables, figures and pages: a pure function of records."""

@@ -1,0 +1,72 @@
+"""The figures of a report by name, as functions of a section or of the frame that `equibench.load_results` gives.
+
+In a notebook, after `%matplotlib inline`:
+
+    frame = equibench.load_results("results/quick")
+    figures.draw("bits-per-dim", frame)                             # all of it is one setting
+    figures.draw("memory", frame.query("budget_amount == 7e12"))    # one of several
+
+The names are those of `FIGURES`. Each figure draws one setting: the same data, budget and machine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from equibench import UserError, nearest
+from equibench.quantities.text import join
+from equibench.record import schema as record
+from equibench.report.figures import plots
+from equibench.report.figures.images import images_of
+from equibench.summary.sections import Section
+from equibench.summary.sort import load_cells, summarise
+
+
+def samples(section: Section) -> Figure | None:
+    """Samples of each entrant's first seed under real images; None where no record has any."""
+    loaded = [(row, record.read_arrays(row.cells[0].path, row.first)) for row in section.ran]
+    panels = [
+        (row.label, images_of(row.cells[0], arrays, "samples", 4)) for row, arrays in loaded if "samples" in arrays
+    ]
+    real: list[np.ndarray] = [images_of(r.cells[0], arrays, "real", 4) for r, arrays in loaded if "real" in arrays]
+    panels = [("real test images", real[0]), *panels] if real and panels else panels
+    return plots.samples(panels) if panels else None
+
+
+# name: how it is drawn, and what it shows
+FIGURES: dict[str, tuple[Callable[[Section], Figure | None], str]] = {
+    "samples": (samples, "Real test images above those that each entrant generated."),
+    "quality-and-speed": (plots.quality_and_speed, "Distance to the test images against seconds and FLOPs per image."),
+    "bits-per-dim": (plots.bits_per_dim, "Bits per dimension of each entrant, and the floors as dashed lines."),
+    "memory": (plots.memory, "Peak memory of training and of sampling for each entrant."),
+    "curves": (plots.curves, "Losses of each entrant against training FLOPs, one panel a loss."),
+    "discriminator": (plots.discriminator, "Accuracy of the GAN's discriminator against training FLOPs."),
+}
+
+
+def draw(name: str, results: pd.DataFrame | str | Path) -> Figure:
+    """The figure of that name, of a frame of `equibench.load_results` (or rows of it), or of a folder of records.
+
+    Raises UserError for an unknown name, for rows of several settings, and where the records have nothing to draw.
+    """
+    if name not in FIGURES:
+        raise UserError(f"no figure {name!r}{nearest(name, FIGURES)}")
+    paths = [Path(path) for path in results["path"]] if isinstance(results, pd.DataFrame) else [Path(results)]
+    sections = summarise(load_cells(paths))
+    if len(sections) > 1:
+        amounts = join(
+            dict.fromkeys(f"{s.data.name}, {s.budget.amount:g}" if s.budget else s.data.name for s in sections)
+        )
+        raise UserError(
+            f"a figure shows one setting, and these are {len(sections)} ({amounts}); keep the rows of one, by the "
+            "columns data_sha256, budget_amount, budget_params, machine_key and run"
+        )
+    figure = FIGURES[name][0](sections[0])
+    if figure is None:
+        raise UserError(f"these records have nothing for the figure {name!r}")
+    return figure

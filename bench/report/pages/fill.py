@@ -1,0 +1,64 @@
+"""The two pages of a report, Markdown and HTML, from the same words and tables."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from equibench.quantities import text as formatting
+from equibench.report.pages import facts as hover
+from equibench.report.tables import headline as tables
+from equibench.report.tables import table as layout
+
+LINES = 200  # of a table in a page: all of them are in CSV and JSON
+
+
+def fill(template: str, context: Mapping[str, Any]) -> bytes:
+    """Fill one template. HTML is escaped by the engine, Markdown by the filters `text` and `table`."""
+    html = template.endswith(".html.j2")
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
+        autoescape=html,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "text": str if html else markdown,
+        "table": markdown_table,
+        "listed": formatting.join,
+        "entrants": tables.entrants,
+        "attributes": hover.attributes,
+        "number": formatting.number,
+        "budget": formatting.budget_words,
+    }
+    page = environment.get_template(template).render({**context, "most_lines": LINES})
+    return (re.sub(r"\n{3,}", "\n\n", page).strip() + "\n").encode()
+
+
+def markdown(text: object) -> str:
+    """Text from a record as plain Markdown on one line: nothing in it is read as markup."""
+    plain = re.sub(r"([\\`*\[\]<>|~#]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9]))", r"\\\1", str(text).replace("&", "&amp;"))
+    return " ".join(plain.split())
+
+
+def markdown_table(table: layout.Table) -> str:
+    """A table in GitHub's Markdown with its footnotes under it; floors in italics."""
+
+    def shown(entry: layout.Entry, kind: str) -> str:
+        text = markdown(entry.text) + (f" ({markdown(entry.detail)})" if entry.detail else "")
+        mark = "**" if entry.strong else "*" if kind == "floor" and text else ""
+        return f"{mark}{text}{mark}"
+
+    rows = [[markdown(label) for label in table.labels], ["---:" if numeric else ":---" for numeric in table.numeric]]
+    for line in table.lines[:LINES]:
+        row = [shown(entry, line.kind) for entry in line.entries]
+        rows.append([*row[:2], markdown(line.span), *row[3:]] if line.span else row)
+    notes = [f"{formatting.superscript(i)} {markdown(note)}  " for i, note in enumerate(table.notes, 1)]
+    if len(table.lines) > LINES:
+        notes.append(f"The first {LINES} of {len(table.lines):,} lines; all are in the CSV.")
+    return "\n".join([*(f"| {' | '.join(row)} |" for row in rows), "", *notes])

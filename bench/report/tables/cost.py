@@ -1,0 +1,216 @@
+"""Tables on cost, a line a cell and way to run it: sampling speed, training's use of the machine, memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+
+from equibench.quantities.text import MISSING, number
+from equibench.record.schema import Energy, ModeSpeed, Record, Speed, SpeedPoint, member_name
+from equibench.report.tables.audit import RUN, Run, runs_of
+from equibench.report.tables.table import Column, Entry, Notes, Source, Table, fill_table, read_entry, value_entry
+from equibench.summary.sections import Section, value_at
+
+MIB = 2**20
+PARTS = {"data": "Data", "update": "Update", "measurement": "Measurement", "writing": "Writing", "other": "Other"}
+NOT_MEASURED = "not measured"
+
+
+@dataclass(frozen=True)
+class Way:
+    """One way to run a sampler, and where it lies in the record."""
+
+    run: Run
+    speed: Speed
+    point: SpeedPoint | ModeSpeed
+    path: str
+
+    @property
+    def eager_best(self) -> bool:
+        return isinstance(self.point, SpeedPoint) and self.point.batch_size == self.speed.batch_size
+
+    @property
+    def timed(self) -> str | None:
+        """Path of what holds the latency of this line: each mode's is shown once."""
+        return self.path if isinstance(self.point, ModeSpeed) else "speed" if self.eager_best else None
+
+    def read(self, path: str) -> Entry:
+        return read_entry(self.run[1], path)
+
+
+def speed(section: Section) -> Table:
+    """Throughput of every batch size and mode; latency, of single images, beside the mode it was measured in."""
+    notes = Notes()
+    ways: list[Way] = []
+    for run in runs_of(section.ran):
+        if found := run[1].speed:
+            sweep = [(point, f"speed.sweep.{member_name(point)}") for point in found.sweep]
+            modes = [(mode, f"speed.other_modes.{member_name(mode)}") for mode in found.other_modes]
+            ways += [Way(run, found, point, path) for point, path in sweep or [(_headline(found), "speed")]]
+            ways += [Way(run, found, mode, path) for mode, path in modes]
+
+    def of_run(column: Column[Run]) -> Column[Way]:
+        name, label, entry = column
+        return name, label, lambda way: entry(way.run)
+
+    columns: list[Column[Way]] = [
+        *(of_run(column) for column in RUN),
+        ("mode", "Mode", lambda way: value_entry(getattr(way.point, "mode", way.speed.mode))),
+        ("batch_size", "Batch size", lambda way: way.read(f"{way.path}.batch_size")),
+        ("images_per_sec", "Sampling, images/s ↑", lambda way: _throughput(way, notes)),
+        ("latency_p50_sec", "Latency p50, ms ↓", lambda way: _latency(way, "latency_p50_sec")),
+        ("latency_p90_sec", "Latency p90, ms ↓", lambda way: _latency(way, "latency_p90_sec")),
+        ("latency_repeats", "Repeats of it", _latency_repeats),
+        ("compile_sec", "Compiling or capturing, s", _compile_sec),
+        ("joules_per_image", "Energy, J/image ↓", lambda way: _joules_per_image(way, notes)),
+    ]
+    return fill_table("speed", columns, ways, lambda way: way.run[1], notes)
+
+
+def training(section: Section) -> Table:
+    """Training: rates, their share of the machine's matrix-product rate, and where its time went."""
+    notes = Notes()
+    runs = [run for run in runs_of(section.entrants) if run[1].spent]
+    columns: list[Column[Run]] = [
+        *RUN,
+        ("batch_size", "Batch size", lambda run: read_entry(run[1], "config.batch_size")),
+        ("images_per_sec", "Images/s ↑", lambda run: _per_sec(run[1], "images")),
+        ("flops_per_sec", "FLOP/s ↑", lambda run: _per_sec(run[1], "flops")),
+        ("matrix_flops_per_sec", "Matrix products, FLOP/s", lambda run: _matrix_rate(run[1], notes)),
+        ("utilization", "Model FLOPs utilisation, % ↑", lambda run: _utilization(run[1])),
+        *((f"{part}_share", f"{label}, % of time", partial(_share, part=part)) for part, label in PARTS.items()),
+        ("joules", "Energy, J ↓", lambda run: _joules(run[1], "spent.energy", notes)),
+        ("joules_per_image", "Energy, J/image ↓", lambda run: _per_image(run[1], "spent.energy", notes)),
+    ]
+    return fill_table("training", columns, runs, lambda run: run[1], notes)
+
+
+def memory(section: Section) -> Table:
+    """Peaks with what they are peaks of; what the allocator reserved beside what was allocated, on a GPU."""
+    runs = [run for run in runs_of(section.ran) if run[1].memory]
+
+    def size(name: str, label: str) -> Column[Run]:
+        def entry(run: Run) -> Entry:
+            found: int | None = getattr(run[1].memory, name)
+            source = Source((run[1],), f"memory.{name}")
+            return Entry(MISSING) if found is None else Entry(number(found / MIB), found, source=source)
+
+        return name, label, entry
+
+    def field(name: str, label: str) -> Column[Run]:
+        return name, label, lambda run: read_entry(run[1], f"memory.{name}")
+
+    columns: list[Column[Run]] = [*RUN, field("quantity", "Quantity of the peaks")]
+    for part, label in (("train", "Training"), ("sample", "Sampling")):
+        columns += [
+            field(f"{part}_batch_size", f"{label}, batch size"),
+            size(f"{part}_peak_bytes", f"{label}, peak, MiB ↓"),
+        ]
+        if any(value_at(run[1], f"memory.{part}_reserved_bytes") is not None for run in runs):
+            columns.append(size(f"{part}_reserved_bytes", f"{label}, peak reserved on the GPU, MiB ↓"))
+    return fill_table("memory", columns, runs, lambda run: run[1])
+
+
+def utilization(record: Record) -> float | None:
+    """Training's FLOP/s over those of the fastest matrix product; None where either is unknown."""
+    spent, products = record.spent, record.matrix_products
+    if spent is None or products is None or not spent.train_sec:
+        return None
+    return spent.flops / spent.train_sec / max(products.flops_per_sec.values())
+
+
+def training_shares(record: Record) -> dict[str, float]:
+    """Shares of the wall time of training, writing the checkpoint included; they sum to 1. Empty where unknown."""
+    if record.spent is None or not record.spent.parts_sec:
+        return {}
+    parts = {**record.spent.parts_sec, "writing": record.clock.get("write", 0.0)}
+    return {part: sec / sum(parts.values()) for part, sec in parts.items()}
+
+
+def _headline(speed: Speed) -> SpeedPoint:
+    """The one batch size of a record that knows no other."""
+    return SpeedPoint(batch_size=speed.batch_size, repeats_sec=speed.repeats_sec, images_per_sec=speed.images_per_sec)
+
+
+def _throughput(way: Way, notes: Notes) -> Entry:
+    found = way.point.images_per_sec
+    if found is None:
+        return notes.missing(_sentence(way.point.reason or NOT_MEASURED))
+    best = way.eager_best
+    detail = f"{len(way.point.repeats_sec)} repeats" + (", best of the sweep" if best and way.speed.sweep else "")
+    source = Source((way.run[1],), f"{way.path}.images_per_sec")
+    return Entry(number(found), found, detail, {"best": best}, strong=best, source=source)
+
+
+def _latency(way: Way, name: str) -> Entry:
+    if way.timed is None or (sec := value_at(way.run[1], f"{way.timed}.{name}")) is None:
+        return Entry(MISSING)
+    return Entry(number(sec * 1e3), sec, source=Source((way.run[1],), f"{way.timed}.{name}"))
+
+
+def _latency_repeats(way: Way) -> Entry:
+    path = f"{way.timed}.latency_repeats_sec"
+    repeats = value_at(way.run[1], path) if way.timed else None
+    return value_entry(len(repeats), source=Source((way.run[1],), path, "length")) if repeats else Entry(MISSING)
+
+
+def _compile_sec(way: Way) -> Entry:
+    return way.read(f"{way.path}.compile_sec") if isinstance(way.point, ModeSpeed) else Entry(MISSING)
+
+
+def _joules_per_image(way: Way, notes: Notes) -> Entry:
+    return _per_image(way.run[1], "speed.energy", notes) if way.eager_best else Entry(MISSING)
+
+
+def _per_image(record: Record, path: str, notes: Notes) -> Entry:
+    energy: Energy | None = value_at(record, path)
+    if energy is None or energy.joules is None or not energy.images:
+        return _joules(record, path, notes)
+    each = energy.joules / energy.images
+    source = Source((record,), f"{path}.joules", "ratio", over=f"{path}.images")
+    return Entry(number(each), each, energy.quantity or "", source=source)
+
+
+def _joules(record: Record, path: str, notes: Notes) -> Entry:
+    energy: Energy | None = value_at(record, path)
+    if energy is None or energy.joules is None:
+        reason = (energy and energy.reason) or "this record is older than the measurement"
+        return notes.missing(_sentence(reason), NOT_MEASURED)
+    return Entry(
+        number(energy.joules), energy.joules, energy.quantity or "", source=Source((record,), f"{path}.joules")
+    )
+
+
+def _sentence(reason: str) -> str:
+    return f"{reason[0].upper()}{reason[1:].rstrip('.')}."
+
+
+def _per_sec(record: Record, name: str) -> Entry:
+    spent = record.spent
+    if spent is None or not spent.train_sec:
+        return Entry(MISSING)
+    source = Source((record,), f"spent.{name}", "ratio", over="spent.train_sec")
+    return value_entry(getattr(spent, name) / spent.train_sec, source=source)
+
+
+def _matrix_rate(record: Record, notes: Notes) -> Entry:
+    if record.matrix_products is None:
+        return notes.missing("Not measured in the run that trained.", NOT_MEASURED)
+    rates = record.matrix_products.flops_per_sec
+    side = max(rates, key=rates.__getitem__)
+    source = Source((record,), f"matrix_products.flops_per_sec.{side}")
+    detail = f"{record.matrix_products.precision}, side {side}"
+    return Entry(number(rates[side]), rates[side], detail, {"_side": side}, source=source)
+
+
+def _utilization(record: Record) -> Entry:
+    share = utilization(record)
+    source = Source((record,), "spent.flops", "utilisation", over="spent.train_sec")
+    return Entry(MISSING) if share is None else Entry(number(100 * share), share, source=source)
+
+
+def _share(run: Run, part: str) -> Entry:
+    share = training_shares(run[1]).get(part)
+    path = "clock.write" if part == "writing" else f"spent.parts_sec.{part}"
+    source = Source((run[1],), path, "share of the parts")
+    return Entry(MISSING) if share is None else Entry(number(100 * share), share, source=source)

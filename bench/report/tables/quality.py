@@ -1,0 +1,82 @@
+"""The table on sample quality: every metric with its error, a line a cell."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from equibench.quantities.metric import metric_names, metric_of
+from equibench.quantities.text import MISSING, number
+from equibench.record.schema import Interval, Quality, SampleMetric
+from equibench.report.tables.audit import RUN, Run, runs_of
+from equibench.report.tables.table import Column, Entry, Notes, Source, Table, fill_table, read_entry, value_entry
+from equibench.summary.sections import Section
+
+BETTER = {"precision", "recall", "density", "coverage"}  # where higher is better
+
+
+def quality(section: Section) -> Table:
+    """All sample metrics, a line a cell. The errors are of evaluation: of other samples of the same trained model."""
+    notes = Notes()
+    runs = [run for run in runs_of([*section.ran, *section.references]) if run[1].quality]
+    names = list(dict.fromkeys(one.name for _, record in runs if record.quality for one in record.quality.also))
+    columns: list[Column[Run]] = [
+        *RUN,
+        ("metric", "Distance", lambda run: _metric(run[1].quality)),
+        ("distance", "at this N ↓", lambda run: _distance(run, "value", notes)),
+        ("stderr", "Standard error", lambda run: read_entry(run[1], "quality.stderr", 2)),
+        ("corrected", "without bias of N ↓", lambda run: _distance(run, "corrected", notes)),
+        *(_also(name, notes) for name in names),
+        ("nearer_train", "Share nearer to training than to held-out images", _memorization),
+    ]
+    return fill_table("quality", columns, runs, lambda run: run[1], notes)
+
+
+def _quality(run: Run) -> Quality:
+    assert run[1].quality is not None
+    return run[1].quality
+
+
+def _metric(quality: Quality | None) -> Entry:
+    metric = metric_of(quality) if quality else None
+    return value_entry(metric_names([metric])[metric] if metric else None)
+
+
+def _between(interval: Interval | None) -> tuple[str, dict[str, float | str | None]]:
+    if interval is None:
+        return "", {"_low": None, "_high": None, "_method": None}
+    text = f"{number(interval.low, 4)} to {number(interval.high, 4)}"
+    return text, {"_low": interval.low, "_high": interval.high, "_method": interval.method}
+
+
+def _distance(run: Run, name: Literal["value", "corrected"], notes: Notes) -> Entry:
+    quality = _quality(run)
+    value = getattr(quality, name)
+    if value is None:
+        return notes.missing(quality.reason or "Not measured.")
+    text, more = _between(quality.interval if name == "value" else quality.corrected_interval)
+    return Entry(number(value, 4), value, text, more, source=Source((run[1],), f"quality.{name}"))
+
+
+def _also(name: str, notes: Notes) -> Column[Run]:
+    def entry(run: Run) -> Entry:
+        one: SampleMetric | None = next((one for one in _quality(run).also if one.name == name), None)
+        if one is None:
+            return Entry(MISSING)
+        if one.value is None:
+            return notes.missing(one.reason or "Not measured.")
+        error = "" if one.stderr is None else f"± {number(one.stderr, 2)}"
+        source = Source((run[1],), f"quality.also.{name}.value")
+        return Entry(number(one.value, 3), one.value, error, {"_stderr": one.stderr}, source=source)
+
+    column = name.replace(" ", "_").lower()
+    return column, f"{name} {'↑' if name in BETTER else '↓'}", entry
+
+
+def _memorization(run: Run) -> Entry:
+    test = _quality(run).memorization
+    if test is None:
+        return Entry(MISSING)
+    error = f"± {number(test.stderr, 2)}, p = {number(test.p, 2)}"
+    more = {"_stderr": test.stderr, "_p": test.p, "_images": test.n_train}
+    source = Source((run[1],), "quality.memorization.share_nearer_train")
+    return Entry(number(test.share_nearer_train, 3), test.share_nearer_train, error, more, source=source)

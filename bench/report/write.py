@@ -1,0 +1,156 @@
+"""The report: a pure function of records. It reads no clock and no settings, so equal records give equal bytes.
+
+A page is for people: of very many settings it shows the headline of each, and tables and figures of the first
+`DETAILED`. CSV and JSON hold every number of all.
+"""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from equibench import UserError
+from equibench.report.exports import latex
+from equibench.report.exports import raw as exports
+from equibench.report.figures import draw as figures
+from equibench.report.figures import images as pictures
+from equibench.report.figures import plots
+from equibench.report.figures.images import Picture
+from equibench.report.pages import fill as pages
+from equibench.report.tables import audit as per_cell
+from equibench.report.tables import cost as cost_tables
+from equibench.report.tables import headline as tables
+from equibench.report.tables import likelihood as bound_tables
+from equibench.report.tables import quality as quality_tables
+from equibench.report.tables.table import Table
+from equibench.summary import changes as compare
+from equibench.summary import noise, pairs
+from equibench.summary.sections import Cell, Section
+from equibench.summary.sort import load_cells, load_frame, portraits, summarise
+
+DETAILED = 3  # sections with figures and all tables in the pages
+PER_SECTION: tuple[Callable[[Section], Table], ...] = (
+    tables.headline,
+    quality_tables.quality,
+    noise.noise,
+    pairs.pairs,
+    per_cell.likelihood,
+    bound_tables.bounds,
+    bound_tables.out_of_distribution,
+    bound_tables.decoders,
+    tables.samplers,
+    cost_tables.speed,
+    cost_tables.training,
+    cost_tables.memory,
+    per_cell.audit,
+    per_cell.clock,
+)
+
+
+def write(paths: list[Path], out: Path) -> list[Path]:
+    """Write the report on the records in `paths` to the folder `out`; returns the files written, sorted.
+
+    Raises UserError if there are no records, if they do not belong together, or if `out` cannot be written.
+    """
+    written = []
+    # Ten thousand records are millions of objects that stay: to search them for cycles takes a third of the time.
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        files = _files(load_cells(paths))
+    finally:
+        if collects:
+            gc.enable()
+    for name, content in sorted(files.items()):
+        path = out / name
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+        except OSError as error:
+            raise UserError(f"cannot write the report to {out} ({error.strerror}); choose another --out") from None
+        written.append(path)
+    return sorted(written)
+
+
+def all_tables(sections: list[Section]) -> dict[str, list[Table]]:
+    """Every table of a report by name: one a section, or one alone."""
+    shown = portraits(sections)
+    return {
+        **{f.__name__: [f(section) for section in sections] for f in PER_SECTION},
+        "comparison": [compare.comparison(sections)],
+        "abilities": [tables.abilities(shown)],
+        "numbers": [tables.numbers(shown)],
+        "provenance": [per_cell.provenance(sections)],
+    }
+
+
+def _files(cells: list[Cell]) -> dict[str, bytes]:
+    """All files of the report by name."""
+    sections = summarise(cells)
+    detailed = sections[:DETAILED]
+    several = len(sections) > 1
+    found = all_tables(sections)
+    drawn = [_figures(section, f"-{section.letter.lower()}" if several else "") for section in detailed]
+    shown = portraits(sections)
+    pictured = [pictures.of_family(cell) for cell in shown]
+    context: dict[str, Any] = {
+        "sections": sections,
+        "detailed": detailed,
+        "cells": cells,
+        "colours": plots.COLOURS,
+        "figures": drawn,
+        "portraits": list(zip(shown, pictured, strict=True)),
+        "tables": found,
+        "overhead": [per_cell.overhead(section) for section in detailed],
+        "findings": [pairs.sentences(section) for section in sections],
+        "differences": compare.differences(sections),
+        "machines": {cell.record.machine.key: cell.record.machine for cell in cells},
+        "versions": _versions(cells),
+        "commits": sorted({per_cell.commit(cell.record) for cell in cells}),
+    }
+    files = {"report.md": pages.fill("report.md.j2", context), "index.html": pages.fill("report.html.j2", context)}
+    for picture in [*(p for by_name in drawn for p in by_name.values()), *(p for ps in pictured for p, _ in ps)]:
+        files |= picture.files
+    files |= _exports(found, detailed, several)
+    files["tables.json"] = exports.as_json(found, sections)
+    files["tables/cells.csv"] = load_frame(cells).to_csv(index=False, lineterminator="\n").encode()
+    return files
+
+
+def _exports(found: dict[str, list[Table]], detailed: list[Section], several: bool) -> dict[str, bytes]:
+    """Each table as CSV; those that the pages show as LaTeX, and their numbers as macros."""
+    files, typeset = {}, []
+    for name, of_sections in found.items():
+        files[f"tables/{name}.csv"] = exports.as_csv(of_sections).encode()
+        per_section = len(of_sections) > 1
+        for i, table in enumerate(of_sections[: len(detailed)] if per_section else of_sections):
+            letter = detailed[i].letter if several and name in {f.__name__ for f in PER_SECTION} else ""
+            if table.lines and len(table.lines) <= pages.LINES:
+                about = f"{name}, {detailed[i].data.name}" if letter else name
+                end = f"-{letter.lower()}" if letter else ""
+                files[f"tables/{name}{end}.tex"] = latex.tabular(table, about).encode()
+                typeset.append((table, letter))
+    files["numbers.tex"] = latex.numbers(typeset).encode()
+    return files
+
+
+def _figures(section: Section, suffix: str) -> dict[str, Picture]:
+    """The figures of one section by name, without those that its records have nothing for."""
+    found = {}
+    for name, (draw, alt) in figures.FIGURES.items():
+        figure = draw(section)
+        if figure:
+            path = f"figures/{name}{suffix}"
+            kinds = {kind: plots.render(figure, kind) for kind in plots.KINDS}
+            page: plots.Kind = "png" if name == "samples" else "svg"  # pixels as they are
+            others = {f"{path}.{kind}": content for kind, content in kinds.items() if kind != page}
+            found[name] = Picture(f"{path}.{page}", kinds[page], alt, others)
+    return found
+
+
+def _versions(cells: list[Cell]) -> dict[str, list[str]]:
+    """Versions of each package among the records."""
+    names = sorted({name for cell in cells for name in cell.record.versions})
+    return {n: sorted({c.record.versions[n] for c in cells if n in c.record.versions}) for n in names}

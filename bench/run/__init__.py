@@ -1,0 +1,1 @@
+"""A suite, cell by cell: plan, train, measure, record."""

@@ -1,0 +1,76 @@
+"""Checkpoints: all weights of a model as one safetensors file that carries its family, config and what it cost."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pydantic
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save as serialize
+from safetensors.torch import save_file
+
+from equibench import UserError
+from equibench.record.schema import Curve, MatrixProducts, Spent, Strict
+from equibench_models import FAMILIES, Model, Shape
+
+METADATA_KEY = "equibench"
+
+
+class Provenance(Strict):
+    """What the weights are, and what training them took."""
+
+    family: str
+    config: dict[str, Any]
+    shape: Shape
+    data_sha256: str
+    spent: Spent
+    curve: Curve
+    matrix_products: MatrixProducts | None = None
+
+
+def save(path: Path, model: Model, provenance: Provenance) -> None:
+    """Write atomically, so that a killed run leaves a whole checkpoint or none."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    save_file(_contiguous(model), partial, {METADATA_KEY: provenance.model_dump_json()})
+    os.replace(partial, path)
+
+
+def load(path: Path, device: torch.device) -> tuple[Model, Provenance]:
+    """The model at `path` on `device`. Raises UserError if the file is missing, corrupt or not one of equibench's."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = (file.metadata() or {}).get(METADATA_KEY)
+            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+    except (OSError, SafetensorError) as error:
+        raise UserError(f"cannot read the checkpoint {path} ({error}); train again or give another file") from None
+    if metadata is None:
+        raise UserError(
+            f"{path} was not written by equibench: it names no family; give a checkpoint of `equibench run`"
+        )
+    try:
+        provenance = Provenance.model_validate_json(metadata)
+        model = FAMILIES[provenance.family].build(provenance.config, provenance.shape)
+        model.load_state_dict(weights)
+    except (pydantic.ValidationError, KeyError, RuntimeError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(
+            f"the checkpoint {path} does not fit this version of equibench ({reason}); train again"
+        ) from None
+    return model.to(device), provenance
+
+
+def sha256(path: Path) -> str:
+    """Hash of family, config and weights, and of nothing that a second training would change, such as its seconds."""
+    model, provenance = load(path, torch.device("cpu"))
+    identity = json.dumps([provenance.family, provenance.config, provenance.shape], sort_keys=True)
+    return hashlib.sha256(serialize(_contiguous(model), {METADATA_KEY: identity})).hexdigest()
+
+
+def _contiguous(model: Model) -> dict[str, torch.Tensor]:
+    return {name: tensor.contiguous() for name, tensor in model.state_dict().items()}

@@ -1,0 +1,88 @@
+"""Fits an entrant to its budget before anything is spent: its width to the cap, its updates to the amount."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pydantic
+import torch
+
+from equibench import UserError, nearest, suite
+from equibench.record.schema import Budget, Scalar
+from equibench.run import sizing
+from equibench.run.train import count_flops, planned_updates
+from equibench.suite import Cell
+from equibench_models import FAMILIES, Model, Shape
+
+FLOPS_BATCH = 8  # FLOPs are counted on a small update and scaled: they are proportional to the images
+
+
+@dataclass(frozen=True)
+class Plan:
+    """An entrant fitted to its budget, before anything is spent."""
+
+    cell: Cell
+    config: dict[str, Any]
+    params: int
+    flops_per_update: float
+    updates: int | None  # None where the budget is seconds
+
+    @property
+    def train_flops(self) -> float | None:
+        return None if self.updates is None else self.updates * self.flops_per_update
+
+
+def plan(cell: Cell, shape: tuple[int, int, int]) -> Plan:
+    """Fit the entrant's width to the cap and count its update.
+
+    Raises UserError for a bad config or sampler option, or a budget below one update.
+    """
+    assert cell.entrant is not None
+    assert cell.budget is not None
+    family = FAMILIES[cell.entrant.family]
+    _check_sampler(family, cell.entrant.name, cell.entrant.sampler)
+    fields = dict(cell.entrant.config)
+    for key in fields:
+        if key not in family.config_type.model_fields:
+            raise UserError(
+                f"entrant {cell.entrant.name!r}: unknown config key {key!r}"
+                + nearest(key, family.config_type.model_fields)
+            )
+    try:
+        config, params, flops = _fitted(cell.entrant.family, json.dumps(fields, sort_keys=True), cell.budget, shape)
+    except pydantic.ValidationError as error:
+        raise UserError(f"entrant {cell.entrant.name!r}: {suite.explain(error)}") from None
+    batch_size = int(config["batch_size"])
+    per_update = flops * batch_size
+    return Plan(cell, dict(config), params, per_update, planned_updates(cell.budget, per_update, batch_size))
+
+
+@functools.cache  # the seeds of an entrant are planned alike, before the run and again in their cells
+def _fitted(family_name: str, fields_json: str, budget: Budget, shape: Shape) -> tuple[dict[str, Any], int, float]:
+    """Whole config, parameters and FLOPs an image of an update."""
+    family, fields = FAMILIES[family_name], json.loads(fields_json)
+    if "width" not in fields:
+        fields["width"] = sizing.fit_width(family, fields, shape, budget)
+    config = family.config_type.model_validate(fields).model_dump()
+    model = family.build(config, shape)
+    params = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    return config, params, flops_per_image(model, shape)
+
+
+def flops_per_image(model: Model, shape: tuple[int, int, int]) -> float:
+    """FLOPs of an update on the CPU for each of its images. The model is changed by it."""
+    few = np.zeros((FLOPS_BATCH, *shape), np.uint8)
+    return count_flops(model, few, torch.device("cpu")) / FLOPS_BATCH
+
+
+def _check_sampler(family: type[Model], name: str, options: Mapping[str, Scalar]) -> None:
+    known = set(inspect.signature(family.sample).parameters) - {"self", "n", "generator", "batch_size"}
+    for key in options:
+        if key not in known:
+            raise UserError(f"entrant {name!r}: unknown sampler option {key!r}{nearest(key, known)}")

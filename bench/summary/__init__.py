@@ -1,0 +1,1 @@
+"""Records made comparable: sections, rows over seeds, tests of differences."""

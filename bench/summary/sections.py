@@ -1,0 +1,226 @@
+"""Cells that may be compared: a section of the report, its rows (cells over seeds) and their sampler settings.
+
+Numbers derived from them are computed here. Nothing is rounded or converted: units are those of the record, SI.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from equibench.quantities.metric import Metric, metric_of
+from equibench.record.schema import (
+    USUAL,
+    Budget,
+    DataInfo,
+    Machine,
+    Quality,
+    Record,
+    SamplerPoint,
+    Scalar,
+    Speed,
+    next_step,
+)
+from equibench.stats import Stat, stat_of
+
+SPEED_FIELDS = ("images_per_sec", "network_evaluations", "flops_per_image")
+
+
+class Run(NamedTuple):
+    """A folder of records that stands for itself, as another one holds the same cells; in the order they were given."""
+
+    order: int = 0
+    label: str = ""
+
+
+POOLED = Run()
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A record and the file it came from. Cells of different runs are never pooled."""
+
+    path: Path
+    record: Record
+    run: Run = POOLED
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One setting of an entrant's sampler: quality against speed. Speed is None where it was not measured."""
+
+    label: str
+    point: str  # path of its point in the records; empty for the headline's numbers
+    options: dict[str, Scalar]
+    metric: Metric
+    distance: Stat
+    images_per_sec: Stat | None
+    network_evaluations: Stat | None
+    flops_per_image: Stat | None
+
+    def path(self, number: str) -> str:
+        """Of "distance", or of one of SPEED_FIELDS, in the records."""
+        if number == "distance":
+            return f"{self.point}.quality.value".lstrip(".")
+        return f"{self.point or 'speed'}.{number}"
+
+
+@dataclass(frozen=True)
+class Row:
+    """Cells that differ in nothing but the seed and share their status."""
+
+    label: str
+    cells: tuple[Cell, ...]  # by seed
+
+    @property
+    def first(self) -> Record:
+        return self.cells[0].record
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        return tuple(cell.record.seed for cell in self.cells)
+
+    @property
+    def failed(self) -> bool:
+        return failed(self.first)
+
+    def stat(self, path: str) -> Stat | None:
+        """The number at `path` of the records, e.g. "spent.train_sec", over seeds; None where no seed has it."""
+        return stat_of([value_at(cell.record, path) for cell in self.cells])
+
+    def having(self, path: str) -> tuple[Record, ...]:
+        """The records that have the number at `path`: those that `stat` is over."""
+        return tuple(cell.record for cell in self.cells if value_at(cell.record, path) is not None)
+
+    def quality(self, metric: Metric) -> Stat | None:
+        """The distance that `metric` names over seeds; None where no seed has it."""
+        found = [cell.record.quality for cell in self.cells]
+        return stat_of([quality.value for quality in found if quality and metric_of(quality) == metric])
+
+    def memory(self, part: str, quantity: str) -> Stat | None:
+        """Peak bytes of "train" or "sample" over seeds, where measured as `quantity`."""
+        found = [cell.record.memory for cell in self.cells]
+        return stat_of([value_at(x, f"{part}_peak_bytes") for x in found if x and x.quantity == quantity])
+
+    def settings(self) -> list[Setting]:
+        """Settings of the sampler that were measured: the usual one first, then those of its speed knob."""
+        found: dict[tuple[str, str, Metric], list[tuple[Quality, Speed | SamplerPoint | None]]] = {}
+        for record in (cell.record for cell in self.cells):
+            usual = [(USUAL, "", record.quality, record.speed)] if record.quality else []
+            points = [(p.label, f"sampler_points.{p.label}", p.quality, p) for p in record.sampler_points]
+            for label, point, quality, speed in (*usual, *points):
+                metric = metric_of(quality)
+                if metric and quality.value is not None:
+                    # A speed belongs to a distance only if both were measured with the same options.
+                    same = speed if speed and speed.options == quality.options else None
+                    found.setdefault((label, point, metric), []).append((quality, same))
+        return [
+            Setting(
+                label,
+                point,
+                pairs[0][0].options,
+                metric,
+                Stat(tuple(quality.value for quality, _ in pairs if quality.value is not None)),
+                *(stat_of([value_at(speed, name) for _, speed in pairs]) for name in SPEED_FIELDS),
+            )
+            for (label, point, metric), pairs in found.items()
+        ]
+
+
+@dataclass(frozen=True)
+class Section:
+    """Cells that may be compared: same data, budget and machine (floors: same data, as nobody trained them), and the
+    same run where folders are compared. `letter` names the section where there are several.
+    """
+
+    data: DataInfo
+    budget: Budget | None
+    machine: Machine
+    entrants: tuple[Row, ...]
+    floors: tuple[Row, ...]
+    run: Run = POOLED
+    letter: str = "A"
+
+    @property
+    def ran(self) -> list[Row]:
+        return [row for row in self.entrants if not row.failed]
+
+    @property
+    def failures(self) -> list[Row]:
+        return [row for row in (*self.entrants, *self.floors) if row.failed]
+
+    @property
+    def references(self) -> list[Row]:
+        """Floors that were measured: distances first, then bits per dimension from the worst."""
+        rows = [row for row in self.floors if not row.failed]
+        return sorted(rows, key=lambda r: -bits.mean if (bits := r.stat("likelihood.bits_per_dim")) else -math.inf)
+
+    @property
+    def rankable(self) -> list[Row]:
+        """Rows that kept to the budget: those that missed it are shown, but not ranked."""
+        return [row for row in self.entrants if row.first.status == "ok"]
+
+    @property
+    def metrics(self) -> list[Metric]:
+        """Metrics of the rows' quality, each a column of its own."""
+        found = [cell.record.quality for row in (*self.ran, *self.references) for cell in row.cells]
+        return sorted({metric for quality in found if quality and (metric := metric_of(quality))})
+
+    @property
+    def bits_images(self) -> set[int]:
+        """Counts of test images that bits/dim were measured on."""
+        found = [cell.record.likelihood for row in (*self.ran, *self.references) for cell in row.cells]
+        return {x.n_images for x in found if x and x.bits_per_dim is not None}
+
+    @property
+    def knob_metrics(self) -> list[Metric]:
+        """Metrics of any sampler setting."""
+        return sorted({setting.metric for row in self.ran for setting in row.settings()})
+
+    @property
+    def sweep_metrics(self) -> list[Metric]:
+        """Metrics in which settings of samplers compare: those of any setting but the usual one, where there is any."""
+        others = {s.metric for row in self.ran for s in row.settings() if s.label != USUAL}
+        return [metric for metric in self.knob_metrics if metric in others] or self.knob_metrics
+
+    def front(self, metric: Metric, cost: Callable[[Setting], float | None]) -> list[tuple[Row, Setting]]:
+        """Settings of all entrants that no other one beats in both cost and distance, by rising cost."""
+        settings = [(row, s) for row in self.ran for s in row.settings() if s.metric == metric]
+        priced = [(x, s.distance.mean, row, s) for row, s in settings if (x := cost(s)) is not None]
+        found: list[tuple[Row, Setting]] = []
+        least = math.inf
+        for _, distance, row, setting in sorted(priced, key=lambda item: item[:2]):
+            if distance < least:
+                found.append((row, setting))
+                least = distance
+        return found
+
+    @property
+    def quantities(self) -> list[str]:
+        """Quantities of memory, each a column of its own."""
+        return sorted({cell.record.memory.quantity for row in self.ran for cell in row.cells if cell.record.memory})
+
+
+def value_at(value: Any, path: str) -> Any:
+    """The value at a dotted path of a record or a part of it; None where a part on the way is."""
+    while path and value is not None:
+        step, value = next_step(value, path)
+        path = path[len(step) + 1 :]
+    return value
+
+
+def failed(record: Record) -> bool:
+    """Whether a cell has no result: a missed budget is marked, not dropped (DESIGN rule 4)."""
+    return record.status not in ("ok", "budget missed")
+
+
+def sec_per_image(setting: Setting) -> float | None:
+    """Time that one sample costs at the setting's throughput."""
+    return 1 / setting.images_per_sec.mean if setting.images_per_sec else None
+
+
+def flops_per_image(setting: Setting) -> float | None:
+    return setting.flops_per_image.mean if setting.flops_per_image else None

@@ -1,0 +1,181 @@
+"""Records to sections: cells sorted into those that may be compared, in a fixed order, and the frame of them all.
+
+The sections are what tables and plots read. No torch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from equibench import UserError
+from equibench.quantities.metric import metric_of
+from equibench.record import schema as record_files
+from equibench.record.schema import Record, Scalar, digest
+from equibench.summary.sections import Cell, Row, Run, Section, failed, value_at
+
+FAMILIES = ("gan", "vae", "flow", "diffusion")  # the order of every table and figure
+
+# Columns of the frame, by the part of the record they lie in.
+FIELDS = {
+    "": "key suite entrant role family seed status reason",
+    "data": "name sha256 n_train n_test entropy_bits_per_dim",
+    "budget": "params unit amount",
+    "machine": "key",
+    "code": "commit dirty",
+    "quality": "metric value stderr interval.low interval.high corrected n_samples n_reference reference features.name "
+    "features.weights_sha256",
+    "likelihood": "kind bits_per_dim stderr_bits_per_dim dequantization n_images",
+    "speed": "batch_size images_per_sec latency_p50_sec latency_p90_sec network_evaluations flops_per_image",
+    "memory": "quantity train_peak_bytes train_batch_size sample_peak_bytes sample_batch_size",
+    "spent": "params sampling_params flops flops_per_image images updates train_sec compile_sec",
+}
+PATHS = [f"{part}.{name}".lstrip(".") for part, names in FIELDS.items() for name in names.split()]
+
+
+def summarise(cells: list[Cell]) -> list[Section]:
+    """Sort `cells` into sections of comparable rows, in an order that does not depend on the file system.
+
+    Raises UserError if one seed of an entrant would be counted twice.
+    """
+    trained = [cell for cell in cells if cell.record.role == "entrant"]
+    floors = [cell for cell in cells if cell.record.role == "floor"]
+    data = {cell.record.data.sha256 for cell in trained}
+    alone = [cell for cell in floors if cell.record.data.sha256 not in data]
+    settings: dict[tuple[Any, ...], list[Cell]] = {}
+    for cell in (*trained, *alone):
+        settings.setdefault(_setting(cell), []).append(cell)
+    sections: list[Section] = []
+    for _, here in sorted(settings.items(), key=lambda item: item[0]):
+        example = here[0].record
+        # A floor is a property of the data, measured anywhere: it joins every section of its data, once, that of the
+        # section's own run before others.
+        same_data = [cell for cell in floors if cell.record.data.sha256 == example.data.sha256]
+        far = sorted(same_data, key=lambda cell: (cell.run != here[0].run, _path(cell)), reverse=True)
+        own = {(c.record.entrant, c.record.seed, _how(c.record)): c for c in far}
+        rows = _rows([c for c in here if c.record.role == "entrant"]), _rows(sorted(own.values(), key=_path))
+        letter = _letter(len(sections))
+        sections.append(Section(example.data, example.budget, example.machine, *rows, here[0].run, letter))
+    return sections
+
+
+def load_cells(paths: list[Path]) -> list[Cell]:
+    """The records in files and folders. Where two folders hold the same cell, each folder is a run of its own, labelled
+    by the end of its path that sets it apart; else all are pooled.
+
+    Raises UserError as `record.read_all` does.
+    """
+    once = {path.resolve(): path for path in reversed(paths)}
+    cells = [Cell(path, found) for path, found in record_files.read_all(list(once.values()))]
+    cells = list({cell.path.resolve(): cell for cell in cells}.values())
+    seen: dict[tuple[Any, ...], Path] = {}
+    for cell in cells:
+        found = cell.record
+        same = (_setting(cell), found.entrant, found.seed, digest(found.config), _how(found), found.role)
+        if found.role == "entrant" and seen.setdefault(same, cell.path.parent) != cell.path.parent:
+            break
+    else:
+        return cells
+    folders = [path.resolve() if path.is_dir() else path.resolve().parent for path in paths]
+    runs = {folder: Run(i, label) for i, (folder, label) in enumerate(_labels(list(dict.fromkeys(folders))).items())}
+    return [replace(cell, run=runs[cell.path.resolve().parent]) for cell in cells]
+
+
+def _labels(folders: list[Path]) -> dict[Path, str]:
+    """The shortest end of each path that no other has."""
+    found = {}
+    for folder in folders:
+        others = [other.parts for other in folders if other != folder]
+        n = next((n for n in range(1, len(folder.parts)) if all(o[-n:] != folder.parts[-n:] for o in others)), 1)
+        found[folder] = "/".join(folder.parts[-n:])
+    return found
+
+
+def _letter(index: int) -> str:
+    """A to Z, then AA, AB and so on."""
+    head, last = divmod(index, 26)
+    return (_letter(head - 1) if head else "") + chr(ord("A") + last)
+
+
+def load_frame(cells: list[Cell], with_path: bool = False) -> pd.DataFrame:
+    """A tidy frame, one row a cell, sorted by section and entrant; raw SI values, missing where not measured.
+
+    Columns: `path` if asked for, `file`, `run` (its folder, where folders are compared), then those of `PATHS`,
+    e.g. `spent_train_sec` for the record's `spent.train_sec`.
+    """
+    ordered = sorted(cells, key=lambda cell: (_setting(cell), _order(cell.record), cell.path.name))
+    rows = [[cell.path.name, cell.run.label, *(value_at(cell.record, path) for path in PATHS)] for cell in ordered]
+    frame = pd.DataFrame(rows, columns=["file", "run", *(path.replace(".", "_") for path in PATHS)])
+    if with_path:
+        frame.insert(0, "path", [str(cell.path) for cell in ordered])
+    return frame
+
+
+def portraits(sections: list[Section]) -> list[Cell]:
+    """The cell that shows each family: its first one that has a portrait."""
+    found: dict[str, Cell] = {}
+    for section in sections:
+        for cell in (cell for row in section.ran for cell in row.cells):
+            if cell.record.portrait:
+                found.setdefault(cell.record.family or cell.record.entrant, cell)
+    return sorted(found.values(), key=lambda cell: _order(cell.record))
+
+
+def _rows(cells: list[Cell]) -> tuple[Row, ...]:
+    """Group cells that differ in the seed alone; those that failed join where they failed for the same reason."""
+    named: dict[str, list[Record]] = {}
+    for cell in cells:
+        named.setdefault(cell.record.entrant, []).append(cell.record)
+    groups: dict[tuple[str, ...], dict[int, Cell]] = {}
+    for cell in sorted(cells, key=lambda cell: (_order(cell.record), cell.path.name)):
+        record = cell.record
+        label = _label(record, named[record.entrant])
+        reason = record.reason or "" if failed(record) else ""
+        group = groups.setdefault((label, record.status, reason, digest(_settings(record)), _how(record)), {})
+        if record.seed in group:
+            raise UserError(
+                f"{record.entrant} with seed {record.seed} is in both {group[record.seed].path.name} and "
+                f"{cell.path.name}; delete one or report them apart, as a seed counts once"
+            )
+        group[record.seed] = cell
+    rows = [Row(key[0], tuple(group.values())) for key, group in groups.items()]
+    return tuple(sorted(rows, key=lambda row: row.failed))
+
+
+def _label(record: Record, others: list[Record]) -> str:
+    """The entrant's name, with what sets its settings apart where one name has several.
+
+    A cell that failed early knows few of its settings: what it does not know does not differ.
+    """
+    mine = _settings(record)
+    differing = {key for other in others for key, value in _settings(other).items() if mine.get(key, value) != value}
+    return ", ".join([record.entrant, *(f"{key}={mine[key]}" for key in sorted(differing))])
+
+
+def _settings(record: Record) -> dict[str, Scalar]:
+    return record.config | (record.quality.options if record.quality else {})
+
+
+def _how(record: Record) -> str:
+    """How a cell was measured: numbers got in different ways are not averaged."""
+    quality, bits = record.quality, record.likelihood
+    distance = quality and (metric_of(quality), quality.options)
+    return digest([distance, bits and (bits.kind, bits.dequantization, bits.n_images)])
+
+
+def _setting(cell: Cell) -> tuple[Any, ...]:
+    record = cell.record
+    caps = (record.budget.params, record.budget.unit, record.budget.amount) if record.budget else (0, "", 0.0)
+    return (record.data.name, record.data.sha256, *caps, record.machine.key, cell.run)
+
+
+def _order(record: Record) -> tuple[int, int, str, str, int]:
+    family = FAMILIES.index(record.family) if record.family in FAMILIES else len(FAMILIES)
+    return (record.role == "floor", family, record.entrant, digest(record.config), record.seed)
+
+
+def _path(cell: Cell) -> tuple[str, str]:
+    return (cell.path.name, str(cell.path))
