@@ -2,45 +2,42 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from equibench.errors import UserError
+from equibench.protocol import PROTOCOL, __version__
+
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.figure import Figure
 
-__version__ = "0.1.0"
-
-# The version of all rules that change a number (DESIGN: protocol). Numbers of different protocols are never compared;
-# every entry tagged [protocol] in CHANGELOG.md raises it.
-PROTOCOL = "3"
-
-
-class UserError(Exception):
-    """A mistake of the user's. Its text is one sentence that says what to do; the command line exits with code 2."""
-
-
-def nearest(word: str, choices: Iterable[str]) -> str:
-    """Tail of a sentence about an unknown word: `; did you mean 'x'? (choices: x, y)`."""
-    known = sorted(choices)
-    match = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
-    guess = f"; did you mean {match[0]!r}?" if match else ";"
-    return f"{guess} (choices: {', '.join(known)})"
+__all__ = ["PROTOCOL", "UserError", "__version__", "draw", "load_results"]
 
 
 def load_results(*paths: str | Path) -> pd.DataFrame:
-    """The records in folders or files as a pandas DataFrame, one row a cell; `equibench.figures.draw` draws it.
+    """The records in folders or files as a pandas DataFrame, one row a cell; `draw` draws it.
 
     Columns: `path` of the record's file, its name as `file`, `run` (the folder, where several hold the same cells),
     then the record's fields, e.g. `quality_value`, `likelihood_bits_per_dim`, `likelihood_kind`,
     `speed_images_per_sec`, `spent_train_sec`: raw, in the SI unit of the name, missing where not measured. All are
-    listed by `equibench.summary.sort.PATHS` and described in `equibench.record.schema`. A distance is comparable only
-    where `quality_metric`, `quality_n_samples`, `quality_features_name` and `data_sha256` are equal, a speed only where
-    `machine_key` is.
+    listed by `equibench.summary.frame.COLUMNS` and described in `equibench.record.schema`. A distance is comparable
+    only where `quality_metric`, `quality_n_samples`, `quality_features_name` and `data_sha256` are equal, a speed only
+    where `machine_key` is.
 
     Raises UserError where there are no records, or records of two protocols.
     """
-    from equibench.summary import sort as summary  # brings pandas, which takes a second
+    from equibench.summary import frame, sort  # brings pandas, which takes a second
 
-    return summary.load_frame(summary.load_cells([Path(path) for path in paths]), with_path=True)
+    return frame.load_frame(sort.load_cells([Path(path) for path in paths]), with_path=True)
+
+
+def draw(name: str, results: pd.DataFrame | str | Path) -> Figure:
+    """The figure of that name ("samples", "quality-and-speed", "bits-per-dim", "memory", "curves" or "discriminator"),
+    of a frame of `load_results` (or rows of it), or of a folder of records.
+
+    Raises UserError for an unknown name, for rows of several settings, and where the records have nothing to draw.
+    """
+    from equibench.report.figures import draw as figures
+
+    return figures.draw(name, results)

@@ -8,9 +8,6 @@ from functools import cached_property
 
 from scipy.special import stdtr
 
-RANKING_SEEDS = 3  # DESIGN rule 13: no ranking with fewer
-SIGNIFICANCE = 0.05  # of the family of tests, after Holm's correction
-
 
 @dataclass(frozen=True)
 class Stat:
@@ -57,3 +54,9 @@ def welch(a: Stat, b: Stat) -> float:
         return float(a.mean == b.mean)
     freedom = (part_a + part_b) ** 2 / (part_a**2 / (a.n - 1) + part_b**2 / (b.n - 1))
     return float(2 * stdtr(freedom, -abs(a.mean - b.mean) / math.sqrt(part_a + part_b)))
+
+
+@dataclass(frozen=True)
+class Estimate:
+    value: float
+    stderr: float | None

@@ -11,8 +11,10 @@ from typing import Literal
 
 from pydantic import Field, ValidationError
 
-from equibench import PROTOCOL, UserError, nearest
-from equibench.record.schema import Budget, FeatureInfo, Scalar, Strict, digest
+from equibench.errors import UserError, nearest
+from equibench.hashing import digest
+from equibench.protocol import PROTOCOL
+from equibench.record.schema import Budget, FeatureInfo, Scalar, Strict
 
 FLOORS = ("real data", "uniform", "global histogram", "per-pixel histogram", "3-neighbour table")
 
@@ -47,7 +49,7 @@ class Annealing(Strict):
     sigma: float = Field(0.1, gt=0)  # deviation of the Gaussian observation model, images in [0, 1]
 
 
-class Measure(Strict):
+class Measuring(Strict):
     """What is measured on every cell, and with how much."""
 
     samples: int = Field(5000, ge=2)  # for the Frechet distance
@@ -82,7 +84,7 @@ class Suite(Strict):
     budget: list[Budget] = Field(min_length=1)
     entrant: list[Entrant] = Field(min_length=1)
     cell_limit_sec: float | None = Field(None, gt=0)  # a cell that takes longer is stopped, and recorded as timed out
-    measure: Measure = Measure()
+    measure: Measuring = Measuring()
 
 
 @dataclass(frozen=True)
@@ -159,6 +161,6 @@ def explain(error: ValidationError) -> str:
     if first["type"] != "extra_forbidden":
         return f"{where}: {first['msg'].lower()} (it is {first['input']!r})"
     *parents, key = (str(part) for part in first["loc"])
-    tables: dict[str, type[Strict]] = {"budget": Budget, "entrant": Entrant, "measure": Measure}
+    tables: dict[str, type[Strict]] = {"budget": Budget, "entrant": Entrant, "measure": Measuring}
     table = tables[parents[0]] if parents and parents[0] in tables else Suite
     return f"unknown key {where!r}{nearest(key, table.model_fields)}"

@@ -30,16 +30,18 @@ from torch.nn import functional
 
 import equibench.run.cell
 from equibench import suite
-from equibench.cite.signature import path_of
-from equibench.data import sets as data
+from equibench.data import sets
 from equibench.judge import check
-from equibench.judge.gates import GATES, TOLERANCES, Category
+from equibench.judge.gates import GATES, TOLERANCES
 from equibench.measure.cost import memory
-from equibench.measure.features import extractor as features
+from equibench.measure.features.load import load_extractor
+from equibench.quantities.glossary import Category
+from equibench.quantities.identity import path_of
 from equibench.quantities.text import budget_words
-from equibench.record import schema as record
+from equibench.record import files as record_files
 from equibench.record.schema import Budget, Curve, Memory, Record, Spent
-from equibench.run.cell import Setting, record_path, run_cell
+from equibench.run.cell import run_cell
+from equibench.run.session import Session
 from equibench.run.train import train
 from equibench_models import FAMILIES, Model
 from equibench_models.layers import Average
@@ -58,7 +60,7 @@ class Fault(NamedTuple):
 
     about: str
     touches: tuple[Category, ...]
-    plant: Callable[[data.Dataset], contextlib.AbstractContextManager[Any]]
+    plant: Callable[[sets.Dataset], contextlib.AbstractContextManager[Any]]
 
     @property
     def trains(self) -> bool:
@@ -76,7 +78,7 @@ def blocks(images: Tensor) -> Tensor:
     return torch.cat([mean, (square - mean.square()).clamp(min=0).sqrt()], 1).flatten(1)
 
 
-def small(found: data.Dataset) -> data.Dataset:
+def small(found: sets.Dataset) -> sets.Dataset:
     """Three classes, and every second pixel of the middle: 12x12."""
     assert found.train_labels is not None
     assert found.test_labels is not None
@@ -95,14 +97,14 @@ def small(found: data.Dataset) -> data.Dataset:
     )
 
 
-def no_average(_: data.Dataset) -> contextlib.AbstractContextManager[Any]:
+def no_average(_: sets.Dataset) -> contextlib.AbstractContextManager[Any]:
     """The average that samples are drawn from is never updated. (That the last weights stand in for their average is
     no regression here: the learning rate ends at zero, so that the two hardly differ.)
     """
     return mock.patch.object(Average, "update", return_value=None)
 
 
-def half_training(_: data.Dataset) -> contextlib.AbstractContextManager[Any]:
+def half_training(_: sets.Dataset) -> contextlib.AbstractContextManager[Any]:
     """Half the updates, counted twice."""
 
     def half(model: Model, images: Any, budget: Budget, **options: Any) -> tuple[Spent, Curve]:
@@ -113,7 +115,7 @@ def half_training(_: data.Dataset) -> contextlib.AbstractContextManager[Any]:
     return mock.patch.object(equibench.run.cell, "train", half)
 
 
-def dropped_class(found: data.Dataset) -> contextlib.AbstractContextManager[Any]:
+def dropped_class(found: sets.Dataset) -> contextlib.AbstractContextManager[Any]:
     """Training never sees one class."""
     assert found.train_labels is not None
     kept = found.train_labels != DROPPED
@@ -125,7 +127,7 @@ def dropped_class(found: data.Dataset) -> contextlib.AbstractContextManager[Any]
 
 
 @contextlib.contextmanager
-def slow_sampler(_: data.Dataset) -> Iterator[None]:
+def slow_sampler(_: sets.Dataset) -> Iterator[None]:
     """Every call of a sampler sleeps."""
     with contextlib.ExitStack() as stack:
         for family in FAMILIES.values():
@@ -141,7 +143,7 @@ def slow_sampler(_: data.Dataset) -> Iterator[None]:
         yield
 
 
-def doubled_buffer(_: data.Dataset) -> contextlib.AbstractContextManager[Any]:
+def doubled_buffer(_: sets.Dataset) -> contextlib.AbstractContextManager[Any]:
     """Training and sampling hold twice the images that they say."""
     real = memory.peak_memory
 
@@ -163,11 +165,11 @@ FAULTS = {
 }
 
 
-def run_seed(setting: Setting, seed: int, clean: Path | None = None) -> None:
+def run_seed(setting: Session, seed: int, clean: Path | None = None) -> None:
     """All cells of one seed. With `clean`, checkpoints of the same cells there are measured, not trained again."""
     one = setting.suite.model_copy(update={"seeds": [seed]})
     for cell in suite.cells(one):
-        path = record_path(cell, setting)
+        path = setting.path(cell)
         if cell.entrant is None or path.exists():
             continue
         weights = path.with_suffix(".safetensors")
@@ -179,7 +181,7 @@ def run_seed(setting: Setting, seed: int, clean: Path | None = None) -> None:
 
 def pool(folder: Path) -> dict[int, list[Record]]:
     found: dict[int, list[Record]] = {}
-    for _, one in record.read_all([folder]):
+    for _, one in record_files.read_all([folder]):
         found.setdefault(one.seed, []).append(one)
     return found
 
@@ -209,12 +211,12 @@ def main(seeds: int, faulty_seeds: int, comparisons: int, planted: int, keep: Pa
     torch.set_num_threads(1)  # small networks are faster so, and the other processors are left to their work
     begin = time.perf_counter()
     chosen, device = suite.load(str(SUITE)), torch.device("cpu")
-    found = small(data.load(chosen.dataset)).limited(chosen.train_images or 0, chosen.test_images or 0)
-    extractor = features.load("studies.alarms:blocks", device)
+    found = small(sets.load(chosen.dataset)).limited(chosen.train_images or 0, chosen.test_images or 0)
+    extractor = load_extractor("studies.alarms:blocks", device)
     with tempfile.TemporaryDirectory() as temporary:
         folder = keep or Path(temporary)
         settings = {
-            name: Setting(chosen, found, device, extractor, folder / name.replace(" ", "-"))
+            name: Session(chosen, found, device, extractor, folder / name.replace(" ", "-"))
             for name in ("clean", *FAULTS)
         }
         for seed in range(seeds):

@@ -15,12 +15,13 @@ from typing import Any
 import click
 import torch
 
-from equibench import UserError
-from equibench.data import sets as data
-from equibench.machine import device as machine
-from equibench.measure.features import extractor as features
-from equibench.measure.quality import pairwise as fidelity
-from equibench.measure.quality import reference
+from equibench.data import sets
+from equibench.errors import UserError
+from equibench.machine.device import autocast, resolve_device
+from equibench.machine.provenance import describe_machine
+from equibench.measure.features.load import load_extractor
+from equibench.measure.quality import frechet
+from equibench.measure.quality.reference import reference_of_images
 from equibench.run import checkpoint
 
 PAGE = Path(__file__).parent.parent / "docs" / "few_steps.md"
@@ -38,12 +39,12 @@ Written by `python -m studies.few_steps`; the module says how. Weights {weights}
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--samples", default=1500, show_default=True)
 def main(file: Path, samples: int) -> None:
-    device = machine.device("auto")
+    device = resolve_device("auto")
     model, provenance = checkpoint.load(file, device)
     if provenance.family != "diffusion":
         raise UserError(f"{file} is a {provenance.family}, which has no steps; give a diffusion model")
-    extractor = features.load("efficientnet-lite0", device)
-    test = reference.of_images("test", data.load("fashion-mnist-10k").test, extractor)
+    extractor = load_extractor("efficientnet-lite0", device)
+    test = reference_of_images("test", sets.load("fashion-mnist-10k").test, extractor)
     chain = int(provenance.config["chain_steps"])
     settings: dict[str, dict[str, Any]] = {
         "default (SDE-DPM-Solver++, 10 steps)": {},
@@ -58,11 +59,11 @@ def main(file: Path, samples: int) -> None:
     for name, options in settings.items():
         generator = torch.Generator(device).manual_seed(0)
         begin = time.perf_counter()
-        with machine.autocast(device):
+        with autocast(device):
             images = model.sample(samples, generator, **options).cpu().numpy()
         sec = time.perf_counter() - begin
         theirs = torch.from_numpy(extractor(images)).to(extractor.device)
-        found[name] = fidelity.frechet_distance(fidelity.statistics(theirs), test.statistics), sec
+        found[name] = frechet.frechet_distance(frechet.statistics(theirs), test.statistics), sec
         click.echo(f"{name}: {found[name][0]:.1f} in {sec:.1f} s")
     whole, whole_sec = list(found.values())[-1]
     text = TEXT.format(
@@ -70,7 +71,7 @@ def main(file: Path, samples: int) -> None:
         flops=provenance.spent.flops,
         samples=samples,
         extractor=extractor.info.name,
-        machine=machine.describe(device).processor,
+        machine=describe_machine(device).processor,
     )
     for name, (distance, sec) in found.items():
         text += f"| {name} | {distance:.1f} | {distance / whole - 1:+.1%} | {sec:.1f} | 1/{whole_sec / sec:.0f} |\n"

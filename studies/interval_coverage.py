@@ -18,10 +18,10 @@ import torch
 from torch import Tensor
 
 from equibench import intervals
-from equibench.data import sets as data
-from equibench.measure.features import extractor as features
-from equibench.measure.quality import reference
-from equibench.measure.quality.pairwise import Resampler, Statistics, frechet_distance, statistics
+from equibench.data import sets
+from equibench.measure.features.load import load_extractor
+from equibench.measure.quality.frechet import Resampler, Statistics, frechet_distance, statistics
+from equibench.measure.quality.reference import features_of
 from equibench.record.schema import Interval
 
 RATIOS = (1, 2, 3, 5, 10)  # N / d
@@ -44,13 +44,12 @@ PAGE = Path(__file__).parent.parent / "docs" / "interval_coverage.md"
 
 def populations() -> tuple[dict[str, Tensor], Tensor]:
     """Features `[10000, 1280]` of training images and of noisy ones, and those of the test images."""
-    extractor = features.load("efficientnet-lite0", torch.device("cpu"))
-    found = data.load("fashion-mnist-10k")
+    extractor = load_extractor("efficientnet-lite0", torch.device("cpu"))
+    found = sets.load("fashion-mnist-10k")
     noise = np.random.default_rng(0).normal(0, NOISE, found.train.shape)
     noisy = (found.train + noise).round().clip(0, 255).astype(np.uint8)
     near, far, test = (
-        torch.from_numpy(reference.features_of(images, extractor)).double()
-        for images in (found.train, noisy, found.test)
+        torch.from_numpy(features_of(images, extractor)).double() for images in (found.train, noisy, found.test)
     )
     return {"training images": near, f"with noise of {NOISE:g} levels": far}, test
 

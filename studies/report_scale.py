@@ -21,14 +21,16 @@ from typing import Any
 
 import numpy as np
 
-from equibench.record import schema as record
+from equibench.hashing import digest
+from equibench.record import files as record_files
+from equibench.record.schema import FeatureInfo, Machine, Record
 
 DATA_SETS, BUDGETS, SEEDS = 10, 25, 10
 ENTRANTS = {"gan": 400.0, "vae": 1100.0, "flow": 940.0, "diffusion": 700.0}  # family: about its distance
 POINTS = 100  # of a curve
 LIMIT_SEC, LIMIT_BYTES = 60, 2e9
-LITE0 = record.FeatureInfo(name="EfficientNet-Lite0", weights_sha256="e1" * 32, preprocessing="resize 224", dims=1280)
-MACHINE = record.Machine(
+LITE0 = FeatureInfo(name="EfficientNet-Lite0", weights_sha256="e1" * 32, preprocessing="resize 224", dims=1280)
+MACHINE = Machine(
     key="c0ffee" * 8,
     device="cpu",
     processor="made-up processor",
@@ -81,8 +83,8 @@ def make(folder: Path, budgets: int) -> int:
 
 def _write(folder: Path, content: dict[str, Any]) -> None:
     """As `record.write` does, without its care for interrupted runs, which takes most of the time here."""
-    name = record.filename(content["entrant"], content["seed"], content["key"])
-    text = json.dumps(record.Record.model_validate(content).model_dump(mode="json"))
+    name = record_files.filename(content["entrant"], content["seed"], content["key"])
+    text = json.dumps(Record.model_validate(content).model_dump(mode="json"))
     (folder / name).write_text(text)
 
 
@@ -130,7 +132,7 @@ def _entrant(data: int, flops: float, entrant: str, seed: int, generator: np.ran
     measured = {"quality": {**metric, "value": distance, "interval": interval, "also": also, "stderr": 4.0}}
     measured |= {"likelihood": likelihood, "speed": speed, "memory": memory, "spent": spent, "curve": curve}
     budget = {"params": 500_000, "unit": "flops", "amount": flops}
-    key = record.digest([data, flops, entrant, seed])
+    key = digest([data, flops, entrant, seed])
     own = {"entrant": entrant, "family": entrant, "seed": seed, "config": {"width": 32}, "sampler_points": points}
     return {**_common(data, key), **own, "budget": budget, **measured}
 
@@ -138,11 +140,11 @@ def _entrant(data: int, flops: float, entrant: str, seed: int, generator: np.ran
 def _floor(data: int, name: str, bits: float) -> dict[str, Any]:
     likelihood = {"kind": "exact", "bits_per_dim": bits, "n_images": 10_000}
     own = {"entrant": name, "role": "floor", "seed": 0, "likelihood": likelihood}
-    return {**_common(data, record.digest([data, name])), **own}
+    return {**_common(data, digest([data, name])), **own}
 
 
 def _common(data: int, key: str) -> dict[str, Any]:
-    about = {"name": f"made-up-{data}", "sha256": record.digest(data), "shape": (1, 28, 28)}
+    about = {"name": f"made-up-{data}", "sha256": digest(data), "shape": (1, 28, 28)}
     return {
         "key": key,
         "suite": "scale",

@@ -22,14 +22,15 @@ import torch
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from equibench.data import sets as data
+from equibench.data import sets
 from equibench.data.sets import Dataset
-from equibench.measure.features import extractor as features
-from equibench.measure.quality import metrics as quality
-from equibench.measure.quality import reference
+from equibench.measure.features.load import load_extractor
+from equibench.measure.quality import metrics
+from equibench.measure.quality.memorization import memorization_test
+from equibench.measure.quality.reference import features_of, reference_of_images
 from equibench.quantities.text import number
 from equibench.record.schema import Quality
-from equibench.report.figures import plots
+from equibench.report.figures import style
 
 Images = NDArray[np.uint8]
 Direction = Literal["worse", "any"]
@@ -153,7 +154,7 @@ def table(head: str, levels: tuple[float, ...], rows: list[dict[str, Point]]) ->
 
 
 def figure(made: dict[str, list[dict[str, Point]]]) -> Figure:
-    with plots.style():
+    with style.style():
         names = [name for name in METRICS if name in made["noise"][0]]
         drawn = Figure(figsize=(2.4 * len(DAMAGES), 1.5 * len(names)), layout="constrained")
         grid = drawn.subplots(len(names), len(DAMAGES), sharey="row", sharex="col", squeeze=False)
@@ -180,7 +181,7 @@ def memorization(found: Dataset, features_of: Callable[[Images], NDArray[np.floa
     for share in COPIED:
         samples = honest.copy()
         samples[: int(share * N)] = train[: int(share * N)]
-        test, _ = quality.memorization(torch.from_numpy(features_of(samples)), samples, train, theirs, held_out)
+        test, _ = memorization_test(torch.from_numpy(features_of(samples)), samples, train, theirs, held_out)
         lines.append(f"| {share:.0%} | {test.share_nearer_train:.3f} ± {test.stderr:.3f} | {number(test.p, 2)} |")
     return lines
 
@@ -203,16 +204,13 @@ or too many copies of them are there.
 
 @click.command()
 def main() -> None:
-    extractor = features.load("efficientnet-lite0", torch.device("cpu"))
-    found = data.load("fashion-mnist-10k")
-    against = reference.of_images("test", found.test, extractor)
-
-    def features_of(images: Images) -> NDArray[np.float32]:
-        return reference.features_of(images, extractor)
+    extractor = load_extractor("efficientnet-lite0", torch.device("cpu"))
+    found = sets.load("fashion-mnist-10k")
+    against = reference_of_images("test", found.test, extractor)
 
     def measure(images: Images) -> dict[str, Point]:
-        on = torch.from_numpy(features_of(images))
-        return points(quality.measure(on, against, extractor, splits=5, resamples=10, also=True))
+        on = torch.from_numpy(features_of(images, extractor))
+        return points(metrics.measure(on, against, extractor, splits=5, resamples=10, also=True))
 
     made = curves(found, measure, N)
     names = [name for name in METRICS if name in made["noise"][0]]
@@ -233,9 +231,9 @@ def main() -> None:
     by_count = [measure(found.train[:n]) for n in COUNTS]
     lines += ["## Number of samples", "", "Undamaged: a distance that falls here falls by its bias alone.", ""]
     lines += table("N", COUNTS, by_count)
-    lines += ["## Memorization", "", *memorization(found, features_of)]
+    lines += ["## Memorization", "", *memorization(found, lambda images: features_of(images, extractor))]
     DOCS.joinpath("sanity_curves.md").write_text(TEXT + "\n".join(lines) + "\n")
-    DOCS.joinpath("sanity_curves.svg").write_bytes(plots.render(figure(made), "svg"))
+    DOCS.joinpath("sanity_curves.svg").write_bytes(style.render(figure(made), "svg"))
     click.echo(lines[len(names) + 3])
 
 

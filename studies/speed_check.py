@@ -22,7 +22,7 @@ from typing import Any
 import click
 from scipy.stats import mannwhitneyu
 
-from equibench import UserError
+from equibench.errors import UserError
 
 TOLERANCE = 0.12  # of the median ratio
 TOLERANCE_ELSEWHERE = 0.3  # between machines, whose balance of arithmetic, memory and overhead is not the same

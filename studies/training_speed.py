@@ -20,8 +20,9 @@ from torch.profiler import ProfilerActivity, profile
 
 import equibench_models as models
 from equibench import suite
-from equibench.machine import device as machine
 from equibench.machine.clock import repeat
+from equibench.machine.device import autocast, precision, time_matrix_products
+from equibench.machine.provenance import describe_machine
 from equibench.run import plan
 from equibench_models import FAMILIES, Model
 
@@ -57,7 +58,7 @@ def _unfused(model: Model) -> contextlib.AbstractContextManager[object]:
 
 def _other_precision(model: Model) -> contextlib.AbstractContextManager[object]:  # noqa: ARG001
     """Of bfloat16 and float32 the one that training does not use on this machine."""
-    return torch.autocast("cpu", torch.bfloat16, enabled=machine.precision(torch.device("cpu")) is torch.float32)
+    return torch.autocast("cpu", torch.bfloat16, enabled=precision(torch.device("cpu")) is torch.float32)
 
 
 def _compiled(model: Model) -> contextlib.AbstractContextManager[object]:
@@ -95,7 +96,7 @@ def updating(
     torch.manual_seed(0)
     model = FAMILIES[family].build(config, SHAPE)
     images = torch.randint(0, 256, (int(config["batch_size"]), *SHAPE), dtype=torch.uint8)
-    with machine.autocast(torch.device("cpu")), change(model):
+    with autocast(torch.device("cpu")), change(model):
         yield lambda: model.update(images, 0.5)
 
 
@@ -128,8 +129,8 @@ def flops_per_sec(family: str, config: dict[str, Any], change: Change, limit_sec
 def main(seconds: float) -> None:
     device = torch.device("cpu")
     quick = suite.load("quick")
-    found = machine.describe(device)
-    rates = machine.matrix_products(device, 3 * seconds).flops_per_sec
+    found = describe_machine(device)
+    rates = time_matrix_products(device, 3 * seconds).flops_per_sec
     side = max(rates, key=rates.__getitem__)
     text = TEXT.format(
         processor=found.processor,

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from equibench.record import schema as record
+from equibench.hashing import digest
+from equibench.record import files as record_files
+from equibench.record import schema
 from equibench.record.schema import Record
 
-LITE0 = record.FeatureInfo(name="EfficientNet-Lite0", weights_sha256="e1" * 32, preprocessing="resize 224", dims=1280)
-INCEPTION = record.FeatureInfo(name="Inception-v3", weights_sha256="f6" * 32, preprocessing="TF 2015", dims=2048)
-DATA = record.DataInfo(name="Fashion-MNIST", sha256="da" * 32, shape=(1, 28, 28), n_train=10_000, n_test=10_000)
-BUDGET = record.Budget(params=500_000, unit="flops", amount=2e13)
-MACHINE = record.Machine(
+ROOT = Path(__file__).parent.parent
+LITE0 = schema.FeatureInfo(name="EfficientNet-Lite0", weights_sha256="e1" * 32, preprocessing="resize 224", dims=1280)
+INCEPTION = schema.FeatureInfo(name="Inception-v3", weights_sha256="f6" * 32, preprocessing="TF 2015", dims=2048)
+DATA = schema.DataInfo(name="Fashion-MNIST", sha256="da" * 32, shape=(1, 28, 28), n_train=10_000, n_test=10_000)
+BUDGET = schema.Budget(params=500_000, unit="flops", amount=2e13)
+MACHINE = schema.Machine(
     key="c0ffee" * 8,
     device="cpu",
     processor="made-up processor",
@@ -57,11 +62,17 @@ PROSE = {
 }
 
 
+def equibench(*arguments: Any, **options: Any) -> subprocess.CompletedProcess[str]:
+    """The command line in a process of its own; `options` are those of `subprocess.run`."""
+    command = [sys.executable, "-m", "equibench", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, **options)
+
+
 def make(like: str, seed: int = 0, /, **changes: Any) -> Record:
     """A record of the family `like`, with any field changed."""
     fd, bits, kind, dequantization, speed, nfe, train_mib, sample_mib = NUMBERS[like]
     shift = 1 + 0.02 * seed
-    quality = record.Quality(
+    quality = schema.Quality(
         metric="FD",
         value=fd * shift,
         n_samples=5000,
@@ -69,16 +80,16 @@ def make(like: str, seed: int = 0, /, **changes: Any) -> Record:
         reference="test",
         features=LITE0,
         stderr=0.8,
-        interval=record.Interval(low=fd * shift - 2, high=fd * shift + 2, level=0.95, method="halves"),
+        interval=schema.Interval(low=fd * shift - 2, high=fd * shift + 2, level=0.95, method="halves"),
         halves=[fd + 3.0, fd + 1.5, fd + 1.25, fd + 2.75],
         corrected=fd * shift - 1.5,
-        corrected_interval=record.Interval(low=fd * shift - 3.5, high=fd * shift + 0.5, level=0.95, method="pivotal"),
+        corrected_interval=schema.Interval(low=fd * shift - 3.5, high=fd * shift + 0.5, level=0.95, method="pivotal"),
         also=_also(fd),
-        memorization=record.Memorization(share_nearer_train=0.52, stderr=0.03, p=0.25, n_train=5000),
+        memorization=schema.Memorization(share_nearer_train=0.52, stderr=0.03, p=0.25, n_train=5000),
     )
     why = "A GAN samples without a density, so it has no likelihood." if bits is None else None
     fields: dict[str, Any] = {
-        "key": record.digest([like, seed, sorted(changes)]),
+        "key": digest([like, seed, sorted(changes)]),
         "suite": "quick",
         "entrant": like,
         "family": like,
@@ -86,10 +97,10 @@ def make(like: str, seed: int = 0, /, **changes: Any) -> Record:
         "status": "ok",
         "created": "2025-01-01T00:00:00Z",
         "config": {"width": 32, "learning_rate": 2e-4},
-        "weights_sha256": record.digest([like, seed, "weights"]),
+        "weights_sha256": digest([like, seed, "weights"]),
         "data": DATA,
         "budget": BUDGET,
-        "spent": record.Spent(
+        "spent": schema.Spent(
             params=490_000,
             sampling_params=300_000,
             flops=1.998e13,
@@ -101,7 +112,7 @@ def make(like: str, seed: int = 0, /, **changes: Any) -> Record:
         ),
         "curve": _curve(like, seed),
         "quality": quality,
-        "likelihood": record.Likelihood(
+        "likelihood": schema.Likelihood(
             kind=kind,  # type: ignore[arg-type]
             bits_per_dim=None if bits is None else bits + 0.01 * seed,
             stderr_bits_per_dim=None if bits is None else 0.004,
@@ -113,7 +124,7 @@ def make(like: str, seed: int = 0, /, **changes: Any) -> Record:
         "bounds": _bounds(bits) if bits else [],
         "decoder_likelihood": _decoder() if like in ("gan", "vae") else None,
         "out_of_distribution_bits_per_dim": {"constant": 0.5, "noise": 11.0} if bits else {},
-        "speed": record.Speed(
+        "speed": schema.Speed(
             batch_size=256,
             repeats_sec=[256 / speed] * 5,
             images_per_sec=speed,
@@ -124,7 +135,7 @@ def make(like: str, seed: int = 0, /, **changes: Any) -> Record:
             flops_per_image=2e7 * nfe,
         ),
         "sampler_points": _points(quality) if like == "diffusion" else [],
-        "memory": record.Memory(
+        "memory": schema.Memory(
             quantity="peak resident above import",
             train_peak_bytes=train_mib * 2**20,
             train_batch_size=128,
@@ -135,20 +146,20 @@ def make(like: str, seed: int = 0, /, **changes: Any) -> Record:
         "clock": {"data": 1.5, "train": 200.0, "sample": 9.25, "measure": 30.0, "wall": 240.75},
         "machine": MACHINE,
         "versions": {"numpy": "2.0.0", "torch": "2.5.0"},
-        "code": record.Code(commit="abcdef0123456789", dirty=seed == 1, version="0.1.0"),
+        "code": schema.Code(commit="abcdef0123456789", dirty=seed == 1, version="0.1.0"),
     }
     return Record(**fields | changes)
 
 
 def floor(name: str, bits: float | None = None, fd: float | None = None) -> Record:
     """A reference row: bits per dimension or a distance that nobody trained for."""
-    quality = fd and record.Quality(
+    quality = fd and schema.Quality(
         metric="FD", value=fd, n_samples=5000, n_reference=10_000, reference="test", features=LITE0
     )
-    likelihood = bits and record.Likelihood(kind="exact", bits_per_dim=bits, dequantization="none", n_images=10_000)
+    likelihood = bits and schema.Likelihood(kind="exact", bits_per_dim=bits, dequantization="none", n_images=10_000)
     return make(
         "vae",
-        key=record.digest(name),
+        key=digest(name),
         entrant=name,
         role="floor",
         family=None,
@@ -209,24 +220,24 @@ def save(records: list[Record], folder: Path, with_arrays: bool = True) -> Path:
     """Write records as a run would; those of entrants with arrays beside them."""
     for index, found in enumerate(records):
         pictured = with_arrays and found.portrait is not None
-        record.write(found, folder, arrays(index) if pictured else None)
+        record_files.write(found, folder, arrays(index) if pictured else None)
     return folder
 
 
-def _also(fd: float) -> list[record.SampleMetric]:
+def _also(fd: float) -> list[schema.SampleMetric]:
     counts = {"n_samples": 5000, "n_reference": 10_000}
     return [
-        record.SampleMetric(name="KD", value=fd / 100, stderr=0.004, higher_is_better=False, **counts),
-        record.SampleMetric(name="precision", value=0.61, stderr=0.007, higher_is_better=True, **counts),
-        record.SampleMetric(name="recall", value=0.35, higher_is_better=True, **counts),
-        record.SampleMetric(name="density", value=None, reason="It was too few.", higher_is_better=True, **counts),
+        schema.SampleMetric(name="KD", value=fd / 100, stderr=0.004, higher_is_better=False, **counts),
+        schema.SampleMetric(name="precision", value=0.61, stderr=0.007, higher_is_better=True, **counts),
+        schema.SampleMetric(name="recall", value=0.35, higher_is_better=True, **counts),
+        schema.SampleMetric(name="density", value=None, reason="It was too few.", higher_is_better=True, **counts),
     ]
 
 
-def _points(quality: record.Quality) -> list[record.SamplerPoint]:
+def _points(quality: schema.Quality) -> list[schema.SamplerPoint]:
     """A speed knob: more steps, better samples."""
     return [
-        record.SamplerPoint(
+        schema.SamplerPoint(
             label=f"{steps} steps",
             options={"steps": steps},
             quality=quality.model_copy(update={"value": 25 + 400 / steps, "options": {"steps": steps}}),
@@ -238,9 +249,9 @@ def _points(quality: record.Quality) -> list[record.SamplerPoint]:
     ]
 
 
-def _bounds(bits: float) -> list[record.BoundResult]:
+def _bounds(bits: float) -> list[schema.BoundResult]:
     return [
-        record.BoundResult(
+        schema.BoundResult(
             name="importance weighting",
             about="-log of the mean of K weights",
             kind="upper bound",
@@ -256,8 +267,8 @@ def _bounds(bits: float) -> list[record.BoundResult]:
     ]
 
 
-def _decoder() -> record.DecoderLikelihood:
-    return record.DecoderLikelihood(
+def _decoder() -> schema.DecoderLikelihood:
+    return schema.DecoderLikelihood(
         sigma=0.1,
         n_images=16,
         chains=8,
@@ -271,11 +282,11 @@ def _decoder() -> record.DecoderLikelihood:
     )
 
 
-def _curve(family: str, seed: int) -> record.Curve:
+def _curve(family: str, seed: int) -> schema.Curve:
     updates = list(range(50, 1561, 50))
     wave = np.random.default_rng(seed).normal(0, 0.01, len(updates))
     falling = 0.3 + np.exp(-np.arange(len(updates)) / 8) + wave
-    return record.Curve(
+    return schema.Curve(
         updates=updates,
         flops=[1.28e10 * u for u in updates],
         train_sec=[0.128 * u for u in updates],
@@ -283,9 +294,9 @@ def _curve(family: str, seed: int) -> record.Curve:
     )
 
 
-def _portrait(family: str) -> record.Portrait:
+def _portrait(family: str) -> schema.Portrait:
     title, concept, structure = PROSE[family]
-    return record.Portrait(
+    return schema.Portrait(
         title=title,
         concept=concept,
         structure=structure,

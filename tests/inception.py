@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from equibench.measure.features.extractor import INCEPTION_FILE
+from equibench.measure.features.names import INCEPTION_FILE
 
 
 def write_weights(folder: Path) -> Path:

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from equibench import intervals
-from equibench.measure.quality.pairwise import Resampler, Statistics, frechet_distance, statistics
+from equibench.measure.quality.frechet import Resampler, Statistics, frechet_distance, statistics
 
 
 def test_halves_by_hand():

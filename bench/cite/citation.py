@@ -11,13 +11,14 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from equibench import UserError, nearest
-from equibench.cite.signature import look_up, name_of, parse, signature
-from equibench.judge.matching import rows
+from equibench.cite.signature import parse, signature
+from equibench.errors import UserError, nearest
+from equibench.quantities.identity import look_up, name_of
 from equibench.quantities.text import budget_words, join, slug
-from equibench.record import schema as record
+from equibench.record import files as record_files
 from equibench.record.schema import Record, SampleMetric
 from equibench.stats import Stat
+from equibench.summary.sort import rows
 
 FORMATS = ("text", "latex", "bibtex", "json")
 ERRORS = {
@@ -55,9 +56,9 @@ class Citation:
 
 def gather(results: Sequence[Path]) -> list[Record]:
     """All records in the folders, their subfolders included, each key once. Raises UserError if there are none."""
-    files = record.files_under(results)
+    files = record_files.files_under(results)
     folders = sorted({file.parent for file in files}) if files else list(results)
-    found = {one.key: one for folder in folders for _, one in record.read_all([folder])}
+    found = {one.key: one for folder in folders for _, one in record_files.read_all([folder])}
     return list(found.values())
 
 

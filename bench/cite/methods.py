@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from equibench import UserError
+from equibench.errors import UserError
 from equibench.quantities.metric import bits_kind, with_count
 from equibench.quantities.text import budget_words, join
 from equibench.record.schema import Record

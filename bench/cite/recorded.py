@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from equibench import UserError, nearest
 from equibench.cite.citation import cite, gather
+from equibench.errors import UserError, nearest
 from equibench.quantities.text import join
 from equibench.record.schema import Record
 

@@ -10,32 +10,15 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from urllib.parse import unquote
 
-from pydantic import BaseModel
-
-from equibench import UserError, nearest
-from equibench.quantities.metric import bits_kind, with_count
-from equibench.quantities.text import settings
-from equibench.record.schema import (
-    Budget,
-    Likelihood,
-    Machine,
-    Memory,
-    Quality,
-    Record,
-    SampleMetric,
-    Speed,
-    digest,
-    next_step,
-)
+from equibench.errors import UserError
+from equibench.quantities.identity import KEY_DIGITS, along, identity, look_up, name_of, path_of
+from equibench.record.schema import Likelihood, Quality, Record, SampleMetric
 from equibench.stats import Stat
 
-KEY_DIGITS = 8
 VALUE_DIGITS = 8  # significant, at most
-TIMED = re.compile(r"^(speed|memory|clock)\.|^spent\.(train|compile)_sec$|images_per_sec$")  # depend on the machine
-PATHS = {"bits_per_dim": "likelihood.bits_per_dim"}  # short names, beside those with a number of samples
 
 
 class Signature(NamedTuple):
@@ -55,16 +38,6 @@ class Signature(NamedTuple):
     def keys(self) -> list[str]:
         """Beginnings of the records' keys, in the order of the seeds."""
         return self.fields["rec"].split(",")
-
-
-def look_up(record: Record, path: str) -> float | None:
-    """The number at a dotted path, e.g. "speed.images_per_sec"; None where it was not measured.
-
-    Members of a list go by their name or label ("quality.also.KD", "sampler_points.10 steps.quality.value"). Raises
-    UserError for a path that no record has.
-    """
-    value = _along(record, path)[-1]
-    return None if value is None else float(value)
 
 
 def signature(records: Sequence[Record], path: str) -> str | None:
@@ -112,90 +85,9 @@ def parse(text: str) -> Signature:
     return Signature(unquote(name), path_of(unquote(name)), *parsed, fields)
 
 
-def name_of(record: Record, path: str) -> str:
-    """What a number is called in a signature: short for the usual ones, else its path. `path_of` leads back."""
-    *_, parent, _ = _along(record, path)
-    if path in ("quality.value", "quality.corrected"):
-        metric = f"{parent.metric}_corrected" if path.endswith("corrected") else parent.metric
-        return with_count(metric, parent.n_samples)
-    if isinstance(parent, SampleMetric) and path.startswith("quality.also."):
-        return with_count(parent.name.replace(" ", "_"), parent.n_samples)
-    return next((short for short, long in PATHS.items() if long == path), path)
-
-
-def path_of(name: str) -> str:
-    """The dotted path of a number by its name in a signature."""
-    if found := re.fullmatch(r"(\w+?)(_corrected)?_\d+k?", name):
-        metric, corrected = found.groups()
-        if metric in ("FD", "FID"):
-            return "quality.corrected" if corrected else "quality.value"
-        return f"quality.also.{metric.replace('_', ' ')}"
-    return PATHS.get(name, name)
-
-
-def _along(record: Record, path: str) -> list[Any]:
-    """The record, and what lies at each step of the path; cut short by a final None."""
-    passed: list[Any] = [record]
-    rest = path
-    while rest:
-        here = passed[-1]
-        if here is None:
-            return passed
-        if not isinstance(here, list | dict) and (first := rest.partition(".")[0]) not in _fields(here):
-            raise UserError(f"records have no {path!r}: unknown {first!r}{nearest(first, _fields(here))}")
-        step, found = next_step(here, rest)
-        passed.append(found)
-        rest = rest[len(step) + 1 :]
-    if isinstance(passed[-1], SampleMetric):
-        passed.append(passed[-1].value)
-    if passed[-1] is not None and not isinstance(passed[-1], int | float):
-        raise UserError(f"{path!r} of a record is not a number; give the path of one, such as quality.value")
-    return passed
-
-
-def _fields(here: Any) -> tuple[str, ...]:
-    return tuple(type(here).model_fields) if isinstance(here, BaseModel) else ()
-
-
-def identity(record: Record, path: str) -> dict[str, str]:
-    """All that must be equal for two numbers to be compared, in a fixed order."""
-    fields = {"entrant": record.entrant}
-    for part in _along(record, path):
-        match part:
-            case Quality():
-                split = f"{record.data.name}-{part.reference}"
-                fields["n"] = str(part.n_samples)
-                fields["ref"] = (
-                    _hashed(split, part.reference_sha256) if part.reference_sha256 else f"{split},{part.n_reference}"
-                )
-                if part.features:
-                    fields["fx"] = _hashed(part.features.name, part.features.weights_sha256)
-                    fields["prep"] = digest(part.features.preprocessing)[:KEY_DIGITS]
-                fields["sampler"] = settings(part.options)
-            case Likelihood():
-                fields |= {"n": str(part.n_images), "ref": _hashed(f"{record.data.name}-test", record.data.sha256)}
-                fields["kind"] = bits_kind(part)
-            case Speed():
-                # the fastest of several sizes is a result: what is given is which ones were tried
-                tried = sorted({point.batch_size for point in part.sweep} | {part.batch_size})
-                fields["batch"] = "1" if "latency" in path else ",".join(map(str, tried))
-                fields["sampler"] = settings(part.options)
-            case Memory():
-                batch = part.train_batch_size if "train" in path else part.sample_batch_size
-                fields |= {"quantity": part.quantity, "batch": str(batch)}
-            case _:
-                pass
-    if "ref" not in fields:
-        fields["data"] = _hashed(record.data.name, record.data.sha256)
-    fields["budget"] = _budget(record.budget)
-    if TIMED.search(path):
-        fields["machine"] = _machine(record.machine)
-    return fields
-
-
 def _error(record: Record, path: str) -> tuple[float | None, str]:
     """Error of one seed's number over what it was measured on, and what kind of error that is."""
-    parent = _along(record, path)[-2]
+    parent = along(record, path)[-2]
     if isinstance(parent, Quality) and path.endswith((".value", ".corrected")):
         corrected = path.endswith(".corrected")
         interval = parent.corrected_interval if corrected else parent.interval
@@ -221,21 +113,6 @@ def _number(value: float, spread: float | None) -> str:
     if abs(value) >= 1e7 or decimals > 2 * VALUE_DIGITS:
         return f"{value:.6g}±{spread:.2g}"
     return f"{value:.{max(decimals, 0)}f}±{spread:.{max(decimals, 0)}f}"
-
-
-def _budget(budget: Budget | None) -> str:
-    if budget is None:
-        return "none"
-    return f"{budget.amount:g}{budget.unit},{budget.params / 1e6:g}M".replace("e+", "e")
-
-
-def _machine(machine: Machine) -> str:
-    device = machine.processor if machine.device == "cpu" else machine.device
-    return f"{device}, {machine.threads} threads, {machine.precision}@{machine.key}"
-
-
-def _hashed(name: str, sha256: str | None) -> str:
-    return f"{name}@{sha256[:KEY_DIGITS]}" if sha256 else name
 
 
 def _version(record: Record) -> str:

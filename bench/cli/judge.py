@@ -10,20 +10,19 @@ from typing import Any
 
 import click
 
-from equibench import UserError
+from equibench.cli.options import PATH
+from equibench.errors import UserError
 
 LOG_COLUMNS = 160  # of a CI job's log, which does not say how wide it is
 TOLERANCE_HELP = "Allow so much more (quality, likelihood, cost, speed, memory)."
 
 
 @click.command()
-@click.argument("results", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option(
-    "--baseline", required=True, multiple=True, type=click.Path(path_type=Path), help="Records to compare with."
-)
+@click.argument("results", nargs=-1, required=True, type=PATH)
+@click.option("--baseline", required=True, multiple=True, type=PATH, help="Records to compare with.")
 @click.option("--tolerance", "tolerances", multiple=True, metavar="KIND=PERCENT", help=TOLERANCE_HELP)
 @click.option("--allow-vanished", is_flag=True, help="Rows of the baseline that the run lacks are no regression.")
-@click.option("--junit", type=click.Path(path_type=Path), help="Write JUnit XML to this file too.")
+@click.option("--junit", type=PATH, help="Write JUnit XML to this file too.")
 @click.option("--github", is_flag=True, help="Print GitHub annotations. [default: where GITHUB_ACTIONS is set]")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 def check(results: tuple[Path, ...], **options: Any) -> None:
@@ -35,8 +34,7 @@ def check(results: tuple[Path, ...], **options: Any) -> None:
     from rich.console import Console
 
     from equibench.judge import check as checking
-    from equibench.judge import gates
-    from equibench.judge import output as check_output
+    from equibench.judge import gates, output
 
     found = checking.check(
         results,
@@ -45,20 +43,20 @@ def check(results: tuple[Path, ...], **options: Any) -> None:
         tolerances=gates.tolerances(options["tolerances"]),
     )
     if options["junit"]:
-        check_output.write_junit(found, options["junit"])
+        output.write_junit(found, options["junit"])
     if options["as_json"]:
-        click.echo(json.dumps(check_output.as_json(found), indent=1))
+        click.echo(json.dumps(output.as_json(found), indent=1))
     else:
-        check_output.print_check(found, Console(width=None if sys.stdout.isatty() else LOG_COLUMNS))
+        output.print_check(found, Console(width=None if sys.stdout.isatty() else LOG_COLUMNS))
     if options["github"] or os.environ.get("GITHUB_ACTIONS"):
-        for line in check_output.github_commands(found):
+        for line in output.github_commands(found):
             click.echo(line, err=options["as_json"])
     sys.exit(bool(found.regressions))
 
 
 @click.command()
-@click.argument("results", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder for the baseline.")
+@click.argument("results", nargs=-1, required=True, type=PATH)
+@click.option("--out", required=True, type=PATH, help="Folder for the baseline.")
 @click.option("--update", is_flag=True, help="Replace the baseline that is there.")
 @click.option("--allow-dirty", is_flag=True, help="Take records of code with uncommitted changes.")
 def baseline(results: tuple[Path, ...], out: Path, update: bool, allow_dirty: bool) -> None:
@@ -72,25 +70,25 @@ def baseline(results: tuple[Path, ...], out: Path, update: bool, allow_dirty: bo
 @click.command()
 @click.argument("metric", required=False)
 @click.argument("entrant", required=False)
-@click.option("--results", multiple=True, default=["results"], show_default=True, type=click.Path(path_type=Path))
+@click.option("--results", multiple=True, default=["results"], show_default=True, type=PATH)
 @click.option("--format", "form", type=click.Choice(["text", "latex", "bibtex", "json"]), default="text")
 @click.option("--methods", is_flag=True, help="Print a methods paragraph to paste into a paper instead.")
 def cite(metric: str | None, entrant: str | None, results: tuple[Path, ...], form: str, methods: bool) -> None:
     """Print one number with all that it takes to cite it: METRIC (FD_5k, bits_per_dim, images_per_sec) of ENTRANT."""
-    from equibench.cite import citation as citing
+    from equibench.cite import citation
     from equibench.cite.methods import methods as paragraphs
 
     if methods:
-        click.echo(paragraphs(citing.gather(results)))
+        click.echo(paragraphs(citation.gather(results)))
     elif metric is None or entrant is None:
         raise UserError("give METRIC and ENTRANT, such as `equibench cite bits_per_dim vae`, or --methods")
     else:
-        click.echo(citing.write(citing.cite(metric, entrant, results), form))
+        click.echo(citation.write(citation.cite(metric, entrant, results), form))
 
 
 @click.command()
 @click.argument("signature")
-@click.option("--results", multiple=True, default=["results"], show_default=True, type=click.Path(path_type=Path))
+@click.option("--results", multiple=True, default=["results"], show_default=True, type=PATH)
 @click.option("--rerun", is_flag=True, help="Train and measure the cells again, and compare.")
 @click.option("--suite", "suite_name", metavar="SUITE", help="The suite of --rerun. [default: the one in the record]")
 def verify(signature: str, results: tuple[Path, ...], rerun: bool, suite_name: str | None) -> None:
@@ -102,3 +100,6 @@ def verify(signature: str, results: tuple[Path, ...], rerun: bool, suite_name: s
         mark = {True: "holds", False: "DOES NOT HOLD", None: "not known"}[finding.holds]
         click.echo(f"{mark}: {finding.sentence}")
     sys.exit(any(finding.holds is False for finding in findings))
+
+
+VERBS = (check, baseline, cite, verify)

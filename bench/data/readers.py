@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from equibench import UserError
+from equibench.errors import UserError
 
 Images = NDArray[np.uint8]  # [N, C, H, W]
 Labels = NDArray[np.int64]  # [N]

@@ -16,10 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from equibench import UserError
-from equibench.data import oracle
-from equibench.data import readers as read
+from equibench.data import oracle, readers
 from equibench.data.readers import Images, Labels
+from equibench.errors import UserError
 from equibench.record.schema import DataInfo
 
 DEFAULT = "fashion-mnist-10k"
@@ -81,7 +80,7 @@ class Dataset:
 
 
 @dataclass(frozen=True)
-class Source:
+class Listing:
     """A data set as `equibench ls` shows it."""
 
     name: str
@@ -131,14 +130,14 @@ def load(name: str = DEFAULT, root: Path | None = None, download: bool = False) 
     return dataset
 
 
-def describe(root: Path | None = None) -> list[Source]:
+def describe(root: Path | None = None) -> list[Listing]:
     """Every named data set, and where it is; reads no images and downloads nothing."""
-    rows = [Source(DEFAULT, "clothes, 28x28 grey, 10,000 + 10,000", "ships with equibench")]
+    rows = [Listing(DEFAULT, "clothes, 28x28 grey, 10,000 + 10,000", "ships with equibench")]
     for name, files in _FILES.items():
         found = _find(name, root)
-        rows.append(Source(name, files.what, str(found) if found else "pass --download, or --data-root FOLDER"))
-    rows.append(Source("oracle", "glyphs of known entropy, 32x32 colour, 10,000 + 10,000", "computed"))
-    rows.append(Source("PATH", "a folder of images, or an .npz file", "yours"))
+        rows.append(Listing(name, files.what, str(found) if found else "pass --download, or --data-root FOLDER"))
+    rows.append(Listing("oracle", "glyphs of known entropy, 32x32 colour, 10,000 + 10,000", "computed"))
+    rows.append(Listing("PATH", "a folder of images, or an .npz file", "yours"))
     return rows
 
 
@@ -194,13 +193,13 @@ def _read_idx_files(name: str, folder: Path) -> Dataset:
 
 def _dataset_of_idx(name: str, paths: list[Path]) -> Dataset:
     """From files in the order of `_IDX`."""
-    train, train_labels, test, test_labels = map(read.idx, paths, (3, 1, 3, 1))
-    labels = read.checked_labels(paths[1], train_labels, train), read.checked_labels(paths[3], test_labels, test)
+    train, train_labels, test, test_labels = map(readers.idx, paths, (3, 1, 3, 1))
+    labels = readers.checked_labels(paths[1], train_labels, train), readers.checked_labels(paths[3], test_labels, test)
     return Dataset(name, train[:, None], test[:, None], *labels)
 
 
 def _read_batches(name: str, folder: Path) -> Dataset:
-    *train, test = (read.cifar_batch(folder / file) for file in _BATCHES)
+    *train, test = (readers.cifar_batch(folder / file) for file in _BATCHES)
     images, labels = (np.concatenate(parts) for parts in zip(*train, strict=True))
     return Dataset(name, images, test[0], labels, test[1])
 
@@ -208,9 +207,9 @@ def _read_batches(name: str, folder: Path) -> Dataset:
 def _user(name: str) -> Dataset:
     path = Path(os.path.expanduser(name))  # Path.expanduser raises where there is no such user
     if name and path.is_dir():
-        return _split(path, read.pictures(path), None)
+        return _split(path, readers.pictures(path), None)
     if path.is_file() and path.suffix == ".npz":
-        return _dataset_of_arrays(path, read.npz(path))
+        return _dataset_of_arrays(path, readers.npz(path))
     if name and path.exists():
         raise UserError(f"{name} is neither a folder of images nor an .npz file; give one of these")
     if len(path.parts) > 1 or path.suffix:
@@ -223,15 +222,15 @@ def _dataset_of_arrays(path: Path, arrays: dict[str, Any]) -> Dataset:
     """Of `train` and `test` as they are, or else of all images, split."""
 
     def labels(key: str, images: Images) -> Labels | None:
-        return read.checked_labels(path, arrays[key], images) if key in arrays else None
+        return readers.checked_labels(path, arrays[key], images) if key in arrays else None
 
     if "train" in arrays and "test" in arrays:
-        train, test = (read.channels_first(path, arrays[key]) for key in ("train", "test"))
+        train, test = (readers.channels_first(path, arrays[key]) for key in ("train", "test"))
         return Dataset(path.name, train, test, labels("train_labels", train), labels("test_labels", test))
     key = next((key for key in ("images", "arr_0", "x") if key in arrays), None)
     if key is None:
         raise UserError(f"{path} holds {', '.join(arrays) or 'nothing'}; save images, or train and test, in it")
-    images = read.channels_first(path, arrays[key])
+    images = readers.channels_first(path, arrays[key])
     return _split(path, images, labels("labels", images))
 
 
@@ -256,4 +255,4 @@ def _check(dataset: Dataset) -> None:
         raise UserError(
             f"{dataset.name} has splits {train} and {test}; neither may be empty, nor their images differ in shape"
         )
-    read.check_sides(dataset.name, *dataset.shape[1:])
+    readers.check_sides(dataset.name, *dataset.shape[1:])

@@ -12,13 +12,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from equibench import UserError
-from equibench.cite.signature import look_up, name_of
+from equibench.errors import UserError
 from equibench.judge.gates import (
     GATES,
     KNOWN_FROM,
     TOLERANCES,
-    Category,
     Gate,
     Outcome,
     Sample,
@@ -29,19 +27,23 @@ from equibench.judge.gates import (
     counted,
     pooled,
 )
-from equibench.judge.matching import RowKey, Rows, exactly_equal, matched, refuse_other_data, refuse_other_measurement
+from equibench.judge.matching import exactly_equal, matched, refuse_other_data, refuse_other_measurement
+from equibench.protocol import SIGNIFICANCE
+from equibench.quantities.glossary import Category
+from equibench.quantities.identity import look_up, name_of
 from equibench.quantities.text import budget_words, join
-from equibench.record import schema as record
+from equibench.record import files as record_files
 from equibench.record.schema import Record
-from equibench.stats import SIGNIFICANCE, Stat, holm
+from equibench.stats import Stat, holm
 from equibench.summary.sections import failed
+from equibench.summary.sort import RowKey, Rows
 
 Verdict = Literal["reproduced", "passed", "regression", "skipped", "new"]
 FLOOR_TOLERANCE = 1e-3  # floors have no training: they move with the measurement alone, in either direction
 
 
 @dataclass(frozen=True)
-class Line:
+class Comparison:
     """The comparison of one number of one row; of the row itself where `number` is "row"."""
 
     row: str
@@ -57,18 +59,18 @@ class Line:
 
 @dataclass(frozen=True)
 class Check:
-    lines: tuple[Line, ...]
+    lines: tuple[Comparison, ...]
     notes: tuple[str, ...]
 
     @property
-    def regressions(self) -> list[Line]:
+    def regressions(self) -> list[Comparison]:
         return [line for line in self.lines if line.verdict == "regression"]
 
 
 class _Pending(NamedTuple):
     """A line that still waits for Holm's correction."""
 
-    line: Line
+    line: Comparison
     outcome: Outcome
 
 
@@ -80,7 +82,7 @@ def check(
     tolerances: Mapping[Category, Tolerance] = TOLERANCES,
 ) -> Check:
     """Compare the records at `results` with those at `baseline`. Raises UserError for what cannot be compared."""
-    run, base = ([found for _, found in record.read_all(list(paths))] for paths in (results, baseline))
+    run, base = ([found for _, found in record_files.read_all(list(paths))] for paths in (results, baseline))
     return compare(base, run, allow_vanished=allow_vanished, tolerances=tolerances)
 
 
@@ -94,7 +96,7 @@ def compare(
     """The same on records. Raises UserError for what cannot be compared."""
     before, after = matched(baseline, run)
     both = [key for key in before if key in after]
-    lines: list[Line | _Pending] = []
+    lines: list[Comparison | _Pending] = []
     notes: list[str] = []
     spreads = _spreads(before, after, both)
     for key in both:
@@ -110,9 +112,9 @@ def compare(
     for key in before:
         if key not in after:
             sentence = f"it vanished: the baseline has it with {budget_words(key.budget)}, the run does not"
-            lines.append(Line(str(key), "row", "skipped" if allow_vanished else "regression", sentence))
+            lines.append(Comparison(str(key), "row", "skipped" if allow_vanished else "regression", sentence))
     lines += [
-        Line(str(key), "row", "new", f"it is new: the baseline has none with {budget_words(key.budget)}")
+        Comparison(str(key), "row", "new", f"it is new: the baseline has none with {budget_words(key.budget)}")
         for key in after
         if key not in before
     ]
@@ -129,14 +131,16 @@ def _gate(
     run: Mapping[int, Record],
     tolerance: Tolerance,
     spread: Spread,
-) -> list[Line | _Pending]:
+) -> list[Comparison | _Pending]:
     had, has = _measured(gate.path, baseline), _measured(gate.path, run)
     if not had:
         return (
-            [Line(str(key), name_of(next(iter(has.values())), gate.path), "new", "not in the baseline")] if has else []
+            [Comparison(str(key), name_of(next(iter(has.values())), gate.path), "new", "not in the baseline")]
+            if has
+            else []
         )
     name = name_of(next(iter(had.values())), gate.path)
-    line = Line(str(key), name, "passed", "", _stat(gate.path, had))
+    line = Comparison(str(key), name, "passed", "", _stat(gate.path, had))
     if not has:
         if all(failed(one) for one in run.values()):
             return []  # the row's own line says so
@@ -163,12 +167,12 @@ def _gate(
     return [_Pending(line, outcome)]
 
 
-def _decide(lines: Sequence[Line | _Pending]) -> tuple[Line, ...]:
+def _decide(lines: Sequence[Comparison | _Pending]) -> tuple[Comparison, ...]:
     """Correct the p-values of all gates together, and turn outcomes into verdicts."""
     p = iter(holm([x.outcome.p for x in lines if isinstance(x, _Pending) and x.outcome.p is not None]))
     decided = []
     for pending in lines:
-        if isinstance(pending, Line):
+        if isinstance(pending, Comparison):
             decided.append(pending)
             continue
         line, outcome = pending
@@ -187,7 +191,7 @@ def _decide(lines: Sequence[Line | _Pending]) -> tuple[Line, ...]:
     return tuple(decided)
 
 
-def _floor(key: RowKey, baseline: Mapping[int, Record], run: Mapping[int, Record]) -> list[Line]:
+def _floor(key: RowKey, baseline: Mapping[int, Record], run: Mapping[int, Record]) -> list[Comparison]:
     """A floor that moves says that the measurement changed, in whatever direction."""
     lines = []
     for path in ("quality.value", "likelihood.bits_per_dim"):
@@ -202,22 +206,24 @@ def _floor(key: RowKey, baseline: Mapping[int, Record], run: Mapping[int, Record
         sentence = "a floor has no training"
         if verdict == "regression":
             sentence += ": as it moved, the measurement did, and no number of this run compares with the baseline's"
-        lines.append(Line(str(key), name, verdict, sentence, a, b, (b.mean - a.mean) / abs(a.mean), FLOOR_TOLERANCE))
+        lines.append(
+            Comparison(str(key), name, verdict, sentence, a, b, (b.mean - a.mean) / abs(a.mean), FLOOR_TOLERANCE)
+        )
     return lines
 
 
-def _status(key: RowKey, baseline: Mapping[int, Record], run: Mapping[int, Record]) -> list[Line | _Pending]:
+def _status(key: RowKey, baseline: Mapping[int, Record], run: Mapping[int, Record]) -> list[Comparison | _Pending]:
     """Cells that are not ok, unless the baseline says the same of that seed."""
     if not any(one.status == "ok" for one in baseline.values()):
         why = next(iter(baseline.values())).status
-        return [Line(str(key), "row", "skipped", f"its baseline was {why}: there is nothing to be worse than")]
-    lines: list[Line | _Pending] = []
+        return [Comparison(str(key), "row", "skipped", f"its baseline was {why}: there is nothing to be worse than")]
+    lines: list[Comparison | _Pending] = []
     for one in run.values():
         if one.status != "ok":
             known = one.seed in baseline and baseline[one.seed].status == one.status
             sentence = f"seed {one.seed} {one.status}: {one.reason or 'no reason was recorded'}"
             sentence += ", as in the baseline" if known else ""
-            lines.append(Line(str(key), "row", "skipped" if known else "regression", sentence))
+            lines.append(Comparison(str(key), "row", "skipped" if known else "regression", sentence))
     return lines
 
 

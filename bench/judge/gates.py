@@ -17,16 +17,16 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Callable, Sequence
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from scipy.special import ndtr, stdtr
 from scipy.stats import mannwhitneyu
 
-from equibench import UserError, nearest
+from equibench.errors import UserError, nearest
+from equibench.protocol import SIGNIFICANCE
+from equibench.quantities.glossary import Category
 from equibench.record.schema import Speed
-from equibench.stats import SIGNIFICANCE
 
-Category = Literal["quality", "likelihood", "cost", "speed", "memory"]
 KNOWN_FROM = 3  # seeds of a baseline from which its spread between trainings counts as known
 
 

@@ -3,41 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
-from equibench import UserError
-from equibench.cite.signature import identity, look_up
+from equibench.errors import UserError
+from equibench.quantities.identity import identity, look_up
 from equibench.quantities.text import budget_words, join
-from equibench.record.schema import Budget, Record
-
-
-class RowKey(NamedTuple):
-    """What a row of the baseline and one of the run have in common."""
-
-    data: str
-    budget: Budget | None
-    role: str
-    entrant: str
-
-    def __str__(self) -> str:
-        return self.entrant
-
-
-Rows = dict[RowKey, dict[int, Record]]  # by row and seed
-
-
-def rows(records: Sequence[Record], whose: str) -> Rows:
-    """Records by row and seed, in a fixed order. Raises UserError if a seed of a row is there twice."""
-    found: Rows = {}
-    for one in sorted(records, key=lambda r: (r.role == "floor", r.entrant, r.seed, r.key)):
-        row = found.setdefault(RowKey(one.data.name, one.budget, one.role, one.entrant), {})
-        if one.seed in row:
-            raise UserError(
-                f"{whose} has two records of {one.entrant} with seed {one.seed} ({row[one.seed].key[:8]} and "
-                f"{one.key[:8]}); keep the one that counts"
-            )
-        row[one.seed] = one
-    return found
+from equibench.record.schema import Record
+from equibench.summary.sort import RowKey, Rows, rows
 
 
 def matched(baseline: Sequence[Record], run: Sequence[Record]) -> tuple[Rows, Rows]:

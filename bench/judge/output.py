@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from equibench.judge.check import Check, Line
+from equibench.judge.check import Check, Comparison
 from equibench.quantities.text import MISSING, number, spread
 
 STYLES = {"regression": "bold red", "passed": "green", "reproduced": "green", "skipped": "yellow", "new": "cyan"}
@@ -103,7 +103,7 @@ def github_commands(check: Check) -> list[str]:
     return [*found, f"::notice title=equibench check::{_message(verdict(check))}"]
 
 
-def told(line: Line) -> str:
+def told(line: Comparison) -> str:
     """A line in one sentence."""
     parts = [f"{line.row}, {line.number}: "]
     if line.baseline and line.run:

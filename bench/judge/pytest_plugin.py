@@ -77,7 +77,7 @@ def _open(config: pytest.Config) -> Callable[[str], Recorded]:
 
 def _or_fail(found: Callable[[], T]) -> T:
     """A mistake is one sentence here too."""
-    from equibench import UserError
+    from equibench.errors import UserError
 
     try:
         return found()

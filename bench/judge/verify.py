@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from equibench import UserError
-from equibench.cite.signature import Signature, look_up, parse, signature
-from equibench.record import schema as record
+from equibench.cite.signature import Signature, parse, signature
+from equibench.errors import UserError
+from equibench.quantities.identity import look_up
+from equibench.record import files as record_files
 from equibench.record.schema import Record
 
 
@@ -27,8 +28,8 @@ def verify(text: str, results: Sequence[Path], *, rerun: bool = False, suite: st
     Raises UserError if the text is no signature, or if a record of it is not in `results` or their subfolders.
     """
     parsed = parse(text)
-    files = record.files_under(results)
-    found = [(path, record.read(path)) for path in (_find(key, parsed, files, results) for key in parsed.keys)]
+    files = record_files.files_under(results)
+    found = [(path, record_files.read(path)) for path in (_find(key, parsed, files, results) for key in parsed.keys)]
     findings = [_value(text, parsed, [one for _, one in found])]
     for path, one in found:
         findings += [_arrays(path, one), *_checkpoint(path, one)]
@@ -69,7 +70,7 @@ def _arrays(path: Path, one: Record) -> Finding:
     if not file.exists():
         return Finding(None, f"{file.name} is not here")
     try:
-        record.read_arrays(path, one)
+        record_files.read_arrays(path, one)
     except UserError:
         return Finding(False, f"{file.name} is not the file that its record was written with")
     return Finding(True, f"{file.name} is the file that its record was written with")
@@ -95,12 +96,14 @@ def _again(one: Record, path: str, suite_name: str) -> Finding:
     import torch
 
     from equibench import suite
-    from equibench.data import sets as data
-    from equibench.measure.features import extractor as features
+    from equibench.data import sets
+    from equibench.measure.features.load import load_extractor
+    from equibench.measure.features.names import EXTRACTORS
     from equibench.run import cell as run
+    from equibench.run.session import Session
 
     chosen = suite.load(suite_name)
-    found = data.load(one.data.name)
+    found = sets.load(one.data.name)
     found = found.limited(chosen.train_images or len(found.train), chosen.test_images or len(found.test))
     entrant = next((entrant for entrant in chosen.entrant if entrant.name == one.entrant), None)
     if (entrant is None) != (one.role == "floor") or (entrant and one.budget not in chosen.budget):
@@ -111,9 +114,9 @@ def _again(one: Record, path: str, suite_name: str) -> Finding:
     device = torch.device("cpu" if one.machine.device == "cpu" or not torch.cuda.is_available() else "cuda")
     cell = suite.Cell(chosen, one.entrant, one.seed, entrant, one.budget)
     named = one.quality.features.name.lower() if one.quality and one.quality.features else ""
-    extractor = features.load(named if named in features.EXTRACTORS else chosen.measure.extractor, device)
+    extractor = load_extractor(named if named in EXTRACTORS else chosen.measure.extractor, device)
     with tempfile.TemporaryDirectory() as folder:
-        _, again = run.run_cell(cell, run.Setting(chosen, found, device, extractor, Path(folder)))
+        _, again = run.run_cell(cell, Session(chosen, found, device, extractor, Path(folder)))
     name = f"{one.entrant} seed {one.seed}"
     if again.status != one.status:
         return Finding(False, f"{name} run again is {again.status}: {again.reason}")

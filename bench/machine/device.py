@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-import importlib.metadata
-import platform
-import subprocess
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 
-import psutil
 import torch
 
-import equibench
-from equibench import UserError, nearest
+from equibench.errors import UserError, nearest
 from equibench.machine.clock import repeat
-from equibench.record.schema import Code, Machine, MatrixProducts, digest
-
-VERSIONED = ("torch", "numpy", "scipy", "torchvision", "torch-fidelity", "efficientnet-lite-pytorch")
+from equibench.record.schema import MatrixProducts
 
 
-def device(name: str) -> torch.device:
+def resolve_device(name: str) -> torch.device:
     """`auto`, `cpu`, `cuda` or `cuda:N` -> a device that is there. Raises UserError otherwise."""
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -56,64 +48,12 @@ def synchronizer(device: torch.device) -> Callable[[], None]:
     return lambda: None
 
 
-def describe(device: torch.device) -> Machine:
-    memory_bytes = psutil.virtual_memory().total
-    fields: dict[str, str | int] = {
-        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
-        "processor": _processor(),
-        "cores": psutil.cpu_count(logical=True) or 1,
-        "threads": torch.get_num_threads(),
-        "memory_bytes": memory_bytes,
-        "precision": str(precision(device)).removeprefix("torch."),
-        "system": f"{platform.system()} {platform.machine()}, Python {platform.python_version()}",
-    }
-    # total memory differs by some pages from boot to boot
-    key = digest({**fields, "memory_bytes": round(memory_bytes / 2**30)})[:12]
-    return Machine.model_validate({"key": key, **fields})
-
-
-def versions() -> dict[str, str]:
-    found = {}
-    for package in VERSIONED:
-        try:
-            found[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return found
-
-
-def code() -> Code:
-    """Commit of the checkout that runs, and whether the code in it was changed; None outside a git checkout."""
-    root = Path(equibench.__file__).parent.parent
-
-    def git(*arguments: str) -> str | None:
-        try:
-            done = subprocess.run(["git", *arguments], cwd=root, capture_output=True, text=True, timeout=10, check=True)
-        except (OSError, subprocess.SubprocessError):
-            return None
-        return done.stdout.strip()
-
-    commit = git("rev-parse", "HEAD") if (root / ".git").exists() else None
-    status = git("status", "--porcelain", "--", "bench", "models", "pyproject.toml") if commit else None
-    return Code(commit=commit, dirty=None if status is None else bool(status), version=equibench.__version__)
-
-
-def _processor() -> str:
-    try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()
-
-
 def is_out_of_memory(error: Exception) -> bool:
     """Whether PyTorch or Python ran out of memory; on a CPU, PyTorch says so in words alone."""
     return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
 
 
-def matrix_products(device: torch.device, seconds: float = 1.5) -> MatrixProducts:
+def time_matrix_products(device: torch.device, seconds: float = 1.5) -> MatrixProducts:
     """FLOP/s of products of square matrices in `precision(device)`, of several sizes, in about so many seconds.
 
     The fastest repeat of each size: what the hardware can do, not what is left while others use it.
@@ -131,4 +71,4 @@ def matrix_products(device: torch.device, seconds: float = 1.5) -> MatrixProduct
 
 def training_rate(device: torch.device) -> float:
     """FLOP/s that training is expected to reach: a quarter of the device's matrix-product rate, timed."""
-    return 0.25 * max(matrix_products(device, 0.6).flops_per_sec.values())
+    return 0.25 * max(time_matrix_products(device, 0.6).flops_per_sec.values())

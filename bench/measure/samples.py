@@ -8,13 +8,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from equibench import PROTOCOL, UserError
-from equibench.data import readers as read
-from equibench.data import sets as data
-from equibench.machine import device as machine
+from equibench.data import readers, sets
+from equibench.errors import UserError
+from equibench.hashing import array_sha256
+from equibench.machine.provenance import code_version, package_versions
 from equibench.measure.features.extractor import Extractor
-from equibench.measure.quality import metrics as quality
-from equibench.measure.quality import reference
+from equibench.measure.quality import exchange, metrics
+from equibench.measure.quality.memorization import memorization_test
+from equibench.measure.quality.reference import drawn, features_of, reference_of_images
+from equibench.protocol import PROTOCOL
 from equibench.record.schema import Code, DataInfo, Quality, Strict
 
 FEWEST = 50  # below this the numbers would say more of the draw than of the model
@@ -56,7 +58,7 @@ def measure(
     info = None
     memorization = None
     if statistics is not None:
-        against = reference.read(statistics, extractor)
+        against = exchange.read(statistics, extractor)
         if against.shape is None:
             notes.append(
                 f"{statistics.name} does not say which network and images made it; it was taken to be "
@@ -70,9 +72,9 @@ def measure(
             )
     else:
         assert dataset is not None
-        found = data.load(dataset, data_root, download)
+        found = sets.load(dataset, data_root, download)
         info = found.info()
-        lossy = dataset not in data.NAMES and _lossy(Path(dataset).expanduser())
+        lossy = dataset not in sets.NAMES and _lossy(Path(dataset).expanduser())
         if _lossy(samples) != lossy:
             raise UserError(
                 f"{samples} holds {'JPEG or WebP' if not lossy else 'lossless'} images, {found.name} "
@@ -81,43 +83,43 @@ def measure(
         images = _fitting(samples, images, found.name, found.shape)
         theirs: NDArray[np.uint8] = getattr(found, split)
         notes += _copies(images, theirs, split)
-        against = reference.of_images(split, theirs, extractor)
+        against = reference_of_images(split, theirs, extractor)
         n = min(len(found.train), len(found.test))
-        memorization = tuple(part[quality.drawn(len(part), n)] for part in (found.train, found.test))
+        memorization = tuple(part[drawn(len(part), n)] for part in (found.train, found.test))
     features = torch.from_numpy(extractor(images)).to(extractor.device)
-    result = quality.measure(features, against, extractor, splits=SPLITS, resamples=RESAMPLES, also=True)
+    result = metrics.measure(features, against, extractor, splits=SPLITS, resamples=RESAMPLES, also=True)
     if memorization is not None:
         train, held_out = memorization
-        known, others = (reference.features_of(part, extractor) for part in (train, held_out))
-        test, _ = quality.memorization(features, images, train, known, others)
+        known, others = (features_of(part, extractor) for part in (train, held_out))
+        test, _ = memorization_test(features, images, train, known, others)
         result = result.model_copy(update={"memorization": test})
     return Measured(
         samples=str(samples),
-        samples_sha256=reference.sha256(images),
+        samples_sha256=array_sha256(images),
         data=info,
         quality=result,
         notes=notes,
-        versions=machine.versions(),
-        code=machine.code(),
+        versions=package_versions(),
+        code=code_version(),
     )
 
 
 def load(path: Path) -> NDArray[np.uint8]:
     """Samples as uint8 `[N, C, H, W]`: all images of a folder, or the one array of images in an `.npz` or `.npy`."""
     if path.is_dir():
-        images = read.pictures(path)
+        images = readers.pictures(path)
     elif path.suffix == ".npz" and path.is_file():
-        images = read.channels_first(path, _images_of(path, read.npz(path)))
+        images = readers.channels_first(path, _images_of(path, readers.npz(path)))
     elif path.suffix == ".npy" and path.is_file():
         try:
-            images = read.channels_first(path, np.load(path, allow_pickle=False))
+            images = readers.channels_first(path, np.load(path, allow_pickle=False))
         except (OSError, EOFError, ValueError) as error:
             raise UserError(f"cannot read {path} ({error}); save it again with numpy.save") from None
     else:
         raise UserError(f"there are no samples at {path}; give a folder of images, an .npz or an .npy file")
     if not images.size:
         raise UserError(f"{path} holds images without pixels ({list(images.shape)}); save [N, H, W, C] or [N, C, H, W]")
-    read.check_sides(path, *images.shape[2:])
+    readers.check_sides(path, *images.shape[2:])
     if len(images) < FEWEST:
         raise UserError(
             f"{path} holds {len(images)} images; give at least {FEWEST}, better as many as the reference has"
@@ -164,4 +166,4 @@ def _copies(images: NDArray[np.uint8], reference: NDArray[np.uint8], split: str)
 
 def _lossy(path: Path) -> bool:
     """Whether a folder holds images that were compressed with loss, whatever their files are called."""
-    return path.is_dir() and any(read.is_lossy(file) for file in read.picture_files(path))
+    return path.is_dir() and any(readers.is_lossy(file) for file in readers.picture_files(path))

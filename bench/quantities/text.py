@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Iterable, Mapping
 
-from equibench.record.schema import Budget, Scalar
+from equibench.record.schema import Budget, Record, Scalar
 from equibench.stats import Stat
 
 MISSING, TIMES = "\N{EN DASH}", "\N{MULTIPLICATION SIGN}"
@@ -68,3 +68,10 @@ def join(words: Iterable[str]) -> str:
 def slug(name: str) -> str:
     """A label as the name of a CSV column."""
     return re.sub(r"\W+", "_", name).strip("_").lower()
+
+
+def commit(record: Record) -> str:
+    """The code's commit in short, with uncommitted changes flagged."""
+    if record.code.commit is None:
+        return f"version {record.code.version}, commit unknown"
+    return record.code.commit[:8] + (" (dirty)" if record.code.dirty else "")

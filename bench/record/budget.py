@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from equibench.record.schema import SPENT_FIELD, Record, budget_missed
+from equibench.protocol import LEAST_SHARE_OF_CAP
+from equibench.record.schema import Budget, BudgetUnit, Record, Spent
+
+SPENT_FIELD: dict[BudgetUnit, str] = {"flops": "flops", "images": "images", "sec": "train_sec", "updates": "updates"}
 
 
 def allowed(record: Record) -> dict[str, float]:
@@ -25,3 +28,15 @@ def missed_budget(record: Record) -> str:
     if record.spent is None or record.budget is None:
         return ""
     return budget_missed(record.budget, record.spent) or ""
+
+
+def budget_missed(budget: Budget, spent: Spent) -> str | None:
+    """Why the budget counts as missed, or None. Training stops before the update that would overspend, so that up to a
+    whole update may be left over.
+    """
+    if not LEAST_SHARE_OF_CAP * budget.params <= spent.params <= budget.params:
+        return f"{spent.params} parameters are not 95 to 100 % of the cap of {budget.params}"
+    used = float(getattr(spent, SPENT_FIELD[budget.unit]))
+    if used > budget.amount or used < LEAST_SHARE_OF_CAP * budget.amount - used / max(spent.updates, 1):
+        return f"{used:g} {budget.unit} were spent of {budget.amount:g}"
+    return None

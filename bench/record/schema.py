@@ -7,18 +7,14 @@ whose sha256 the record holds. This module imports no torch.
 
 from __future__ import annotations
 
-import hashlib
-import io
-import json
-import os
-from collections.abc import Iterable
-from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from equibench import PROTOCOL, UserError
+from equibench.protocol import PROTOCOL
+
+# Parts of the clock that are the work itself; `speed` is sampling with a stopwatch.
+WORK = {"train", "sample", "speed", "features", "likelihood", "more likelihoods", "annealing"}
 
 Status = Literal["ok", "budget missed", "diverged", "out of memory", "timed out", "crashed"]
 BudgetUnit = Literal["flops", "images", "sec", "updates"]
@@ -320,128 +316,3 @@ class Record(Strict):
     machine: Machine
     versions: dict[str, str]
     code: Code
-
-
-def member_name(member: Any) -> str:
-    """What a member of a record's list goes by in a dotted path: its name or label, else its mode or batch size."""
-    for field in ("name", "label", "mode", "batch_size"):
-        if (found := getattr(member, field, None)) is not None:
-            return str(found)
-    raise TypeError(f"a {type(member).__name__} has no name")
-
-
-def next_step(here: Any, path: str) -> tuple[str, Any]:
-    """The first step of a dotted `path` from `here`, and what lies there: None where a list or dictionary has no such
-    member. Members of a list go by `member_name`, which may hold dots; what a dictionary holds are values, so that the
-    rest of the path is its key.
-    """
-    if isinstance(here, list):
-        named = {member_name(member): member for member in here}
-        step = max((name for name in named if f"{path}.".startswith(f"{name}.")), key=len, default=path)
-        return step, named.get(step)
-    if isinstance(here, dict):
-        return path, here.get(int(path) if path.isdigit() else path)
-    step = path.split(".", 1)[0]
-    return step, getattr(here, step)
-
-
-def write(record: Record, folder: Path, arrays: dict[str, np.ndarray] | None = None) -> Path:
-    """Write `record` (and `arrays` beside it) to `folder`, atomically and never over an existing file.
-
-    Returns the path of the JSON file. Raises FileExistsError if the cell has a record already.
-    """
-    path = folder / filename(record.entrant, record.seed, record.key)
-    if path.exists():
-        raise FileExistsError(f"{path} exists: a record is written once")
-    folder.mkdir(parents=True, exist_ok=True)
-    if arrays:
-        buffer = io.BytesIO()
-        # numpy stamps members with a fixed date, so that equal arrays give equal bytes
-        np.savez_compressed(buffer, allow_pickle=False, **arrays)
-        _write_atomically(path.with_suffix(".npz"), buffer.getvalue())
-        record = record.model_copy(update={"arrays_sha256": hashlib.sha256(buffer.getvalue()).hexdigest()})
-    text = json.dumps(record.model_dump(mode="json"), indent=1, sort_keys=True, ensure_ascii=False)
-    _write_atomically(path, (text + "\n").encode())
-    return path
-
-
-def filename(entrant: str, seed: int, key: str) -> str:
-    """File name of a cell's record, e.g. `gan-s0-1a2b3c4d.json`."""
-    return f"{entrant.replace(' ', '-')}-s{seed}-{key[:8]}.json"
-
-
-def read(path: Path) -> Record:
-    """Read and validate one record. Raises UserError if it cannot be read or breaks the schema."""
-    try:
-        return Record.model_validate_json(path.read_bytes())
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise UserError(
-            f"{path} is not a valid record ({where}: {first['msg']}); delete it and run its cell again"
-        ) from None
-    except OSError as error:
-        raise UserError(f"no record at {path} ({error.strerror}); give a folder that `equibench run` wrote") from None
-
-
-def read_all(paths: list[Path]) -> list[tuple[Path, Record]]:
-    """Read all records in files and folders (not in their subfolders), in a fixed order: by path.
-
-    Raises UserError where there is none, or where two protocols are mixed.
-    """
-    files = sorted(file for path in paths for file in (path.glob("*.json") if path.is_dir() else [path]))
-    if not files:
-        places = ", ".join(str(path) for path in paths)
-        raise UserError(f"no records in {places}; make some with `equibench run SUITE`")
-    records = [(file, read(file)) for file in files]
-    protocols = sorted({record.protocol for _, record in records})
-    if len(protocols) > 1:
-        raise UserError(f"records of protocols {' and '.join(protocols)} cannot be compared; report them apart")
-    return records
-
-
-def files_under(results: Iterable[Path]) -> list[Path]:
-    """All record files in folders, their subfolders included, and files, by path; nothing is read."""
-    return sorted({file for path in results for file in (path.rglob("*.json") if path.is_dir() else [path])})
-
-
-def read_arrays(path: Path, record: Record) -> dict[str, np.ndarray]:
-    """The arrays beside the record at `path`; empty if it has none or the file is gone.
-
-    Raises UserError if the file is not the one that the record was written with.
-    """
-    file = path.with_suffix(".npz")
-    if record.arrays_sha256 is None or not file.exists():
-        return {}
-    content = file.read_bytes()
-    if hashlib.sha256(content).hexdigest() != record.arrays_sha256:
-        raise UserError(f"{file} is not the file that its record was written with; delete both and run the cell again")
-    with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-        return dict(arrays)
-
-
-LEAST_SHARE_OF_CAP = 0.95  # every entrant is sized to 95 to 100 % of the parameter cap (DESIGN, rule 1)
-SPENT_FIELD: dict[BudgetUnit, str] = {"flops": "flops", "images": "images", "sec": "train_sec", "updates": "updates"}
-
-
-def budget_missed(budget: Budget, spent: Spent) -> str | None:
-    """Why the budget counts as missed, or None. Training stops before the update that would overspend, so that up to a
-    whole update may be left over.
-    """
-    if not LEAST_SHARE_OF_CAP * budget.params <= spent.params <= budget.params:
-        return f"{spent.params} parameters are not 95 to 100 % of the cap of {budget.params}"
-    used = float(getattr(spent, SPENT_FIELD[budget.unit]))
-    if used > budget.amount or used < LEAST_SHARE_OF_CAP * budget.amount - used / max(spent.updates, 1):
-        return f"{used:g} {budget.unit} were spent of {budget.amount:g}"
-    return None
-
-
-def digest(value: Any) -> str:
-    """sha256 of a JSON-able value, independent of key order."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
-
-
-def _write_atomically(path: Path, content: bytes) -> None:
-    partial = path.with_name(path.name + ".partial")
-    partial.write_bytes(content)
-    os.replace(partial, path)

@@ -11,41 +11,44 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from equibench import UserError
-from equibench.report.exports import latex
-from equibench.report.exports import raw as exports
+from equibench.errors import UserError
+from equibench.quantities.text import commit
+from equibench.report.exports import latex, raw
 from equibench.report.figures import draw as figures
 from equibench.report.figures import images as pictures
-from equibench.report.figures import plots
+from equibench.report.figures import style
 from equibench.report.figures.images import Picture
-from equibench.report.pages import fill as pages
-from equibench.report.tables import audit as per_cell
-from equibench.report.tables import cost as cost_tables
-from equibench.report.tables import headline as tables
-from equibench.report.tables import likelihood as bound_tables
-from equibench.report.tables import quality as quality_tables
+from equibench.report.pages import fill
+from equibench.report.tables.audit import audit, clock, overhead, provenance
+from equibench.report.tables.cost import memory, speed, training
+from equibench.report.tables.differences import comparison, noise, pairs
+from equibench.report.tables.families import abilities, numbers
+from equibench.report.tables.headline import headline
+from equibench.report.tables.likelihood import bounds, decoders, likelihood, out_of_distribution
+from equibench.report.tables.quality import quality, samplers
 from equibench.report.tables.table import Table
-from equibench.summary import changes as compare
-from equibench.summary import noise, pairs
-from equibench.summary.sections import Cell, Section
-from equibench.summary.sort import load_cells, load_frame, portraits, summarise
+from equibench.summary.changes import differences
+from equibench.summary.frame import load_frame
+from equibench.summary.pairs import sentences
+from equibench.summary.sections import FiledRecord, Section
+from equibench.summary.sort import load_cells, portraits, summarise
 
 DETAILED = 3  # sections with figures and all tables in the pages
 PER_SECTION: tuple[Callable[[Section], Table], ...] = (
-    tables.headline,
-    quality_tables.quality,
-    noise.noise,
-    pairs.pairs,
-    per_cell.likelihood,
-    bound_tables.bounds,
-    bound_tables.out_of_distribution,
-    bound_tables.decoders,
-    tables.samplers,
-    cost_tables.speed,
-    cost_tables.training,
-    cost_tables.memory,
-    per_cell.audit,
-    per_cell.clock,
+    headline,
+    quality,
+    noise,
+    pairs,
+    likelihood,
+    bounds,
+    out_of_distribution,
+    decoders,
+    samplers,
+    speed,
+    training,
+    memory,
+    audit,
+    clock,
 )
 
 
@@ -79,14 +82,14 @@ def all_tables(sections: list[Section]) -> dict[str, list[Table]]:
     shown = portraits(sections)
     return {
         **{f.__name__: [f(section) for section in sections] for f in PER_SECTION},
-        "comparison": [compare.comparison(sections)],
-        "abilities": [tables.abilities(shown)],
-        "numbers": [tables.numbers(shown)],
-        "provenance": [per_cell.provenance(sections)],
+        "comparison": [comparison(sections)],
+        "abilities": [abilities(shown)],
+        "numbers": [numbers(shown)],
+        "provenance": [provenance(sections)],
     }
 
 
-def _files(cells: list[Cell]) -> dict[str, bytes]:
+def _files(cells: list[FiledRecord]) -> dict[str, bytes]:
     """All files of the report by name."""
     sections = summarise(cells)
     detailed = sections[:DETAILED]
@@ -99,22 +102,22 @@ def _files(cells: list[Cell]) -> dict[str, bytes]:
         "sections": sections,
         "detailed": detailed,
         "cells": cells,
-        "colours": plots.COLOURS,
+        "colours": style.COLOURS,
         "figures": drawn,
         "portraits": list(zip(shown, pictured, strict=True)),
         "tables": found,
-        "overhead": [per_cell.overhead(section) for section in detailed],
-        "findings": [pairs.sentences(section) for section in sections],
-        "differences": compare.differences(sections),
+        "overhead": [overhead(section) for section in detailed],
+        "findings": [sentences(section) for section in sections],
+        "differences": differences(sections),
         "machines": {cell.record.machine.key: cell.record.machine for cell in cells},
         "versions": _versions(cells),
-        "commits": sorted({per_cell.commit(cell.record) for cell in cells}),
+        "commits": sorted({commit(cell.record) for cell in cells}),
     }
-    files = {"report.md": pages.fill("report.md.j2", context), "index.html": pages.fill("report.html.j2", context)}
+    files = {"report.md": fill.fill("report.md.j2", context), "index.html": fill.fill("report.html.j2", context)}
     for picture in [*(p for by_name in drawn for p in by_name.values()), *(p for ps in pictured for p, _ in ps)]:
         files |= picture.files
     files |= _exports(found, detailed, several)
-    files["tables.json"] = exports.as_json(found, sections)
+    files["tables.json"] = raw.as_json(found, sections)
     files["tables/cells.csv"] = load_frame(cells).to_csv(index=False, lineterminator="\n").encode()
     return files
 
@@ -123,11 +126,11 @@ def _exports(found: dict[str, list[Table]], detailed: list[Section], several: bo
     """Each table as CSV; those that the pages show as LaTeX, and their numbers as macros."""
     files, typeset = {}, []
     for name, of_sections in found.items():
-        files[f"tables/{name}.csv"] = exports.as_csv(of_sections).encode()
+        files[f"tables/{name}.csv"] = raw.as_csv(of_sections).encode()
         per_section = len(of_sections) > 1
         for i, table in enumerate(of_sections[: len(detailed)] if per_section else of_sections):
             letter = detailed[i].letter if several and name in {f.__name__ for f in PER_SECTION} else ""
-            if table.lines and len(table.lines) <= pages.LINES:
+            if table.lines and len(table.lines) <= fill.LINES:
                 about = f"{name}, {detailed[i].data.name}" if letter else name
                 end = f"-{letter.lower()}" if letter else ""
                 files[f"tables/{name}{end}.tex"] = latex.tabular(table, about).encode()
@@ -143,14 +146,14 @@ def _figures(section: Section, suffix: str) -> dict[str, Picture]:
         figure = draw(section)
         if figure:
             path = f"figures/{name}{suffix}"
-            kinds = {kind: plots.render(figure, kind) for kind in plots.KINDS}
-            page: plots.Kind = "png" if name == "samples" else "svg"  # pixels as they are
+            kinds = {kind: style.render(figure, kind) for kind in style.KINDS}
+            page: style.Kind = "png" if name == "samples" else "svg"  # pixels as they are
             others = {f"{path}.{kind}": content for kind, content in kinds.items() if kind != page}
             found[name] = Picture(f"{path}.{page}", kinds[page], alt, others)
     return found
 
 
-def _versions(cells: list[Cell]) -> dict[str, list[str]]:
+def _versions(cells: list[FiledRecord]) -> dict[str, list[str]]:
     """Versions of each package among the records."""
     names = sorted({name for cell in cells for name in cell.record.versions})
     return {n: sorted({c.record.versions[n] for c in cells if n in c.record.versions}) for n in names}

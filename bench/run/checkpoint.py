@@ -14,7 +14,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as serialize
 from safetensors.torch import save_file
 
-from equibench import UserError
+from equibench.errors import UserError
 from equibench.record.schema import Curve, MatrixProducts, Spent, Strict
 from equibench_models import FAMILIES, Model, Shape
 

@@ -13,7 +13,8 @@ import numpy as np
 import pydantic
 import torch
 
-from equibench import UserError, nearest, suite
+from equibench import suite
+from equibench.errors import UserError, nearest
 from equibench.record.schema import Budget, Scalar
 from equibench.run import sizing
 from equibench.run.train import count_flops, planned_updates

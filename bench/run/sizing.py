@@ -7,8 +7,9 @@ from typing import Any
 
 import torch
 
-from equibench import UserError
-from equibench.record.schema import LEAST_SHARE_OF_CAP, Budget
+from equibench.errors import UserError
+from equibench.protocol import LEAST_SHARE_OF_CAP
+from equibench.record.schema import Budget
 from equibench_models import Model, Shape
 
 WIDEST = 4096

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from equibench.machine.clock import Clock
 from equibench.measure.cost import speed as cost
 from equibench.record.schema import USUAL, Quality, SamplerPoint, Speed
-from equibench.suite import Measure
+from equibench.suite import Measuring
 from equibench_models import Model
 
 Features = NDArray[np.float32]
@@ -22,7 +22,7 @@ Features = NDArray[np.float32]
 def sampler_points(
     model: Model,
     options: Mapping[str, Any],
-    measure: Measure,
+    measure: Measuring,
     device: torch.device,
     clock: Clock,
     *,

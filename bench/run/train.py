@@ -12,9 +12,9 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.flop_counter import FlopCounterMode
 
-from equibench import UserError
-from equibench.machine import device as machine
+from equibench.errors import UserError
 from equibench.machine.clock import Clock
+from equibench.machine.device import autocast, synchronizer
 from equibench.machine.energy import Counter, used
 from equibench.record.schema import Budget, Curve, Spent
 from equibench_models import Model
@@ -44,7 +44,7 @@ def count_flops(model: Model, images: NDArray[np.uint8], device: torch.device) -
     """FLOPs of one real update on `images`: matrix products and convolutions, a multiply-add counted as two, second-
     order passes included. The model is changed by it, so count on a copy.
     """
-    with FlopCounterMode(display=False) as counter, machine.autocast(device):
+    with FlopCounterMode(display=False) as counter, autocast(device):
         model.update(torch.from_numpy(images).to(device))
     return float(counter.get_total_flops())
 
@@ -85,7 +85,7 @@ def train(
     updates = planned_updates(budget, flops_per_update, batch_size)
     order = np.random.default_rng(seed)
     data = torch.from_numpy(images).to(device)
-    synchronize = machine.synchronizer(device)
+    synchronize = synchronizer(device)
     meter = Meter()
     curve = _CurveWriter()
     queue = torch.empty(0, dtype=torch.int64)
@@ -102,7 +102,7 @@ def train(
                 batch, queue = data[queue[:batch_size].to(device)], queue[batch_size:]
             with clock.part("update"):
                 share = min(meter.updates / updates if updates else meter.share(budget), 1.0)
-                with machine.autocast(device):
+                with autocast(device):
                     losses = model.update(batch, share)
                 meter.updates += 1
                 meter.images += batch_size

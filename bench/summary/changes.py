@@ -9,14 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
-from equibench.quantities.metric import bits_kind, metric_names, metric_of
-from equibench.quantities.text import budget_words, join, number
+from equibench.quantities.metric import bits_kind, metric_of
+from equibench.quantities.text import budget_words, commit, join
+from equibench.record.paths import value_at
 from equibench.record.schema import Record
-from equibench.report.tables.audit import commit
-from equibench.report.tables.table import Column, Entry, Source, Table, fill_table, value_entry
 from equibench.stats import holm
-from equibench.summary.pairs import BITS, Measure, Pair, p_of_bits, p_of_distances, pair_of
-from equibench.summary.sections import Row, Section, value_at
+from equibench.summary.pairs import BITS, Criterion, Pair, p_of_bits, p_of_distances, pair_of
+from equibench.summary.sections import Row, Section
 
 
 @dataclass(frozen=True)
@@ -40,24 +39,6 @@ class Change:
     places: tuple[Section, Section]
     why_not: str
     pair: Pair | None
-
-
-def comparison(sections: list[Section]) -> Table:
-    """Every entrant that stands in several sections, a line for each quantity; empty with one section."""
-    columns: list[Column[Change]] = [
-        ("entrant", "Entrant", _entrant),
-        ("quantity", "Quantity", lambda change: value_entry(_title(change))),
-        ("from", "From", lambda change: value_entry(change.places[0].letter)),
-        ("to", "To", lambda change: value_entry(change.places[1].letter)),
-        ("before", "Before", lambda change: _value(change.before, change.quantity)),
-        ("after", "After", lambda change: _value(change.after, change.quantity)),
-        ("difference", "Difference", _difference),
-        ("p_holm", "p (Holm)", _p),
-        ("verdict", "Verdict", lambda change: value_entry(_verdict(change))),
-        ("basis", "Holds for", _basis),
-    ]
-    found = [change for base, section in opposed(sections) for change in _changes(base, section)]
-    return fill_table("comparison", columns, found, lambda change: change.before.first)
 
 
 def differences(sections: list[Section]) -> list[str]:
@@ -101,7 +82,7 @@ def _apart(base: Section, section: Section) -> list[tuple[str, str, str]]:
     return [respect for respect in respects if respect[1] != respect[2]]
 
 
-def _changes(base: Section, section: Section) -> list[Change]:
+def changes_between(base: Section, section: Section) -> list[Change]:
     """All changes between two sections, p corrected over the entrants in each quantity."""
     before = {row.label: row for row in base.ran}
     found = []
@@ -112,7 +93,7 @@ def _changes(base: Section, section: Section) -> list[Change]:
             if old is None or not old.having(quantity.path) or not row.having(quantity.path):
                 continue
             why_not = quantity.forbids(old.first, row.first)
-            measure = Measure(quantity.name, quantity.path, (), quantity.p_of_models or (lambda a, b: None))
+            measure = Criterion(quantity.name, quantity.path, (), quantity.p_of_models or (lambda a, b: None))
             tested = not why_not and quantity.p_of_models
             pair = pair_of(measure, row, old) if tested else None
             changes.append(Change(quantity, old, row, (base, section), why_not, pair))
@@ -174,55 +155,3 @@ QUANTITIES = (
     Quantity("sampling memory, bytes", "memory.sample_peak_bytes", _other_memory("sample")),
     Quantity("training time, s", "spent.train_sec", _other_machine),
 )
-
-
-def _title(change: Change) -> str:
-    quality = change.before.first.quality
-    metric = metric_of(quality) if quality and change.quantity.path == "quality.value" else None
-    return metric_names([metric])[metric] if metric else change.quantity.name
-
-
-def _entrant(change: Change) -> Entry:
-    old, new = change.before.first.config, change.after.first.config
-    differing = sorted(key for key in old.keys() | new.keys() if old.get(key) != new.get(key))
-    return Entry(
-        change.before.label, change.before.label, ", ".join(f"{k} {old.get(k)} → {new.get(k)}" for k in differing)
-    )
-
-
-def _value(row: Row, quantity: Quantity) -> Entry:
-    stat, records = row.stat(quantity.path), row.having(quantity.path)
-    assert stat is not None
-    source = Source(records, quantity.path, "mean" if stat.n > 1 else "value")
-    return replace(value_entry(stat.mean, 4, source), detail=f"± {number(stat.sd, 2)}" if stat.sd else "")
-
-
-def _difference(change: Change) -> Entry:
-    if change.why_not:
-        return Entry()
-    path = change.quantity.path
-    records = change.pair.records if change.pair else (change.after.having(path), change.before.having(path))
-    new, old = (sum(float(value_at(r, path)) for r in group) / len(group) for group in records)
-    share = f"{100 * (new - old) / old:+.1f} %" if old else ""
-    return replace(value_entry(new - old, 3, Source(records[0], path, "difference of means", records[1])), detail=share)
-
-
-def _p(change: Change) -> Entry:
-    if change.pair is None:
-        return Entry()
-    source = Source(change.pair.records[0], change.quantity.path, "p (Holm)", change.pair.records[1])
-    return value_entry(change.pair.p_holm, 2, source)
-
-
-def _verdict(change: Change) -> str:
-    if change.why_not:
-        return f"not compared: {change.why_not}"
-    if change.pair is None:
-        return "not tested"
-    if not change.pair.decided:
-        return "equal" if change.pair.difference == 0 else "not decided"
-    return "better" if (change.pair.difference > 0) == change.quantity.higher_is_better else "worse"
-
-
-def _basis(change: Change) -> Entry:
-    return value_entry(change.pair.basis if change.pair else "")

@@ -6,10 +6,9 @@ import math
 import statistics
 from dataclasses import dataclass
 
-from equibench.quantities.metric import Metric, metric_names, metric_of
+from equibench.quantities.metric import Metric, metric_of
 from equibench.record.schema import Record
-from equibench.report.tables.table import Column, Entry, How, Source, Table, fill_table, value_entry
-from equibench.summary.sections import Row, Section
+from equibench.summary.sections import Row
 
 VALUE, STDERR = "quality.value", "quality.stderr"
 
@@ -45,23 +44,3 @@ def noise_of(row: Row, metric: Metric) -> Noise | None:
     records, values, errors = zip(*found, strict=True)
     evaluation = math.sqrt(statistics.fmean(error * error for error in errors))
     return Noise(row, metric, records, statistics.fmean(values), statistics.stdev(values), evaluation)
-
-
-def noise(section: Section) -> Table:
-    """A line for each entrant with two seeds or more, for each metric of the section."""
-    names = metric_names(section.metrics)
-    found = [n for metric in section.metrics for row in section.ran if (n := noise_of(row, metric))]
-
-    def entry(item: Noise, value: float, path: str, how: How, digits: int = 3) -> Entry:
-        return value_entry(value, digits, Source(item.records, path, how))
-
-    columns: list[Column[Noise]] = [
-        ("entrant", "Entrant", lambda item: value_entry(item.row.label)),
-        ("metric", "Distance", lambda item: value_entry(names[item.metric])),
-        ("n_seeds", "Seeds", lambda item: entry(item, len(item.records), "seed", "count")),
-        ("mean", "Mean", lambda item: entry(item, item.mean, VALUE, "mean", 4)),
-        ("sd", "Standard deviation over seeds", lambda item: entry(item, item.total, VALUE, "standard deviation")),
-        ("evaluation_sd", "of evaluation", lambda item: entry(item, item.evaluation, STDERR, "root mean square")),
-        ("training_sd", "of training", lambda item: entry(item, item.training, VALUE, "training noise")),
-    ]
-    return fill_table("noise", columns, found, lambda item: item.row.first)

@@ -15,19 +15,20 @@ from dataclasses import dataclass, replace
 from scipy.special import ndtr
 
 from equibench import intervals
+from equibench.protocol import RANKING_SEEDS, SIGNIFICANCE
 from equibench.quantities.metric import metric_names
 from equibench.quantities.text import join, number
+from equibench.record.paths import value_at
 from equibench.record.schema import Record
-from equibench.report.tables.table import Column, Entry, How, Source, Table, fill_table, value_entry
-from equibench.stats import RANKING_SEEDS, SIGNIFICANCE, Stat, holm, welch
-from equibench.summary.sections import Row, Section, value_at
+from equibench.stats import Stat, holm, welch
+from equibench.summary.sections import Row, Section
 
 BITS = "likelihood.bits_per_dim"
 SEEDS, MODELS = "entrants, over training seeds", "two trained models"
 
 
 @dataclass(frozen=True)
-class Measure:
+class Criterion:
     """A number in which entrants are told apart, lower being better, and those of the rankable rows that have it."""
 
     name: str
@@ -42,7 +43,7 @@ class Pair:
 
     a: Row
     b: Row
-    measure: Measure
+    measure: Criterion
     records: tuple[tuple[Record, ...], tuple[Record, ...]]  # that the difference was taken over
     difference: float
     p: float
@@ -68,12 +69,12 @@ class Pair:
         )
 
 
-def measures(section: Section) -> list[Measure]:
+def criteria(section: Section) -> list[Criterion]:
     """Distances, each of one metric, then bits per dimension, each of one kind on as many images."""
     found = []
     for metric, name in metric_names(section.metrics).items():
         rows = tuple(row for row in section.rankable if row.quality(metric))
-        found.append(Measure(name, "quality.value", rows, p_of_distances))
+        found.append(Criterion(name, "quality.value", rows, p_of_distances))
     kinds: dict[tuple[str, int], list[Row]] = {}
     for row in section.rankable:
         likelihood = row.first.likelihood
@@ -82,22 +83,22 @@ def measures(section: Section) -> list[Measure]:
     several = len({n for _, n in kinds}) > 1
     for (kind, n), rows_of_kind in sorted(kinds.items()):
         name = f"Bits/dim ({kind}, {n:,} images)" if several else f"Bits/dim ({kind})"
-        found.append(Measure(name, BITS, tuple(rows_of_kind), p_of_bits))
+        found.append(Criterion(name, BITS, tuple(rows_of_kind), p_of_bits))
     return found
 
 
-def tested(measure: Measure) -> list[Pair]:
+def tested(measure: Criterion) -> list[Pair]:
     """All pairs of a measure's rows that can be tested, after Holm's correction over them."""
     pairs = [pair for a, b in itertools.combinations(measure.rows, 2) if (pair := pair_of(measure, a, b))]
     corrected = holm([pair.p for pair in pairs])
     return [replace(pair, p_holm=p) for pair, p in zip(pairs, corrected, strict=True)]
 
 
-def best(section: Section, path: str, rows: list[Row]) -> Row | None:
+def lowest(section: Section, path: str, rows: list[Row]) -> Row | None:
     """The row that training seeds tell, as the lowest at `path`, from every other of `rows`; None where there is none
     or where the rows have numbers of several measures.
     """
-    for measure in measures(section):
+    for measure in criteria(section):
         if measure.path == path and {row.label for row in rows} == {row.label for row in measure.rows}:
             pairs = [pair for pair in tested(measure) if pair.over_seeds and pair.decided]
             for row in measure.rows:
@@ -106,33 +107,10 @@ def best(section: Section, path: str, rows: list[Row]) -> Row | None:
     return None
 
 
-def pairs(section: Section) -> Table:
-    """Each pair of entrants in each measure: the difference, and whether it is decided."""
-
-    def source(pair: Pair, how: How) -> Source:
-        return Source(pair.records[0], pair.measure.path, how, pair.records[1])
-
-    columns: list[Column[Pair]] = [
-        ("entrant", "Entrant", lambda pair: value_entry(pair.a.label)),
-        ("other", "Other", lambda pair: value_entry(pair.b.label)),
-        ("measure", "Measure", lambda pair: value_entry(pair.measure.name)),
-        (
-            "difference",
-            "Difference",
-            lambda pair: value_entry(pair.difference, 4, source(pair, "difference of means")),
-        ),
-        ("p_holm", "p (Holm)", lambda pair: value_entry(pair.p_holm, 2, source(pair, "p (Holm)"))),
-        ("verdict", "Verdict", _verdict),
-        ("basis", "Holds for", lambda pair: value_entry(pair.basis)),
-    ]
-    found = [pair for measure in measures(section) for pair in tested(measure)]
-    return fill_table("pairs", columns, found, lambda _: None)
-
-
 def sentences(section: Section) -> list[str]:
     """What the statistics support, in words, and nothing else."""
     found = []
-    for measure in measures(section):
+    for measure in criteria(section):
         pairs_of_it = tested(measure)
         for over_seeds in (True, False):
             clauses = _clauses([pair for pair in pairs_of_it if pair.over_seeds == over_seeds], measure.rows)
@@ -142,11 +120,11 @@ def sentences(section: Section) -> list[str]:
             seeds = join(map(str, counts)) if over_seeds else ""
             basis = f"over {seeds} training seeds" if over_seeds else "for these trained models alone"
             found.append(f"{measure.name}, {basis}: {'; '.join(clauses)}.")
-    bits = [measure for measure in measures(section) if measure.path == BITS]
+    bits = [measure for measure in criteria(section) if measure.path == BITS]
     if len(bits) > 1:
         found.append(f"{join(measure.name for measure in bits)} are not compared: their kinds or test images differ.")
     found = found or ["Fewer than two entrants have comparable results within their budget: nothing is ranked."]
-    if any(not pair.over_seeds for measure in measures(section) for pair in tested(measure)):
+    if any(not pair.over_seeds for measure in criteria(section) for pair in tested(measure)):
         found.append(
             "With fewer than three training seeds this tells nothing of the families, nor of another training: "
             "no ranking is claimed."
@@ -177,7 +155,7 @@ def p_of_bits(a: Record, b: Record) -> float | None:
     return float(2 * ndtr(-abs(value_at(a, BITS) - value_at(b, BITS)) / math.hypot(one, two)))
 
 
-def pair_of(measure: Measure, a: Row, b: Row) -> Pair | None:
+def pair_of(measure: Criterion, a: Row, b: Row) -> Pair | None:
     """The test of one pair; None where the records do not allow any."""
     mine, theirs = a.having(measure.path), b.having(measure.path)
     over_seeds = min(len(mine), len(theirs)) >= RANKING_SEEDS
@@ -202,7 +180,3 @@ def _clauses(found: list[Pair], rows: tuple[Row, ...]) -> list[str]:
 
 def _p(pair: Pair) -> str:
     return f"p = {number(pair.p_holm, 2)}" if pair.p_holm >= 1e-4 else "p < 0.0001"
-
-
-def _verdict(pair: Pair) -> Entry:
-    return value_entry(f"{pair.better.label} is lower" if pair.decided else "not decided")

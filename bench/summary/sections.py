@@ -9,9 +9,10 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from equibench.quantities.metric import Metric, metric_of
+from equibench.record.paths import value_at
 from equibench.record.schema import (
     USUAL,
     Budget,
@@ -22,34 +23,33 @@ from equibench.record.schema import (
     SamplerPoint,
     Scalar,
     Speed,
-    next_step,
 )
 from equibench.stats import Stat, stat_of
 
 SPEED_FIELDS = ("images_per_sec", "network_evaluations", "flops_per_image")
 
 
-class Run(NamedTuple):
+class Folder(NamedTuple):
     """A folder of records that stands for itself, as another one holds the same cells; in the order they were given."""
 
     order: int = 0
     label: str = ""
 
 
-POOLED = Run()
+POOLED = Folder()
 
 
 @dataclass(frozen=True)
-class Cell:
+class FiledRecord:
     """A record and the file it came from. Cells of different runs are never pooled."""
 
     path: Path
     record: Record
-    run: Run = POOLED
+    run: Folder = POOLED
 
 
 @dataclass(frozen=True)
-class Setting:
+class SamplerSetting:
     """One setting of an entrant's sampler: quality against speed. Speed is None where it was not measured."""
 
     label: str
@@ -73,7 +73,7 @@ class Row:
     """Cells that differ in nothing but the seed and share their status."""
 
     label: str
-    cells: tuple[Cell, ...]  # by seed
+    cells: tuple[FiledRecord, ...]  # by seed
 
     @property
     def first(self) -> Record:
@@ -105,7 +105,7 @@ class Row:
         found = [cell.record.memory for cell in self.cells]
         return stat_of([value_at(x, f"{part}_peak_bytes") for x in found if x and x.quantity == quantity])
 
-    def settings(self) -> list[Setting]:
+    def settings(self) -> list[SamplerSetting]:
         """Settings of the sampler that were measured: the usual one first, then those of its speed knob."""
         found: dict[tuple[str, str, Metric], list[tuple[Quality, Speed | SamplerPoint | None]]] = {}
         for record in (cell.record for cell in self.cells):
@@ -118,7 +118,7 @@ class Row:
                     same = speed if speed and speed.options == quality.options else None
                     found.setdefault((label, point, metric), []).append((quality, same))
         return [
-            Setting(
+            SamplerSetting(
                 label,
                 point,
                 pairs[0][0].options,
@@ -141,7 +141,7 @@ class Section:
     machine: Machine
     entrants: tuple[Row, ...]
     floors: tuple[Row, ...]
-    run: Run = POOLED
+    run: Folder = POOLED
     letter: str = "A"
 
     @property
@@ -186,11 +186,11 @@ class Section:
         others = {s.metric for row in self.ran for s in row.settings() if s.label != USUAL}
         return [metric for metric in self.knob_metrics if metric in others] or self.knob_metrics
 
-    def front(self, metric: Metric, cost: Callable[[Setting], float | None]) -> list[tuple[Row, Setting]]:
+    def front(self, metric: Metric, cost: Callable[[SamplerSetting], float | None]) -> list[tuple[Row, SamplerSetting]]:
         """Settings of all entrants that no other one beats in both cost and distance, by rising cost."""
         settings = [(row, s) for row in self.ran for s in row.settings() if s.metric == metric]
         priced = [(x, s.distance.mean, row, s) for row, s in settings if (x := cost(s)) is not None]
-        found: list[tuple[Row, Setting]] = []
+        found: list[tuple[Row, SamplerSetting]] = []
         least = math.inf
         for _, distance, row, setting in sorted(priced, key=lambda item: item[:2]):
             if distance < least:
@@ -204,23 +204,31 @@ class Section:
         return sorted({cell.record.memory.quantity for row in self.ran for cell in row.cells if cell.record.memory})
 
 
-def value_at(value: Any, path: str) -> Any:
-    """The value at a dotted path of a record or a part of it; None where a part on the way is."""
-    while path and value is not None:
-        step, value = next_step(value, path)
-        path = path[len(step) + 1 :]
-    return value
-
-
 def failed(record: Record) -> bool:
     """Whether a cell has no result: a missed budget is marked, not dropped (DESIGN rule 4)."""
     return record.status not in ("ok", "budget missed")
 
 
-def sec_per_image(setting: Setting) -> float | None:
+def sec_per_image(setting: SamplerSetting) -> float | None:
     """Time that one sample costs at the setting's throughput."""
     return 1 / setting.images_per_sec.mean if setting.images_per_sec else None
 
 
-def flops_per_image(setting: Setting) -> float | None:
+def flops_per_image(setting: SamplerSetting) -> float | None:
     return setting.flops_per_image.mean if setting.flops_per_image else None
+
+
+def utilization(record: Record) -> float | None:
+    """Training's FLOP/s over those of the fastest matrix product; None where either is unknown."""
+    spent, products = record.spent, record.matrix_products
+    if spent is None or products is None or not spent.train_sec:
+        return None
+    return spent.flops / spent.train_sec / max(products.flops_per_sec.values())
+
+
+def training_shares(record: Record) -> dict[str, float]:
+    """Shares of the wall time of training, writing the checkpoint included; they sum to 1. Empty where unknown."""
+    if record.spent is None or not record.spent.parts_sec:
+        return {}
+    parts = {**record.spent.parts_sec, "writing": record.clock.get("write", 0.0)}
+    return {part: sec / sum(parts.values()) for part, sec in parts.items()}

@@ -5,38 +5,22 @@ The sections are what tables and plots read. No torch.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-import pandas as pd
-
-from equibench import UserError
+from equibench.errors import UserError
+from equibench.hashing import digest
 from equibench.quantities.metric import metric_of
-from equibench.record import schema as record_files
-from equibench.record.schema import Record, Scalar, digest
-from equibench.summary.sections import Cell, Row, Run, Section, failed, value_at
+from equibench.record import files as record_files
+from equibench.record.schema import Budget, Record, Scalar
+from equibench.summary.sections import FiledRecord, Folder, Row, Section, failed
 
 FAMILIES = ("gan", "vae", "flow", "diffusion")  # the order of every table and figure
 
-# Columns of the frame, by the part of the record they lie in.
-FIELDS = {
-    "": "key suite entrant role family seed status reason",
-    "data": "name sha256 n_train n_test entropy_bits_per_dim",
-    "budget": "params unit amount",
-    "machine": "key",
-    "code": "commit dirty",
-    "quality": "metric value stderr interval.low interval.high corrected n_samples n_reference reference features.name "
-    "features.weights_sha256",
-    "likelihood": "kind bits_per_dim stderr_bits_per_dim dequantization n_images",
-    "speed": "batch_size images_per_sec latency_p50_sec latency_p90_sec network_evaluations flops_per_image",
-    "memory": "quantity train_peak_bytes train_batch_size sample_peak_bytes sample_batch_size",
-    "spent": "params sampling_params flops flops_per_image images updates train_sec compile_sec",
-}
-PATHS = [f"{part}.{name}".lstrip(".") for part, names in FIELDS.items() for name in names.split()]
 
-
-def summarise(cells: list[Cell]) -> list[Section]:
+def summarise(cells: list[FiledRecord]) -> list[Section]:
     """Sort `cells` into sections of comparable rows, in an order that does not depend on the file system.
 
     Raises UserError if one seed of an entrant would be counted twice.
@@ -45,9 +29,9 @@ def summarise(cells: list[Cell]) -> list[Section]:
     floors = [cell for cell in cells if cell.record.role == "floor"]
     data = {cell.record.data.sha256 for cell in trained}
     alone = [cell for cell in floors if cell.record.data.sha256 not in data]
-    settings: dict[tuple[Any, ...], list[Cell]] = {}
+    settings: dict[tuple[Any, ...], list[FiledRecord]] = {}
     for cell in (*trained, *alone):
-        settings.setdefault(_setting(cell), []).append(cell)
+        settings.setdefault(setting_key(cell), []).append(cell)
     sections: list[Section] = []
     for _, here in sorted(settings.items(), key=lambda item: item[0]):
         example = here[0].record
@@ -62,25 +46,25 @@ def summarise(cells: list[Cell]) -> list[Section]:
     return sections
 
 
-def load_cells(paths: list[Path]) -> list[Cell]:
+def load_cells(paths: list[Path]) -> list[FiledRecord]:
     """The records in files and folders. Where two folders hold the same cell, each folder is a run of its own, labelled
     by the end of its path that sets it apart; else all are pooled.
 
     Raises UserError as `record.read_all` does.
     """
     once = {path.resolve(): path for path in reversed(paths)}
-    cells = [Cell(path, found) for path, found in record_files.read_all(list(once.values()))]
+    cells = [FiledRecord(path, found) for path, found in record_files.read_all(list(once.values()))]
     cells = list({cell.path.resolve(): cell for cell in cells}.values())
     seen: dict[tuple[Any, ...], Path] = {}
     for cell in cells:
         found = cell.record
-        same = (_setting(cell), found.entrant, found.seed, digest(found.config), _how(found), found.role)
+        same = (setting_key(cell), found.entrant, found.seed, digest(found.config), _how(found), found.role)
         if found.role == "entrant" and seen.setdefault(same, cell.path.parent) != cell.path.parent:
             break
     else:
         return cells
     folders = [path.resolve() if path.is_dir() else path.resolve().parent for path in paths]
-    runs = {folder: Run(i, label) for i, (folder, label) in enumerate(_labels(list(dict.fromkeys(folders))).items())}
+    runs = {folder: Folder(i, label) for i, (folder, label) in enumerate(_labels(list(dict.fromkeys(folders))).items())}
     return [replace(cell, run=runs[cell.path.resolve().parent]) for cell in cells]
 
 
@@ -100,37 +84,23 @@ def _letter(index: int) -> str:
     return (_letter(head - 1) if head else "") + chr(ord("A") + last)
 
 
-def load_frame(cells: list[Cell], with_path: bool = False) -> pd.DataFrame:
-    """A tidy frame, one row a cell, sorted by section and entrant; raw SI values, missing where not measured.
-
-    Columns: `path` if asked for, `file`, `run` (its folder, where folders are compared), then those of `PATHS`,
-    e.g. `spent_train_sec` for the record's `spent.train_sec`.
-    """
-    ordered = sorted(cells, key=lambda cell: (_setting(cell), _order(cell.record), cell.path.name))
-    rows = [[cell.path.name, cell.run.label, *(value_at(cell.record, path) for path in PATHS)] for cell in ordered]
-    frame = pd.DataFrame(rows, columns=["file", "run", *(path.replace(".", "_") for path in PATHS)])
-    if with_path:
-        frame.insert(0, "path", [str(cell.path) for cell in ordered])
-    return frame
-
-
-def portraits(sections: list[Section]) -> list[Cell]:
+def portraits(sections: list[Section]) -> list[FiledRecord]:
     """The cell that shows each family: its first one that has a portrait."""
-    found: dict[str, Cell] = {}
+    found: dict[str, FiledRecord] = {}
     for section in sections:
         for cell in (cell for row in section.ran for cell in row.cells):
             if cell.record.portrait:
                 found.setdefault(cell.record.family or cell.record.entrant, cell)
-    return sorted(found.values(), key=lambda cell: _order(cell.record))
+    return sorted(found.values(), key=lambda cell: order_key(cell.record))
 
 
-def _rows(cells: list[Cell]) -> tuple[Row, ...]:
+def _rows(cells: list[FiledRecord]) -> tuple[Row, ...]:
     """Group cells that differ in the seed alone; those that failed join where they failed for the same reason."""
     named: dict[str, list[Record]] = {}
     for cell in cells:
         named.setdefault(cell.record.entrant, []).append(cell.record)
-    groups: dict[tuple[str, ...], dict[int, Cell]] = {}
-    for cell in sorted(cells, key=lambda cell: (_order(cell.record), cell.path.name)):
+    groups: dict[tuple[str, ...], dict[int, FiledRecord]] = {}
+    for cell in sorted(cells, key=lambda cell: (order_key(cell.record), cell.path.name)):
         record = cell.record
         label = _label(record, named[record.entrant])
         reason = record.reason or "" if failed(record) else ""
@@ -166,16 +136,45 @@ def _how(record: Record) -> str:
     return digest([distance, bits and (bits.kind, bits.dequantization, bits.n_images)])
 
 
-def _setting(cell: Cell) -> tuple[Any, ...]:
+def setting_key(cell: FiledRecord) -> tuple[Any, ...]:
     record = cell.record
     caps = (record.budget.params, record.budget.unit, record.budget.amount) if record.budget else (0, "", 0.0)
     return (record.data.name, record.data.sha256, *caps, record.machine.key, cell.run)
 
 
-def _order(record: Record) -> tuple[int, int, str, str, int]:
+def order_key(record: Record) -> tuple[int, int, str, str, int]:
     family = FAMILIES.index(record.family) if record.family in FAMILIES else len(FAMILIES)
     return (record.role == "floor", family, record.entrant, digest(record.config), record.seed)
 
 
-def _path(cell: Cell) -> tuple[str, str]:
+def _path(cell: FiledRecord) -> tuple[str, str]:
     return (cell.path.name, str(cell.path))
+
+
+class RowKey(NamedTuple):
+    """What a row of the baseline and one of the run have in common."""
+
+    data: str
+    budget: Budget | None
+    role: str
+    entrant: str
+
+    def __str__(self) -> str:
+        return self.entrant
+
+
+def rows(records: Sequence[Record], whose: str) -> Rows:
+    """Records by row and seed, in a fixed order. Raises UserError if a seed of a row is there twice."""
+    found: Rows = {}
+    for one in sorted(records, key=lambda r: (r.role == "floor", r.entrant, r.seed, r.key)):
+        row = found.setdefault(RowKey(one.data.name, one.budget, one.role, one.entrant), {})
+        if one.seed in row:
+            raise UserError(
+                f"{whose} has two records of {one.entrant} with seed {one.seed} ({row[one.seed].key[:8]} and "
+                f"{one.key[:8]}); keep the one that counts"
+            )
+        row[one.seed] = one
+    return found
+
+
+Rows = dict[RowKey, dict[int, Record]]  # by row and seed

@@ -2,11 +2,11 @@
 
 import torch
 
-from equibench.machine import device as machine
+from equibench.machine.provenance import describe_machine
 
 
 def pytest_benchmark_update_machine_info(config, machine_info):  # noqa: ARG001
-    found = machine.describe(torch.device("cpu"))
+    found = describe_machine(torch.device("cpu"))
     machine_info["equibench"] = {
         "key": found.key,
         "device": found.device,

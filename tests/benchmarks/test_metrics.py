@@ -12,10 +12,11 @@ import scipy.linalg
 import torch
 from inception import write_weights
 
-from equibench.measure.features import extractor as features
-from equibench.measure.quality import pairwise as fidelity
-from equibench.measure.quality import reference
-from equibench.measure.quality.pairwise import Statistics, frechet_distance, statistics
+from equibench.measure.features.load import load_extractor
+from equibench.measure.quality import frechet, pairwise
+from equibench.measure.quality.frechet import Statistics, frechet_distance, statistics
+from equibench.measure.quality.reference import reference_of_images
+from equibench.measure.quality.sliced import Projections
 
 CPU = torch.device("cpu")
 DIMS = 2048  # of Inception-v3
@@ -112,13 +113,13 @@ class TestInception:
             benchmark.pedantic(theirs, args=(batches,), rounds=3, warmup_rounds=1)
 
     def test_equibench_float32(self, benchmark, weights, expected):
-        ours = features.load("inception-v3", CPU, weights)
+        ours = load_extractor("inception-v3", CPU, weights)
         found = benchmark.pedantic(ours, args=(SMALL,), rounds=3, warmup_rounds=1)
         assert np.linalg.norm(found - expected) < 1e-6 * np.linalg.norm(expected)
 
     def test_equibench_bfloat16(self, benchmark, weights, expected):
         """Another feature space by name: near, not equal."""
-        ours = features.load("inception-v3+bf16", CPU, weights)
+        ours = load_extractor("inception-v3+bf16", CPU, weights)
         found = benchmark.pedantic(ours, args=(SMALL,), rounds=3, warmup_rounds=1)
         assert 1e-4 < np.linalg.norm(found - expected) / np.linalg.norm(expected) < 0.05
 
@@ -140,7 +141,7 @@ class TestEfficientNet:
             benchmark.pedantic(network.extract_features, args=(x,), rounds=3, warmup_rounds=1)
 
     def test_equibench(self, benchmark):
-        ours = features.load("efficientnet-lite0", CPU)
+        ours = load_extractor("efficientnet-lite0", CPU)
         benchmark.pedantic(ours, args=(self.images,), rounds=3, warmup_rounds=1)
 
 
@@ -149,16 +150,16 @@ class TestOthers:
     x, y = (spectrum(2000, seed, 1280).float() for seed in (1, 2))
 
     def test_kernel_distance_precision_recall_density_coverage(self, benchmark):
-        benchmark.pedantic(fidelity.compare_pairs, args=(self.x, self.y), rounds=3)
+        benchmark.pedantic(pairwise.compare_pairs, args=(self.x, self.y), rounds=3)
 
     def test_sliced_wasserstein(self, benchmark):
-        benchmark.pedantic(lambda: fidelity.Projections(self.y, 1000, seed=0).distance(self.x), rounds=3)
+        benchmark.pedantic(lambda: Projections(self.y, 1000, seed=0).distance(self.x), rounds=3)
 
     def test_intervals_of_the_frechet_distance(self, benchmark):
         against = statistics(self.y)
 
         def intervals():
-            resampler = fidelity.Resampler(self.x, against)
+            resampler = frechet.Resampler(self.x, against)
             return resampler.halves(5, 0), resampler.bootstrap(10, 0)
 
         benchmark.pedantic(intervals, rounds=2)
@@ -169,13 +170,13 @@ class TestReference:
     images = np.random.default_rng(0).integers(0, 256, (500, 1, 28, 28), dtype=np.uint8)
 
     def test_first_entrant(self, benchmark, tmp_path):
-        lite = features.load("efficientnet-lite0", CPU)
+        lite = load_extractor("efficientnet-lite0", CPU)
         folders = iter(range(100))
         benchmark.pedantic(
-            lambda: reference.of_images("test", self.images, lite, tmp_path / str(next(folders))), rounds=2
+            lambda: reference_of_images("test", self.images, lite, tmp_path / str(next(folders))), rounds=2
         )
 
     def test_second_entrant(self, benchmark, tmp_path):
-        lite = features.load("efficientnet-lite0", CPU)
-        reference.of_images("test", self.images, lite, tmp_path)
-        benchmark.pedantic(lambda: reference.of_images("test", self.images, lite, tmp_path), rounds=5)
+        lite = load_extractor("efficientnet-lite0", CPU)
+        reference_of_images("test", self.images, lite, tmp_path)
+        benchmark.pedantic(lambda: reference_of_images("test", self.images, lite, tmp_path), rounds=5)

@@ -16,7 +16,7 @@ import psutil
 import torch
 
 import equibench_models as models
-from equibench.machine import device as machine
+from equibench.machine.device import autocast, is_out_of_memory, synchronizer
 from equibench.record.schema import Memory, Scalar
 from equibench_models import Model
 
@@ -100,16 +100,16 @@ def _measure(
         work(device, *before)
         in_use = _reset(device)
         work(device, *measured)
-        machine.synchronizer(device)()
+        synchronizer(device)()
         sender.send(_peak(device, in_use))
     except (MemoryError, RuntimeError) as error:
         text = str(error).splitlines()[0] if str(error) else type(error).__name__
-        sender.send(Peak(reason="out of memory" if machine.is_out_of_memory(error) else text))
+        sender.send(Peak(reason="out of memory" if is_out_of_memory(error) else text))
 
 
 def _train(device: torch.device, family: str, config: dict[str, Any], shape: models.Shape, batch_size: int) -> None:
     model = _build(device, family, config, shape)
-    with machine.autocast(device):
+    with autocast(device):
         for _ in range(UPDATES):
             model.update(torch.randint(0, 256, (batch_size, *shape), dtype=torch.uint8, device=device))
 
@@ -123,7 +123,7 @@ def _sample(
     batch_size: int,
 ) -> None:
     model = _build(device, family, config, shape)
-    with machine.autocast(device):
+    with autocast(device):
         model.sample(batch_size, torch.Generator(device), batch_size=batch_size, **options)
 
 
@@ -135,7 +135,7 @@ def _reset(device: torch.device) -> int:
     """Make the present use the peak, and return it in bytes."""
     gc.collect()
     if device.type == "cuda":
-        machine.synchronizer(device)()
+        synchronizer(device)()
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats(device)
         return torch.cuda.memory_allocated(device)

@@ -10,11 +10,11 @@ from typing import Any, Literal
 import torch
 from torch import Generator, Tensor
 
-from equibench.machine import device as machine
+from equibench.machine.device import autocast, synchronizer
 from equibench_models import Model
 
 Mode = Literal["compile", "cuda graph"]
-Sample = Callable[[], Tensor]
+SampleCall = Callable[[], Tensor]
 # What PyTorch raises where a compiler is missing, or where code cannot be compiled, captured or kept in memory.
 FAILURES = (RuntimeError, OSError, ImportError, MemoryError, NotImplementedError)
 
@@ -30,24 +30,26 @@ def prepare(
     device: torch.device,
     n: int,
     generator: Generator | None = None,
-) -> tuple[Sample, float]:
+) -> tuple[SampleCall, float]:
     """A call that samples uint8 images `[n, C, H, W]` in `mode`, from where `generator` stands, and the seconds that
     preparing it took: compiling with the first call, or capturing with its warm-up. Raises any of `FAILURES`.
     """
     generator = generator or Generator(device)
     begin = time.perf_counter()
     sample = {"compile": _compiled, "cuda graph": _captured}[mode](model, options, device, n, generator)
-    machine.synchronizer(device)()
+    synchronizer(device)()
     return sample, time.perf_counter() - begin
 
 
-def _compiled(model: Model, options: Mapping[str, Any], device: torch.device, n: int, generator: Generator) -> Sample:
+def _compiled(
+    model: Model, options: Mapping[str, Any], device: torch.device, n: int, generator: Generator
+) -> SampleCall:
     """Kernels generated for this batch size; a copy is compiled, so that the model goes on in eager mode."""
     torch.compiler.reset()
     compiled = torch.compile(copy.deepcopy(model).sample, dynamic=False)
 
     def sample() -> Tensor:
-        with machine.autocast(device):
+        with autocast(device):
             images: Tensor = compiled(n, generator, batch_size=n, **options)
         return images
 
@@ -57,7 +59,9 @@ def _compiled(model: Model, options: Mapping[str, Any], device: torch.device, n:
     return sample
 
 
-def _captured(model: Model, options: Mapping[str, Any], device: torch.device, n: int, generator: Generator) -> Sample:
+def _captured(
+    model: Model, options: Mapping[str, Any], device: torch.device, n: int, generator: Generator
+) -> SampleCall:
     """Eager kernels, launched all at once; every replay draws new noise and writes the same tensor."""
     if device.type != "cuda":
         raise UnavailableError("CUDA graphs need a CUDA device")
@@ -65,7 +69,7 @@ def _captured(model: Model, options: Mapping[str, Any], device: torch.device, n:
     graph.register_generator_state(generator)
 
     def eager() -> Tensor:
-        with machine.autocast(device):
+        with autocast(device):
             return model.sample(n, generator, batch_size=n, **options)
 
     stream = torch.cuda.Stream(device)

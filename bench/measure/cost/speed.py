@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from equibench.machine import device as machine
 from equibench.machine.clock import repeat
+from equibench.machine.device import autocast, is_out_of_memory, synchronizer
 from equibench.machine.energy import Counter, used
 from equibench.measure.cost import modes
 from equibench.record.schema import Energy, ModeSpeed, Speed, SpeedPoint
@@ -21,7 +21,7 @@ BATCHES, SINGLES = 10, 100  # repeats of throughput and of latency, if the time 
 
 def sampling_flops(model: Model, options: Mapping[str, Any], device: torch.device) -> float:
     """FLOPs to sample one image."""
-    with FlopCounterMode(display=False) as counter, machine.autocast(device):
+    with FlopCounterMode(display=False) as counter, autocast(device):
         model.sample(1, torch.Generator(device), batch_size=1, **options)
     return float(counter.get_total_flops())
 
@@ -49,7 +49,7 @@ def sampling_speed(
         try:
             point, energies[batch_size] = throughput(model, options, device, batch_size, limit_sec, counter)
         except (MemoryError, RuntimeError) as error:
-            if not machine.is_out_of_memory(error) or not sweep:
+            if not is_out_of_memory(error) or not sweep:
                 raise
             sweep.append(SpeedPoint(batch_size=batch_size, reason="out of memory"))
             break
@@ -87,7 +87,7 @@ def throughput(
     """Images/s in eager mode at one batch size, and the energy of the repeats after one for warm-up."""
     sample = _sampler(model, options, device, batch_size)
     sample()
-    machine.synchronizer(device)()
+    synchronizer(device)()
     with used(counter) as spent:
         taken = _repeats(sample, device, 0, BATCHES, limit_sec)
     point = SpeedPoint(batch_size=batch_size, repeats_sec=taken, images_per_sec=batch_size / statistics.median(taken))
@@ -128,7 +128,7 @@ def _sampler(model: Model, options: Mapping[str, Any], device: torch.device, n: 
     generator = torch.Generator(device)
 
     def sample() -> None:
-        with machine.autocast(device):
+        with autocast(device):
             model.sample(n, generator, batch_size=n, **options)
 
     return sample
@@ -137,7 +137,7 @@ def _sampler(model: Model, options: Mapping[str, Any], device: torch.device, n: 
 def _repeats(
     call: Callable[[], object], device: torch.device, warmup: int, repeats: int, limit_sec: float
 ) -> list[float]:
-    return repeat(call, machine.synchronizer(device), warmup=warmup, repeats=repeats, limit_sec=limit_sec)
+    return repeat(call, synchronizer(device), warmup=warmup, repeats=repeats, limit_sec=limit_sec)
 
 
 def _p90(seconds: list[float]) -> float:

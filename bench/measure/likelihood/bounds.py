@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from equibench.machine import device as machine
-from equibench.measure.likelihood import bits as likelihood
+from equibench.machine.device import autocast
+from equibench.measure.likelihood.bits import bits_per_dim, importance_weighted, summarize
 from equibench.record.schema import BoundResult
 from equibench.suite import BoundSetting
 from equibench_models import Model
@@ -41,7 +41,7 @@ def nats(
     for i in range(passes):
         for done, start in enumerate(batches):
             batch = torch.from_numpy(images[start : start + BATCH]).to(device)
-            with machine.autocast(device):
+            with autocast(device):
                 values = model.nats(batch, generator, bound, steps) if bound else model.nats(batch, generator)
             found[i, start : start + BATCH] = values.double().cpu().numpy()
             progress((i + (done + 1) / len(batches)) / passes)
@@ -72,8 +72,8 @@ def measure(
     curve: dict[int, float] = {}
     if declared.weight:
         passes = run(None, progress)
-        per_k = likelihood.importance_weighted(passes)
-        curve = {k: likelihood.bits_per_dim(float(values.mean()), dims) for k, values in per_k.items()}
+        per_k = importance_weighted(passes)
+        curve = {k: bits_per_dim(float(values.mean()), dims) for k, values in per_k.items()}
         per_image = per_k[len(passes)]
     elif declared.steps and setting.check_steps:
         state = generator.get_state()
@@ -81,10 +81,10 @@ def measure(
         generator.set_state(state)  # the same noise, so that the difference is that of the steps
         finer = run(2 * declared.steps, lambda share: progress((1 + 2 * share) / 3)).mean(axis=0)
         for steps, values in ((declared.steps, per_image), (2 * declared.steps, finer)):
-            curve[steps] = likelihood.bits_per_dim(float(values.mean()), dims)
+            curve[steps] = bits_per_dim(float(values.mean()), dims)
     else:
         per_image = run(None, progress).mean(axis=0)
-    bits, stderr = likelihood.summarize(per_image[None], dims)
+    bits, stderr = summarize(per_image[None], dims)
     return BoundResult(
         name=setting.name,
         about=declared.about,
@@ -94,8 +94,8 @@ def measure(
         dequantization=declared.dequantization,
         n_images=len(images),
         passes=setting.passes,
-        usual_bits_per_dim=likelihood.bits_per_dim(float(usual.mean()), dims),
-        stderr_of_difference_bits_per_dim=likelihood.summarize((per_image - usual)[None], dims)[1],
+        usual_bits_per_dim=bits_per_dim(float(usual.mean()), dims),
+        stderr_of_difference_bits_per_dim=summarize((per_image - usual)[None], dims)[1],
         curve=curve,
     )
 

@@ -5,19 +5,18 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from equibench import intervals
 from equibench.measure.features.extractor import Extractor
-from equibench.measure.quality import pairwise as fidelity
-from equibench.measure.quality.reference import Reference
-from equibench.record import schema as record
+from equibench.measure.quality import frechet, pairwise
+from equibench.measure.quality.reference import Reference, drawn
+from equibench.measure.quality.sliced import Projections
+from equibench.protocol import BOOTSTRAP_SEED, PROJECTION_SEED, SPLIT_SEED
 from equibench.record.schema import Quality, SampleMetric, Scalar
+from equibench.stats import Estimate
 
-SPLIT_SEED, BOOTSTRAP_SEED, PROJECTION_SEED, SUBSET_SEED = 1, 2, 3, 4  # the same for all: pairs share their splits
 PROJECTIONS = 1000
 FEWEST_FOR_NEIGHBOURS = 100  # balls around fewer images say nothing of a manifold
 
@@ -62,7 +61,7 @@ def measure(
 
 
 def _frechet(features: Tensor, reference: Reference, splits: int, resamples: int) -> dict[str, object]:
-    draw = fidelity.Resampler(features, reference.statistics)
+    draw = frechet.Resampler(features, reference.statistics)
     value = draw.whole()
     if not splits or not resamples:
         return {"value": value}
@@ -83,7 +82,7 @@ def _others(features: Tensor, reference: Reference, extractor: Extractor) -> lis
     n, m = len(features), reference.statistics.n
 
     def metric(
-        name: str, estimate: fidelity.Estimate | None, higher: bool, reason: str | None = None, pairs: int | None = None
+        name: str, estimate: Estimate | None, higher: bool, reason: str | None = None, pairs: int | None = None
     ) -> SampleMetric:
         return SampleMetric(
             name=name,
@@ -102,7 +101,7 @@ def _others(features: Tensor, reference: Reference, extractor: Extractor) -> lis
         why = "the reference is imported statistics, which hold no features"
         lower = [metric(name, None, False, why) for name in (kernel, "sliced Wasserstein")]
         return [lower[0], *(metric(name, None, True, why) for name in shapes), lower[1]]
-    distance, balls = fidelity.compare_pairs(features, theirs, reference.within)
+    distance, balls = pairwise.compare_pairs(features, theirs, reference.within)
     found = [metric(kernel, distance, False)]
     if balls is None or min(n, m) < FEWEST_FOR_NEIGHBOURS:
         why = f"{min(n, m)} images are too few for balls around neighbours; {FEWEST_FOR_NEIGHBOURS} are needed"
@@ -116,34 +115,7 @@ def _others(features: Tensor, reference: Reference, extractor: Extractor) -> lis
 
 
 @functools.lru_cache(maxsize=1)  # the same reference for all entrants: half of the work is its own
-def _projections(reference: Reference, n: int) -> fidelity.Projections:
+def _projections(reference: Reference, n: int) -> Projections:
     assert reference.features is not None
     chosen = torch.from_numpy(drawn(len(reference.features), n)).to(reference.features.device)
-    return fidelity.Projections(reference.features[chosen], PROJECTIONS, PROJECTION_SEED)
-
-
-def drawn(total: int, n: int) -> NDArray[np.int64]:
-    """Indices of `n` of `total` images, ascending, always the same ones: the first n of a sorted file are no sample."""
-    return np.sort(np.random.default_rng(SUBSET_SEED).permutation(total)[:n])
-
-
-def memorization(
-    features: Tensor,
-    images: NDArray[np.uint8],
-    train: NDArray[np.uint8],
-    train_features: NDArray[np.float32],
-    held_out_features: NDArray[np.float32],
-    pictures: int = 8,
-    neighbours: int = 3,
-) -> tuple[record.Memorization, NDArray[np.uint8]]:
-    """The test of `fidelity.memorization` against as many training as held-out images, and the samples that lie nearest
-    to a training image beside their nearest ones: uint8 `[pictures, 1 + neighbours, C, H, W]`.
-    """
-    n = min(len(train_features), len(held_out_features))
-    theirs, others = (torch.from_numpy(part[:n]).to(features.device) for part in (train_features, held_out_features))
-    found = fidelity.memorization(features, theirs, others)
-    chosen = found.to_train.argsort(stable=True)[:pictures]
-    close = torch.cdist(features[chosen], theirs).topk(min(neighbours, n), largest=False).indices.cpu().numpy()
-    rows = [np.stack([images[i], *train[near]]) for i, near in zip(chosen.tolist(), close, strict=True)]
-    result = record.Memorization(share_nearer_train=found.share, stderr=found.stderr, p=found.p, n_train=n)
-    return result, np.stack(rows)
+    return Projections(reference.features[chosen], PROJECTIONS, PROJECTION_SEED)

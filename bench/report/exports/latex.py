@@ -16,7 +16,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from equibench.cite.signature import KEY_DIGITS
+from equibench.quantities.identity import KEY_DIGITS
 from equibench.quantities.text import MISSING, TIMES
 from equibench.report.tables.table import Entry, Table
 

@@ -18,9 +18,10 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from equibench import UserError, nearest
+from equibench.errors import UserError, nearest
 from equibench.quantities.text import join
-from equibench.record import schema as record
+from equibench.record import files as record_files
+from equibench.report.figures import images as pictures
 from equibench.report.figures import plots
 from equibench.report.figures.images import images_of
 from equibench.summary.sections import Section
@@ -29,13 +30,13 @@ from equibench.summary.sort import load_cells, summarise
 
 def samples(section: Section) -> Figure | None:
     """Samples of each entrant's first seed under real images; None where no record has any."""
-    loaded = [(row, record.read_arrays(row.cells[0].path, row.first)) for row in section.ran]
+    loaded = [(row, record_files.read_arrays(row.cells[0].path, row.first)) for row in section.ran]
     panels = [
         (row.label, images_of(row.cells[0], arrays, "samples", 4)) for row, arrays in loaded if "samples" in arrays
     ]
     real: list[np.ndarray] = [images_of(r.cells[0], arrays, "real", 4) for r, arrays in loaded if "real" in arrays]
     panels = [("real test images", real[0]), *panels] if real and panels else panels
-    return plots.samples(panels) if panels else None
+    return pictures.samples(panels) if panels else None
 
 
 # name: how it is drawn, and what it shows

@@ -6,67 +6,18 @@ Figures are built without pyplot, so that no global state leaks from one into th
 
 from __future__ import annotations
 
-import io
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any, Literal
-
-import matplotlib as mpl
 import numpy as np
-import seaborn as sns
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.backends.backend_pdf import FigureCanvasPdf
-from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
 from equibench.quantities.metric import bits_kind, metric_names
 from equibench.record.schema import USUAL
+from equibench.report.figures.style import FLOOR, colour_of, look_of, style
 from equibench.stats import Stat
 from equibench.summary.sections import Row, Section, flops_per_image, sec_per_image
 
 MIB = 2**20
-PALETTE = sns.color_palette("colorblind").as_hex()
-# Colours far apart under the common kinds of colour blindness; grey is left to floors.
-COLOURS = {"gan": PALETTE[3], "vae": PALETTE[0], "flow": PALETTE[2], "diffusion": PALETTE[4]}
-MARKERS = {"gan": "^", "vae": "s", "flow": "D", "diffusion": "o"}
-OTHER, FLOOR = PALETTE[5], "#5f6b7a"
-Kind = Literal["svg", "pdf", "png"]
-KINDS: tuple[Kind, ...] = ("svg", "pdf", "png")
-DPI = 100  # of PNG, so that a length in pixels is a hundredth of one in inches
-
-
-@contextmanager
-def style() -> Iterator[None]:
-    """The look of all figures; the fixed salt gives an SVG's identifiers the same value every time."""
-    look = sns.axes_style("whitegrid") | sns.plotting_context("notebook", font_scale=0.85)
-    look |= {
-        "figure.dpi": DPI,
-        "svg.hashsalt": "equibench",
-        "svg.fonttype": "path",
-        "font.family": "DejaVu Sans",
-        "axes.titlelocation": "left",
-    }
-    look |= {"axes.spines.top": False, "axes.spines.right": False, "grid.color": "#e6e9ee", "axes.edgecolor": "#8a94a3"}
-    with mpl.rc_context(look):
-        yield
-
-
-def render(figure: Figure, kind: Kind) -> bytes:
-    """The figure as a file: no date and no tool name in it, so that equal figures are equal bytes."""
-    buffer = io.BytesIO()
-    figure.set_dpi(DPI)  # as SVG and PDF leave their own behind
-    with style():  # not by savefig, which draws everything twice
-        if kind == "svg":
-            FigureCanvasSVG(figure).print_svg(buffer, metadata={"Date": None, "Creator": None})
-        elif kind == "pdf":
-            nothing = {"CreationDate": None, "Creator": None, "Producer": None}
-            FigureCanvasPdf(figure).print_pdf(buffer, metadata=nothing)
-        else:
-            FigureCanvasAgg(figure).print_png(buffer, metadata={"Software": None})
-    figure.set_layout_engine("none")  # laid out once, as it takes most of the time: the next kind looks the same
-    return buffer.getvalue()
 
 
 def quality_and_speed(section: Section) -> Figure | None:
@@ -112,7 +63,7 @@ def bits_per_dim(section: Section) -> Figure | None:
         figure = Figure(figsize=(9.6, 2.6 + 0.45 * len(rows)), layout="constrained")
         axes = figure.subplots()
         for y, (row, stat) in enumerate(rows):
-            axes.errorbar(stat.mean, y, xerr=stat.sd, markersize=9, capsize=4, **_look(row))
+            axes.errorbar(stat.mean, y, xerr=stat.sd, markersize=9, capsize=4, **look_of(row))
             likelihood = row.first.likelihood
             text = f"{stat.mean:.3f}  {bits_kind(likelihood) if likelihood else ''}"
             behind = {"facecolor": "white", "edgecolor": "none", "pad": 1}  # keeps a floor's line out of the text
@@ -161,7 +112,7 @@ def memory(section: Section) -> Figure | None:
                 for y, row in enumerate(section.ran):
                     stat = row.memory(part, quantity)
                     if stat:
-                        axes.barh(y, stat.mean / MIB, 0.6, color=_colour(row), xerr=stat.sd and stat.sd / MIB)
+                        axes.barh(y, stat.mean / MIB, 0.6, color=colour_of(row), xerr=stat.sd and stat.sd / MIB)
                         axes.annotate(f" {stat.mean / MIB:,.0f}", (stat.mean / MIB, y), va="center", fontsize=9)
                 axes.set_xlabel(f"MiB, {quantity} (← better)")
                 axes.set_title({"train": "Training", "sample": "Sampling"}[part])
@@ -210,52 +161,12 @@ def discriminator(section: Section) -> Figure | None:
     return figure
 
 
-def samples(panels: list[tuple[str, np.ndarray]], columns: int = 12, lines: int = 2) -> Figure:
-    """Bands of images, one a source, all of the same size and count; `panels` are labels with uint8 [n, C, H, W]."""
-    columns = min([columns, *(len(images) for _, images in panels)])
-    lines = min([lines, *(len(images) // columns for _, images in panels)])
-    grids = [(label, images[: columns * lines].reshape(lines, columns, *images.shape[1:])) for label, images in panels]
-    return _bands([(label, _tiles(grid)) for label, grid in grids])
-
-
-def strip(images: np.ndarray) -> Figure:
-    """A grid of images, uint8 [rows, columns, C, H, W], without a label."""
-    return _bands([("", _tiles(images))])
-
-
-def _bands(bands: list[tuple[str, np.ndarray]], gap: int = 10) -> Figure:
-    """Labelled pictures under each other, pixel for pixel: nothing resamples what the models made."""
-    left = 10 + 8 * max(len(label) for label, _ in bands) if any(label for label, _ in bands) else 0
-    width = left + max(picture.shape[1] for _, picture in bands)
-    height = sum(picture.shape[0] + gap for _, picture in bands) - gap
-    with style():
-        figure = Figure(figsize=(width / DPI, height / DPI), dpi=DPI, facecolor="white")
-        top = height
-        for label, picture in bands:
-            top -= picture.shape[0]
-            place = (left / width, top / height, picture.shape[1] / width, picture.shape[0] / height)
-            axes = figure.add_axes(place, frameon=False, xticks=[], yticks=[])
-            axes.imshow(picture, interpolation="none", aspect="auto")
-            figure.text(4 / width, (top + picture.shape[0] / 2) / height, label, va="center", fontsize=10)
-            top -= gap
-    return figure
-
-
-def _tiles(images: np.ndarray, about: int = 56) -> np.ndarray:
-    """uint8 [rows, columns, C, H, W] -> one RGB picture [h, w, 3], each pixel enlarged to a square of pixels."""
-    rows, columns, channels, height, width = images.shape
-    scale = max(1, about // max(height, width))
-    padded = np.pad(images, ((0, 0), (0, 0), (0, 0), (0, 1), (0, 1)), constant_values=255)  # a line between images
-    picture = padded.transpose(0, 3, 1, 4, 2).reshape(rows * (height + 1), columns * (width + 1), channels)
-    return np.repeat(picture, 3 if channels == 1 else 1, axis=2)[..., :3].repeat(scale, axis=0).repeat(scale, axis=1)
-
-
 def _trade_off(axes: Axes, row: Row, x: list[float], distances: list[Stat], names: list[str]) -> None:
     """One entrant's settings: the usual one, which comes first, as a large point on the line through all."""
     if not x:
         return
     order = np.argsort(x, kind="stable")
-    look = _look(row)
+    look = look_of(row)
     y = [stat.mean for stat in distances]
     axes.plot(
         [x[i] for i in order], [y[i] for i in order], **look | {"linestyle": "-", "linewidth": 1.2, "markersize": 5}
@@ -296,7 +207,7 @@ def _seeds(axes: Axes, row: Row, loss: str, unit: float) -> None:
     for cell in row.cells:
         curve = cell.record.curve
         if curve and loss in curve.losses:
-            axes.plot(np.array(curve.flops) / unit, curve.losses[loss], color=_colour(row), linewidth=1.2, alpha=0.8)
+            axes.plot(np.array(curve.flops) / unit, curve.losses[loss], color=colour_of(row), linewidth=1.2, alpha=0.8)
 
 
 def _flops_unit(section: Section) -> tuple[float, str]:
@@ -310,15 +221,6 @@ def _flops_unit(section: Section) -> tuple[float, str]:
 def _losses(row: Row) -> list[str]:
     found = {loss for cell in row.cells if cell.record.curve for loss in cell.record.curve.losses}
     return sorted(found - {"discriminator_accuracy"})
-
-
-def _colour(row: Row) -> str:
-    return str(COLOURS.get(row.first.family or "", OTHER))
-
-
-def _look(row: Row) -> dict[str, Any]:
-    marker = MARKERS.get(row.first.family or "", "P")
-    return {"color": _colour(row), "marker": marker, "linestyle": "none", "markeredgecolor": "white"}
 
 
 def _apart(values: list[float], step: float) -> list[float]:

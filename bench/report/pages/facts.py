@@ -6,49 +6,16 @@ from typing import Any
 
 from markupsafe import Markup, escape
 
-from equibench import UserError
-from equibench.cite.signature import KEY_DIGITS, signature
-from equibench.quantities.metric import bits_kind, metric_names, metric_of
+from equibench.cite.signature import signature
+from equibench.errors import UserError
+from equibench.quantities.glossary import unit_of
+from equibench.quantities.identity import KEY_DIGITS, kind_of
 from equibench.quantities.text import join
-from equibench.record.schema import Likelihood, Memory, Quality, Record
-from equibench.report.tables.table import Entry, Source
-from equibench.summary.sections import value_at
-
-# The end of a path, longer ones first -> the unit of the raw value there.
-UNITS = {
-    "images_per_sec": "images/s",
-    "_sec": "s",
-    "_bytes": "bytes",
-    "bits_per_dim": "bits/dim",
-    "_nats": "nats",
-    "flops": "FLOPs",
-    "flops_per_image": "FLOPs per image",
-    "params": "parameters",
-    "images": "images",
-    "updates": "updates",
-}
+from equibench.record.schema import Record
+from equibench.report.tables.table import Entry, Origin
 
 
-def unit_of(path: str) -> str:
-    """Unit of the raw value at a path of a record; empty for a plain number."""
-    if path.startswith("clock."):
-        return "s"
-    if path.startswith("out_of_distribution_bits_per_dim."):
-        return "bits/dim"
-    return next((unit for end, unit in UNITS.items() if path.endswith(end)), "")
-
-
-def kind_of(record: Record, path: str) -> str:
-    """What a number is, without which it cannot be read: a metric's name, the kind of a likelihood, of a memory."""
-    part = value_at(record, path.rpartition(".")[0])
-    if isinstance(part, Quality) and (metric := metric_of(part)):
-        return metric_names([metric])[metric] + (", without the bias of N" if path.endswith(".corrected") else "")
-    if isinstance(part, Likelihood):
-        return bits_kind(part)
-    return part.quantity if isinstance(part, Memory) else ""
-
-
-def cite(source: Source) -> str | None:
+def cite(source: Origin) -> str | None:
     """The number's signature; None where it is none of the record's own numbers but was derived from several."""
     if source.how not in ("value", "mean"):
         return None
@@ -69,7 +36,7 @@ def attributes(entry: Entry) -> Markup:
     return Markup(f' data-value="{escape(raw)}"{data} title="{escape(title)}"')
 
 
-def _facts(entry: Entry, source: Source) -> dict[str, Any]:
+def _facts(entry: Entry, source: Origin) -> dict[str, Any]:
     own = source.how in ("value", "mean")
     return {
         "unit": unit_of(source.path) if own or source.how == "difference of means" else "",
@@ -87,7 +54,7 @@ def _facts(entry: Entry, source: Source) -> dict[str, Any]:
     }
 
 
-def _words(entry: Entry, source: Source, found: dict[str, Any]) -> list[str]:
+def _words(entry: Entry, source: Origin, found: dict[str, Any]) -> list[str]:
     lines = [" ".join(filter(None, [str(entry.raw), found["unit"]])), found["kind"]]
     if found["low"] is not None and found["high"] is not None:
         lines.append(f"95 % interval {found['low']:.6g} to {found['high']:.6g}")

@@ -9,10 +9,10 @@ from typing import Any
 
 import jinja2
 
-from equibench.quantities import text as formatting
-from equibench.report.pages import facts as hover
-from equibench.report.tables import headline as tables
-from equibench.report.tables import table as layout
+from equibench.quantities.text import budget_words, join, number, superscript
+from equibench.report.pages.facts import attributes
+from equibench.report.tables.families import entrants
+from equibench.report.tables.table import Entry, Table
 
 LINES = 200  # of a table in a page: all of them are in CSV and JSON
 
@@ -30,11 +30,11 @@ def fill(template: str, context: Mapping[str, Any]) -> bytes:
     environment.filters |= {
         "text": str if html else markdown,
         "table": markdown_table,
-        "listed": formatting.join,
-        "entrants": tables.entrants,
-        "attributes": hover.attributes,
-        "number": formatting.number,
-        "budget": formatting.budget_words,
+        "listed": join,
+        "entrants": entrants,
+        "attributes": attributes,
+        "number": number,
+        "budget": budget_words,
     }
     page = environment.get_template(template).render({**context, "most_lines": LINES})
     return (re.sub(r"\n{3,}", "\n\n", page).strip() + "\n").encode()
@@ -46,10 +46,10 @@ def markdown(text: object) -> str:
     return " ".join(plain.split())
 
 
-def markdown_table(table: layout.Table) -> str:
+def markdown_table(table: Table) -> str:
     """A table in GitHub's Markdown with its footnotes under it; floors in italics."""
 
-    def shown(entry: layout.Entry, kind: str) -> str:
+    def shown(entry: Entry, kind: str) -> str:
         text = markdown(entry.text) + (f" ({markdown(entry.detail)})" if entry.detail else "")
         mark = "**" if entry.strong else "*" if kind == "floor" and text else ""
         return f"{mark}{text}{mark}"
@@ -58,7 +58,7 @@ def markdown_table(table: layout.Table) -> str:
     for line in table.lines[:LINES]:
         row = [shown(entry, line.kind) for entry in line.entries]
         rows.append([*row[:2], markdown(line.span), *row[3:]] if line.span else row)
-    notes = [f"{formatting.superscript(i)} {markdown(note)}  " for i, note in enumerate(table.notes, 1)]
+    notes = [f"{superscript(i)} {markdown(note)}  " for i, note in enumerate(table.notes, 1)]
     if len(table.lines) > LINES:
         notes.append(f"The first {LINES} of {len(table.lines):,} lines; all are in the CSV.")
     return "\n".join([*(f"| {' | '.join(row)} |" for row in rows), "", *notes])

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from functools import partial
 
 from equibench.quantities.text import MISSING, number
-from equibench.record.schema import Energy, ModeSpeed, Record, Speed, SpeedPoint, member_name
-from equibench.report.tables.audit import RUN, Run, runs_of
-from equibench.report.tables.table import Column, Entry, Notes, Source, Table, fill_table, read_entry, value_entry
-from equibench.summary.sections import Section, value_at
+from equibench.record.paths import member_name, value_at
+from equibench.record.schema import Energy, ModeSpeed, Record, Speed, SpeedPoint
+from equibench.report.tables.cells import RUN, CellRow, runs_of
+from equibench.report.tables.table import Column, Entry, Notes, Origin, Table, fill_table, read_entry, value_entry
+from equibench.summary.sections import Section, training_shares, utilization
 
 MIB = 2**20
 PARTS = {"data": "Data", "update": "Update", "measurement": "Measurement", "writing": "Writing", "other": "Other"}
@@ -20,7 +21,7 @@ NOT_MEASURED = "not measured"
 class Way:
     """One way to run a sampler, and where it lies in the record."""
 
-    run: Run
+    run: CellRow
     speed: Speed
     point: SpeedPoint | ModeSpeed
     path: str
@@ -49,7 +50,7 @@ def speed(section: Section) -> Table:
             ways += [Way(run, found, point, path) for point, path in sweep or [(_headline(found), "speed")]]
             ways += [Way(run, found, mode, path) for mode, path in modes]
 
-    def of_run(column: Column[Run]) -> Column[Way]:
+    def of_run(column: Column[CellRow]) -> Column[Way]:
         name, label, entry = column
         return name, label, lambda way: entry(way.run)
 
@@ -71,7 +72,7 @@ def training(section: Section) -> Table:
     """Training: rates, their share of the machine's matrix-product rate, and where its time went."""
     notes = Notes()
     runs = [run for run in runs_of(section.entrants) if run[1].spent]
-    columns: list[Column[Run]] = [
+    columns: list[Column[CellRow]] = [
         *RUN,
         ("batch_size", "Batch size", lambda run: read_entry(run[1], "config.batch_size")),
         ("images_per_sec", "Images/s ↑", lambda run: _per_sec(run[1], "images")),
@@ -89,18 +90,18 @@ def memory(section: Section) -> Table:
     """Peaks with what they are peaks of; what the allocator reserved beside what was allocated, on a GPU."""
     runs = [run for run in runs_of(section.ran) if run[1].memory]
 
-    def size(name: str, label: str) -> Column[Run]:
-        def entry(run: Run) -> Entry:
+    def size(name: str, label: str) -> Column[CellRow]:
+        def entry(run: CellRow) -> Entry:
             found: int | None = getattr(run[1].memory, name)
-            source = Source((run[1],), f"memory.{name}")
+            source = Origin((run[1],), f"memory.{name}")
             return Entry(MISSING) if found is None else Entry(number(found / MIB), found, source=source)
 
         return name, label, entry
 
-    def field(name: str, label: str) -> Column[Run]:
+    def field(name: str, label: str) -> Column[CellRow]:
         return name, label, lambda run: read_entry(run[1], f"memory.{name}")
 
-    columns: list[Column[Run]] = [*RUN, field("quantity", "Quantity of the peaks")]
+    columns: list[Column[CellRow]] = [*RUN, field("quantity", "Quantity of the peaks")]
     for part, label in (("train", "Training"), ("sample", "Sampling")):
         columns += [
             field(f"{part}_batch_size", f"{label}, batch size"),
@@ -109,22 +110,6 @@ def memory(section: Section) -> Table:
         if any(value_at(run[1], f"memory.{part}_reserved_bytes") is not None for run in runs):
             columns.append(size(f"{part}_reserved_bytes", f"{label}, peak reserved on the GPU, MiB ↓"))
     return fill_table("memory", columns, runs, lambda run: run[1])
-
-
-def utilization(record: Record) -> float | None:
-    """Training's FLOP/s over those of the fastest matrix product; None where either is unknown."""
-    spent, products = record.spent, record.matrix_products
-    if spent is None or products is None or not spent.train_sec:
-        return None
-    return spent.flops / spent.train_sec / max(products.flops_per_sec.values())
-
-
-def training_shares(record: Record) -> dict[str, float]:
-    """Shares of the wall time of training, writing the checkpoint included; they sum to 1. Empty where unknown."""
-    if record.spent is None or not record.spent.parts_sec:
-        return {}
-    parts = {**record.spent.parts_sec, "writing": record.clock.get("write", 0.0)}
-    return {part: sec / sum(parts.values()) for part, sec in parts.items()}
 
 
 def _headline(speed: Speed) -> SpeedPoint:
@@ -138,20 +123,20 @@ def _throughput(way: Way, notes: Notes) -> Entry:
         return notes.missing(_sentence(way.point.reason or NOT_MEASURED))
     best = way.eager_best
     detail = f"{len(way.point.repeats_sec)} repeats" + (", best of the sweep" if best and way.speed.sweep else "")
-    source = Source((way.run[1],), f"{way.path}.images_per_sec")
+    source = Origin((way.run[1],), f"{way.path}.images_per_sec")
     return Entry(number(found), found, detail, {"best": best}, strong=best, source=source)
 
 
 def _latency(way: Way, name: str) -> Entry:
     if way.timed is None or (sec := value_at(way.run[1], f"{way.timed}.{name}")) is None:
         return Entry(MISSING)
-    return Entry(number(sec * 1e3), sec, source=Source((way.run[1],), f"{way.timed}.{name}"))
+    return Entry(number(sec * 1e3), sec, source=Origin((way.run[1],), f"{way.timed}.{name}"))
 
 
 def _latency_repeats(way: Way) -> Entry:
     path = f"{way.timed}.latency_repeats_sec"
     repeats = value_at(way.run[1], path) if way.timed else None
-    return value_entry(len(repeats), source=Source((way.run[1],), path, "length")) if repeats else Entry(MISSING)
+    return value_entry(len(repeats), source=Origin((way.run[1],), path, "length")) if repeats else Entry(MISSING)
 
 
 def _compile_sec(way: Way) -> Entry:
@@ -167,7 +152,7 @@ def _per_image(record: Record, path: str, notes: Notes) -> Entry:
     if energy is None or energy.joules is None or not energy.images:
         return _joules(record, path, notes)
     each = energy.joules / energy.images
-    source = Source((record,), f"{path}.joules", "ratio", over=f"{path}.images")
+    source = Origin((record,), f"{path}.joules", "ratio", over=f"{path}.images")
     return Entry(number(each), each, energy.quantity or "", source=source)
 
 
@@ -177,7 +162,7 @@ def _joules(record: Record, path: str, notes: Notes) -> Entry:
         reason = (energy and energy.reason) or "this record is older than the measurement"
         return notes.missing(_sentence(reason), NOT_MEASURED)
     return Entry(
-        number(energy.joules), energy.joules, energy.quantity or "", source=Source((record,), f"{path}.joules")
+        number(energy.joules), energy.joules, energy.quantity or "", source=Origin((record,), f"{path}.joules")
     )
 
 
@@ -189,7 +174,7 @@ def _per_sec(record: Record, name: str) -> Entry:
     spent = record.spent
     if spent is None or not spent.train_sec:
         return Entry(MISSING)
-    source = Source((record,), f"spent.{name}", "ratio", over="spent.train_sec")
+    source = Origin((record,), f"spent.{name}", "ratio", over="spent.train_sec")
     return value_entry(getattr(spent, name) / spent.train_sec, source=source)
 
 
@@ -198,19 +183,19 @@ def _matrix_rate(record: Record, notes: Notes) -> Entry:
         return notes.missing("Not measured in the run that trained.", NOT_MEASURED)
     rates = record.matrix_products.flops_per_sec
     side = max(rates, key=rates.__getitem__)
-    source = Source((record,), f"matrix_products.flops_per_sec.{side}")
+    source = Origin((record,), f"matrix_products.flops_per_sec.{side}")
     detail = f"{record.matrix_products.precision}, side {side}"
     return Entry(number(rates[side]), rates[side], detail, {"_side": side}, source=source)
 
 
 def _utilization(record: Record) -> Entry:
     share = utilization(record)
-    source = Source((record,), "spent.flops", "utilisation", over="spent.train_sec")
+    source = Origin((record,), "spent.flops", "utilisation", over="spent.train_sec")
     return Entry(MISSING) if share is None else Entry(number(100 * share), share, source=source)
 
 
-def _share(run: Run, part: str) -> Entry:
+def _share(run: CellRow, part: str) -> Entry:
     share = training_shares(run[1]).get(part)
     path = "clock.write" if part == "writing" else f"spent.parts_sec.{part}"
-    source = Source((run[1],), path, "share of the parts")
+    source = Origin((run[1],), path, "share of the parts")
     return Entry(MISSING) if share is None else Entry(number(100 * share), share, source=source)

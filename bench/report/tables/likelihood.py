@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from equibench.quantities.metric import bits_kind
 from equibench.quantities.text import number
-from equibench.record.schema import BoundResult, DecoderLikelihood
-from equibench.report.tables.audit import RUN, Run, runs_of
-from equibench.report.tables.table import Column, Entry, Source, Table, fill_table, read_entry, value_entry
+from equibench.record.paths import value_at
+from equibench.record.schema import BoundResult, DecoderLikelihood, Record
+from equibench.report.tables.cells import RUN, CellRow, at, runs_of
+from equibench.report.tables.table import Column, Entry, Origin, Table, fill_table, read_entry, value_entry
 from equibench.summary.sections import Section
 
-Bounded = tuple[Run, BoundResult]
+Bounded = tuple[CellRow, BoundResult]
 
 
 def bounds(section: Section) -> Table:
@@ -39,13 +40,13 @@ def out_of_distribution(section: Section) -> Table:
     """Bits per dimension of images unlike the training data, a line a cell, beside those of the test images."""
     runs = [run for run in runs_of(section.ran) if run[1].out_of_distribution_bits_per_dim]
     kinds = sorted({kind for run in runs for kind in run[1].out_of_distribution_bits_per_dim})
-    test: Column[Run] = (
+    test: Column[CellRow] = (
         "test_bits_per_dim",
         "Test images",
         lambda run: read_entry(run[1], "likelihood.bits_per_dim", 4),
     )
 
-    def of(kind: str) -> Column[Run]:
+    def of(kind: str) -> Column[CellRow]:
         path = f"out_of_distribution_bits_per_dim.{kind}"
         return kind, kind.capitalize(), lambda run: read_entry(run[1], path, 4)
 
@@ -57,10 +58,10 @@ def decoders(section: Section) -> Table:
     found = [(run, run[1].decoder_likelihood) for run in runs_of(section.ran)]
     items = [(run, measured) for run, measured in found if measured]
 
-    def at(name: str, label: str, digits: int = 5) -> Column[tuple[Run, DecoderLikelihood]]:
+    def at(name: str, label: str, digits: int = 5) -> Column[tuple[CellRow, DecoderLikelihood]]:
         return name, label, lambda item: read_entry(item[0][1], f"decoder_likelihood.{name}", digits)
 
-    columns: list[Column[tuple[Run, DecoderLikelihood]]] = [
+    columns: list[Column[tuple[CellRow, DecoderLikelihood]]] = [
         *((name, label, lambda item, fill=fill: fill(item[0])) for name, label, fill in RUN),
         at("log_likelihood_nats", "log p(x), nats ↑"),
         at("stderr_nats", "Standard error over images", 2),
@@ -76,6 +77,30 @@ def decoders(section: Section) -> Table:
     return fill_table("decoders", columns, items, lambda item: item[0][1])
 
 
-def _curve(run: Run, bound: BoundResult) -> Entry:
+def _curve(run: CellRow, bound: BoundResult) -> Entry:
     text = ", ".join(f"{k}: {number(bits, 4)}" for k, bits in sorted(bound.curve.items()))
-    return value_entry(text or None, source=Source((run[1],), f"bounds.{bound.name}.curve"))
+    return value_entry(text or None, source=Origin((run[1],), f"bounds.{bound.name}.curve"))
+
+
+def likelihood(section: Section) -> Table:
+    """Bits per dimension, a line a cell, with what makes each number mean what it does."""
+    everyone = runs_of([*section.ran, *section.references])
+    runs = [run for run in everyone if value_at(run[1], "likelihood.bits_per_dim") is not None]
+    columns: list[Column[CellRow]] = [
+        *RUN,
+        at("bits_per_dim", "Bits/dim ↓", "likelihood.bits_per_dim", digits=4),
+        at("stderr_bits_per_dim", "Standard error over images", "likelihood.stderr_bits_per_dim", digits=2),
+        ("kind", "Kind", lambda run: value_entry(bits_kind(run[1].likelihood) if run[1].likelihood else None)),
+        at("n_images", "Test images", "likelihood.n_images"),
+        at("passes", "Passes", "likelihood.passes"),
+        ("detail", "Detail", lambda run: _likelihood_detail(run[1])),
+    ]
+    return fill_table("likelihood", columns, runs, lambda run: run[1])
+
+
+def _likelihood_detail(record: Record) -> Entry:
+    detail = record.likelihood.detail if record.likelihood else {}
+    shown = {
+        k: number(v, 4) if isinstance(v, int | float) and not isinstance(v, bool) else v for k, v in detail.items()
+    }
+    return value_entry(", ".join(f"{key.replace('_', ' ')} {value}" for key, value in sorted(shown.items())))

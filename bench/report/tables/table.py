@@ -12,9 +12,10 @@ from functools import cached_property
 from typing import Any, Literal, NamedTuple, TypeVar
 
 from equibench.quantities.text import MISSING, number, spread, superscript
+from equibench.record.paths import value_at
 from equibench.record.schema import Record, Scalar
 from equibench.stats import Stat
-from equibench.summary.sections import failed, value_at
+from equibench.summary.sections import failed
 
 T = TypeVar("T")
 
@@ -35,7 +36,7 @@ How = Literal[
 ]
 
 
-class Source(NamedTuple):
+class Origin(NamedTuple):
     """Where a number came from: `how` says what was made of the values at `path` of `records`, and of `against`."""
 
     records: tuple[Record, ...]
@@ -55,7 +56,7 @@ class Entry:
     # Further CSV columns; "_sd" stands for this one's name + "_sd".
     more: Mapping[str, Scalar] = field(default_factory=dict)
     strong: bool = False
-    source: Source | None = None  # every number has one
+    source: Origin | None = None  # every number has one
 
     @property
     def is_number(self) -> bool:
@@ -102,7 +103,7 @@ class Notes(list[str]):
         return Entry(text + superscript(self.index(why) + 1))
 
 
-def value_entry(value: Any, digits: int = 3, source: Source | None = None) -> Entry:
+def value_entry(value: Any, digits: int = 3, source: Origin | None = None) -> Entry:
     """A value as it is; a dash without one."""
     if value is None:
         return Entry(MISSING)
@@ -112,11 +113,11 @@ def value_entry(value: Any, digits: int = 3, source: Source | None = None) -> En
 
 def read_entry(record: Record, path: str, digits: int = 3) -> Entry:
     """The value at a path of one record."""
-    return value_entry(value_at(record, path), digits, Source((record,), path))
+    return value_entry(value_at(record, path), digits, Origin((record,), path))
 
 
 def stat_entry(
-    stat: Stat, source: Source, unit: float = 1, digits: int = 3, detail: str = "", strong: bool = False
+    stat: Stat, source: Origin, unit: float = 1, digits: int = 3, detail: str = "", strong: bool = False
 ) -> Entry:
     """A number over seeds, its spread a further CSV column."""
     return Entry(spread(stat, unit, digits), stat.mean, detail, {"_sd": stat.sd}, strong, source)

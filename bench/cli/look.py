@@ -1,0 +1,70 @@
+"""Verbs that look around: `ls` and `doctor`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import get_args
+
+import click
+
+from equibench.cli.options import DATA_ROOT
+
+
+@click.command()
+def ls() -> None:
+    """List the suites, families, data sets and feature extractors."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from equibench.data import sets
+    from equibench.measure.features.names import ABOUT, EXTRACTORS
+    from equibench.suite import Entrant, load, shipped
+
+    table = Table("kind", "name", "what it is")
+    for name in shipped():
+        table.add_row("suite", name, load(name).about)
+    for family in get_args(Entrant.model_fields["family"].annotation):
+        table.add_row("family", family, f"models/{family}.py; its settings go into an entrant's config")
+    for extractor in EXTRACTORS:
+        table.add_row("extractor", extractor, ABOUT[extractor])
+    table.add_row("extractor", "FILE.pt, module:function", "your own: uint8 [N, 3, H, W] to features [N, d]")
+    for source in sets.describe():
+        table.add_row("data set", source.name, f"{source.what} ({source.found})")
+    Console().print(table)
+
+
+@click.command()
+@DATA_ROOT
+def doctor(data_root: Path | None) -> None:
+    """Show device, threads, precision, extractor weights and data found on this machine."""
+    import torch
+    from rich.console import Console
+    from rich.table import Table
+
+    from equibench.data import sets
+    from equibench.machine.device import resolve_device
+    from equibench.machine.provenance import describe_machine, package_versions
+    from equibench.measure.features.names import INCEPTION_FILE
+    from equibench.measure.features.torch_fidelity import find_inception
+
+    found = describe_machine(resolve_device("auto"))
+    table = Table("what", "found", show_header=False)
+    table.add_row("device", found.device)
+    table.add_row("processor", f"{found.processor}, {found.cores} cores, {found.threads} threads used")
+    table.add_row("memory", f"{found.memory_bytes / 2**30:.1f} GiB")
+    table.add_row("precision", f"{found.precision} in networks, float32 where a likelihood or an inverse needs it")
+    table.add_row("machine key", f"{found.key} (speeds of other keys are not compared)")
+    for package, version in package_versions().items():
+        table.add_row(package, version)
+    if not torch.cuda.is_available():
+        table.add_row("CUDA", "none: everything runs on the processor")
+    inception = find_inception()
+    missing = f"no: put {INCEPTION_FILE} into torch's cache, or give --inception-weights"
+    table.add_row("Inception-v3 (FID)", f"yes: {inception}" if inception else missing)
+    table.add_row("EfficientNet-Lite0 (FD)", "yes: packaged")
+    for source in sets.describe(data_root):
+        table.add_row(f"data: {source.name}", source.found)
+    Console().print(table)
+
+
+VERBS = (ls, doctor)

@@ -1,0 +1,57 @@
+"""The command line: parses, makes frozen values, calls one function. What takes long to import is imported by verbs."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import click
+
+from equibench.cli import judge, look, measure, report, run
+from equibench.errors import UserError, nearest
+from equibench.protocol import PROTOCOL, __version__
+
+
+class Verbs(click.Group):
+    """Answers an unknown verb with the nearest known one."""
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        if args and not args[0].startswith("-") and self.get_command(ctx, args[0]) is None:
+            raise UserError(f"unknown verb {args[0]!r}{nearest(args[0], self.commands)}")
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="equibench", message=f"%(prog)s %(version)s, protocol {PROTOCOL}")
+def cli() -> None:
+    """Compare GAN, VAE, normalizing flow and diffusion under equal budgets.
+
+    \b
+    A first session:
+      equibench doctor                      what is on this machine
+      equibench plan quick                  what a run would cost
+      equibench run quick                   train and measure; goes on where it was if stopped
+      equibench report results/quick        tables, figures and a page to read
+      equibench check results/quick --baseline results/baseline    worse than before?
+      equibench measure samples/ --dataset fashion-mnist-10k    samples of any tool
+    """
+
+
+for room in (run, measure, report, look, judge):
+    for verb in room.VERBS:
+        cli.add_command(verb)
+
+
+def main() -> None:
+    """Entry point: a user's mistake is one sentence on stderr and exit code 2."""
+    try:
+        cli(standalone_mode=False)
+    except UserError as error:
+        click.echo(f"equibench: {error}", err=True)
+        sys.exit(2)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(2)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("equibench: stopped; finished cells are kept, the same command goes on", err=True)
+        sys.exit(130)

@@ -1,0 +1,123 @@
+"""Verbs for samples of any tool: `measure` and `reference`."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from equibench.cli.options import DATA_ROOT, DEVICE, DOWNLOAD, PATH, SPLIT, extractor_options, load_extractor
+
+if TYPE_CHECKING:
+    from equibench.measure.samples import Measured
+    from equibench.record.schema import Interval
+
+
+@click.command()
+@click.argument("samples", type=PATH)
+@click.option("--dataset", help="What the samples imitate: a data set by name or path.")
+@SPLIT
+@click.option("--reference", type=PATH, help="Or statistics: an .npz with mu and sigma.")
+@DATA_ROOT
+@DOWNLOAD
+@extractor_options
+@DEVICE
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+def measure(samples: Path, **options: Any) -> None:
+    """Measure the quality of SAMPLES: a folder of images, an .npz or an .npy file, of any tool.
+
+    \b
+      equibench measure samples/ --dataset fashion-mnist-10k
+      equibench measure samples.npz --reference statistics.npz --extractor inception-v3
+    """
+    from equibench.machine.device import resolve_device
+    from equibench.measure.samples import measure
+
+    extractor = load_extractor(options, resolve_device(options["device"]))
+    with busy(f"{extractor.info.name} features, then metrics"):
+        found = measure(
+            samples,
+            extractor,
+            dataset=options["dataset"],
+            split=options["split"],
+            statistics=options["reference"],
+            data_root=options["data_root"],
+            download=options["download"],
+        )
+    click.echo(found.model_dump_json(indent=2)) if options["as_json"] else print_measured(found)
+
+
+@click.command()
+@click.argument("dataset")
+@click.argument("out", type=PATH)
+@SPLIT
+@DATA_ROOT
+@DOWNLOAD
+@extractor_options
+@DEVICE
+def reference(dataset: str, out: Path, **options: Any) -> None:
+    """Write the statistics of DATASET's split to OUT, an .npz with mu and sigma that other tools read."""
+    from equibench.data import sets
+    from equibench.machine.device import resolve_device
+    from equibench.measure.quality import exchange
+    from equibench.measure.quality.reference import reference_of_images
+
+    found = sets.load(dataset, options["data_root"], options["download"])
+    extractor = load_extractor(options, resolve_device(options["device"]))
+    file = out if out.suffix == ".npz" else out.with_name(out.name + ".npz")
+    split = options["split"]
+    images = getattr(found, split)
+    with busy(f"{extractor.info.name} features of {len(images):,} images"):
+        of_split = reference_of_images(split, images, extractor)
+    exchange.export(of_split, extractor.info, found.name, file)
+    click.echo(f"{file}: {extractor.info.name}, {len(images):,} images of {found.name} ({split})")
+
+
+def busy(doing: str) -> AbstractContextManager[object]:
+    """A sign of life on a terminal while something takes long; nothing elsewhere."""
+    from rich.console import Console
+
+    return Console(stderr=True).status(doing) if sys.stderr.isatty() else nullcontext()
+
+
+def print_measured(found: Measured) -> None:
+    """A table of all metrics, with their errors, then what they were measured with."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from equibench.quantities.metric import metric_names, metric_of
+    from equibench.quantities.text import number
+
+    quality = found.quality
+    assert quality.features is not None
+    table = Table("metric", "value", "standard error", "95 % interval", "better")
+
+    def row(name: str, value: float | None, stderr: float | None, interval: Interval | None, better: str) -> None:
+        between = f"{number(interval.low, 4)} to {number(interval.high, 4)}" if interval else ""
+        shown = "n/a" if value is None else number(value, 4)
+        table.add_row(name, shown, number(stderr, 2) if stderr is not None else "", between, better)
+
+    name = metric_names([metric])[metric] if (metric := metric_of(quality)) else quality.metric
+    row(name, quality.value, quality.stderr, quality.interval, "lower")
+    row(f"{quality.metric} without bias", quality.corrected, None, quality.corrected_interval, "lower")
+    for one in quality.also:
+        row(one.name, one.value, one.stderr, None, "higher" if one.higher_is_better else "lower")
+    if test := quality.memorization:
+        row("share nearer to training images", test.share_nearer_train, test.stderr, None, "0.5")
+    console = Console()
+    console.print(table)
+    against = f"{quality.reference} of {found.data.name}" if found.data else quality.reference
+    many = f"{quality.n_reference:,} images" if quality.n_reference else "an unknown number of images"
+    console.print(
+        f"{quality.n_samples:,} samples against {against} ({many}); {quality.features.name}, "
+        f"{quality.features.preprocessing}."
+    )
+    reasons = [quality.reason, *(one.reason for one in quality.also), *found.notes]
+    for reason in dict.fromkeys(filter(None, reasons)):
+        console.print(f"Note: {reason}.")
+
+
+VERBS = (measure, reference)

@@ -1,0 +1,100 @@
+"""Options that several verbs share, and what they mean."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from equibench.errors import UserError, nearest
+
+if TYPE_CHECKING:
+    import torch
+
+    from equibench.data.sets import Dataset
+    from equibench.measure.features.extractor import Extractor
+    from equibench.suite import Suite
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+SUITE_HELP = "SUITE is the name of a suite (see `equibench ls`) or the path of your own .toml file."
+PATH = click.Path(path_type=Path)
+DATA_ROOT = click.option("--data-root", type=PATH, help="Folder that holds the data files.")
+DEVICE = click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
+DOWNLOAD = click.option("--download", is_flag=True, help="Fetch data and feature weights that are not here.")
+SPLIT = click.option("--split", type=click.Choice(["test", "train"]), default="test", show_default=True)
+
+
+def suite_options(command: Command) -> Command:
+    """SUITE, and what may be changed in it."""
+    return _all(
+        click.argument("suite_name", metavar="SUITE"),
+        click.option("--dataset", help="Another data set than the suite's, by name or path."),
+        DATA_ROOT,
+        DOWNLOAD,
+        click.option("--seeds", metavar="N,N,...", help="Other training seeds than the suite's."),
+        click.option("--only", metavar="NAME,...", help="Only these entrants."),
+        DEVICE,
+    )(command)
+
+
+def extractor_options(command: Command) -> Command:
+    return _all(
+        click.option("--extractor", metavar="NAME", help="Feature network (see `equibench ls`), or your own."),
+        click.option("--inception-weights", type=PATH, help="torch-fidelity's weight file, for FID."),
+    )(command)
+
+
+def load_suite(options: dict[str, Any]) -> tuple[Suite, Dataset]:
+    """The suite with the options laid over it, and its data. Raises UserError."""
+    from equibench import suite
+    from equibench.data import sets
+
+    chosen = suite.load(options["suite_name"])
+    changes: dict[str, Any] = {}
+    if options["dataset"]:
+        changes["dataset"] = options["dataset"]
+    if options["seeds"]:
+        try:
+            changes["seeds"] = [int(seed) for seed in options["seeds"].split(",")]
+        except ValueError:
+            raise UserError(f"--seeds takes whole numbers with commas between, not {options['seeds']!r}") from None
+    if options["only"]:
+        names = [entrant.name for entrant in chosen.entrant]
+        wanted = options["only"].split(",")
+        for name in wanted:
+            if name not in names:
+                raise UserError(f"unknown entrant {name!r}{nearest(name, names)}")
+        changes["entrant"] = [entrant for entrant in chosen.entrant if entrant.name in wanted]
+    chosen = chosen.model_copy(update=changes)
+    found = sets.load(chosen.dataset, options["data_root"], options["download"])
+    return chosen, found.limited(chosen.train_images or len(found.train), chosen.test_images or len(found.test))
+
+
+def load_extractor(options: dict[str, Any], device: torch.device, default: str = "auto") -> Extractor:
+    """The feature network that the options name, or else `default`. Raises UserError."""
+    from equibench.measure.features import load
+
+    name = options["extractor"] or default
+    return load.load_extractor(name, device, options["inception_weights"], options["download"])
+
+
+def check_writable(folder: Path) -> None:
+    """Raises UserError for a folder that nothing can be written to, before anything is trained for it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / ".equibench-probe"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise UserError(f"cannot write to {folder} ({error.strerror}); give another folder with --out") from None
+
+
+def _all(*decorators: Callable[[Any], Any]) -> Callable[[Command], Command]:
+    def decorate(command: Command) -> Command:
+        for decorator in reversed(decorators):
+            command = decorator(command)
+        return command
+
+    return decorate

@@ -1,0 +1,142 @@
+"""Inception-v3, CLIP and DINOv2, as torch-fidelity builds and feeds them."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from equibench.errors import UserError
+from equibench.hashing import file_sha256
+from equibench.measure.features.extractor import Extractor, make_extractor
+from equibench.measure.features.names import CLIP, INCEPTION_FILE
+
+
+def find_inception(weights: Path | None = None) -> Path | None:
+    """Where the Inception weights are: the given path, or torch's cache if torch-fidelity can be imported.
+
+    Raises UserError if a path is given that is not a file.
+    """
+    if weights is not None:
+        if not weights.is_file():
+            raise UserError(f"no Inception weights at {weights}; give the path of {INCEPTION_FILE}")
+        return weights
+    cached = Path(torch.hub.get_dir()) / "checkpoints" / INCEPTION_FILE
+    return cached if cached.is_file() and has_torch_fidelity() else None
+
+
+def has_torch_fidelity() -> bool:
+    import importlib.util
+
+    return importlib.util.find_spec("torch_fidelity") is not None
+
+
+def of_torch_fidelity(
+    name: str, device: torch.device, weights: Path | None, bfloat16: bool = False, download: bool = False
+) -> Extractor:
+    """Inception-v3, CLIP or DINOv2 as torch-fidelity builds and feeds them; weights from `weights` or torch's cache,
+    into which `download` fetches them where they are not there.
+    """
+    if not has_torch_fidelity():
+        raise UserError(f"{name} features need torch-fidelity; install it with `pip install 'equibench[fid]'`")
+    found = _find(name, weights)
+    if found is None and download:
+        _fetch(name)
+        found = _find(name, weights)
+    if found is None:
+        inception = f"; or put {INCEPTION_FILE} there, or give it with --inception-weights"
+        raise UserError(
+            f"no weights of {name} in torch's cache; fetch them with --download, on a machine with a network"
+            f"{inception if name == 'inception-v3' else ''}"
+        )
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch means to drop TorchScript, in which CLIP comes, one day
+            network, dims, side = _build(name, found)
+    except Exception as error:  # whatever torch raises for a file that is not these weights
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UserError(f"{found} does not hold torch-fidelity's {name} weights ({reason})") from None
+    network = network.eval().to(memory_format=torch.channels_last).to(device)
+
+    def features(images: Tensor) -> Tensor:
+        pooled: Tensor = network(images.expand(-1, 3, -1, -1).contiguous())[0]
+        return pooled
+
+    shown = "Inception-v3" if name == "inception-v3" else name
+    resize = f"torch-fidelity: TF-1 bilinear (not antialiased) to {side}x{side}, grey repeated to RGB"
+    return make_extractor(shown, file_sha256(found), resize, dims, features, device, bfloat16)
+
+
+def _find(name: str, weights: Path | None) -> Path | None:
+    """The weights of Inception, CLIP or DINOv2: the given path, or where torch-fidelity's download puts them."""
+    if name == "inception-v3":
+        return find_inception(weights)
+    folder = Path(torch.hub.get_dir()) / "checkpoints"
+    if name in CLIP:
+        if weights is not None and weights.is_file():
+            return weights
+        named = sorted(folder.glob(f"{name}-*.pt"))
+        found = [path for path in named if len(path.stem.removeprefix(f"{name}-")) == 64]  # name-sha256.pt
+    else:
+        if weights is not None:
+            raise UserError("DINOv2 is read from torch.hub's cache alone; leave its weights' path out")
+        code = Path(torch.hub.get_dir()) / "facebookresearch_dinov2_main"
+        pattern = f"{name.replace('-vit-', '_vit').replace('-14', '14')}_pretrain.pth"
+        found = sorted(folder.glob(pattern)) if code.is_dir() else []
+    return found[0] if found else None
+
+
+def _fetch(name: str) -> None:
+    """Put the weights into torch's cache. Raises UserError where they cannot be had or are not the ones."""
+    try:
+        if name == "inception-v3":  # torch-fidelity does not check what it gets; the file's name holds its hash
+            from torch_fidelity.feature_extractor_inceptionv3 import URL_INCEPTION_V3
+
+            target = Path(torch.hub.get_dir()) / "checkpoints" / INCEPTION_FILE
+            target.parent.mkdir(parents=True, exist_ok=True)
+            prefix = target.stem.rpartition("-")[2]
+            torch.hub.download_url_to_file(URL_INCEPTION_V3, str(target), prefix, progress=sys.stderr.isatty())
+        else:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # torch means to drop TorchScript, in which CLIP comes, one day
+                _build(name, None)
+    except (OSError, RuntimeError) as error:  # no network among them
+        reason = str(error).strip().splitlines()[0] if str(error) else type(error).__name__
+        raise UserError(
+            f"cannot fetch the weights of {name} ({reason}); copy them into torch's cache from another machine"
+        ) from None
+
+
+def _build(name: str, weights: Path | None) -> tuple[nn.Module, int, int]:
+    """torch-fidelity's network, its dimensions and the side it resizes to. Without `weights` it fetches its own."""
+    given = None if weights is None else str(weights)
+    if name == "inception-v3":
+        from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
+
+        inception: nn.Module = FeatureExtractorInceptionV3(
+            "inception-v3-compat", ["2048"], feature_extractor_weights_path=given
+        )
+        return _folded(inception.eval()), 2048, 299
+    if name in CLIP:
+        from torch_fidelity.feature_extractor_clip import FeatureExtractorCLIP
+
+        clip: Any = FeatureExtractorCLIP(name, ["clip"], feature_extractor_weights_path=given)
+        return clip, clip.model.visual.output_dim, clip.resolution
+    from torch_fidelity.feature_extractor_dinov2 import FeatureExtractorDinoV2
+
+    dino: Any = FeatureExtractorDinoV2(name, ["dinov2"])
+    return dino, dino.model.embed_dim, 224
+
+
+def _folded(network: nn.Module) -> nn.Module:
+    """Batch norms folded into the convolutions before them, where a module has them as `conv` and `bn`."""
+    module: Any
+    for module in network.modules():
+        if isinstance(getattr(module, "bn", None), nn.BatchNorm2d):
+            module.conv, module.bn = fuse_conv_bn_eval(module.conv, module.bn), nn.Identity()
+    return network

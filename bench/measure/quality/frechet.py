@@ -1,0 +1,171 @@
+"""The Frechet distance between sets of features, of parts and resamples too."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TypeVar
+
+import torch
+from torch import Tensor
+
+ROWS = 500  # of a matrix of pairs that are held at a time: more would not fit a cache
+COLUMNS = 256  # of a symmetric product that are computed at a time
+WORKERS = 4  # draws at once, each with a copy of the features
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """First two moments of a set of features: count, mean `[d]`, covariance `[d, d]` (divisor n - 1), all float64."""
+
+    n: int
+    mean: Tensor
+    covariance: Tensor
+
+    @cached_property
+    def root(self) -> Tensor:
+        """R with R^T R = covariance: Cholesky where it is positive definite, eigenvectors where it is singular."""
+        lower: Tensor
+        lower, failed = torch.linalg.cholesky_ex(self.covariance)
+        if not failed:
+            return lower.mT
+        values, vectors = torch.linalg.eigh(self.covariance)
+        root: Tensor = values.clamp(min=0).sqrt()[:, None] * vectors.mT
+        return root
+
+
+def statistics(features: Tensor) -> Statistics:
+    """Moments of features `[N, d]`, streamed through float64. Raises ValueError below two rows or for values that are
+    not finite.
+    """
+    if features.ndim != 2 or len(features) < 2:
+        raise ValueError(f"features must be [N, d] with N >= 2, not {list(features.shape)}")
+    mean = torch.stack([part.double().sum(0) for part in features.split(ROWS)]).sum(0) / len(features)
+    _check_finite(mean)
+    scatter = torch.zeros(len(mean), len(mean), dtype=torch.float64, device=features.device)
+    for part in features.split(ROWS):
+        _add_lower(scatter, part.double() - mean)
+    return Statistics(len(features), mean, _mirrored(scatter) / (len(features) - 1))
+
+
+def _check_finite(mean: Tensor) -> None:
+    if not mean.isfinite().all():
+        raise ValueError("features hold NaN or infinity")
+
+
+def _gram(rows: Tensor) -> Tensor:
+    """rows^T rows, `[d, d]`."""
+    d = rows.shape[1]
+    total = rows.new_zeros(d, d)
+    _add_lower(total, rows)
+    return _mirrored(total)
+
+
+def _add_lower(total: Tensor, rows: Tensor) -> None:
+    """Add the lower half of rows^T rows to `total`, in a few blocks of columns; what lies above means nothing."""
+    for first in range(0, len(total), COLUMNS):
+        columns = slice(first, first + COLUMNS)
+        total[first:, columns] += rows[:, first:].mT @ rows[:, columns]
+
+
+def _mirrored(lower: Tensor) -> Tensor:
+    return lower.tril() + lower.tril(-1).mT
+
+
+def frechet_distance(a: Statistics, b: Statistics) -> float:
+    """Squared Frechet (2-Wasserstein) distance of two Gaussians (Dowson & Landau 1982; Heusel et al. 2017, FID):
+
+        |mu_a - mu_b|^2 + tr(S_a) + tr(S_b) - 2 tr((S_a S_b)^(1/2)).
+
+    The eigenvalues of S_a S_b are those of the symmetric positive semi-definite R S_a R^T with S_b = R^T R, so one
+    factorisation, kept with `b`, and symmetric eigenvalues give the trace, without the square root of a general
+    matrix. The result is clipped at 0, below which only rounding can lead.
+    """
+    if a.mean.shape != b.mean.shape:
+        raise ValueError(f"feature sizes differ: {a.mean.shape[0]} and {b.mean.shape[0]}")
+    cross = _sum_of_roots(b.root @ a.covariance @ b.root.mT)
+    return _combine(a.mean, a.covariance.trace(), b, cross)
+
+
+def _sum_of_roots(symmetric: Tensor) -> Tensor:
+    """tr(M^(1/2)) of a positive semi-definite M, up to rounding."""
+    total: Tensor = torch.linalg.eigvalsh(symmetric).clamp(min=0).sqrt().sum()
+    return total
+
+
+def _combine(mean: Tensor, trace: Tensor, b: Statistics, cross: Tensor) -> float:
+    return max(float((mean - b.mean).square().sum() + trace + b.covariance.trace() - 2 * cross), 0.0)
+
+
+class Resampler:
+    """Frechet distances to `reference` of parts and resamples of one set of features `[N, d]`.
+
+    What all draws share is computed once: the features in the reference's whitened frame, y = R (x - mean), in which
+    R S R^T of a draw is the covariance of its y. Raises ValueError for features that are not finite.
+    """
+
+    def __init__(self, features: Tensor, reference: Statistics) -> None:
+        self._reference = reference
+        self._centre = features.double().mean(0)
+        _check_finite(self._centre)
+        self._apart = features.double() - self._centre
+        self._whitened = self._apart @ reference.root.mT
+        self._squares = self._apart.square().sum(1)
+        self._all = _gram(self._whitened)
+
+    def whole(self) -> float:
+        """`frechet_distance` of all features."""
+        return self._distance(torch.ones(len(self._apart)).to(self._apart), self._all)
+
+    def halves(self, draws: int, seed: int) -> list[float]:
+        """Distances of random halves, without replacement: both halves of each of `draws` splits. The splits depend on
+        N and `seed` alone, so that sets of the same size are split alike.
+        """
+        generator = torch.Generator().manual_seed(seed)
+        n, device = len(self._apart), self._apart.device
+
+        def both(first: Tensor) -> tuple[float, float]:
+            scatter = _gram(self._whitened[first])
+            inside = torch.zeros(n, dtype=torch.float64, device=device).index_fill_(0, first, 1.0)
+            return self._distance(inside, scatter), self._distance(1 - inside, self._all - scatter)
+
+        firsts = [torch.randperm(n, generator=generator)[: n // 2].to(device) for _ in range(draws)]
+        return [distance for pair in _of_each(both, firsts) for distance in pair]
+
+    def bootstrap(self, draws: int, seed: int) -> list[float]:
+        """Distances of `draws` resamples of N rows with replacement (Efron 1979)."""
+        generator = torch.Generator().manual_seed(seed)
+        n, device = len(self._apart), self._apart.device
+
+        def resampled(counts: Tensor) -> float:
+            drawn = counts.nonzero().squeeze(1)
+            weighted = self._whitened[drawn] * counts[drawn].double().sqrt()[:, None]
+            return self._distance(counts.double(), _gram(weighted))
+
+        counted = [torch.randint(n, (n,), generator=generator).bincount(minlength=n).to(device) for _ in range(draws)]
+        return _of_each(resampled, counted)
+
+    def _distance(self, counts: Tensor, scatter: Tensor) -> float:
+        """Of the features, each counted so often; `scatter` is the sum of y y^T over them."""
+        n = counts.sum()
+        shift = counts @ self._apart / n  # of the draw's mean from that of all
+        whitened_shift = self._reference.root @ shift
+        covariance = (scatter - n * torch.outer(whitened_shift, whitened_shift)) / (n - 1)
+        trace = (counts @ self._squares - n * shift.square().sum()) / (n - 1)
+        return _combine(self._centre + shift, trace, self._reference, _sum_of_roots(covariance))
+
+
+def _of_each(job: Callable[[Tensor], T], draws: Sequence[Tensor]) -> list[T]:
+    """`job` of each draw; on a processor several at once, as one eigenvalue problem hardly gains from a second core."""
+    threads = torch.get_num_threads()
+    if threads == 1 or any(draw.device.type != "cpu" for draw in draws):
+        return [job(draw) for draw in draws]
+    workers = min(threads, WORKERS)
+    try:
+        with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(threads // workers,)) as pool:
+            return list(pool.map(job, draws))
+    finally:
+        torch.set_num_threads(threads)  # the mathematics library has one number for all threads of the process

@@ -1,0 +1,135 @@
+"""All that decides whether two numbers may be compared, and what a number is called in a signature."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from pydantic import BaseModel
+
+from equibench.errors import UserError, nearest
+from equibench.hashing import digest
+from equibench.quantities.metric import bits_kind, metric_names, metric_of, with_count
+from equibench.quantities.text import settings
+from equibench.record.paths import next_step, value_at
+from equibench.record.schema import Budget, Likelihood, Machine, Memory, Quality, Record, SampleMetric, Speed
+
+KEY_DIGITS = 8
+TIMED = re.compile(r"^(speed|memory|clock)\.|^spent\.(train|compile)_sec$|images_per_sec$")  # depend on the machine
+SHORT_NAMES = {"bits_per_dim": "likelihood.bits_per_dim"}  # short names, beside those with a number of samples
+
+
+def look_up(record: Record, path: str) -> float | None:
+    """The number at a dotted path, e.g. "speed.images_per_sec"; None where it was not measured.
+
+    Members of a list go by their name or label ("quality.also.KD", "sampler_points.10 steps.quality.value"). Raises
+    UserError for a path that no record has.
+    """
+    value = along(record, path)[-1]
+    return None if value is None else float(value)
+
+
+def name_of(record: Record, path: str) -> str:
+    """What a number is called in a signature: short for the usual ones, else its path. `path_of` leads back."""
+    *_, parent, _ = along(record, path)
+    if path in ("quality.value", "quality.corrected"):
+        metric = f"{parent.metric}_corrected" if path.endswith("corrected") else parent.metric
+        return with_count(metric, parent.n_samples)
+    if isinstance(parent, SampleMetric) and path.startswith("quality.also."):
+        return with_count(parent.name.replace(" ", "_"), parent.n_samples)
+    return next((short for short, long in SHORT_NAMES.items() if long == path), path)
+
+
+def path_of(name: str) -> str:
+    """The dotted path of a number by its name in a signature."""
+    if found := re.fullmatch(r"(\w+?)(_corrected)?_\d+k?", name):
+        metric, corrected = found.groups()
+        if metric in ("FD", "FID"):
+            return "quality.corrected" if corrected else "quality.value"
+        return f"quality.also.{metric.replace('_', ' ')}"
+    return SHORT_NAMES.get(name, name)
+
+
+def along(record: Record, path: str) -> list[Any]:
+    """The record, and what lies at each step of the path; cut short by a final None."""
+    passed: list[Any] = [record]
+    rest = path
+    while rest:
+        here = passed[-1]
+        if here is None:
+            return passed
+        if not isinstance(here, list | dict) and (first := rest.partition(".")[0]) not in _fields(here):
+            raise UserError(f"records have no {path!r}: unknown {first!r}{nearest(first, _fields(here))}")
+        step, found = next_step(here, rest)
+        passed.append(found)
+        rest = rest[len(step) + 1 :]
+    if isinstance(passed[-1], SampleMetric):
+        passed.append(passed[-1].value)
+    if passed[-1] is not None and not isinstance(passed[-1], int | float):
+        raise UserError(f"{path!r} of a record is not a number; give the path of one, such as quality.value")
+    return passed
+
+
+def _fields(here: Any) -> tuple[str, ...]:
+    return tuple(type(here).model_fields) if isinstance(here, BaseModel) else ()
+
+
+def identity(record: Record, path: str) -> dict[str, str]:
+    """All that must be equal for two numbers to be compared, in a fixed order."""
+    fields = {"entrant": record.entrant}
+    for part in along(record, path):
+        match part:
+            case Quality():
+                split = f"{record.data.name}-{part.reference}"
+                fields["n"] = str(part.n_samples)
+                fields["ref"] = (
+                    _hashed(split, part.reference_sha256) if part.reference_sha256 else f"{split},{part.n_reference}"
+                )
+                if part.features:
+                    fields["fx"] = _hashed(part.features.name, part.features.weights_sha256)
+                    fields["prep"] = digest(part.features.preprocessing)[:KEY_DIGITS]
+                fields["sampler"] = settings(part.options)
+            case Likelihood():
+                fields |= {"n": str(part.n_images), "ref": _hashed(f"{record.data.name}-test", record.data.sha256)}
+                fields["kind"] = bits_kind(part)
+            case Speed():
+                # the fastest of several sizes is a result: what is given is which ones were tried
+                tried = sorted({point.batch_size for point in part.sweep} | {part.batch_size})
+                fields["batch"] = "1" if "latency" in path else ",".join(map(str, tried))
+                fields["sampler"] = settings(part.options)
+            case Memory():
+                batch = part.train_batch_size if "train" in path else part.sample_batch_size
+                fields |= {"quantity": part.quantity, "batch": str(batch)}
+            case _:
+                pass
+    if "ref" not in fields:
+        fields["data"] = _hashed(record.data.name, record.data.sha256)
+    fields["budget"] = _budget(record.budget)
+    if TIMED.search(path):
+        fields["machine"] = _machine(record.machine)
+    return fields
+
+
+def _budget(budget: Budget | None) -> str:
+    if budget is None:
+        return "none"
+    return f"{budget.amount:g}{budget.unit},{budget.params / 1e6:g}M".replace("e+", "e")
+
+
+def _machine(machine: Machine) -> str:
+    device = machine.processor if machine.device == "cpu" else machine.device
+    return f"{device}, {machine.threads} threads, {machine.precision}@{machine.key}"
+
+
+def _hashed(name: str, sha256: str | None) -> str:
+    return f"{name}@{sha256[:KEY_DIGITS]}" if sha256 else name
+
+
+def kind_of(record: Record, path: str) -> str:
+    """What a number is, without which it cannot be read: a metric's name, the kind of a likelihood, of a memory."""
+    part = value_at(record, path.rpartition(".")[0])
+    if isinstance(part, Quality) and (metric := metric_of(part)):
+        return metric_names([metric])[metric] + (", without the bias of N" if path.endswith(".corrected") else "")
+    if isinstance(part, Likelihood):
+        return bits_kind(part)
+    return part.quantity if isinstance(part, Memory) else ""

@@ -1,0 +1,36 @@
+"""Columns that all tables with a line a cell share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from equibench.quantities.text import MISSING
+from equibench.record.paths import value_at
+from equibench.record.schema import Record
+from equibench.report.tables.table import Column, Entry, Origin, read_entry
+from equibench.summary.sections import Row
+
+CellRow = tuple[Row, Record]
+RUN: list[Column[CellRow]] = [
+    ("entrant", "Entrant", lambda run: Entry(run[0].label, run[0].label)),
+    ("seed", "Seed", lambda run: read_entry(run[1], "seed")),
+]
+
+
+def runs_of(rows: Sequence[Row]) -> list[CellRow]:
+    return [(row, cell.record) for row in rows for cell in row.cells]
+
+
+def at(name: str, label: str, path: str, digits: int = 3) -> Column[CellRow]:
+    """A column of values as they lie in the record."""
+    return name, label, lambda run: read_entry(run[1], path, digits)
+
+
+def hash_column(name: str, label: str, path: str) -> Column[CellRow]:
+    """A column of hashes: cut short for people, whole in CSV."""
+
+    def entry(run: CellRow) -> Entry:
+        value = value_at(run[1], path)
+        return Entry(value[:8], value, source=Origin((run[1],), path)) if value else Entry(MISSING)
+
+    return name, label, entry

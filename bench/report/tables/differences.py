@@ -1,0 +1,131 @@
+"""Tables of differences: between entrants, between sections, and between seeds."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from equibench.quantities.metric import metric_names, metric_of
+from equibench.quantities.text import number
+from equibench.record.paths import value_at
+from equibench.report.tables.table import Column, Entry, How, Origin, Table, fill_table, value_entry
+from equibench.summary.changes import Change, Quantity, changes_between, opposed
+from equibench.summary.noise import STDERR, VALUE, Noise, noise_of
+from equibench.summary.pairs import Pair, criteria, tested
+from equibench.summary.sections import Row, Section
+
+
+def comparison(sections: list[Section]) -> Table:
+    """Every entrant that stands in several sections, a line for each quantity; empty with one section."""
+    columns: list[Column[Change]] = [
+        ("entrant", "Entrant", _entrant),
+        ("quantity", "Quantity", lambda change: value_entry(_title(change))),
+        ("from", "From", lambda change: value_entry(change.places[0].letter)),
+        ("to", "To", lambda change: value_entry(change.places[1].letter)),
+        ("before", "Before", lambda change: _value(change.before, change.quantity)),
+        ("after", "After", lambda change: _value(change.after, change.quantity)),
+        ("difference", "Difference", _difference),
+        ("p_holm", "p (Holm)", _p),
+        ("verdict", "Verdict", lambda change: value_entry(_verdict(change))),
+        ("basis", "Holds for", _basis),
+    ]
+    found = [change for base, section in opposed(sections) for change in changes_between(base, section)]
+    return fill_table("comparison", columns, found, lambda change: change.before.first)
+
+
+def _title(change: Change) -> str:
+    quality = change.before.first.quality
+    metric = metric_of(quality) if quality and change.quantity.path == "quality.value" else None
+    return metric_names([metric])[metric] if metric else change.quantity.name
+
+
+def _entrant(change: Change) -> Entry:
+    old, new = change.before.first.config, change.after.first.config
+    differing = sorted(key for key in old.keys() | new.keys() if old.get(key) != new.get(key))
+    return Entry(
+        change.before.label, change.before.label, ", ".join(f"{k} {old.get(k)} → {new.get(k)}" for k in differing)
+    )
+
+
+def _value(row: Row, quantity: Quantity) -> Entry:
+    stat, records = row.stat(quantity.path), row.having(quantity.path)
+    assert stat is not None
+    source = Origin(records, quantity.path, "mean" if stat.n > 1 else "value")
+    return replace(value_entry(stat.mean, 4, source), detail=f"± {number(stat.sd, 2)}" if stat.sd else "")
+
+
+def _difference(change: Change) -> Entry:
+    if change.why_not:
+        return Entry()
+    path = change.quantity.path
+    records = change.pair.records if change.pair else (change.after.having(path), change.before.having(path))
+    new, old = (sum(float(value_at(r, path)) for r in group) / len(group) for group in records)
+    share = f"{100 * (new - old) / old:+.1f} %" if old else ""
+    return replace(value_entry(new - old, 3, Origin(records[0], path, "difference of means", records[1])), detail=share)
+
+
+def _p(change: Change) -> Entry:
+    if change.pair is None:
+        return Entry()
+    source = Origin(change.pair.records[0], change.quantity.path, "p (Holm)", change.pair.records[1])
+    return value_entry(change.pair.p_holm, 2, source)
+
+
+def _verdict(change: Change) -> str:
+    if change.why_not:
+        return f"not compared: {change.why_not}"
+    if change.pair is None:
+        return "not tested"
+    if not change.pair.decided:
+        return "equal" if change.pair.difference == 0 else "not decided"
+    return "better" if (change.pair.difference > 0) == change.quantity.higher_is_better else "worse"
+
+
+def _basis(change: Change) -> Entry:
+    return value_entry(change.pair.basis if change.pair else "")
+
+
+def noise(section: Section) -> Table:
+    """A line for each entrant with two seeds or more, for each metric of the section."""
+    names = metric_names(section.metrics)
+    found = [n for metric in section.metrics for row in section.ran if (n := noise_of(row, metric))]
+
+    def entry(item: Noise, value: float, path: str, how: How, digits: int = 3) -> Entry:
+        return value_entry(value, digits, Origin(item.records, path, how))
+
+    columns: list[Column[Noise]] = [
+        ("entrant", "Entrant", lambda item: value_entry(item.row.label)),
+        ("metric", "Distance", lambda item: value_entry(names[item.metric])),
+        ("n_seeds", "Seeds", lambda item: entry(item, len(item.records), "seed", "count")),
+        ("mean", "Mean", lambda item: entry(item, item.mean, VALUE, "mean", 4)),
+        ("sd", "Standard deviation over seeds", lambda item: entry(item, item.total, VALUE, "standard deviation")),
+        ("evaluation_sd", "of evaluation", lambda item: entry(item, item.evaluation, STDERR, "root mean square")),
+        ("training_sd", "of training", lambda item: entry(item, item.training, VALUE, "training noise")),
+    ]
+    return fill_table("noise", columns, found, lambda item: item.row.first)
+
+
+def pairs(section: Section) -> Table:
+    """Each pair of entrants in each measure: the difference, and whether it is decided."""
+
+    def source(pair: Pair, how: How) -> Origin:
+        return Origin(pair.records[0], pair.measure.path, how, pair.records[1])
+
+    columns: list[Column[Pair]] = [
+        ("entrant", "Entrant", lambda pair: value_entry(pair.a.label)),
+        ("other", "Other", lambda pair: value_entry(pair.b.label)),
+        ("measure", "Measure", lambda pair: value_entry(pair.measure.name)),
+        (
+            "difference",
+            "Difference",
+            lambda pair: value_entry(pair.difference, 4, source(pair, "difference of means")),
+        ),
+        ("p_holm", "p (Holm)", lambda pair: value_entry(pair.p_holm, 2, source(pair, "p (Holm)"))),
+        ("verdict", "Verdict", _pair_verdict),
+        ("basis", "Holds for", lambda pair: value_entry(pair.basis)),
+    ]
+    found = [pair for measure in criteria(section) for pair in tested(measure)]
+    return fill_table("pairs", columns, found, lambda _: None)
+
+
+def _pair_verdict(pair: Pair) -> Entry:
+    return value_entry(f"{pair.better.label} is lower" if pair.decided else "not decided")

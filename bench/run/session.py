@@ -1,0 +1,93 @@
+"""What all cells of one run share: suite, data, device, feature network, folder, and what is computed once for all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from equibench.data.sets import Dataset
+from equibench.machine import energy
+from equibench.machine.device import time_matrix_products
+from equibench.machine.provenance import describe_machine
+from equibench.measure.features.extractor import Extractor
+from equibench.measure.quality import metrics
+from equibench.measure.quality.reference import Reference, drawn, features_of, reference_of_features
+from equibench.record import files as record_files
+from equibench.record.schema import MatrixProducts, Quality, Scalar
+from equibench.run import checkpoint
+from equibench.suite import Cell, Suite
+
+Tell = Callable[[str, float], None]  # (what is being done, share done)
+
+
+@dataclass(frozen=True)
+class Session:
+    """What all cells of one run share."""
+
+    suite: Suite
+    data: Dataset
+    device: torch.device
+    extractor: Extractor
+    out: Path
+    loaded: Path | None = None  # a checkpoint to measure instead of training
+
+    @cached_property
+    def matrix_products(self) -> MatrixProducts:
+        """The machine's rate, measured once for all cells."""
+        return time_matrix_products(self.device)
+
+    @cached_property
+    def counter(self) -> energy.Counter | str:
+        """Of energy, or why there is none."""
+        return energy.counter(self.device)
+
+    @cached_property
+    def reference_features(self) -> NDArray[np.float32]:
+        """Of the reference's images: computed once for all cells."""
+        return features_of(self._reference_images, self.extractor)
+
+    @cached_property
+    def reference(self) -> Reference:
+        """The test images as what samples are compared with: computed once for all cells."""
+        return reference_of_features("test", self._reference_images, self.reference_features, self.extractor)
+
+    @property
+    def _reference_images(self) -> NDArray[np.uint8]:
+        return self.data.test[: self.suite.measure.reference_images]
+
+    def test_features(self, n: int) -> NDArray[np.float32]:
+        """Those of n test images, of which most are the reference's."""
+        chosen, there = drawn(len(self.data.test), n), self.reference_features
+        if len(there) == len(self.data.test):
+            return there[chosen]
+        return features_of(self.data.test[chosen], self.extractor)
+
+    def quality(self, features: NDArray[np.float32], options: Mapping[str, Scalar], whole: bool = True) -> Quality:
+        """Sample quality by `features`: all metrics and intervals, or the Frechet distance alone."""
+        measure, on_device = self.suite.measure, torch.from_numpy(features).to(self.extractor.device)
+        if not whole:
+            return metrics.measure(on_device, self.reference, self.extractor, options=options)
+        return metrics.measure(
+            on_device,
+            self.reference,
+            self.extractor,
+            options=options,
+            splits=measure.splits,
+            resamples=measure.resamples,
+            also=True,
+        )
+
+    def key(self, cell: Cell) -> str:
+        """The key of the cell's record: a hash of all that defines it."""
+        weights = checkpoint.sha256(self.loaded) if self.loaded and cell.entrant else None
+        return cell.key(self.data.sha256, self.extractor.info, describe_machine(self.device).key, weights)
+
+    def path(self, cell: Cell) -> Path:
+        """Where the cell's record is, or will be."""
+        return self.out / record_files.filename(cell.name, cell.seed, self.key(cell))

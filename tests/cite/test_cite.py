@@ -1,0 +1,136 @@
+"""Numbers to cite, by whatever they are called, in every format."""
+
+import json
+import re
+import statistics
+
+import pytest
+from fixtures import equibench, everything, make, save
+
+from equibench.cite import citation
+from equibench.cite.methods import methods
+from equibench.cite.signature import parse, signature
+from equibench.errors import UserError
+from equibench.quantities.identity import look_up
+from equibench.record import schema
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    return save(everything(), tmp_path_factory.mktemp("results") / "a" / "b").parent
+
+
+@pytest.mark.parametrize(
+    ("metric", "path"),
+    [
+        ("FD_5k", "quality.value"),
+        ("FD", "quality.value"),
+        ("KD", "quality.also.KD"),
+        ("bits_per_dim", "likelihood.bits_per_dim"),
+        ("images_per_sec", "speed.images_per_sec"),
+        ("train_peak_bytes", "memory.train_peak_bytes"),
+        ("sampler_points.25 steps.quality.value", "sampler_points.25 steps.quality.value"),
+    ],
+)
+def test_a_number_by_whatever_it_is_called(results, metric, path):
+    (found,) = citation.cite(metric, "diffusion", [results])
+    values = [look_up(make("diffusion", seed), path) for seed in range(3)]
+    assert found.path == path
+    assert found.value == pytest.approx(statistics.mean(values))
+    assert found.seeds == [0, 1, 2]
+    assert found.records == [make("diffusion", seed).key for seed in range(3)]
+    assert parse(found.signature).value == pytest.approx(found.value, rel=1e-2)
+
+
+def test_a_failed_seed_is_in_no_number_and_no_signature(results):
+    (found,) = citation.cite("FD", "gan", [results])  # seed 8 diverged
+    assert found.seeds == [0, 1, 2]
+    assert len(found.records) == 3
+
+
+def test_every_number_of_a_record_can_be_cited():
+    one = make("diffusion")
+    paths = list(citation.numbers(one))
+    assert {"quality.value", "spent.train_sec", "clock.wall", "bounds.importance weighting.bits_per_dim"} <= set(paths)
+    for path in paths:
+        assert parse(signature([one], path)).path == path
+
+
+@pytest.mark.parametrize(
+    ("metric", "entrant", "sentence"),
+    [("bit_per_dim", "vae", "'bits_per_dim'"), ("FD_5k", "vea", "'vae'"), ("bits_per_dim", "gan", "gan has no number")],
+)
+def test_a_misspelt_word_gives_the_nearest(results, metric, entrant, sentence):
+    with pytest.raises(UserError, match=sentence):
+        citation.cite(metric, entrant, [results])
+
+
+def test_formats(results):
+    found = citation.cite("bits_per_dim", "vae", [results])
+    (one,) = json.loads(citation.write(found, "json"))
+    assert one["value"] == pytest.approx(3.42)
+    assert one["kind"] == "upper bound"
+    assert one["commits"] == ["abcdef0123456789", "abcdef0123456789 with uncommitted changes"]
+    text = citation.write(found, "text")
+    for part in ("3.420±0.010", "standard deviation over seeds", "seeds 0, 1 and 2", one["signature"], *one["records"]):
+        assert part in text
+    *comments, number = citation.write(found, "latex").splitlines()
+    assert all(line.startswith("%") for line in comments)
+    assert number == r"$3.420 \pm 0.010$"
+    bibtex = citation.write(found, "bibtex")
+    assert bibtex.count("{") == bibtex.count("}")
+    assert bibtex.startswith("@misc{equibench-vae-bits-per-dim-")
+    assert not re.search(r"(?<!\\)[_%&#]", "\n".join(bibtex.splitlines()[1:]))
+
+
+def test_powers_of_ten_in_latex(results):
+    assert r"1.998 \times 10^{13} \pm 0" in citation.write(citation.cite("spent.flops", "vae", [results]), "latex")
+
+
+def test_two_budgets_are_two_citations(tmp_path):
+    small = schema.Budget(params=500_000, unit="flops", amount=1e12)
+    folder = save([make("vae"), make("vae", budget=small)], tmp_path, with_arrays=False)
+    found = citation.cite("FD", "vae", [folder])
+    assert [one.seeds for one in found] == [[0], [0]]
+    assert {parse(one.signature).fields["budget"] for one in found} == {"2e13flops,0.5M", "1e12flops,0.5M"}
+
+
+def test_methods_says_what_the_records_say():
+    text = methods(everything())
+    for part in (
+        "equibench 0.1.0",
+        "commit abcdef01",
+        "Fashion-MNIST (10,000 training and 10,000 test images of 1x28x28",
+        "at most 0.5 M parameters",
+        "FD_5k is the squared Frechet distance of EfficientNet-Lite0 features",
+        "upper bound, variational dequantization (flow)",
+        "None is given for gan",
+        "peak resident above import",
+        "over 3 training seeds",
+    ):
+        assert part in text
+    with pytest.raises(UserError, match="no trained entrant"):
+        methods([one for one in everything() if one.role == "floor"])
+
+
+def test_the_command_line(results):
+    done = equibench("cite", "FD", "vae", "--results", results)
+    assert done.returncode == 0, done.stderr
+    text = done.stdout.strip().splitlines()[-1].removeprefix("signature: ")
+    done = equibench("verify", text, "--results", results)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("holds: the records give FD_5k=")
+    done = equibench("verify", text.replace("n:5000", "n:1"), "--results", results)
+    assert done.returncode == 1
+    done = equibench("cite", "--methods", "--results", results)
+    assert "protocol" in done.stdout
+    for arguments, sentence in (
+        (["cite", "FDD", "vae", "--results", results], "did you mean 'FD"),
+        (["cite", "FD"], "give METRIC and ENTRANT"),
+        (["cite", "FD", "vae", "--results", "nowhere"], "no record"),
+        (["verify", "hello"], "not a whole signature"),
+    ):
+        done = equibench(*arguments)
+        assert done.returncode == 2, done.stdout
+        assert sentence in done.stderr
+        assert "Traceback" not in done.stderr

@@ -1,0 +1,270 @@
+"""Data sets by name: what they hold, where they are found, how they are split."""
+
+import gzip
+import pickle
+import re
+import shutil
+import struct
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from equibench.data import sets
+from equibench.errors import UserError
+
+PACKAGED = "a4f30e7f5b2cad6d971ae89815f6e89118d107cbb2a01213551535cc92ca4639"
+
+
+ORACLE = "941245c87f74c418f975b841bd7edf7427d71e43cdbcdbe254c8b2dd1a441222"
+
+
+@pytest.fixture(autouse=True)
+def _no_other_sources(monkeypatch, tmp_path_factory):
+    """Neither a cache nor the Debian package, unless a test asks for it."""
+    monkeypatch.setattr(sets, "_CACHE", tmp_path_factory.mktemp("cache"))
+    monkeypatch.setattr(sets, "_DEBIAN", sets._CACHE / "debian")
+
+
+def pixels(n, *shape, seed=0):
+    return np.random.default_rng(seed).integers(0, 256, (n, *shape), np.uint8)
+
+
+def write_pngs(folder, images, suffix=".png"):
+    folder.mkdir(exist_ok=True, parents=True)
+    for i, image in enumerate(images):
+        Image.fromarray(image).save(folder / f"{i:04}{suffix}")
+    return folder
+
+
+def idx(array):
+    return struct.pack(f">HBB{array.ndim}I", 0, 8, array.ndim, *array.shape) + array.tobytes()
+
+
+def write_idx(folder, train, test, pack=lambda content: content, suffix=""):
+    folder.mkdir(exist_ok=True, parents=True)
+    for kind, images in (("train", train), ("t10k", test)):
+        (folder / f"{kind}-images-idx3-ubyte{suffix}").write_bytes(pack(idx(images)))
+        (folder / f"{kind}-labels-idx1-ubyte{suffix}").write_bytes(pack(idx(images[:, 0, 0] % 10)))
+    return folder
+
+
+def write_cifar(folder, batches):
+    folder.mkdir(exist_ok=True, parents=True)
+    names = [*(f"data_batch_{i}" for i in range(1, 6)), "test_batch"]
+    for name, images in zip(names, batches, strict=True):
+        batch = {b"data": images.reshape(len(images), -1), b"labels": [int(i) for i in images[:, 0, 0, 0] % 10]}
+        (folder / name).write_bytes(pickle.dumps(batch, protocol=2))
+    return folder
+
+
+def test_packaged_data_set_is_the_pinned_one():
+    dataset = sets.load()
+    assert dataset.name == "fashion-mnist-10k"
+    assert dataset.train.shape == dataset.test.shape == (10_000, 1, 28, 28)
+    assert dataset.shape == (1, 28, 28)
+    assert dataset.train.dtype == np.uint8
+    assert dataset.train_labels.dtype == np.int64
+    assert np.bincount(dataset.test_labels).tolist() == [1000] * 10
+    assert dataset.entropy_bits_per_dim is None
+    assert dataset.sha256 == PACKAGED
+
+
+def test_packaged_data_set_is_the_start_of_the_full_one(monkeypatch):
+    monkeypatch.undo()
+    if not sets._DEBIAN.is_dir():
+        pytest.skip("the Debian package dataset-fashion-mnist is not installed")
+    full = sets.load("fashion-mnist")
+    assert (len(full.train), len(full.test)) == (60_000, 10_000)
+    limited, packaged = full.limited(10_000, 10_000), sets.load()
+    assert limited.sha256 == PACKAGED
+    assert np.array_equal(limited.train_labels, packaged.train_labels)
+    for name in sets._IDX[2:]:
+        shipped = sets._PACKAGED / f"fashion-mnist-{name}.gz"
+        assert shipped.read_bytes() == (sets._DEBIAN / f"{name}.gz").read_bytes()
+
+
+def test_oracle_is_the_pinned_one():
+    dataset = sets.load("oracle")
+    assert dataset.train.shape == dataset.test.shape == (10_000, 3, 32, 32)
+    assert dataset.train_labels is None
+    assert dataset.entropy_bits_per_dim == pytest.approx(2.10616, abs=1e-5)
+    assert dataset.sha256 == ORACLE
+
+
+def test_hash_is_of_shapes_pixels_and_splits_alone():
+    images = pixels(12, 3, 8, 12)
+    base = sets.Dataset("a", images[:8], images[8:])
+    labelled = sets.Dataset("b", images[:8], images[8:], np.arange(8), np.arange(4))
+    strided = np.ascontiguousarray(images.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2)
+    assert base.sha256 == labelled.sha256 == sets.Dataset("c", strided[:8], strided[8:]).sha256
+    changed = images.copy()
+    changed[11, 2, 7, 11] ^= 1
+    others = [
+        sets.Dataset("a", changed[:8], changed[8:]),
+        sets.Dataset("a", images[:7], images[7:]),
+        sets.Dataset("a", images.reshape(12, 3, 12, 8)[:8], images.reshape(12, 3, 12, 8)[8:]),
+        base.limited(8, 3),
+    ]
+    assert len({dataset.sha256 for dataset in [base, *others]}) == 5
+
+
+def test_limited_takes_the_first_of_each_split():
+    images = pixels(12, 1, 8, 8)
+    dataset = sets.Dataset("a", images[:8], images[8:], np.arange(8), np.arange(4))
+    limited = dataset.limited(5, 100)
+    assert np.array_equal(limited.train, images[:5])
+    assert limited.train_labels.tolist() == [0, 1, 2, 3, 4]
+    assert limited.test_labels.tolist() == [0, 1, 2, 3]
+    assert dataset.limited(100, 100).sha256 == dataset.sha256
+
+
+@pytest.mark.parametrize("place", ["", "MNIST/raw", "mnist"])
+@pytest.mark.parametrize(("pack", "suffix"), [(lambda content: content, ""), (gzip.compress, ".gz")])
+def test_idx_folder(tmp_path, place, pack, suffix):
+    train, test = pixels(6, 28, 28), pixels(4, 28, 28, seed=1)
+    write_idx(tmp_path / place, train, test, pack, suffix)
+    dataset = sets.load("mnist", root=tmp_path)
+    assert np.array_equal(dataset.train[:, 0], train)
+    assert np.array_equal(dataset.test[:, 0], test)
+    assert dataset.train_labels.tolist() == (train[:, 0, 0] % 10).tolist()
+    assert dataset.test_labels.tolist() == (test[:, 0, 0] % 10).tolist()
+    assert dataset.train.flags.writeable  # torch warns of arrays that are not
+
+
+def test_own_folder_comes_before_the_root(tmp_path):
+    mnist, fashion = pixels(6, 28, 28), pixels(6, 28, 28, seed=1)
+    write_idx(tmp_path / "MNIST/raw", mnist, mnist)
+    write_idx(tmp_path, fashion, fashion)
+    assert np.array_equal(sets.load("mnist", root=tmp_path).train[:, 0], mnist)
+    assert np.array_equal(sets.load("fashion-mnist", root=tmp_path).train[:, 0], fashion)
+
+
+@pytest.mark.parametrize("place", ["", "cifar-10-batches-py"])
+def test_cifar_folder(tmp_path, place):
+    batches = [pixels(4, 3, 32, 32, seed=i) for i in range(6)]
+    write_cifar(tmp_path / place, batches)
+    dataset = sets.load("cifar10", root=tmp_path)
+    assert np.array_equal(dataset.train, np.concatenate(batches[:5]))
+    assert np.array_equal(dataset.test, batches[5])
+    assert dataset.train_labels.tolist() == (np.concatenate(batches[:5])[:, 0, 0, 0] % 10).tolist()
+
+
+@pytest.mark.parametrize("rooted", [True, False])
+def test_download_goes_through_torchvision_to_the_root_or_the_cache(tmp_path, monkeypatch, rooted):
+    datasets = pytest.importorskip("torchvision.datasets")
+    train = pixels(6, 28, 28)
+
+    def fake(root, download):
+        assert download
+        write_idx(Path(root) / "MNIST/raw", train, train, gzip.compress, ".gz")
+
+    monkeypatch.setattr(datasets, "MNIST", fake)
+    root = tmp_path if rooted else None
+    assert np.array_equal(sets.load("mnist", root, download=True).train[:, 0], train)
+    assert sets.describe(root)[2].found == str((root or sets._CACHE) / "MNIST/raw")
+
+
+def test_download_that_fails(monkeypatch):
+    datasets = pytest.importorskip("torchvision.datasets")
+
+    def fake(*_, **__):
+        raise RuntimeError("no route to host")
+
+    monkeypatch.setattr(datasets, "CIFAR10", fake)
+    with pytest.raises(UserError, match=r"cannot download cifar10 \(no route to host\); pass --data-root FOLDER"):
+        sets.load("cifar10", download=True)
+
+
+def test_download_without_torchvision(monkeypatch):
+    monkeypatch.setitem(sys.modules, "torchvision.datasets", None)
+    monkeypatch.setitem(sys.modules, "torchvision", None)
+    with pytest.raises(UserError, match=r"downloading mnist needs torchvision; install equibench\[fid\]"):
+        sets.load("mnist", download=True)
+
+
+def test_describe_says_where_each_is(tmp_path):
+    write_idx(tmp_path / "MNIST/raw", pixels(1, 28, 28), pixels(1, 28, 28))
+    sources = {source.name: source for source in sets.describe(tmp_path)}
+    assert list(sources) == ["fashion-mnist-10k", "fashion-mnist", "mnist", "cifar10", "oracle", "PATH"]
+    assert sources["mnist"].found == str(tmp_path / "MNIST/raw")
+    assert sources["cifar10"].found == "pass --download, or --data-root FOLDER"
+    assert all(source.what for source in sources.values())
+
+
+def test_importing_and_describing_needs_no_torch():
+    code = "import sys; from equibench.data import sets; sets.describe(); sys.exit('torch' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_split_ignores_names_and_order_and_keeps_duplicates_together(tmp_path):
+    images = pixels(80, 8, 8, 3)
+    images[40:50] = images[30:40]
+    one = sets.load(str(write_pngs(tmp_path / "one", images)))
+    other = sets.load(str(write_pngs(tmp_path / "other", images[::-1])))
+    assert one.sha256 == other.sha256
+    train, test = ({image.tobytes() for image in split} for split in (one.train, one.test))
+    assert not train & test
+    assert len(one.train) + len(one.test) == 80
+    assert len(train) + len(test) == 70
+
+
+def test_split_of_more_images_moves_none(tmp_path):
+    images = pixels(120, 8, 8)
+    np.savez(tmp_path / "less.npz", images=images[:90])
+    np.savez(tmp_path / "more.npz", images=images)
+    less, more = (sets.load(str(tmp_path / name)) for name in ("less.npz", "more.npz"))
+    for split in ("train", "test"):
+        assert {i.tobytes() for i in getattr(less, split)} <= {i.tobytes() for i in getattr(more, split)}
+
+
+def test_npz_with_splits_is_used_as_it_is(tmp_path):
+    train, test = pixels(5, 8, 8, 3), pixels(3, 8, 8, 3, seed=1)
+    np.savez(tmp_path / "mine.npz", train=train, test=test, test_labels=[3, 1, 2])
+    dataset = sets.load(str(tmp_path / "mine.npz"))
+    assert np.array_equal(dataset.train.transpose(0, 2, 3, 1), train)
+    assert np.array_equal(dataset.test.transpose(0, 2, 3, 1), test)
+    assert dataset.train_labels is None
+    assert dataset.test_labels.tolist() == [3, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("fashon-mnist", "there is no data set 'fashon-mnist'; did you mean 'fashion-mnist' (of "),
+        ("CIFAR-10", "there is no data set 'CIFAR-10'; did you mean 'cifar10' (of "),
+        ("Oracle", "there is no data set 'Oracle'; did you mean 'oracle' (of "),
+        ("", "there is no data set ''; did you mean '"),
+        ("~nobody/images", "there is no folder or .npz file ~nobody/images"),
+        ("nowhere/images", "there is no folder or .npz file nowhere/images; give an existing one"),
+        ("nothing.npz", "there is no folder or .npz file nothing.npz; give an existing one"),
+        ("mnist", "mnist is not on this machine; pass --download to fetch it with torchvision, or --data-root FOLDER"),
+        ("cifar10", "cifar10 is not on this machine; pass --download"),
+    ],
+)
+def test_unknown_or_missing(name, sentence):
+    with pytest.raises(UserError, match=re.escape(sentence)):
+        sets.load(name)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return write_pngs(tmp_path / "mine", pixels(30, 8, 8, 3))
+
+
+def test_damaged_package(tmp_path, monkeypatch):
+    packaged = tmp_path / "datasets"
+    shutil.copytree(sets._PACKAGED, packaged)
+    monkeypatch.setattr(sets, "_PACKAGED", packaged)
+    labels = packaged / "fashion-mnist-t10k-labels-idx1-ubyte.gz"
+    content = bytearray(labels.read_bytes())
+    content[2000] ^= 1
+    labels.write_bytes(content)
+    with pytest.raises(UserError, match=r"t10k-labels-idx1-ubyte\.gz is damaged .*; reinstall equibench"):
+        sets.load()
+    labels.unlink()
+    with pytest.raises(UserError, match=r"t10k-labels-idx1-ubyte\.gz is missing; reinstall equibench"):
+        sets.load()

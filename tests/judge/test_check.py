@@ -1,0 +1,227 @@
+"""The check: what is named, skipped, refused."""
+
+import json
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+from fixtures import BUDGET, MACHINE, NUMBERS, equibench, failed, make, save
+
+from equibench.errors import UserError
+from equibench.hashing import digest
+from equibench.judge.check import compare
+from equibench.record import schema
+
+SEEDS, OTHERS = (0, 1, 2), (3, 4, 5)
+
+
+def changed(one, **parts):
+    """A record with fields of its parts changed, e.g. quality={"value": 3.0}."""
+    return one.model_copy(
+        update={
+            name: getattr(one, name).model_copy(update=update) if isinstance(update, dict) else update
+            for name, update in parts.items()
+        }
+    )
+
+
+def draw(rng, family="vae", seeds=SEEDS, fd=1.0, bits=0.0, slower=1.0, more_memory=1.0):
+    """Records as independent trainings give them, with noise between seeds and processes."""
+    found = []
+    for seed in seeds:
+        one = make(family, seed)
+        q, b, s, m = one.quality, one.likelihood, one.speed, one.memory
+        fd_here = NUMBERS[family][0] * fd * (1 + 0.03 * rng.normal())
+        also = [x.model_copy(update={"value": x.value and x.value * (1 + 0.03 * rng.normal())}) for x in q.also]
+        sec = slower * np.exp(0.03 * rng.normal())
+        batches, singles = (
+            [x * sec * (1 + 0.02 * abs(rng.normal())) for x in part] for part in (s.repeats_sec, s.latency_repeats_sec)
+        )
+        found.append(
+            changed(
+                one,
+                weights_sha256=digest([family, seed, fd_here]),
+                quality={"value": fd_here, "also": also},
+                likelihood={"bits_per_dim": b.bits_per_dim and 3.3 + bits + 0.02 * rng.normal()},
+                speed={
+                    "repeats_sec": batches,
+                    "latency_repeats_sec": singles,
+                    "images_per_sec": s.batch_size / np.median(batches),
+                    "latency_p50_sec": float(np.median(singles)),
+                },
+                memory={
+                    "train_peak_bytes": int(m.train_peak_bytes * more_memory * (1 + 0.01 * rng.normal())),
+                    "sample_peak_bytes": int(m.sample_peak_bytes * (1 + 0.01 * rng.normal())),
+                },
+            )
+        )
+    return found
+
+
+def four(rng, seeds, **changes):
+    return [one for family in NUMBERS for one in draw(rng, family, seeds, **changes)]
+
+
+def verdicts(found):
+    return {(line.row, line.number): line.verdict for line in found.lines}
+
+
+def regressions(found):
+    return {(line.row, line.number) for line in found.regressions}
+
+
+def test_the_same_records_are_reproduced_exactly():
+    runs = [make(family, seed) for family in NUMBERS for seed in SEEDS]
+    found = compare(runs, runs)
+    assert not found.regressions
+    assert not found.notes
+    of = verdicts(found)
+    assert of["vae", "FD_5k"] == of["vae", "bits_per_dim"] == of["gan", "KD_5k"] == "reproduced"
+    assert ("gan", "bits_per_dim") not in of  # a GAN has none
+    assert of["gan", "speed.images_per_sec"] == "passed"
+
+
+def test_equal_numbers_of_other_weights_are_not_called_reproduced():
+    before = [make("vae", seed) for seed in SEEDS]
+    after = [changed(one, weights_sha256="0" * 64) for one in before]
+    found = compare(before, after)
+    assert verdicts(found)["vae", "FD_5k"] == "passed"
+    assert "other weights" in found.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("fault", "number"),
+    [
+        ({"fd": 1.4}, "FD_5k"),
+        ({"bits": 0.25}, "bits_per_dim"),
+        ({"slower": 1.6}, "speed.images_per_sec"),
+        ({"slower": 1.6}, "speed.latency_p50_sec"),
+        ({"more_memory": 1.5}, "memory.train_peak_bytes"),
+    ],
+)
+def test_what_is_worse_is_named_and_what_is_better_is_not(fault, number):
+    rng = np.random.default_rng(1)
+    before, after = four(rng, SEEDS), [*four(rng, OTHERS)]
+    after = [one for one in after if one.entrant != "flow"] + draw(rng, "flow", OTHERS, **fault)
+    assert ("flow", number) in regressions(compare(before, after))
+    assert {row for row, _ in regressions(compare(before, after))} == {"flow"}
+    assert not compare(after, before).regressions
+
+
+def test_vanished_new_and_failed_rows_are_named():
+    before = [make("vae"), make("gan"), make("flow")]
+    after = [make("vae"), failed("flow", 0, "diverged", "a loss was not a number"), make("diffusion")]
+    found = compare(before, after)
+    assert regressions(found) == {("gan", "row"), ("flow", "row")}
+    sentences = {line.row: line.sentence for line in found.lines if line.number == "row"}
+    assert "vanished" in sentences["gan"]
+    assert sentences["flow"] == "seed 0 diverged: a loss was not a number"
+    assert verdicts(found)["diffusion", "row"] == "new"
+    assert regressions(compare(before, after, allow_vanished=True)) == {("flow", "row")}
+
+
+def test_a_number_that_is_measured_no_more_is_a_regression():
+    gone = changed(make("vae"), memory={"train_peak_bytes": None, "reason": "train: out of memory"})
+    found = compare([make("vae")], [gone])
+    assert regressions(found) == {("vae", "memory.train_peak_bytes")}
+    assert "train: out of memory" in found.regressions[0].sentence
+
+
+def test_a_failed_baseline_has_nothing_to_be_worse_than():
+    found = compare([failed("gan", 0, "crashed", "x"), make("vae")], [make("gan"), make("vae")])
+    assert not found.regressions
+    assert verdicts(found)["gan", "row"] == "skipped"
+
+
+def test_a_seed_that_failed_before_too_is_no_regression():
+    runs = [make("gan", 0), failed("gan", 1, "diverged", "a loss was not a number")]
+    found = compare(runs, runs)
+    assert not found.regressions
+    assert verdicts(found)["gan", "row"] == "skipped"
+    assert verdicts(found)["gan", "FD_5k"] == "reproduced"
+
+
+def test_speed_and_memory_of_another_machine_are_skipped_and_quality_is_not():
+    other = MACHINE.model_copy(update={"key": "another machine"})
+    after = [changed(one, machine=other, speed={"images_per_sec": 1.0}) for one in (make("vae", s) for s in SEEDS)]
+    found = compare([make("vae", s) for s in SEEDS], after)
+    of = verdicts(found)
+    assert {of["vae", n] for n in ("speed.images_per_sec", "memory.train_peak_bytes")} == {"skipped"}
+    assert of["vae", "FD_5k"] == "passed"  # no longer called reproduced: the machine differs
+    assert of["vae", "speed.flops_per_image"] == "passed"  # counted, so the machine does not matter
+    assert "other machines" in next(x.sentence for x in found.lines if x.number == "speed.images_per_sec")
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"protocol": "0"}, "protocol"),
+        ({"quality": {"n_samples": 2500}}, "n is 5000 in one and 2500"),
+        ({"quality": {"features": make("vae").quality.features.model_copy(update={"name": "other"})}}, "fx is"),
+        ({"quality": {"features": make("vae").quality.features.model_copy(update={"preprocessing": "x"})}}, "prep is"),
+        ({"quality": {"reference": "train"}}, "ref is"),
+        ({"quality": {"options": {"steps": 5}}}, "sampler is default in one and steps 5"),
+        ({"likelihood": {"kind": "exact"}}, "kind is"),
+        ({"data": {"sha256": "0" * 64}}, "other images than in the baseline"),
+        ({"budget": BUDGET.model_copy(update={"amount": 1e13})}, "in common"),
+        ({"entrant": "another"}, "in common"),
+        ({"memory": {"train_batch_size": 7}}, "batch is"),
+    ],
+)
+def test_what_cannot_be_compared_is_refused(change, sentence):
+    with pytest.raises(UserError, match=sentence):
+        compare([make("vae")], [changed(make("vae"), **change)])
+
+
+def at_batch_size(one, batch_size, images_per_sec):
+    """The record with this size as the fastest of two that were tried."""
+    repeats = [batch_size / images_per_sec * factor for factor in (0.99, 0.995, 1, 1.005, 1.01)]
+    speed = {"batch_size": batch_size, "images_per_sec": images_per_sec, "repeats_sec": repeats}
+    sweep = [schema.SpeedPoint(batch_size=tried) for tried in (64, 128)]
+    return changed(one, speed=speed | {"sweep": sweep})
+
+
+@pytest.mark.parametrize(("slower", "found"), [(1.0, False), (1.5, True)])
+@pytest.mark.parametrize("batch_size", [64, 128])
+def test_the_fastest_batch_size_may_be_another_one(slower, found, batch_size):
+    before = [at_batch_size(one, 64 if one.seed else 128, 1000.0 + one.seed) for one in draw(np.random.default_rng(1))]
+    after = [at_batch_size(one, batch_size, (1000.0 + one.seed) / slower) for one in draw(np.random.default_rng(2))]
+    assert ("speed.images_per_sec" in {number for _, number in regressions(compare(before, after))}) == found
+    verdict = compare(before[:1], after[:1])  # with one seed the raw repeats decide
+    assert ("speed.images_per_sec" in {number for _, number in regressions(verdict)}) == found
+
+
+def test_a_seed_counts_once():
+    twice = changed(make("vae"), key="f" * 64)
+    with pytest.raises(UserError, match="two records of vae with seed 0"):
+        compare([make("vae"), twice], [make("vae")])
+
+
+def test_the_command_line_and_its_exit_codes(tmp_path):
+    good = save([make("vae", s) for s in SEEDS], tmp_path / "good", with_arrays=False)
+    bad = save([changed(make("vae", s), quality={"value": 300.0}) for s in SEEDS], tmp_path / "bad", with_arrays=False)
+    old = save([changed(make("vae"), protocol="0")], tmp_path / "old", with_arrays=False)
+    torn = tmp_path / "torn" / "vae-s0-00000000.json"
+    torn.parent.mkdir()
+    torn.write_text(next(good.glob("*.json")).read_text()[:500])
+    done = equibench("check", good, "--baseline", good)
+    assert done.returncode == 0, done.stderr
+    assert "No regression" in done.stdout
+    done = equibench("check", bad, "--baseline", good, "--github", "--junit", tmp_path / "check.xml")
+    assert done.returncode == 1, done.stderr
+    assert "Regression: vae FD_5k" in done.stdout
+    assert "::error title=" in done.stdout
+    assert ElementTree.parse(tmp_path / "check.xml").getroot().find("testsuite").get("failures") == "1"
+    done = equibench("check", bad, "--baseline", good, "--json")
+    assert done.returncode == 1
+    assert json.loads(done.stdout)["verdict"] == "regression"
+    for results, baseline, sentence in (
+        (good, old, "protocol"),
+        (good, tmp_path / "nowhere", "no record at"),
+        (torn, good, "not a valid record"),
+        ([good, old], good, "cannot be compared"),
+    ):
+        done = equibench("check", *(results if isinstance(results, list) else [results]), "--baseline", baseline)
+        assert done.returncode == 2, done.stdout + done.stderr
+        assert sentence in done.stderr
+        assert "Traceback" not in done.stderr

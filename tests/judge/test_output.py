@@ -1,0 +1,53 @@
+"""A check as JUnit XML, GitHub annotations and JSON."""
+
+import json
+from xml.etree import ElementTree
+
+import pytest
+from fixtures import floor, make
+
+from equibench.judge.check import compare
+from equibench.judge.output import as_json, github_commands, write_junit
+
+SEEDS, OTHERS = (0, 1, 2), (3, 4, 5)
+
+
+def changed(one, **parts):
+    """A record with fields of its parts changed, e.g. quality={"value": 3.0}."""
+    return one.model_copy(
+        update={
+            name: getattr(one, name).model_copy(update=update) if isinstance(update, dict) else update
+            for name, update in parts.items()
+        }
+    )
+
+
+@pytest.fixture
+def worse():
+    after = [changed(one, weights_sha256=None, quality={"value": 300.0}) for one in (make("vae", s) for s in OTHERS)]
+    return compare([make("vae", s) for s in SEEDS], [*after, floor("uniform", bits=8.0)])
+
+
+def test_junit_is_well_formed_and_counts(worse, tmp_path):
+    write_junit(worse, tmp_path / "new" / "check.xml")
+    suite = ElementTree.parse(tmp_path / "new" / "check.xml").getroot().find("testsuite")
+    cases = suite.findall("testcase")
+    assert int(suite.get("tests")) == len(cases) == len(worse.lines)
+    assert int(suite.get("failures")) == len(suite.findall("testcase/failure")) == len(worse.regressions) == 1
+    assert int(suite.get("skipped")) == len(suite.findall("testcase/skipped")) == 1  # the new floor
+    assert suite.find("testcase/failure/..").get("name") == "FD_5k"
+
+
+def test_github_commands_are_one_line_each_and_escaped(worse):
+    lines = github_commands(worse)
+    assert sum(line.startswith("::error title=equibench%3A vae%2C FD_5k::vae, FD_5k: ") for line in lines) == 1
+    assert all("\n" not in line for line in lines)
+    assert "%25 where 5.0%25 is allowed" in lines[0]
+
+
+def test_json_holds_raw_values(worse):
+    found = json.loads(json.dumps(as_json(worse)))
+    assert found["verdict"] == "regression"
+    line = next(line for line in found["lines"] if line["number"] == "FD_5k")
+    assert line["run"] == [300.0] * 3
+    assert line["baseline"] == [make("vae", s).quality.value for s in SEEDS]

@@ -1,0 +1,131 @@
+"""The Frechet distance against closed forms, the general matrix root and torch-fidelity."""
+
+import numpy as np
+import pytest
+import scipy.linalg
+import scipy.stats
+import torch
+
+from equibench.measure.quality import frechet
+from equibench.measure.quality.frechet import Statistics, frechet_distance, statistics
+
+RNG = np.random.default_rng(0)
+
+
+def sets(n=200, d=12):
+    rng = np.random.default_rng(n + d)
+    mixing = rng.normal(size=(d, d))
+    x, y = rng.normal(size=(n, d)) @ mixing, rng.normal(size=(n + 50, d)) @ (mixing + 0.3) + 0.5
+    return torch.from_numpy(x), torch.from_numpy(y)
+
+
+def by_general_root(a, b):
+    root = torch.from_numpy(scipy.linalg.sqrtm((a.covariance @ b.covariance).numpy()).real)
+    return float(((a.mean - b.mean) ** 2).sum() + (a.covariance + b.covariance - 2 * root).trace())
+
+
+def test_statistics_match_numpy_in_any_number_of_parts(monkeypatch):
+    a, _ = sets()
+    monkeypatch.setattr(frechet, "ROWS", 64)
+    found = statistics(a)
+    assert found.n == len(a)
+    np.testing.assert_allclose(found.mean, a.mean(0))
+    np.testing.assert_allclose(found.covariance, np.cov(a, rowvar=False))
+    monkeypatch.setattr(frechet, "COLUMNS", 5)  # of 12
+    np.testing.assert_allclose(statistics(a).covariance, np.cov(a, rowvar=False))
+
+
+def test_float32_features_are_summed_in_float64():
+    a = (1e4 + RNG.normal(size=(5000, 3))).astype(np.float32)
+    exact = np.cov(a.astype(np.float64), rowvar=False)
+    np.testing.assert_allclose(statistics(torch.from_numpy(a)).covariance, exact, rtol=1e-9)
+
+
+def test_closed_form_for_diagonal_gaussians():
+    mean, other = torch.tensor([1.0, -2.0, 0.5]).double(), torch.tensor([0.0, 1.0, 0.5]).double()
+    variance, its = torch.tensor([1.0, 4.0, 0.25]).double(), torch.tensor([9.0, 1.0, 0.25]).double()
+    exact = ((mean - other) ** 2).sum() + ((variance.sqrt() - its.sqrt()) ** 2).sum()
+    a, b = Statistics(10, mean, variance.diag()), Statistics(10, other, its.diag())
+    assert frechet_distance(a, b) == pytest.approx(float(exact), rel=1e-12)
+
+
+def test_matches_the_general_matrix_square_root():
+    a, b = (statistics(x) for x in sets())
+    assert frechet_distance(a, b) == pytest.approx(by_general_root(a, b), rel=1e-9)
+
+
+def test_matches_torch_fidelity_on_the_same_features():
+    metric = pytest.importorskip("torch_fidelity.metric_fid")
+    x, y = (features.double() for features in sets(600, 40))
+    theirs = metric.fid_statistics_to_metric(
+        metric.fid_features_to_statistics(x), metric.fid_features_to_statistics(y), False
+    )
+    ours = frechet_distance(statistics(x), statistics(y))
+    assert ours == pytest.approx(theirs[metric.KEY_METRIC_FID], rel=1e-6)
+
+
+def test_zero_with_itself_symmetric_and_indifferent_to_order():
+    x, y = sets()
+    a, b = statistics(x), statistics(y)
+    assert frechet_distance(a, a) == pytest.approx(0, abs=1e-9 * float(a.covariance.trace()))
+    assert frechet_distance(a, b) == pytest.approx(frechet_distance(b, a), rel=1e-10)
+    shuffled = statistics(x[torch.randperm(len(x))])
+    assert frechet_distance(shuffled, b) == pytest.approx(frechet_distance(a, b), rel=1e-10)
+
+
+def test_singular_covariances_work():
+    a, b = (statistics(x) for x in sets(n=6, d=12))
+    assert frechet_distance(a, b) == pytest.approx(by_general_root(a, b), rel=1e-5)
+    assert frechet_distance(b, a) == pytest.approx(frechet_distance(a, b), rel=1e-6)
+
+
+@pytest.mark.parametrize("wrong", ["divisor n", "no means", "unsymmetrised", "root of the product of traces"])
+def test_wrong_twins_are_told_apart(wrong):
+    x, y = sets()
+    a, b = statistics(x), statistics(y)
+    squares = float(((a.mean - b.mean) ** 2).sum())
+    traces = float(a.covariance.trace() + b.covariance.trace())
+    lower = torch.linalg.eigvalsh(a.covariance @ b.covariance)  # which is not symmetric: half of it is not read
+    twin = {
+        "divisor n": frechet_distance(
+            Statistics(a.n, a.mean, a.covariance * (a.n - 1) / a.n),
+            Statistics(b.n, b.mean, b.covariance * (b.n - 1) / b.n),
+        ),
+        "no means": frechet_distance(Statistics(a.n, b.mean, a.covariance), b),
+        "unsymmetrised": squares + traces - 2 * float(lower.clamp(min=0).sqrt().sum()),
+        "root of the product of traces": squares
+        + traces
+        - 2 * float((a.covariance.trace() * b.covariance.trace()).sqrt()),
+    }[wrong]
+    assert abs(frechet_distance(a, b) / twin - 1) > 1e-6
+
+
+def test_bad_features_are_refused():
+    with pytest.raises(ValueError, match="NaN"):
+        statistics(torch.tensor([[1.0, float("nan")], [0.0, 1.0]]))
+    with pytest.raises(ValueError, match="N >= 2"):
+        statistics(torch.zeros(1, 3))
+    with pytest.raises(ValueError, match="differ"):
+        frechet_distance(statistics(torch.eye(3)), statistics(torch.eye(4)))
+
+
+def test_resamples_are_distances_of_the_drawn_rows():
+    """The shared frame against the plain way: draw the rows, then measure them."""
+    x, y = sets()
+    against = statistics(y)
+    resampler = frechet.Resampler(x, against)
+    generator = torch.Generator().manual_seed(3)
+    plain = []
+    for _ in range(3):
+        order = torch.randperm(len(x), generator=generator)
+        plain += [frechet_distance(statistics(x[part]), against) for part in (order[:100], order[100:])]
+    np.testing.assert_allclose(resampler.halves(3, seed=3), plain, rtol=1e-9)
+    generator = torch.Generator().manual_seed(4)
+    plain = [
+        frechet_distance(statistics(x[torch.randint(len(x), (len(x),), generator=generator)]), against)
+        for _ in range(3)
+    ]
+    np.testing.assert_allclose(resampler.bootstrap(3, seed=4), plain, rtol=1e-9)
+    assert resampler.whole() == pytest.approx(frechet_distance(statistics(x), against), rel=1e-9)
+    with pytest.raises(ValueError, match="NaN"):
+        frechet.Resampler(x.index_fill(0, torch.tensor([1]), float("nan")), against)

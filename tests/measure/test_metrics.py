@@ -1,0 +1,119 @@
+"""Sample metrics by the number of images at hand, and the cache of references."""
+
+import numpy as np
+import torch
+
+from equibench.hashing import array_sha256
+from equibench.measure.features import extractor as features
+from equibench.measure.quality import metrics
+from equibench.measure.quality.reference import CHECKED, drawn, reference_of_images
+from equibench.record.schema import FeatureInfo
+
+CPU = torch.device("cpu")
+
+
+RNG = np.random.default_rng(0)
+
+
+IMAGES = RNG.integers(0, 256, (160, 1, 8, 8), dtype=np.uint8)
+
+
+def extractor(dims=6, **identity):
+    """A random projection of the pixels, counted as often as it is used."""
+    matrix = torch.randn(192, dims, generator=torch.Generator().manual_seed(0)) / 500
+    calls = []
+
+    def network(images):
+        calls.append(len(images))
+        return images.expand(-1, 3, -1, -1).flatten(1).float() @ matrix
+
+    info = FeatureInfo(name="toy", weights_sha256="0" * 64, preprocessing="none", dims=dims)
+    made = features.Extractor(info.model_copy(update=identity), "FD", network, CPU)
+    object.__setattr__(made, "calls", calls)
+    return made
+
+
+def features_of(images, network):
+    return torch.from_numpy(network(images))
+
+
+def test_all_metrics_where_there_are_enough_images(tmp_path):
+    toy = extractor()
+    against = reference_of_images("test", IMAGES[:110], toy, tmp_path)
+    found = metrics.measure(features_of(IMAGES[50:], toy), against, toy, splits=3, resamples=4, also=True)
+    assert [one.name for one in found.also] == [
+        "KD",
+        "precision",
+        "recall",
+        "density",
+        "coverage",
+        "sliced Wasserstein",
+    ]
+    assert all(one.value is not None for one in found.also)
+    assert found.interval.low < found.value < found.interval.high
+    assert len(found.halves) == 6
+    assert found.corrected < found.value
+    alone = metrics.measure(features_of(IMAGES[50:], toy), against, toy)
+    assert (alone.value, alone.interval, alone.corrected, alone.also) == (found.value, None, None, [])
+
+
+def test_too_few_images_leave_out_what_they_cannot_tell(tmp_path):
+    toy = extractor(dims=60)
+    against = reference_of_images("test", IMAGES, toy, tmp_path)
+    found = metrics.measure(features_of(IMAGES[:50], toy), against, toy, splits=3, resamples=4, also=True)
+    assert found.value is None
+    assert "50 images are too few for the 60 dimensions" in found.reason
+    values = {one.name: one.value for one in found.also}
+    assert values["KD"] is not None
+    assert values["sliced Wasserstein"] is not None
+    assert values["precision"] is None
+    assert "100 are needed" in next(one.reason for one in found.also if one.name == "precision")
+
+
+def test_a_second_entrant_pays_nothing_for_the_reference(tmp_path):
+    toy = extractor()
+    first = reference_of_images("test", IMAGES, toy, tmp_path)
+    paid = list(toy.calls)
+    second = reference_of_images("test", IMAGES, toy, tmp_path)
+    assert toy.calls == [*paid, CHECKED]  # the images that the cache is compared on
+    assert torch.equal(first.features, second.features)
+    for part in ("kernel_means", "radii"):
+        assert torch.equal(getattr(first.within, part), getattr(second.within, part))
+    assert torch.equal(first.statistics.covariance, second.statistics.covariance)
+
+
+def test_a_changed_image_or_extractor_never_meets_the_cache(tmp_path):
+    first = reference_of_images("test", IMAGES, extractor(), tmp_path)
+    changed = IMAGES.copy()
+    changed[0, 0, 0, 0] ^= 255
+    assert not torch.equal(reference_of_images("test", changed, extractor(), tmp_path).features, first.features)
+    for field in ("name", "weights_sha256", "preprocessing"):
+        other = extractor(**{field: "x"})
+        reference_of_images("test", IMAGES, other, tmp_path)
+        assert sum(other.calls) == len(IMAGES)
+    # the same bytes in another shape are other images
+    assert array_sha256(IMAGES) != array_sha256(IMAGES.reshape(40, 1, 16, 16))
+
+
+def test_an_extractor_that_changes_where_its_identity_does_not_look_never_meets_the_cache(tmp_path):
+    """Code that the user's function calls may change; some of the features are computed again to see."""
+    before, after = extractor(), extractor()
+    object.__setattr__(after, "network", lambda images: before.network(images) + 1)
+    first = reference_of_images("test", IMAGES, before, tmp_path)
+    second = reference_of_images("test", IMAGES, after, tmp_path)
+    np.testing.assert_allclose(second.statistics.mean, first.statistics.mean + 1, rtol=1e-5)
+
+
+def test_a_damaged_cache_is_computed_again(tmp_path):
+    first = reference_of_images("test", IMAGES, extractor(), tmp_path)
+    for file in tmp_path.glob("*.npz"):
+        file.write_bytes(file.read_bytes()[:200])
+    again = reference_of_images("test", IMAGES, extractor(), tmp_path)
+    assert torch.equal(first.features, again.features)
+
+
+def test_a_subset_is_no_beginning():
+    """A file sorted by class: the first half of it holds half the classes, a drawn half all of them."""
+    classes = np.arange(1000) // 100
+    assert len(set(classes[drawn(1000, 100)])) == 10
+    np.testing.assert_array_equal(drawn(1000, 1000), np.arange(1000))

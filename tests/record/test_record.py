@@ -1,0 +1,93 @@
+"""The record: written once, read back as it was, refused where it is not what it claims."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from fixtures import arrays, make
+
+from equibench.errors import UserError
+from equibench.protocol import PROTOCOL
+from equibench.record import files as record_files
+from equibench.record import schema
+
+
+def test_round_trip(tmp_path):
+    written = make("diffusion", seed=3)
+    pictures = arrays()
+    path = record_files.write(written, tmp_path, pictures)
+    assert path.name == f"diffusion-s3-{written.key[:8]}.json"
+    found = record_files.read(path)
+    assert found == written.model_copy(update={"arrays_sha256": found.arrays_sha256})
+    back = record_files.read_arrays(path, found)
+    assert back.keys() == pictures.keys()
+    assert all(np.array_equal(back[key], pictures[key]) and back[key].dtype == np.uint8 for key in pictures)
+
+
+def test_same_record_gives_same_bytes(tmp_path):
+    paths = [record_files.write(make("vae"), tmp_path / name, arrays()) for name in "ab"]
+    for suffix in (".json", ".npz"):
+        assert paths[0].with_suffix(suffix).read_bytes() == paths[1].with_suffix(suffix).read_bytes()
+
+
+def test_is_written_once(tmp_path):
+    path = record_files.write(make("vae"), tmp_path)
+    before = path.read_bytes()
+    with pytest.raises(FileExistsError):
+        record_files.write(make("vae"), tmp_path)
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("where", [[], ["budget"], ["quality", "features"]])
+def test_unknown_keys_are_refused(tmp_path, where):
+    path = record_files.write(make("vae"), tmp_path)
+    content = json.loads(path.read_text())
+    part = content
+    for key in where:
+        part = part[key]
+    part["colour"] = 1
+    path.write_text(json.dumps(content))
+    with pytest.raises(UserError, match="colour"):
+        record_files.read(path)
+
+
+def test_numbers_that_are_none_at_all_are_refused():
+    quality = make("vae").quality.model_dump()
+    with pytest.raises(ValueError, match="finite"):
+        schema.Quality(**quality | {"value": float("nan")})
+
+
+def test_truncated_file_is_one_sentence(tmp_path):
+    path = record_files.write(make("vae"), tmp_path)
+    path.write_bytes(path.read_bytes()[:200])
+    with pytest.raises(UserError) as caught:
+        record_files.read(path)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_mixed_protocols_are_refused(tmp_path):
+    record_files.write(make("vae"), tmp_path)
+    record_files.write(make("flow", protocol="0"), tmp_path)
+    with pytest.raises(UserError, match=f"protocols 0 and {PROTOCOL}"):
+        record_files.read_all([tmp_path])
+
+
+def test_no_records(tmp_path):
+    with pytest.raises(UserError, match="no records"):
+        record_files.read_all([tmp_path])
+
+
+def test_arrays_of_another_run_are_refused(tmp_path):
+    path = record_files.write(make("vae"), tmp_path, arrays())
+    path.with_suffix(".npz").write_bytes(b"something else")
+    with pytest.raises(UserError, match="not the file that its record was written with"):
+        record_files.read_arrays(path, record_files.read(path))
+
+
+def test_arrays_that_are_gone_are_none(tmp_path):
+    path = record_files.write(make("vae"), tmp_path, arrays())
+    path.with_suffix(".npz").unlink()
+    assert record_files.read_arrays(path, record_files.read(path)) == {}

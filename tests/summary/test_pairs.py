@@ -1,0 +1,97 @@
+"""Which entrants the numbers tell apart, and the sentences that say so."""
+
+from __future__ import annotations
+
+import fixtures
+import pytest
+import scipy.stats
+from fixtures import make
+
+from equibench.report.tables import headline as tables
+from equibench.stats import Stat
+from equibench.summary import pairs, sort
+from equibench.summary.sections import FiledRecord
+
+
+def sections_of(tmp_path, *records):
+    return sort.summarise([FiledRecord(tmp_path / f"{i}.json", found) for i, found in enumerate(records)])
+
+
+def test_stat_by_hand():
+    assert Stat((2.0, 4.0, 9.0)).mean == 5
+    assert Stat((2.0, 4.0, 9.0)).sd == pytest.approx(13**0.5)
+    assert Stat((0.1, 0.1, 0.1)).sd == 0  # not 1.7e-17
+    assert Stat((2.0,)).sd is None
+
+
+def with_values(family, distances, bits=None):
+    """A record a seed, with these distances and, where given, bits/dim."""
+    for seed, value in enumerate(distances):
+        found = make(family, seed)
+        quality = found.quality.model_copy(update={"value": value})
+        likelihood = found.likelihood.model_copy(update={"bits_per_dim": bits[seed]} if bits else {})
+        yield found.model_copy(update={"quality": quality, "likelihood": likelihood})
+
+
+def test_one_seed_speaks_of_the_trained_models_alone(tmp_path):
+    vae, flow = make("vae"), make("flow")
+    nearly = flow.likelihood.model_copy(update={"bits_per_dim": 3.405, "stderr_bits_per_dim": 0.003})
+    (section,) = sections_of(tmp_path, vae, flow.model_copy(update={"likelihood": nearly}))
+    distances, bits, caution = pairs.sentences(section)
+    # The halves of all made-up records differ alike, so that nothing but the difference is left: p is 0.
+    assert distances == (
+        "FD_5k (EfficientNet-Lite0), for these trained models alone: vae is better than flow (p < 0.0001)."
+    )
+    # 3.410 and 3.405 with errors 0.004 and 0.003: one combined error of 0.005, so p = 2 Phi(-1) = 0.317
+    assert bits == "Bits/dim (upper bound), for these trained models alone: vae and flow: not decided (p = 0.32)."
+    assert "no ranking is claimed" in caution
+    table = tables.headline(section)
+    assert not any(entry.strong or "±" in entry.text for line in table.lines for entry in line.entries)
+
+
+def test_two_seeds_claim_no_ranking(tmp_path):
+    (section,) = sections_of(tmp_path, *(make(family, seed) for family in ("gan", "vae") for seed in (0, 1)))
+    assert "no ranking is claimed" in pairs.sentences(section)[-1]
+    assert not any(entry.strong for line in tables.headline(section).lines for entry in line.entries)
+
+
+def test_three_seeds_speak_of_entrants(tmp_path):
+    found = [*with_values("gan", [30, 31, 32]), *with_values("vae", [90, 91, 92]), *with_values("flow", [31, 32, 33])]
+    (section,) = sections_of(tmp_path, *found)
+    p = scipy.stats.ttest_ind([30, 31, 32], [31, 32, 33], equal_var=False).pvalue
+    assert pairs.sentences(section)[0] == (
+        "FD_5k (EfficientNet-Lite0), over 3 training seeds: gan is better than vae (p < 0.0001); "
+        f"flow is better than vae (p < 0.0001); gan and flow: not decided (p = {p:.2f})."
+    )
+    assert not any(line.entries[2].strong for line in tables.headline(section).lines)
+    (section,) = sections_of(tmp_path, *found[:6])
+    assert [line.entries[2].strong for line in tables.headline(section).lines] == [True, False]
+
+
+def test_holm_corrects_for_the_number_of_tests(tmp_path):
+    # Against each of the others p is 0.030 alone (Welch, by scipy.stats): decided as one test, not as one of three.
+    found = {family: list(with_values(family, v)) for family, v in OF_HOLM.items()}
+    (section,) = sections_of(tmp_path, *found["gan"], *found["vae"])
+    assert "gan is better than vae (p = 0.030)" in pairs.sentences(section)[0]
+    (section,) = sections_of(tmp_path, *found["gan"], *found["vae"], *found["flow"])
+    assert "gan and vae: not decided (p = 0.089)" in pairs.sentences(section)[0]
+
+
+OF_HOLM = {"gan": [1.0, 2.0, 3.0], "vae": [3.7, 4.7, 5.7], "flow": [3.7, 4.7, 5.7]}
+
+
+def test_a_bound_is_not_compared_with_an_exact_value(tmp_path):
+    exact = [
+        r.model_copy(update={"likelihood": r.likelihood.model_copy(update={"kind": "exact"})})
+        for r in (make("flow", seed) for seed in range(3))
+    ]
+    (section,) = sections_of(tmp_path, *exact, *(make("vae", seed) for seed in range(3)))
+    distances, bits = pairs.sentences(section)
+    assert distances.startswith("FD_5k")
+    assert bits.startswith("Bits/dim (exact) and Bits/dim (upper bound) are not compared")
+    assert not any(entry.strong for line in tables.headline(section).lines for entry in line.entries[3:])
+
+
+def test_what_failed_is_named_in_the_summary(tmp_path):
+    (section,) = sections_of(tmp_path, *fixtures.everything(1))
+    assert pairs.sentences(section)[-1] == "Not ranked: gan, seed 8 (diverged) and flow, seed 9 (out of memory)."
