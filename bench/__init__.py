@@ -27,7 +27,7 @@ def load_results(*paths: str | Path) -> pd.DataFrame:
 
     Raises UserError where there are no records, or records of two protocols.
     """
-    from equibench.summary import frame, sort  # brings pandas, which takes a second
+    from equibench.summary import frame, sort
 
     return frame.load_frame(sort.load_cells([Path(path) for path in paths]), with_path=True)
 

@@ -14,7 +14,8 @@ from pydantic import Field, ValidationError
 from equibench.errors import UserError, nearest
 from equibench.hashing import digest
 from equibench.protocol import PROTOCOL
-from equibench.record.schema import Budget, FeatureInfo, Scalar, Strict
+from equibench.record.base import Scalar, Strict
+from equibench.record.schema import Budget, FeatureInfo
 
 FLOORS = ("real data", "uniform", "global histogram", "per-pixel histogram", "3-neighbour table")
 

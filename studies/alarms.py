@@ -28,21 +28,22 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-import equibench.run.cell
 from equibench import suite
 from equibench.data import sets
 from equibench.judge import check
-from equibench.judge.gates import GATES, TOLERANCES
+from equibench.judge.gates import TOLERANCES
 from equibench.measure.cost import memory
 from equibench.measure.features.load import load_extractor
-from equibench.quantities.glossary import Category
+from equibench.quantities.glossary import GATED, Category
 from equibench.quantities.identity import path_of
 from equibench.quantities.text import budget_words
 from equibench.record import files as record_files
-from equibench.record.schema import Budget, Curve, Memory, Record, Spent
+from equibench.record.cost import Memory
+from equibench.record.schema import Curve, Record, Spent
+from equibench.run import obtain
 from equibench.run.cell import run_cell
 from equibench.run.session import Session
-from equibench.run.train import train
+from equibench.run.train import Allowance, train
 from equibench_models import FAMILIES, Model
 from equibench_models.layers import Average
 
@@ -107,12 +108,13 @@ def no_average(_: sets.Dataset) -> contextlib.AbstractContextManager[Any]:
 def half_training(_: sets.Dataset) -> contextlib.AbstractContextManager[Any]:
     """Half the updates, counted twice."""
 
-    def half(model: Model, images: Any, budget: Budget, **options: Any) -> tuple[Spent, Curve]:
-        spent, curve = train(model, images, budget.model_copy(update={"amount": budget.amount / 2}), **options)
+    def half(model: Model, images: Any, allowance: Allowance, **options: Any) -> tuple[Spent, Curve]:
+        budget = allowance.budget.model_copy(update={"amount": allowance.budget.amount / 2})
+        spent, curve = train(model, images, dataclasses.replace(allowance, budget=budget), **options)
         twice = {name: 2 * getattr(spent, name) for name in ("updates", "images", "flops")}
         return spent.model_copy(update=twice), curve
 
-    return mock.patch.object(equibench.run.cell, "train", half)
+    return mock.patch.object(obtain, "train", half)
 
 
 def dropped_class(found: sets.Dataset) -> contextlib.AbstractContextManager[Any]:
@@ -120,10 +122,10 @@ def dropped_class(found: sets.Dataset) -> contextlib.AbstractContextManager[Any]
     assert found.train_labels is not None
     kept = found.train_labels != DROPPED
 
-    def without(model: Model, images: Any, budget: Budget, **options: Any) -> tuple[Spent, Curve]:
-        return train(model, images[kept], budget, **options)
+    def without(model: Model, images: Any, allowance: Allowance, **options: Any) -> tuple[Spent, Curve]:
+        return train(model, images[kept], allowance, **options)
 
-    return mock.patch.object(equibench.run.cell, "train", without)
+    return mock.patch.object(obtain, "train", without)
 
 
 @contextlib.contextmanager
@@ -259,7 +261,7 @@ def main(seeds: int, faulty_seeds: int, comparisons: int, planted: int, keep: Pa
 
 def _line(name: str, about: str, touches: tuple[Category, ...], checks: list[check.Check]) -> str:
     """A line of the table: how many checks named a number that the fault touches, and all that was named."""
-    paths = {gate.path for gate in GATES if gate.category in touches}
+    paths = {gate.path for gate in GATED if gate.category in touches}
     named: dict[str, int] = {}
     caught = 0
     for one in checks:

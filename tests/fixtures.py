@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from equibench.hashing import digest
+from equibench.record import cost, schema
 from equibench.record import files as record_files
-from equibench.record import schema
 from equibench.record.schema import Record
 
 ROOT = Path(__file__).parent.parent
@@ -124,7 +124,7 @@ def make(like: str, seed: int = 0, /, **changes: Any) -> Record:
         "bounds": _bounds(bits) if bits else [],
         "decoder_likelihood": _decoder() if like in ("gan", "vae") else None,
         "out_of_distribution_bits_per_dim": {"constant": 0.5, "noise": 11.0} if bits else {},
-        "speed": schema.Speed(
+        "speed": cost.Speed(
             batch_size=256,
             repeats_sec=[256 / speed] * 5,
             images_per_sec=speed,
@@ -135,7 +135,7 @@ def make(like: str, seed: int = 0, /, **changes: Any) -> Record:
             flops_per_image=2e7 * nfe,
         ),
         "sampler_points": _points(quality) if like == "diffusion" else [],
-        "memory": schema.Memory(
+        "memory": cost.Memory(
             quantity="peak resident above import",
             train_peak_bytes=train_mib * 2**20,
             train_batch_size=128,

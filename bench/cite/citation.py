@@ -13,6 +13,7 @@ from pydantic import BaseModel
 
 from equibench.cite.signature import parse, signature
 from equibench.errors import UserError, nearest
+from equibench.quantities import glossary
 from equibench.quantities.identity import look_up, name_of
 from equibench.quantities.text import budget_words, join, slug
 from equibench.record import files as record_files
@@ -79,8 +80,7 @@ def cite(metric: str, entrant: str, results: Sequence[Path]) -> list[Citation]:
             for alias in (path, name, re.sub(r"_\d+k?$", "", name), path.rpartition(".")[2]):
                 aliases.setdefault(alias, path)
     if metric not in aliases:
-        usual = ("quality", "likelihood", "speed", "memory", "spent")
-        common = [alias for alias, path in aliases.items() if "." not in alias and path.startswith(usual)]
+        common = [alias for alias, path in aliases.items() if "." not in alias and "*" not in glossary.of(path).path]
         raise UserError(f"{entrant} has no number {metric!r}{nearest(metric, common)}")
     path = aliases[metric]
     found = []
@@ -91,8 +91,8 @@ def cite(metric: str, entrant: str, results: Sequence[Path]) -> list[Citation]:
 
 
 def numbers(one: Record) -> Iterator[str]:
-    """Paths of all single numbers of a record; raw repeats, curves and ends of intervals are none."""
-    return _numbers(one, "")
+    """Paths of all numbers of a record that the glossary knows: what was measured, spent or counted."""
+    return (path for path in _numbers(one, "") if glossary.known(path))
 
 
 def write(citations: Sequence[Citation], form: str) -> str:
@@ -108,8 +108,7 @@ def _numbers(value: Any, path: str) -> Iterator[str]:
             yield path
     elif isinstance(value, BaseModel):
         for name in type(value).model_fields:
-            if name not in ("curve", "interval", "corrected_interval", "config", "options", "detail", "seed"):
-                yield from _numbers(getattr(value, name), f"{path}.{name}".lstrip("."))
+            yield from _numbers(getattr(value, name), f"{path}.{name}".lstrip("."))
     elif isinstance(value, dict):
         for name, item in value.items():
             yield from _numbers(item, f"{path}.{name}") if isinstance(name, str) and "." not in name else ()

@@ -9,11 +9,12 @@ from equibench.errors import UserError
 from equibench.quantities.metric import bits_kind, with_count
 from equibench.quantities.text import budget_words, join
 from equibench.record.schema import Record
+from equibench.summary.sections import failed
 
 
 def methods(records: Sequence[Record]) -> str:
     """One paragraph for each data set, budget and protocol. Raises UserError where nothing was trained."""
-    trained = [one for one in records if one.role == "entrant" and one.status in ("ok", "budget missed")]
+    trained = [one for one in records if one.role == "entrant" and not failed(one)]
     if not trained:
         raise UserError("no trained entrant is in the results; run a suite first, `equibench run quick`")
     groups: dict[tuple[Any, ...], list[Record]] = {}

@@ -95,15 +95,15 @@ def print_plan(suite: Suite, data: Dataset, device: torch.device) -> None:
         planned = plan(cell, data.shape)
         cost = cell.budget.amount if planned.train_flops is None else planned.train_flops / rate
         seconds += cost
-        updates = planned.updates
+        updates = planned.allowance.updates
         table.add_row(
             cell.name,
             str(cell.seed),
             f"{planned.params:,}",
             f"{planned.params / cell.budget.params:.1%}",
-            f"{planned.flops_per_update:.3g}",
+            f"{planned.allowance.flops_per_update:.3g}",
             "until the time is spent" if updates is None else f"{updates:,}",
-            "" if updates is None else f"{updates * planned.config['batch_size']:,}",
+            "" if updates is None else f"{updates * planned.allowance.batch_size:,}",
             f"about {cost:.0f} s",
         )
     console = Console()

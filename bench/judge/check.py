@@ -14,10 +14,8 @@ from typing import Literal, NamedTuple
 
 from equibench.errors import UserError
 from equibench.judge.gates import (
-    GATES,
     KNOWN_FROM,
     TOLERANCES,
-    Gate,
     Outcome,
     Sample,
     Spread,
@@ -29,10 +27,11 @@ from equibench.judge.gates import (
 )
 from equibench.judge.matching import exactly_equal, matched, refuse_other_data, refuse_other_measurement
 from equibench.protocol import SIGNIFICANCE
-from equibench.quantities.glossary import Category
+from equibench.quantities.glossary import GATED, Category, Quantity
 from equibench.quantities.identity import look_up, name_of
 from equibench.quantities.text import budget_words, join
 from equibench.record import files as record_files
+from equibench.record.paths import value_at
 from equibench.record.schema import Record
 from equibench.stats import Stat, holm
 from equibench.summary.sections import failed
@@ -107,7 +106,8 @@ def compare(
             lines += _floor(key, before[key], after[key])
             continue
         notes += _notes(key, before[key], after[key])
-        for gate in GATES:
+        for gate in GATED:
+            assert gate.category
             lines += _gate(key, gate, before[key], after[key], tolerances[gate.category], spreads[gate.path])
     for key in before:
         if key not in after:
@@ -126,7 +126,7 @@ def compare(
 
 def _gate(
     key: RowKey,
-    gate: Gate,
+    gate: Quantity,
     baseline: Mapping[int, Record],
     run: Mapping[int, Record],
     tolerance: Tolerance,
@@ -214,7 +214,7 @@ def _floor(key: RowKey, baseline: Mapping[int, Record], run: Mapping[int, Record
 
 def _status(key: RowKey, baseline: Mapping[int, Record], run: Mapping[int, Record]) -> list[Comparison | _Pending]:
     """Cells that are not ok, unless the baseline says the same of that seed."""
-    if not any(one.status == "ok" for one in baseline.values()):
+    if not any(one.status in ("ok", "incomplete") for one in baseline.values()):
         why = next(iter(baseline.values())).status
         return [Comparison(str(key), "row", "skipped", f"its baseline was {why}: there is nothing to be worse than")]
     lines: list[Comparison | _Pending] = []
@@ -261,7 +261,7 @@ def _spreads(before: Rows, after: Rows, both: Sequence[RowKey]) -> dict[str, Spr
                 if key.role == "entrant" and (measured := _measured(gate.path, side[key]))
             ]
         )
-        for gate in GATES
+        for gate in GATED
     }
 
 
@@ -277,18 +277,22 @@ def _stat(path: str, row: Mapping[int, Record]) -> Stat:
     return Stat(_values(path, row))
 
 
-def _sample(gate: Gate, row: Mapping[int, Record]) -> Sample:
+def _sample(gate: Quantity, row: Mapping[int, Record]) -> Sample:
     values = _values(gate.path, row)
     if gate.category in ("speed", "memory"):
-        repeats: list[float] = []
-        for one in row.values():
-            if one.speed and gate.repeats:
-                repeats += gate.repeats(one.speed)
+        repeats = [sec for one in row.values() for sec in _repeats(gate, one)]
         return Sample(tuple(math.log(value) for value in values), repeats=tuple(repeats))
     return Sample(values, stderrs=_values(gate.error, row) if gate.error else ())
 
 
+def _repeats(gate: Quantity, one: Record) -> list[float]:
+    """Raw repeats in seconds an image: the fastest batch size may be another one in each record."""
+    found: list[float] = value_at(one, gate.repeats) or [] if gate.repeats else []
+    images = value_at(one, gate.repeats_of) if gate.repeats_of else 1
+    return [sec / images for sec in found]
+
+
 def _why_missing(path: str, row: Mapping[int, Record]) -> str:
-    part = path.rpartition(".")[0]
-    reasons = [getattr(getattr(one, part.split(".")[0]), "reason", None) for one in row.values()]
+    part = path.partition(".")[0]
+    reasons = [getattr(getattr(one, part), "reason", None) or one.failures.get(part) for one in row.values()]
     return next((reason for reason in reasons if reason), "no reason was recorded")

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from scipy.special import ndtr, stdtr
@@ -24,21 +24,9 @@ from scipy.stats import mannwhitneyu
 
 from equibench.errors import UserError, nearest
 from equibench.protocol import SIGNIFICANCE
-from equibench.quantities.glossary import Category
-from equibench.record.schema import Speed
+from equibench.quantities.glossary import Category, Quantity
 
 KNOWN_FROM = 3  # seeds of a baseline from which its spread between trainings counts as known
-
-
-class Gate(NamedTuple):
-    """A number that may not get worse. All paths are those of the record."""
-
-    path: str
-    category: Category
-    higher_is_better: bool
-    error: str | None = None  # path of its error over samples or images
-    # its raw repeats, in seconds an image: the fastest batch size may be another one in each record
-    repeats: Callable[[Speed], list[float]] | None = None
 
 
 class Tolerance(NamedTuple):
@@ -48,24 +36,6 @@ class Tolerance(NamedTuple):
     unknown: float
 
 
-GATES = (
-    Gate("quality.value", "quality", False, "quality.stderr"),
-    Gate("quality.also.KID", "quality", False, "quality.also.KID.stderr"),
-    Gate("quality.also.KD", "quality", False, "quality.also.KD.stderr"),
-    Gate("quality.also.recall", "quality", True),
-    Gate("quality.also.coverage", "quality", True),
-    Gate("likelihood.bits_per_dim", "likelihood", False, "likelihood.stderr_bits_per_dim"),
-    Gate("speed.flops_per_image", "cost", False),
-    Gate(
-        "speed.images_per_sec",
-        "speed",
-        True,
-        repeats=lambda speed: [sec / speed.batch_size for sec in speed.repeats_sec],
-    ),
-    Gate("speed.latency_p50_sec", "speed", False, repeats=lambda speed: speed.latency_repeats_sec),
-    Gate("memory.train_peak_bytes", "memory", False),
-    Gate("memory.sample_peak_bytes", "memory", False),
-)
 TOLERANCES: dict[Category, Tolerance] = {
     "quality": Tolerance(0.05, 0.25),
     "likelihood": Tolerance(0.005, 0.03),
@@ -135,7 +105,7 @@ def pooled(samples: Sequence[Sample]) -> Spread:
     return Spread(math.sqrt(squares / freedom) if freedom else 0.0, freedom)
 
 
-def between_trainings(gate: Gate, baseline: Sample, run: Sample, tolerance: Tolerance) -> Outcome:
+def between_trainings(gate: Quantity, baseline: Sample, run: Sample, tolerance: Tolerance) -> Outcome:
     """Quality or likelihood: Student's t with the deviation between seeds. That of a quality is never taken to be below
     its error over samples, as a few seeds may agree by luck; all likelihoods are of the same test images.
     """
@@ -156,7 +126,7 @@ def between_trainings(gate: Gate, baseline: Sample, run: Sample, tolerance: Tole
 
 
 def between_processes(
-    gate: Gate, baseline: Sample, run: Sample, tolerance: Tolerance, common: Spread, known: bool
+    gate: Quantity, baseline: Sample, run: Sample, tolerance: Tolerance, common: Spread, known: bool
 ) -> Outcome:
     """Speed or memory on one machine: values are logarithms, `common` is their spread within rows, over all rows."""
     change = _worse(gate, baseline.mean, run.mean)
@@ -175,7 +145,7 @@ def between_processes(
     return Outcome(worse_by, tolerance.unknown, None, worse_by > tolerance.unknown and apart, why)
 
 
-def counted(gate: Gate, baseline: Sample, run: Sample, tolerance: Tolerance) -> Outcome:
+def counted(gate: Quantity, baseline: Sample, run: Sample, tolerance: Tolerance) -> Outcome:
     """A number without noise."""
     worse_by = _share(_worse(gate, baseline.mean, run.mean), baseline.mean)
     return Outcome(worse_by, tolerance.known, None, worse_by > tolerance.known, "counted, without noise")
@@ -189,8 +159,8 @@ def _longer(baseline: Sequence[float], run: Sequence[float]) -> bool:
     return min(run) > max(baseline) or bool(ranks.pvalue <= SIGNIFICANCE)
 
 
-def _worse(gate: Gate, baseline: float, run: float) -> float:
-    return baseline - run if gate.higher_is_better else run - baseline
+def _worse(gate: Quantity, baseline: float, run: float) -> float:
+    return baseline - run if gate.better == "higher" else run - baseline
 
 
 def _share(change: float, of: float) -> float:

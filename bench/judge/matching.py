@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from equibench.errors import UserError
-from equibench.quantities.identity import identity, look_up
+from equibench.quantities.identity import differs, look_up
 from equibench.quantities.text import budget_words, join
 from equibench.record.schema import Record
 from equibench.summary.sort import RowKey, Rows, rows
@@ -50,14 +50,14 @@ def refuse_other_data(key: RowKey, baseline: Mapping[int, Record], run: Mapping[
 
 
 def refuse_other_measurement(key: RowKey, path: str, name: str, records: Sequence[Record]) -> None:
-    first, *others = [{**identity(one, path), "machine": ""} for one in records]
+    """Raises UserError unless the records measure one thing. Other machines are skipped by `check`, not refused."""
+    first, *others = records
     for other in others:
-        for field in first:
-            if first[field] != other.get(field):
-                raise UserError(
-                    f"{key}: {name} cannot be compared, as {field} is {first[field]} in one and {other.get(field)} in "
-                    "another; run the baseline's suite, or make a new baseline with `equibench baseline`"
-                )
+        if found := differs(first, other, path, but=("machine",)):
+            raise UserError(
+                f"{key}: {name} cannot be compared, as the {found.word} is {found.one} in one and {found.other} in "
+                "another; run the baseline's suite, or make a new baseline with `equibench baseline`"
+            )
 
 
 def _names(found: Rows) -> str:

@@ -9,7 +9,7 @@ import torch
 
 from equibench.errors import UserError, nearest
 from equibench.machine.clock import repeat
-from equibench.record.schema import MatrixProducts
+from equibench.record.cost import MatrixProducts
 
 
 def resolve_device(name: str) -> torch.device:

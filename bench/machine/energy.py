@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 import torch
 
-from equibench.record.schema import Energy
+from equibench.record.cost import Energy
 
 POWERCAP = Path("/sys/class/powercap")  # Linux; see Documentation/power/powercap
 
@@ -23,6 +21,16 @@ class Counter(Protocol):
 
     def joules(self) -> float:
         """Since some fixed moment. Where the hardware's own count wraps, ask at least once a wrap."""
+
+
+@dataclass(frozen=True)
+class NoCounter:
+    """In place of a counter where there is none: the reason."""
+
+    reason: str
+
+
+NO_COUNTER = NoCounter("no counter was given")
 
 
 class Rapl:
@@ -64,7 +72,7 @@ class Nvml:
         return float(self._nvml.nvmlDeviceGetTotalEnergyConsumption(self._handle)) / 1e3  # it counts millijoules
 
 
-def counter(device: torch.device, powercap: Path = POWERCAP) -> Counter | str:
+def counter(device: torch.device, powercap: Path = POWERCAP) -> Counter | NoCounter:
     """The counter of `device`, or why there is none."""
     if device.type == "cuda":
         return _nvml(f"GPU-{torch.cuda.get_device_properties(device).uuid}")
@@ -72,24 +80,25 @@ def counter(device: torch.device, powercap: Path = POWERCAP) -> Counter | str:
     zones = sorted(powercap.glob("intel-rapl:*"))
     packages = [zone for zone in zones if zone.name.count(":") == 1 and _name(zone).startswith("package")]
     if not packages:
-        return "this machine shows no energy counter of its processor (RAPL)"
+        return NoCounter("this machine shows no energy counter of its processor (RAPL)")
     try:
         return Rapl(packages)
     except PermissionError:
-        return f"the energy counter of the processor may not be read: let {packages[0] / 'energy_uj'} be read"
+        file = packages[0] / "energy_uj"
+        return NoCounter(f"the energy counter of the processor may not be read: let {file} be read")
     except (OSError, ValueError) as error:
-        return f"the energy counter of the processor cannot be read ({error})"
+        return NoCounter(f"the energy counter of the processor cannot be read ({error})")
 
 
-def _nvml(uuid: str) -> Counter | str:
+def _nvml(uuid: str) -> Counter | NoCounter:
     try:
         nvml = importlib.import_module("pynvml")
     except ImportError:
-        return "nvidia-ml-py is not installed: pip install 'equibench[energy]'"
+        return NoCounter("nvidia-ml-py is not installed: pip install 'equibench[energy]'")
     try:
         return Nvml(nvml, uuid)
     except nvml.NVMLError as error:
-        return f"the GPU's energy counter cannot be read ({error})"
+        return NoCounter(f"the GPU's energy counter cannot be read ({error})")
 
 
 def _name(zone: Path) -> str:
@@ -99,26 +108,26 @@ def _name(zone: Path) -> str:
         return ""
 
 
-@dataclass
-class Used:
-    """What a block used; read after the block."""
+class EnergyMeter:
+    """Counts the energy of some work by a counter, or has a reason not to. Work that is queued on a device must be
+    waited for before each call.
+    """
 
-    source: Counter | str
-    joules: float | None = field(default=None)
+    def __init__(self, counter: Counter | NoCounter) -> None:
+        self._counter = counter
+        self._begin = self._joules()
+        self._spent: float | None = None
+
+    def read(self) -> None:
+        """Take note of what was spent since the start: often enough that the hardware's count does not wrap unseen."""
+        if self._begin is not None:
+            self._spent = (self._joules() or 0.0) - self._begin
 
     def energy(self, images: int) -> Energy:
-        if isinstance(self.source, str):
-            return Energy(reason=self.source)
-        return Energy(joules=self.joules, quantity=self.source.quantity, images=images)
+        """What the work up to the last `read` took, for so many images; or why it is not known."""
+        if isinstance(self._counter, NoCounter):
+            return Energy(reason=self._counter.reason)
+        return Energy(joules=self._spent, quantity=self._counter.quantity, images=images)
 
-
-@contextmanager
-def used(source: Counter | str) -> Iterator[Used]:
-    """Count the block's energy. Work queued on a device must be waited for at both ends."""
-    found = Used(source)
-    if isinstance(source, str):
-        yield found
-        return
-    begin = source.joules()
-    yield found
-    found.joules = source.joules() - begin
+    def _joules(self) -> float | None:
+        return None if isinstance(self._counter, NoCounter) else self._counter.joules()

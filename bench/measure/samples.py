@@ -17,7 +17,8 @@ from equibench.measure.quality import exchange, metrics
 from equibench.measure.quality.memorization import memorization_test
 from equibench.measure.quality.reference import drawn, features_of, reference_of_images
 from equibench.protocol import PROTOCOL
-from equibench.record.schema import Code, DataInfo, Quality, Strict
+from equibench.record.base import Strict
+from equibench.record.schema import Code, DataInfo, Quality
 
 FEWEST = 50  # below this the numbers would say more of the draw than of the model
 COPIES = 0.01  # share of exact copies from which they are remarked on

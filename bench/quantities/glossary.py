@@ -1,29 +1,206 @@
-"""What is known of each number of a record."""
+"""What is known of each number of a record, a row a number: the only place that knows it.
+
+Labels, units and arrows of tables, what a check gates and how, units on hover, names in signatures, what `cite` takes
+and the columns of `load_results` are read from here.
+"""
 
 from __future__ import annotations
 
-from typing import Literal
+import re
+from dataclasses import dataclass
+from functools import cache
+from typing import Literal, NamedTuple
 
 Category = Literal["quality", "likelihood", "cost", "speed", "memory"]
-# The end of a path, longer ones first -> the unit of the raw value there.
-UNITS = {
-    "images_per_sec": "images/s",
-    "_sec": "s",
-    "_bytes": "bytes",
-    "bits_per_dim": "bits/dim",
-    "_nats": "nats",
-    "flops": "FLOPs",
-    "flops_per_image": "FLOPs per image",
-    "params": "parameters",
-    "images": "images",
-    "updates": "updates",
-}
+BITS = "likelihood.bits_per_dim"
 
 
-def unit_of(path: str) -> str:
-    """Unit of the raw value at a path of a record; empty for a plain number."""
-    if path.startswith("clock."):
-        return "s"
-    if path.startswith("out_of_distribution_bits_per_dim."):
-        return "bits/dim"
-    return next((unit for end, unit in UNITS.items() if path.endswith(end)), "")
+class Shown(NamedTuple):
+    """How tables show a raw value: in which unit, and how much of the raw unit that is."""
+
+    unit: str
+    scale: float
+
+
+MS, MIB, MILLION, PERCENT = Shown("ms", 1e-3), Shown("MiB", 2**20), Shown("M", 1e6), Shown("%", 0.01)
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """One number of a record or, with a `*` in its path, one of each member of a list or dictionary."""
+
+    path: str
+    label: str  # as tables print it, without its unit
+    unit: str = ""  # of the raw value
+    better: Literal["lower", "higher", ""] = ""
+    category: Category | None = None  # `check` gates it with the tolerance of this; None: it does not
+    shown: Shown | None = None  # where tables do not show the raw value
+    timed: bool = False  # it depends on the machine as such, so that another machine's does not compare
+    error: str = ""  # path of its standard error over samples or images
+    repeats: str = ""  # path of its raw repeats in seconds
+    repeats_of: str = ""  # path of the number of images in each; one, where empty
+    short: str = ""  # its name in a signature, where that is not its path
+
+    @property
+    def derived(self) -> bool:
+        """Made of several numbers of a record; its path leads to none."""
+        return self.path.startswith(("training.", "energy."))
+
+    @property
+    def scale(self) -> float:
+        return self.shown.scale if self.shown else 1
+
+    @property
+    def column(self) -> str:
+        """Its name as a column, e.g. "speed_images_per_sec"."""
+        return re.sub(r"\W+", "_", self.path)
+
+    @property
+    def in_raw_units(self) -> str:
+        """The label with the unit of the raw value."""
+        return self.label if not self.unit or self._says_unit(self.label) else f"{self.label}, {self.unit}"
+
+    def heading(self, label: str = "") -> str:
+        """The head of a table's column: the label (or another), the unit, and an arrow to the better side."""
+        label = label or self.label
+        unit = self.shown.unit if self.shown else "" if self._says_unit(label) else self.unit
+        arrow = {"lower": " ↓", "higher": " ↑", "": ""}[self.better]
+        return f"{label}{', ' if unit else ''}{unit}{arrow}"
+
+    def _says_unit(self, label: str) -> bool:
+        return bool(re.search(rf"(?<!\w){re.escape(self.unit)}(?!\w)", label, re.IGNORECASE))
+
+
+Q = Quantity
+# fmt: off
+GLOSSARY = (
+    Q("data.entropy_bits_per_dim", "Entropy of the data", "bits/dim"),
+    # quality; tables print a distance by the name of its metric, such as FD_5k (EfficientNet-Lite0)
+    Q("quality.value", "Distance", better="lower", category="quality", error="quality.stderr"),
+    Q("quality.stderr", "Standard error"),
+    Q("quality.interval.low", "Low end of the interval"),
+    Q("quality.interval.high", "High end of the interval"),
+    Q("quality.corrected", "Distance without the bias of N", better="lower"),
+    Q("quality.n_samples", "Samples"),
+    Q("quality.n_reference", "Reference images", "images"),
+    Q("quality.also.KID", "KID", better="lower", category="quality", error="quality.also.KID.stderr"),
+    Q("quality.also.KD", "KD", better="lower", category="quality", error="quality.also.KD.stderr"),
+    Q("quality.also.precision", "precision", better="higher"),
+    Q("quality.also.recall", "recall", better="higher", category="quality"),
+    Q("quality.also.density", "density", better="higher"),
+    Q("quality.also.coverage", "coverage", better="higher", category="quality"),
+    Q("quality.also.sliced Wasserstein", "sliced Wasserstein", better="lower"),
+    Q("quality.also.*.stderr", "Standard error"),
+    Q("quality.also.*.n_samples", "Samples"),
+    Q("quality.also.*.n_reference", "Reference images", "images"),
+    Q("quality.memorization.share_nearer_train", "Share nearer to training than to held-out images"),
+    Q("quality.memorization.stderr", "Standard error"),
+    Q("quality.memorization.p", "p"),
+    Q("quality.memorization.n_train", "Training images", "images"),
+    # likelihood
+    Q(BITS, "Bits/dim", "bits/dim", "lower", "likelihood", error="likelihood.stderr_bits_per_dim",
+      short="bits_per_dim"),
+    Q("likelihood.stderr_bits_per_dim", "Standard error over images", "bits/dim"),
+    Q("likelihood.n_images", "Test images", "images"),
+    Q("likelihood.passes", "Passes"),
+    Q("bounds.*.bits_per_dim", "Bits/dim", "bits/dim", "lower"),
+    Q("bounds.*.stderr_bits_per_dim", "Standard error over images", "bits/dim"),
+    Q("bounds.*.usual_bits_per_dim", "Usual bound, same images", "bits/dim"),
+    Q("bounds.*.stderr_of_difference_bits_per_dim", "Standard error of the difference", "bits/dim"),
+    Q("bounds.*.n_images", "Test images", "images"),
+    Q("bounds.*.passes", "Passes"),
+    Q("out_of_distribution_bits_per_dim.*", "Bits/dim", "bits/dim"),
+    Q("decoder_likelihood.log_likelihood_nats", "log p(x)", "nats", "higher"),
+    Q("decoder_likelihood.stderr_nats", "Standard error over images", "nats"),
+    Q("decoder_likelihood.simulated_lower_nats", "Simulated images: at least", "nats"),
+    Q("decoder_likelihood.simulated_upper_nats", "at most", "nats"),
+    Q("decoder_likelihood.sigma", "Deviation of the observation model"),
+    Q("decoder_likelihood.n_images", "Test images", "images"),
+    Q("decoder_likelihood.chains", "Chains"),
+    Q("decoder_likelihood.temperatures", "Temperatures"),
+    Q("decoder_likelihood.leapfrog_steps", "Leapfrog steps"),
+    Q("decoder_likelihood.acceptance", "Accepted"),
+    # sampling
+    Q("speed.batch_size", "Batch size"),
+    Q("speed.images_per_sec", "Sampling", "images/s", "higher", "speed", timed=True,
+      repeats="speed.repeats_sec", repeats_of="speed.batch_size"),
+    Q("speed.latency_p50_sec", "Latency p50", "s", "lower", "speed", MS, timed=True,
+      repeats="speed.latency_repeats_sec"),
+    Q("speed.latency_p90_sec", "Latency p90", "s", "lower", shown=MS, timed=True),
+    Q("speed.network_evaluations", "NFE", better="lower"),
+    Q("speed.flops_per_image", "FLOPs per image", "FLOPs per image", "lower", "cost"),
+    Q("speed.energy.joules", "Energy", "J", "lower", timed=True),
+    Q("speed.energy.images", "Images", "images"),
+    Q("speed.sweep.*.batch_size", "Batch size"),
+    Q("speed.sweep.*.images_per_sec", "Sampling", "images/s", "higher", timed=True),
+    Q("speed.other_modes.*.batch_size", "Batch size"),
+    Q("speed.other_modes.*.images_per_sec", "Sampling", "images/s", "higher", timed=True),
+    Q("speed.other_modes.*.latency_p50_sec", "Latency p50", "s", "lower", shown=MS, timed=True),
+    Q("speed.other_modes.*.latency_p90_sec", "Latency p90", "s", "lower", shown=MS, timed=True),
+    Q("speed.other_modes.*.compile_sec", "Compiling or capturing", "s", timed=True),
+    Q("sampler_points.*.quality.value", "Distance", better="lower"),
+    Q("sampler_points.*.quality.n_samples", "Samples"),
+    Q("sampler_points.*.quality.n_reference", "Reference images", "images"),
+    Q("sampler_points.*.images_per_sec", "Sampling", "images/s", "higher", timed=True),
+    Q("sampler_points.*.network_evaluations", "NFE", better="lower"),
+    Q("sampler_points.*.flops_per_image", "FLOPs per image", "FLOPs per image", "lower"),
+    # memory
+    Q("memory.train_peak_bytes", "Train memory", "bytes", "lower", "memory", MIB, timed=True),
+    Q("memory.train_reserved_bytes", "Train memory, reserved on the GPU", "bytes", "lower", shown=MIB, timed=True),
+    Q("memory.train_batch_size", "Training, batch size"),
+    Q("memory.sample_peak_bytes", "Sample memory", "bytes", "lower", "memory", MIB, timed=True),
+    Q("memory.sample_reserved_bytes", "Sample memory, reserved on the GPU", "bytes", "lower", shown=MIB, timed=True),
+    Q("memory.sample_batch_size", "Sampling, batch size"),
+    # training
+    Q("config.batch_size", "Batch size"),
+    Q("spent.params", "Parameters", "parameters", shown=MILLION),
+    Q("spent.sampling_params", "Parameters for sampling", "parameters", shown=MILLION),
+    Q("spent.flops", "Train FLOPs", "FLOPs"),
+    Q("spent.flops_per_image", "FLOPs per training image", "FLOPs per image"),
+    Q("spent.images", "Images", "images"),
+    Q("spent.updates", "Updates", "updates"),
+    Q("spent.train_sec", "Train time", "s", timed=True),
+    Q("spent.compile_sec", "of it compiling", "s", timed=True),
+    Q("spent.parts_sec.*", "Part of the training", "s", timed=True),
+    Q("spent.energy.joules", "Energy", "J", "lower", timed=True),
+    Q("spent.energy.images", "Images", "images"),
+    Q("matrix_products.flops_per_sec.*", "Matrix products", "FLOP/s", timed=True),
+    Q("portrait.numbers.*", "Number of the family"),
+    Q("clock.*", "Part of the clock", "s", timed=True),
+    # made of several numbers of a record
+    Q("training.images_per_sec", "Images/s", "images/s", "higher", timed=True),
+    Q("training.flops_per_sec", "FLOP/s", "FLOP/s", "higher", timed=True),
+    Q("training.utilization", "Model FLOPs utilisation", better="higher", shown=PERCENT, timed=True),
+    Q("training.share.*", "Share of the training", shown=Shown("% of time", 0.01), timed=True),
+    Q("energy.joules_per_image", "Energy", "J/image", "lower", timed=True),
+)
+# fmt: on
+GATED = tuple(quantity for quantity in GLOSSARY if quantity.category)
+_BY_PATH = {quantity.path: quantity for quantity in GLOSSARY}
+_MEMBERS = [
+    (re.compile(re.escape(quantity.path).replace(r"\*", ".+")), quantity)
+    for quantity in GLOSSARY
+    if "*" in quantity.path
+]
+
+
+@cache
+def known(path: str) -> Quantity | None:
+    """The row of the number at a dotted path of a record; None where it is no measured number. A metric's own path
+    ("quality.also.KD") stands for its value.
+    """
+    path = path.removesuffix(".value") if path.startswith("quality.also.") else path
+    return _BY_PATH.get(path) or next((quantity for at, quantity in _MEMBERS if at.fullmatch(path)), None)
+
+
+def of(path: str) -> Quantity:
+    """The same of a path that has one. Raises KeyError."""
+    found = known(path)
+    if found is None:
+        raise KeyError(path)
+    return found
+
+
+def heading(path: str, label: str = "") -> str:
+    """The head of a table's column for the number at `path`, under its own label or another. Raises KeyError."""
+    return of(path).heading(label)

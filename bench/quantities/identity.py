@@ -1,22 +1,54 @@
-"""All that decides whether two numbers may be compared, and what a number is called in a signature."""
+"""What decides whether two numbers may be compared, and what a number is called in a signature."""
 
 from __future__ import annotations
 
 import re
-from typing import Any
+from collections.abc import Collection
+from typing import Any, NamedTuple
 
 from pydantic import BaseModel
 
 from equibench.errors import UserError, nearest
 from equibench.hashing import digest
+from equibench.quantities import glossary
 from equibench.quantities.metric import bits_kind, metric_names, metric_of, with_count
 from equibench.quantities.text import settings
+from equibench.record.cost import Memory, Speed
 from equibench.record.paths import next_step, value_at
-from equibench.record.schema import Budget, Likelihood, Machine, Memory, Quality, Record, SampleMetric, Speed
+from equibench.record.schema import Budget, Likelihood, Machine, Quality, Record, SampleMetric
 
 KEY_DIGITS = 8
-TIMED = re.compile(r"^(speed|memory|clock)\.|^spent\.(train|compile)_sec$|images_per_sec$")  # depend on the machine
-SHORT_NAMES = {"bits_per_dim": "likelihood.bits_per_dim"}  # short names, beside those with a number of samples
+SHORT = {quantity.short: quantity.path for quantity in glossary.GLOSSARY if quantity.short}
+# fields of an identity in words, and whether their values can be read
+FIELDS = {
+    "entrant": ("entrant", True),
+    "n": ("number of images", True),
+    "ref": ("reference", True),
+    "fx": ("feature network", True),
+    "prep": ("preprocessing", False),
+    "sampler": ("setting of the sampler", True),
+    "kind": ("kind", True),
+    "batch": ("batch size", True),
+    "quantity": ("quantity of memory", True),
+    "data": ("data set", True),
+    "budget": ("budget", True),
+    "machine": ("machine", False),
+}
+
+
+class Difference(NamedTuple):
+    """The first field of two identities that is not equal."""
+
+    field: str
+    one: str
+    other: str
+
+    @property
+    def word(self) -> str:
+        return FIELDS[self.field][0]
+
+    def __str__(self) -> str:
+        return f"another {self.word}" + (f" ({self.one}, {self.other})" if FIELDS[self.field][1] else "")
 
 
 def look_up(record: Record, path: str) -> float | None:
@@ -37,7 +69,8 @@ def name_of(record: Record, path: str) -> str:
         return with_count(metric, parent.n_samples)
     if isinstance(parent, SampleMetric) and path.startswith("quality.also."):
         return with_count(parent.name.replace(" ", "_"), parent.n_samples)
-    return next((short for short, long in SHORT_NAMES.items() if long == path), path)
+    found = glossary.known(path)
+    return found.short if found and found.short else path
 
 
 def path_of(name: str) -> str:
@@ -47,7 +80,7 @@ def path_of(name: str) -> str:
         if metric in ("FD", "FID"):
             return "quality.corrected" if corrected else "quality.value"
         return f"quality.also.{metric.replace('_', ' ')}"
-    return SHORT_NAMES.get(name, name)
+    return SHORT.get(name, name)
 
 
 def along(record: Record, path: str) -> list[Any]:
@@ -105,9 +138,20 @@ def identity(record: Record, path: str) -> dict[str, str]:
     if "ref" not in fields:
         fields["data"] = _hashed(record.data.name, record.data.sha256)
     fields["budget"] = _budget(record.budget)
-    if TIMED.search(path):
+    if (known := glossary.known(path)) and known.timed:
         fields["machine"] = _machine(record.machine)
     return fields
+
+
+def differs(a: Record, b: Record, path: str, but: Collection[str] = ()) -> Difference | None:
+    """Why the numbers at `path` of two records may not be compared: the first field in which they differ, those in
+    `but` apart, as it is what they are compared over. None where they may.
+    """
+    one, other = identity(a, path), identity(b, path)
+    for field in {**one, **other}:
+        if field not in but and one.get(field) != other.get(field):
+            return Difference(field, one.get(field, "none"), other.get(field, "none"))
+    return None
 
 
 def _budget(budget: Budget | None) -> str:

@@ -6,7 +6,8 @@ import math
 import re
 from collections.abc import Iterable, Mapping
 
-from equibench.record.schema import Budget, Record, Scalar
+from equibench.record.base import Scalar
+from equibench.record.schema import Budget, Record
 from equibench.stats import Stat
 
 MISSING, TIMES = "\N{EN DASH}", "\N{MULTIPLICATION SIGN}"

@@ -9,24 +9,21 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from equibench.protocol import PROTOCOL
+from equibench.record.base import Scalar, Strict
+from equibench.record.cost import Energy, MatrixProducts, Memory, Speed
 
 # Parts of the clock that are the work itself; `speed` is sampling with a stopwatch.
 WORK = {"train", "sample", "speed", "features", "likelihood", "more likelihoods", "annealing"}
 
-Status = Literal["ok", "budget missed", "diverged", "out of memory", "timed out", "crashed"]
+# "incomplete": trained, and some stage of measuring failed, which leaves the numbers of the others
+Status = Literal["ok", "budget missed", "incomplete", "diverged", "out of memory", "timed out", "crashed"]
+
 BudgetUnit = Literal["flops", "images", "sec", "updates"]
 LikelihoodKind = Literal["none", "exact", "upper bound", "estimate"]
-Scalar = str | int | float | bool | None
 USUAL = "headline"  # label of the sampler setting that the headline table shows
-
-
-class Strict(BaseModel):
-    """Frozen, and refuses unknown keys: a misspelt key is an error, never a silent default."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Budget(Strict):
@@ -35,15 +32,6 @@ class Budget(Strict):
     params: int = Field(gt=0)
     unit: BudgetUnit = "flops"
     amount: float = Field(gt=0)
-
-
-class Energy(Strict):
-    """Energy of some work, from a counter of the machine; None with the reason where there is none."""
-
-    joules: float | None = None
-    quantity: str | None = None  # what the counter covers, e.g. "GPU (NVML)"
-    images: int = 0  # that the work trained on or sampled
-    reason: str | None = None
 
 
 class Spent(Strict):
@@ -180,67 +168,6 @@ class DecoderLikelihood(Strict):
     simulated_upper_nats: float
 
 
-class SpeedPoint(Strict):
-    """Throughput at one batch size."""
-
-    batch_size: int
-    repeats_sec: list[float] = []  # one batch each
-    images_per_sec: float | None = None  # from the median repeat
-    reason: str | None = None  # why there is none, e.g. out of memory
-
-
-class ModeSpeed(Strict):
-    """Speed at the best batch size of eager mode, and latency, of the same sampler run in another way."""
-
-    mode: Literal["compile", "cuda graph"]
-    batch_size: int
-    compile_sec: float | None = None  # of the first calls, at this batch size and at batch 1: compiling or capturing
-    repeats_sec: list[float] = []
-    images_per_sec: float | None = None
-    latency_repeats_sec: list[float] = []
-    latency_p50_sec: float | None = None
-    latency_p90_sec: float | None = None
-    reason: str | None = None  # why it was not measured
-
-
-class Speed(Strict):
-    """Sampling speed to uint8 images, device synchronised, warm-up dropped; raw repeats kept."""
-
-    mode: Literal["eager"] = "eager"
-    batch_size: int  # of the sweep's the one with the highest throughput, from protocol 2 on
-    repeats_sec: list[float]  # one batch each
-    images_per_sec: float  # from the median repeat
-    latency_repeats_sec: list[float]  # one image each
-    latency_p50_sec: float
-    latency_p90_sec: float
-    network_evaluations: int  # NFE per sample
-    flops_per_image: float
-    options: dict[str, Scalar] = {}
-    sweep: list[SpeedPoint] = []  # over batch sizes
-    other_modes: list[ModeSpeed] = []
-    energy: Energy | None = None  # of the repeats at `batch_size`
-
-
-class MatrixProducts(Strict):
-    """What the machine multiplies square matrices at, in the precision of training: the yardstick of utilisation."""
-
-    precision: str
-    flops_per_sec: dict[int, float]  # side of the matrices -> the fastest of the repeats
-
-
-class Memory(Strict):
-    """Peak memory, each in a fresh process and at a fixed batch size."""
-
-    quantity: str  # of the peaks, e.g. "peak resident above import"
-    train_peak_bytes: int | None
-    train_batch_size: int
-    sample_peak_bytes: int | None
-    sample_batch_size: int
-    train_reserved_bytes: int | None = None  # by the caching allocator, on a GPU
-    sample_reserved_bytes: int | None = None
-    reason: str | None = None
-
-
 class SamplerPoint(Strict):
     """One setting of an entrant's speed or quality knob, the headline's among them: all on as many samples."""
 
@@ -281,24 +208,12 @@ class Code(Strict):
     version: str
 
 
-class Record(Strict):
-    """All that one cell yielded. `role` is "floor" for reference rows that no one trained (DESIGN rule 10)."""
+class Results(Strict):
+    """What training and the stages of measuring gave: a part that was not measured, or failed, is empty."""
 
-    protocol: str = PROTOCOL
-    key: str  # sha256 over everything that defines the cell
-    suite: str
-    entrant: str
-    role: Literal["entrant", "floor"] = "entrant"
-    family: str | None = None  # "gan" | "vae" | "flow" | "diffusion"
-    seed: int
-    status: Status
-    reason: str | None = None  # of any status but "ok", one sentence
-    created: str  # UTC, ISO 8601
     config: dict[str, Scalar] = {}  # of the model, resolved
     checkpoint: str | None = None  # where the weights came from or went, relative to the record
     weights_sha256: str | None = None  # over family, config and weights: equal for equal trainings
-    data: DataInfo
-    budget: Budget | None = None
     spent: Spent | None = None
     curve: Curve | None = None
     quality: Quality | None = None
@@ -311,6 +226,24 @@ class Record(Strict):
     sampler_points: list[SamplerPoint] = []
     memory: Memory | None = None
     portrait: Portrait | None = None
+    failures: dict[str, str] = {}  # stage of measuring that failed -> why
+
+
+class Record(Results):
+    """All that one cell yielded. `role` is "floor" for reference rows that no one trained (protocol, rule 10)."""
+
+    protocol: str = PROTOCOL
+    key: str  # sha256 over everything that defines the cell
+    suite: str
+    entrant: str
+    role: Literal["entrant", "floor"] = "entrant"
+    family: str | None = None  # "gan" | "vae" | "flow" | "diffusion", or a user's own `module:Class`
+    seed: int
+    status: Status
+    reason: str | None = None  # of any status but "ok", one sentence
+    created: str  # UTC, ISO 8601
+    data: DataInfo
+    budget: Budget | None = None
     clock: dict[str, float] = {}  # named parts in seconds; they sum to "wall"
     arrays_sha256: str | None = None  # of the .npz beside the record
     machine: Machine

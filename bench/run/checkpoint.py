@@ -15,7 +15,9 @@ from safetensors.torch import save as serialize
 from safetensors.torch import save_file
 
 from equibench.errors import UserError
-from equibench.record.schema import Curve, MatrixProducts, Spent, Strict
+from equibench.record.base import Strict
+from equibench.record.cost import MatrixProducts
+from equibench.record.schema import Curve, Spent
 from equibench_models import FAMILIES, Model, Shape
 
 METADATA_KEY = "equibench"

@@ -15,9 +15,10 @@ import torch
 
 from equibench import suite
 from equibench.errors import UserError, nearest
-from equibench.record.schema import Budget, Scalar
+from equibench.record.base import Scalar
+from equibench.record.schema import Budget
 from equibench.run import sizing
-from equibench.run.train import count_flops, planned_updates
+from equibench.run.train import Allowance, count_flops
 from equibench.suite import Cell
 from equibench_models import FAMILIES, Model, Shape
 
@@ -31,12 +32,13 @@ class Plan:
     cell: Cell
     config: dict[str, Any]
     params: int
-    flops_per_update: float
-    updates: int | None  # None where the budget is seconds
+    allowance: Allowance
 
     @property
     def train_flops(self) -> float | None:
-        return None if self.updates is None else self.updates * self.flops_per_update
+        """What training will take; None where the budget is seconds."""
+        updates = self.allowance.updates
+        return None if updates is None else updates * self.allowance.flops_per_update
 
 
 def plan(cell: Cell, shape: tuple[int, int, int]) -> Plan:
@@ -61,7 +63,9 @@ def plan(cell: Cell, shape: tuple[int, int, int]) -> Plan:
         raise UserError(f"entrant {cell.entrant.name!r}: {suite.explain(error)}") from None
     batch_size = int(config["batch_size"])
     per_update = flops * batch_size
-    return Plan(cell, dict(config), params, per_update, planned_updates(cell.budget, per_update, batch_size))
+    allowance = Allowance(cell.budget, batch_size, per_update)
+    _ = allowance.updates  # raises where the budget buys none
+    return Plan(cell, dict(config), params, allowance)
 
 
 @functools.cache  # the seeds of an entrant are planned alike, before the run and again in their cells

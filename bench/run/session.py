@@ -19,7 +19,9 @@ from equibench.measure.features.extractor import Extractor
 from equibench.measure.quality import metrics
 from equibench.measure.quality.reference import Reference, drawn, features_of, reference_of_features
 from equibench.record import files as record_files
-from equibench.record.schema import MatrixProducts, Quality, Scalar
+from equibench.record.base import Scalar
+from equibench.record.cost import MatrixProducts
+from equibench.record.schema import Quality
 from equibench.run import checkpoint
 from equibench.suite import Cell, Suite
 
@@ -43,7 +45,7 @@ class Session:
         return time_matrix_products(self.device)
 
     @cached_property
-    def counter(self) -> energy.Counter | str:
+    def counter(self) -> energy.Counter | energy.NoCounter:
         """Of energy, or why there is none."""
         return energy.counter(self.device)
 

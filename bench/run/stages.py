@@ -1,207 +1,123 @@
-"""What is measured of a cell."""
+"""What is measured of a trained entrant: named stages in a fixed order, each a function of frozen work.
+
+A stage gets the work and what the stages before it found, and gives that with its own part added. One that fails leaves
+its part of the record empty with the reason, and the others go on.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from equibench.errors import UserError
-from equibench.hashing import digest
 from equibench.machine.clock import Clock
 from equibench.machine.device import autocast
-from equibench.measure.cost import memory
-from equibench.measure.cost import speed as cost
-from equibench.measure.likelihood import annealing, bounds
+from equibench.measure.cost import memory as memory_of
+from equibench.measure.cost import speed as speed_of
+from equibench.measure.likelihood import annealing
+from equibench.measure.likelihood import bounds as bounds_of
 from equibench.measure.likelihood.bits import summarize
-from equibench.measure.likelihood.floors import floor
 from equibench.measure.quality.memorization import memorization_test
 from equibench.measure.quality.reference import drawn, features_of
-from equibench.record.schema import Likelihood, Portrait, Scalar
-from equibench.run import checkpoint, sweep
-from equibench.run.plan import plan
+from equibench.record.base import Scalar
+from equibench.record.schema import Likelihood, Portrait, Results
+from equibench.run import sweep
+from equibench.run.obtain import stream_seed
 from equibench.run.session import Session, Tell
-from equibench.run.train import train
-from equibench.suite import Cell
-from equibench_models import FAMILIES, Model
+from equibench_models import Model
 
+T = TypeVar("T")
 PICTURES = 64  # samples kept for the report
 NEIGHBOURS = (
     "The samples nearest to a training image, a row each, and beside each the nearest training images in features."
 )
+Arrays = Mapping[str, NDArray[Any]]
 
 
-def measure_floor(cell: Cell, session: Session, clock: Clock, parts: dict[str, Any]) -> None:
-    measure = session.suite.measure
-    if cell.name == "real data":
-        with clock.part("features"):
-            train = features_of(session.data.train[: measure.samples], session.extractor)
-            _ = session.reference_features  # computed on first use
-        with clock.part("quality"):
-            parts["quality"] = session.quality(train, {})
-    else:
-        with clock.part("likelihood"):
-            test = session.data.test[: measure.likelihood_images]
-            parts["likelihood"] = floor(cell.name, session.data.train, test)
+@dataclass(frozen=True)
+class Work:
+    """What every stage works on."""
+
+    session: Session
+    model: Model
+    family: str
+    config: Mapping[str, Any]
+    options: Mapping[str, Scalar]  # of the sampler
+    seed: int
+    clock: Clock
+    tell: Tell
+
+    def generator(self, purpose: str) -> torch.Generator:
+        """Random numbers of their own for every purpose, the same for all entrants."""
+        return torch.Generator(self.session.device).manual_seed(stream_seed(self.seed, purpose))
 
 
-def measure_entrant(
-    cell: Cell, session: Session, clock: Clock, parts: dict[str, Any], arrays: dict[str, NDArray[Any]], tell: Tell
-) -> None:
-    assert cell.entrant is not None
-    measure, device, data = session.suite.measure, session.device, session.data
-    file = session.loaded or session.path(cell).with_suffix(".safetensors")
-    if file.exists():  # given, or left by a run that was killed after training
-        with clock.part("load"):
-            model, provenance = checkpoint.load(file, device)
-            if provenance.shape != data.shape:
-                raise UserError(f"{file} is for images of shape {provenance.shape}, not {data.shape} of {data.name}")
-    else:
-        with clock.part("build"):
-            planned = plan(cell, data.shape)
-            torch.manual_seed(stream_seed(cell.seed, "init"))
-            model = FAMILIES[cell.entrant.family].build(planned.config, data.shape).to(device)
-            parts["config"] = _scalars(planned.config)
-        with clock.part("matrix products"):
-            products = session.matrix_products
-        assert cell.budget is not None
-        with clock.part("train"):
-            torch.manual_seed(stream_seed(cell.seed, "train"))
-            spent, curve = train(
-                model,
-                data.train,
-                cell.budget,
-                batch_size=model.config.batch_size,
-                flops_per_update=planned.flops_per_update,
-                seed=stream_seed(cell.seed, "order"),
-                device=device,
-                progress=lambda share: tell("train", share),
-                counter=session.counter,
-            )
-        with clock.part("write"):
-            provenance = checkpoint.Provenance(
-                family=cell.entrant.family,
-                config=planned.config,
-                shape=data.shape,
-                data_sha256=data.sha256,
-                spent=spent,
-                curve=curve,
-                matrix_products=products,
-            )
-            checkpoint.save(file, model, provenance)
-    parts |= {
-        "config": _scalars(provenance.config),
-        "spent": provenance.spent,
-        "curve": provenance.curve,
-        "matrix_products": provenance.matrix_products,
-        "checkpoint": file.name,
-        "weights_sha256": checkpoint.sha256(file),
-    }
-    options = cell.entrant.sampler
+@dataclass(frozen=True)
+class Found:
+    """What the stages found so far: the record's part, the arrays beside it, and what later stages start from."""
 
-    def sampled(n: int, options: Mapping[str, Any], label: str) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-        generator = torch.Generator(device).manual_seed(stream_seed(cell.seed, "sample"))
-        tell(f"sample {label}".strip(), 0.0)
-        with clock.part("sample"), autocast(device):
-            images = model.sample(n, generator, **options).cpu().numpy()
-        with clock.part("features"):
-            done = 0
+    results: Results = field(default_factory=Results)
+    arrays: Arrays = field(default_factory=dict)
+    images: NDArray[np.uint8] | None = None  # the headline's samples
+    features: NDArray[np.float32] | None = None  # of these
 
-            def count(n: int) -> None:
-                nonlocal done
-                done += n
-                tell(f"features {label}".strip(), done / len(images))
-
-            return images, session.extractor(images, count)
-
-    images, features = sampled(measure.samples, options, "")
-    with clock.part("quality"):
-        tell("quality", 0.0)
-        parts["quality"] = session.quality(features, options)
-    if n := min(measure.memorization_images, len(data.train), len(data.test)):
-        with clock.part("features"):
-            known = data.train[drawn(len(data.train), n)]
-            theirs, held_out = features_of(known, session.extractor), session.test_features(n)
-        with clock.part("quality"):
-            found, arrays["neighbours"] = memorization_test(
-                torch.from_numpy(features).to(device), images, known, theirs, held_out
-            )
-            parts["quality"] = parts["quality"].model_copy(update={"memorization": found})
-    tell("likelihood", 0.0)
-    with clock.part("likelihood"):
-        parts["likelihood"], nats = _likelihood(model, session, stream_seed(cell.seed, "likelihood"), tell)
-    if nats is not None:
-        arrays["nats"] = nats
-        _more_likelihoods(model, session, cell.seed, clock, parts, nats, tell)
-    if measure.annealing and model.latent_dims:
-        tell("annealing", 0.0)
-        with clock.part("annealing"):
-            parts["decoder_likelihood"] = annealing.measure(
-                model,
-                measure.annealing,
-                data.test,
-                device,
-                stream_seed(cell.seed, "annealing"),
-                partial(tell, "annealing"),
-            )
-    tell("speed", 0.0)
-    with clock.part("speed"):
-        speed = parts["speed"] = cost.sampling_speed(
-            model,
-            options,
-            device,
-            batch_sizes=measure.speed_batch_sizes,
-            limit_sec=measure.speed_limit_sec,
-            latency_limit_sec=measure.latency_limit_sec,
-            other_modes=measure.speed_modes,
-            counter=session.counter,
-        )
-    tell("memory", 0.0)
-    with clock.part("memory"):
-        parts["memory"] = memory.peak_memory(
-            cell.entrant.family,
-            provenance.config,
-            data.shape,
-            options,
-            device,
-            train_batch_size=measure.memory_batch_size,
-            sample_batch_size=measure.memory_batch_size,
-        )
-    tell("portrait", 0.0)
-    with clock.part("portrait"):
-        arrays |= {"samples": images[:PICTURES], "real": data.test[:PICTURES]}
-        parts["portrait"] = _portrait(model, session, stream_seed(cell.seed, "portrait"), arrays)
-    if measure.sampler_points:
-        parts["sampler_points"] = sweep.sampler_points(
-            model,
-            options,
-            measure,
-            device,
-            clock,
-            headline=(features, speed),
-            features_of=lambda n, options, label: sampled(n, options, f"({label})")[1],
-            quality_of=partial(session.quality, whole=False),
-        )
+    def plus(self, arrays: Arrays | None = None, **results: Any) -> Found:
+        """With parts of the record, and arrays, added."""
+        return replace(self, results=self.results.model_copy(update=results), arrays={**self.arrays, **(arrays or {})})
 
 
-def _likelihood(model: Model, session: Session, seed: int, tell: Tell) -> tuple[Likelihood, NDArray[np.float32] | None]:
+Stage = Callable[[Work, Found], Found]
+
+
+class MissingError(Exception):
+    """A stage before did not give what this one starts from."""
+
+
+def quality(work: Work, found: Found) -> Found:
+    images, features = _sampled(work, work.session.suite.measure.samples, work.options, "")
+    with work.clock.part("quality"):
+        work.tell("quality", 0.0)
+        measured = work.session.quality(features, work.options)
+    return replace(found.plus(quality=measured), images=images, features=features)
+
+
+def memorization(work: Work, found: Found) -> Found:
+    session, data = work.session, work.session.data
+    n = min(session.suite.measure.memorization_images, len(data.train), len(data.test))
+    if not n:
+        return found
+    images, features, measured = _needed(found.images), _needed(found.features), _needed(found.results.quality)
+    with work.clock.part("features"):
+        known = data.train[drawn(len(data.train), n)]
+        theirs, held_out = features_of(known, session.extractor), session.test_features(n)
+    with work.clock.part("quality"):
+        on_device = torch.from_numpy(features).to(session.device)
+        test, neighbours = memorization_test(on_device, images, known, theirs, held_out)
+    return found.plus({"neighbours": neighbours}, quality=measured.model_copy(update={"memorization": test}))
+
+
+def likelihood(work: Work, found: Found) -> Found:
+    model, session, measure = work.model, work.session, work.session.suite.measure
+    work.tell("likelihood", 0.0)
     if model.likelihood == "none":
-        return Likelihood(kind="none", bits_per_dim=None, reason=model.about.abilities["likelihood"]), None
-    measure = session.suite.measure
-    nats = bounds.nats(
-        model,
-        session.data.test[: measure.likelihood_images],
-        torch.Generator(session.device).manual_seed(seed),
-        passes=measure.likelihood_passes,
-        progress=partial(tell, "likelihood"),
-    )
-    bits, stderr = summarize(nats, math.prod(session.data.shape))
-    found = Likelihood(
+        reason = model.about.abilities["likelihood"]
+        return found.plus(likelihood=Likelihood(kind="none", bits_per_dim=None, reason=reason))
+    with work.clock.part("likelihood"):
+        nats = bounds_of.nats(
+            model,
+            session.data.test[: measure.likelihood_images],
+            work.generator("likelihood"),
+            passes=measure.likelihood_passes,
+            progress=partial(work.tell, "likelihood"),
+        )
+        bits, stderr = summarize(nats, math.prod(session.data.shape))
+    measured = Likelihood(
         kind=model.likelihood,
         bits_per_dim=bits,
         stderr_bits_per_dim=stderr,
@@ -210,64 +126,167 @@ def _likelihood(model: Model, session: Session, seed: int, tell: Tell) -> tuple[
         passes=len(nats),
         detail=dict(model.nats_detail),
     )
-    return found, nats.mean(axis=0).astype(np.float32)
+    return found.plus({"nats": nats.mean(axis=0).astype(np.float32)}, likelihood=measured)
 
 
-def _more_likelihoods(
-    model: Model,
-    session: Session,
-    seed: int,
-    clock: Clock,
-    parts: dict[str, Any],
-    nats: NDArray[np.float32],
-    tell: Tell,
-) -> None:
-    measure, test = session.suite.measure, session.data.test
-    with clock.part("more likelihoods"):
-        parts["bounds"] = [
-            bounds.measure(
-                model,
-                one,
-                test[: len(nats)],
-                nats,
-                torch.Generator(session.device).manual_seed(stream_seed(seed, one.name)),
-                partial(tell, one.name),
-            )
-            for one in measure.bound
-            if one.name in model.bounds
+def bounds(work: Work, found: Found) -> Found:
+    """Other ways to the likelihood, on some of the same images."""
+    wanted = [one for one in work.session.suite.measure.bound if one.name in work.model.bounds]
+    if not wanted:
+        return found
+    nats = _needed(found.arrays.get("nats"))
+    with work.clock.part("more likelihoods"):
+        test = work.session.data.test[: len(nats)]
+        measured = [
+            bounds_of.measure(work.model, one, test, nats, work.generator(one.name), partial(work.tell, one.name))
+            for one in wanted
         ]
-        strange = {}
+    return found.plus(bounds=measured)
+
+
+def out_of_distribution(work: Work, found: Found) -> Found:
+    measure, test = work.session.suite.measure, work.session.data.test
+    if work.model.likelihood == "none":
+        return found
+    bits = {}
+    with work.clock.part("more likelihoods"):
         for kind in measure.out_of_distribution:
-            images = bounds.out_of_distribution(
-                kind, test[: measure.out_of_distribution_images], stream_seed(seed, kind)
-            )
-            generator = torch.Generator(session.device).manual_seed(stream_seed(seed, "likelihood"))
-            found = bounds.nats(model, images, generator, progress=partial(tell, f"likelihood of {kind}"))
-            strange[kind] = summarize(found, math.prod(session.data.shape))[0]
-        parts["out_of_distribution_bits_per_dim"] = strange
+            seed = stream_seed(work.seed, kind)
+            images = bounds_of.out_of_distribution(kind, test[: measure.out_of_distribution_images], seed)
+            progress = partial(work.tell, f"likelihood of {kind}")
+            nats = bounds_of.nats(work.model, images, work.generator("likelihood"), progress=progress)
+            bits[kind] = summarize(nats, math.prod(work.session.data.shape))[0]
+    return found.plus(out_of_distribution_bits_per_dim=bits)
 
 
-def _portrait(model: Model, session: Session, seed: int, arrays: dict[str, NDArray[Any]]) -> Portrait:
-    few = torch.from_numpy(session.data.test[:PICTURES]).to(session.device)
-    with autocast(session.device):
-        shown = model.show(few, torch.Generator(session.device).manual_seed(seed))
-    arrays |= {name: picture.cpu().numpy() for name, (_, picture) in shown.pictures.items()}
-    return Portrait(
-        title=model.about.title,
-        concept=model.about.concept,
-        structure=model.about.structure,
-        differs=model.about.differs,
-        abilities=dict(model.about.abilities),
+def decoder_likelihood(work: Work, found: Found) -> Found:
+    setting = work.session.suite.measure.annealing
+    if not setting or not work.model.latent_dims:
+        return found
+    work.tell("annealing", 0.0)
+    with work.clock.part("annealing"):
+        measured = annealing.measure(
+            work.model,
+            setting,
+            work.session.data.test,
+            work.session.device,
+            stream_seed(work.seed, "annealing"),
+            partial(work.tell, "annealing"),
+        )
+    return found.plus(decoder_likelihood=measured)
+
+
+def speed(work: Work, found: Found) -> Found:
+    measure = work.session.suite.measure
+    work.tell("speed", 0.0)
+    with work.clock.part("speed"):
+        measured = speed_of.sampling_speed(
+            work.model,
+            work.options,
+            work.session.device,
+            batch_sizes=measure.speed_batch_sizes,
+            limit_sec=measure.speed_limit_sec,
+            latency_limit_sec=measure.latency_limit_sec,
+            other_modes=measure.speed_modes,
+            counter=work.session.counter,
+        )
+    return found.plus(speed=measured)
+
+
+def memory(work: Work, found: Found) -> Found:
+    batch_size = work.session.suite.measure.memory_batch_size
+    work.tell("memory", 0.0)
+    with work.clock.part("memory"):
+        measured = memory_of.peak_memory(
+            work.family,
+            work.config,
+            work.session.data.shape,
+            work.options,
+            work.session.device,
+            train_batch_size=batch_size,
+            sample_batch_size=batch_size,
+        )
+    return found.plus(memory=measured)
+
+
+def portrait(work: Work, found: Found) -> Found:
+    session, about = work.session, work.model.about
+    work.tell("portrait", 0.0)
+    with work.clock.part("portrait"):
+        few = torch.from_numpy(session.data.test[:PICTURES]).to(session.device)
+        with autocast(session.device):
+            shown = work.model.show(few, work.generator("portrait"))
+        arrays = {name: picture.cpu().numpy() for name, (_, picture) in shown.pictures.items()}
+    captions = {name: caption for name, (caption, _) in shown.pictures.items()}
+    drawn_of = Portrait(
+        title=about.title,
+        concept=about.concept,
+        structure=about.structure,
+        differs=about.differs,
+        abilities=dict(about.abilities),
         numbers=dict(shown.numbers),
-        pictures={name: caption for name, (caption, _) in shown.pictures.items()}
-        | ({"neighbours": NEIGHBOURS} if "neighbours" in arrays else {}),
+        pictures=captions | ({"neighbours": NEIGHBOURS} if "neighbours" in found.arrays else {}),
     )
+    if found.images is not None:
+        arrays |= {"samples": found.images[:PICTURES], "real": session.data.test[:PICTURES]}
+    return found.plus(arrays, portrait=drawn_of)
 
 
-def stream_seed(seed: int, purpose: str) -> int:
-    """A stream of its own for every purpose, the same for all entrants, so that they differ by what they are alone."""
-    return int(digest([seed, purpose])[:15], 16)
+def sampler_points(work: Work, found: Found) -> Found:
+    measure = work.session.suite.measure
+    if not measure.sampler_points:
+        return found
+    points = sweep.sampler_points(
+        work.model,
+        work.options,
+        measure,
+        work.session.device,
+        work.clock,
+        headline=(_needed(found.features), _needed(found.results.speed)),
+        features_of=lambda n, options, label: _sampled(work, n, options, f"({label})")[1],
+        quality_of=partial(work.session.quality, whole=False),
+    )
+    return found.plus(sampler_points=points)
 
 
-def _scalars(config: Mapping[str, Any]) -> dict[str, Scalar]:
-    return {key: value if isinstance(value, str | int | float | bool) else str(value) for key, value in config.items()}
+# by the part of the record that each fills; memorization's is within the quality
+STAGES: dict[str, Stage] = {
+    stage.__name__: stage
+    for stage in (
+        quality,
+        memorization,
+        likelihood,
+        bounds,
+        out_of_distribution,
+        decoder_likelihood,
+        speed,
+        memory,
+        portrait,
+        sampler_points,
+    )
+}
+
+
+def _sampled(
+    work: Work, n: int, options: Mapping[str, Any], label: str
+) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    """`n` samples, the same for the same options, and their features."""
+    generator = work.generator("sample")
+    work.tell(f"sample {label}".strip(), 0.0)
+    with work.clock.part("sample"), autocast(work.session.device):
+        images = work.model.sample(n, generator, **options).cpu().numpy()
+    done = 0
+
+    def count(many: int) -> None:
+        nonlocal done
+        done += many
+        work.tell(f"features {label}".strip(), done / n)
+
+    with work.clock.part("features"):
+        return images, work.session.extractor(images, count)
+
+
+def _needed(value: T | None) -> T:
+    if value is None:
+        raise MissingError("it starts from what an earlier stage did not give")
+    return value

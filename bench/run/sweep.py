@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from equibench.machine.clock import Clock
 from equibench.measure.cost import speed as cost
-from equibench.record.schema import USUAL, Quality, SamplerPoint, Speed
+from equibench.record.cost import Speed
+from equibench.record.schema import USUAL, Quality, SamplerPoint
 from equibench.suite import Measuring
 from equibench_models import Model
 

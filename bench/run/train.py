@@ -15,7 +15,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from equibench.errors import UserError
 from equibench.machine.clock import Clock
 from equibench.machine.device import autocast, synchronizer
-from equibench.machine.energy import Counter, used
+from equibench.machine.energy import NO_COUNTER, Counter, EnergyMeter, NoCounter
+from equibench.record.cost import Energy
 from equibench.record.schema import Budget, Curve, Spent
 from equibench_models import Model
 
@@ -35,6 +36,12 @@ class Meter:
     sec: float = 0.0
     updates: int = 0
 
+    def add(self, allowance: Allowance) -> None:
+        """One update."""
+        self.updates += 1
+        self.images += allowance.batch_size
+        self.flops += allowance.flops_per_update
+
     def share(self, budget: Budget) -> float:
         """Of the budget, in its own unit."""
         return float(getattr(self, budget.unit)) / budget.amount
@@ -49,97 +56,120 @@ def count_flops(model: Model, images: NDArray[np.uint8], device: torch.device) -
     return float(counter.get_total_flops())
 
 
-def planned_updates(budget: Budget, flops_per_update: float, batch_size: int) -> int | None:
-    """Updates that the budget buys, rounded down; None for seconds. Raises UserError if it does not buy one."""
-    if budget.unit == "sec":
-        return None
-    price = {"flops": flops_per_update, "images": float(batch_size), "updates": 1.0}[budget.unit]
-    updates = int(budget.amount // price)
-    if updates < 1:
-        raise UserError(
-            f"the budget of {budget.amount:g} {budget.unit} is too small for one update, which takes {price:g}"
-        )
-    return updates
+@dataclass(frozen=True)
+class Allowance:
+    """A budget, and what one update takes of it."""
+
+    budget: Budget
+    batch_size: int  # images
+    flops_per_update: float
+
+    @property
+    def updates(self) -> int | None:
+        """Updates that the budget buys, rounded down; None for seconds. Raises UserError if it does not buy one."""
+        budget = self.budget
+        if budget.unit == "sec":
+            return None
+        price = {"flops": self.flops_per_update, "images": float(self.batch_size), "updates": 1.0}[budget.unit]
+        updates = int(budget.amount // price)
+        if updates < 1:
+            raise UserError(
+                f"the budget of {budget.amount:g} {budget.unit} is too small for one update, which takes {price:g}"
+            )
+        return updates
+
+
+@dataclass(frozen=True)
+class Watch:
+    """Who follows a training: `progress` hears the share of the budget spent, `counter` counts the energy, `now` is a
+    monotonic clock in seconds.
+    """
+
+    progress: Callable[[float], None] = lambda share: None
+    counter: Counter | NoCounter = NO_COUNTER
+    now: Callable[[], float] = time.perf_counter
 
 
 def train(
     model: Model,
     images: NDArray[np.uint8],
-    budget: Budget,
+    allowance: Allowance,
     *,
-    batch_size: int,
-    flops_per_update: float,
     seed: int,
     device: torch.device,
-    progress: Callable[[float], None] = lambda share: None,
-    counter: Counter | str = "no counter was given",
-    now: Callable[[], float] = time.perf_counter,
+    watch: Watch = Watch(),
 ) -> tuple[Spent, Curve]:
     """Update `model` on shuffled `images` (uint8 `[N, C, H, W]`) until one more update would pass the budget.
 
-    `progress` hears the share of the budget spent. `counter` counts the energy. `now` is a monotonic clock in seconds.
     The device is waited for only where the losses are read, at most `CURVE_POINTS` times; work that "data" queues on a
     device is therefore charged to "update", in whose part the waiting is.
     Raises UserError for a budget below one update, DivergedError when a loss is not finite.
     """
-    updates = planned_updates(budget, flops_per_update, batch_size)
-    order = np.random.default_rng(seed)
-    data = torch.from_numpy(images).to(device)
+    updates, budget = allowance.updates, allowance.budget
+    batches = _Batches(torch.from_numpy(images).to(device), allowance.batch_size, seed)
     synchronize = synchronizer(device)
-    meter = Meter()
-    curve = _CurveWriter()
-    queue = torch.empty(0, dtype=torch.int64)
+    meter, energy, curve = Meter(), EnergyMeter(watch.counter), _CurveWriter()
     logged = 0.0
     done = False
-    clock = Clock(now)
-    with used(counter) as energy:
-        while not done:
-            with clock.part("data"):
-                if len(queue) < batch_size:  # a new epoch; its start joins the rest of the one before
-                    rounds = math.ceil(batch_size / len(data))
-                    fresh = np.concatenate([order.permutation(len(data)) for _ in range(rounds)])
-                    queue = torch.cat([queue, torch.from_numpy(fresh)])
-                batch, queue = data[queue[:batch_size].to(device)], queue[batch_size:]
-            with clock.part("update"):
-                share = min(meter.updates / updates if updates else meter.share(budget), 1.0)
-                with autocast(device):
-                    losses = model.update(batch, share)
-                meter.updates += 1
-                meter.images += batch_size
-                meter.flops += flops_per_update
-                curve.add(losses)
+    clock = Clock(watch.now)
+    while not done:
+        with clock.part("data"):
+            batch = batches.draw()
+        with clock.part("update"):
+            share = min(meter.updates / updates if updates else meter.share(budget), 1.0)
+            with autocast(device):
+                curve.add(model.update(batch, share))
+            meter.add(allowance)
+            if updates is None:  # seconds: the clock must be read, so the device must be waited for
+                synchronize()
+                meter.sec = clock.elapsed("measurement")
+                # the last update must end within the budget: stop when one more of average length would not
+                done = meter.sec * (1 + 1 / meter.updates) > budget.amount
+                share = meter.share(budget)
+            else:
                 done = meter.updates == updates
-                if updates is None:  # seconds: the clock must be read, so the device must be waited for
-                    synchronize()
-                    meter.sec = clock.elapsed("measurement")
-                    # the last update must end within the budget: stop when one more of average length would not
-                    done = meter.sec * (1 + 1 / meter.updates) > budget.amount
-                    share = meter.share(budget)
-                else:
-                    share = meter.updates / updates
-                if at_point := done or share - logged >= 1 / CURVE_POINTS:
-                    synchronize()
-                    meter.sec = clock.elapsed("measurement")
-            if at_point:
-                with clock.part("measurement"):
-                    curve.close(meter)
-                    logged = share
-                    if not isinstance(counter, str):
-                        counter.joules()  # often enough that its count does not wrap unseen
-                    progress(share)
-        parts = clock.seconds()
-    spent = Spent(
+                share = meter.updates / updates
+            if at_point := done or share - logged >= 1 / CURVE_POINTS:
+                synchronize()
+                meter.sec = clock.elapsed("measurement")
+        if at_point:
+            with clock.part("measurement"):
+                curve.close(meter)
+                logged = share
+                watch.progress(share)
+                energy.read()
+    return _spent(model, allowance, meter, clock.seconds(), energy.energy(meter.images)), curve.curve()
+
+
+def _spent(model: Model, allowance: Allowance, meter: Meter, parts_sec: dict[str, float], energy: Energy) -> Spent:
+    return Spent(
         params=sum(p.numel() for p in model.parameters() if p.requires_grad),
         sampling_params=model.sampling_parameters(),
         flops=meter.flops,
-        flops_per_image=flops_per_update / batch_size,
+        flops_per_image=allowance.flops_per_update / allowance.batch_size,
         images=meter.images,
         updates=meter.updates,
-        train_sec=parts.pop("wall") - parts["measurement"],
-        parts_sec=parts,
-        energy=energy.energy(meter.images),
+        train_sec=parts_sec.pop("wall") - parts_sec["measurement"],
+        parts_sec=parts_sec,
+        energy=energy,
     )
-    return spent, curve.curve()
+
+
+class _Batches:
+    """Shuffled batches without end; an epoch's start joins the rest of the one before."""
+
+    def __init__(self, data: torch.Tensor, size: int, seed: int) -> None:
+        self._data, self._size = data, size
+        self._order = np.random.default_rng(seed)
+        self._queue = torch.empty(0, dtype=torch.int64)
+
+    def draw(self) -> torch.Tensor:
+        n = len(self._data)
+        if len(self._queue) < self._size:
+            fresh = np.concatenate([self._order.permutation(n) for _ in range(math.ceil(self._size / n))])
+            self._queue = torch.cat([self._queue, torch.from_numpy(fresh)])
+        chosen, self._queue = self._queue[: self._size], self._queue[self._size :]
+        return self._data[chosen.to(self._data.device)]
 
 
 class _CurveWriter:

@@ -16,6 +16,7 @@ from scipy.special import ndtr
 
 from equibench import intervals
 from equibench.protocol import RANKING_SEEDS, SIGNIFICANCE
+from equibench.quantities.glossary import BITS
 from equibench.quantities.metric import metric_names
 from equibench.quantities.text import join, number
 from equibench.record.paths import value_at
@@ -23,7 +24,6 @@ from equibench.record.schema import Record
 from equibench.stats import Stat, holm, welch
 from equibench.summary.sections import Row, Section
 
-BITS = "likelihood.bits_per_dim"
 SEEDS, MODELS = "entrants, over training seeds", "two trained models"
 
 
@@ -129,7 +129,9 @@ def sentences(section: Section) -> list[str]:
             "With fewer than three training seeds this tells nothing of the families, nor of another training: "
             "no ranking is claimed."
         )
-    left_out = [row for row in section.entrants if row.first.status != "ok"]
+    broken = [(row, cell.record) for row in section.entrants for cell in row.cells if cell.record.failures]
+    found += [f"{row.label}, seed {one.seed}, is incomplete: {one.reason}." for row, one in broken if not row.failed]
+    left_out = [row for row in section.entrants if row not in section.rankable]
     if left_out:
         found.append(
             f"Not ranked: {join(f'{r.label}, seed {join(map(str, r.seeds))} ({r.first.status})' for r in left_out)}."

@@ -12,18 +12,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from equibench.quantities.metric import Metric, metric_of
+from equibench.record.base import Scalar
+from equibench.record.cost import Speed
 from equibench.record.paths import value_at
-from equibench.record.schema import (
-    USUAL,
-    Budget,
-    DataInfo,
-    Machine,
-    Quality,
-    Record,
-    SamplerPoint,
-    Scalar,
-    Speed,
-)
+from equibench.record.schema import USUAL, Budget, DataInfo, Machine, Quality, Record, SamplerPoint
 from equibench.stats import Stat, stat_of
 
 SPEED_FIELDS = ("images_per_sec", "network_evaluations", "flops_per_image")
@@ -161,7 +153,7 @@ class Section:
     @property
     def rankable(self) -> list[Row]:
         """Rows that kept to the budget: those that missed it are shown, but not ranked."""
-        return [row for row in self.entrants if row.first.status == "ok"]
+        return [row for row in self.entrants if row.first.status in ("ok", "incomplete")]
 
     @property
     def metrics(self) -> list[Metric]:
@@ -205,8 +197,8 @@ class Section:
 
 
 def failed(record: Record) -> bool:
-    """Whether a cell has no result: a missed budget is marked, not dropped (DESIGN rule 4)."""
-    return record.status not in ("ok", "budget missed")
+    """Whether a cell has no result: a missed budget or a failed stage is marked, not dropped (protocol, rule 4)."""
+    return record.status not in ("ok", "budget missed", "incomplete")
 
 
 def sec_per_image(setting: SamplerSetting) -> float | None:

@@ -14,7 +14,8 @@ from equibench.errors import UserError
 from equibench.hashing import digest
 from equibench.quantities.metric import metric_of
 from equibench.record import files as record_files
-from equibench.record.schema import Budget, Record, Scalar
+from equibench.record.base import Scalar
+from equibench.record.schema import Budget, Record
 from equibench.summary.sections import FiledRecord, Folder, Row, Section, failed
 
 FAMILIES = ("gan", "vae", "flow", "diffusion")  # the order of every table and figure
@@ -104,7 +105,8 @@ def _rows(cells: list[FiledRecord]) -> tuple[Row, ...]:
         record = cell.record
         label = _label(record, named[record.entrant])
         reason = record.reason or "" if failed(record) else ""
-        group = groups.setdefault((label, record.status, reason, digest(_settings(record)), _how(record)), {})
+        status = "ok" if record.status == "incomplete" else record.status  # what it has counts with the other seeds
+        group = groups.setdefault((label, status, reason, digest(_settings(record)), _how(record)), {})
         if record.seed in group:
             raise UserError(
                 f"{record.entrant} with seed {record.seed} is in both {group[record.seed].path.name} and "

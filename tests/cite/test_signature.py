@@ -8,7 +8,7 @@ from fixtures import floor, make
 from equibench.cite.signature import parse, signature
 from equibench.errors import UserError
 from equibench.quantities.identity import look_up, name_of, path_of
-from equibench.record import schema
+from equibench.record import cost, schema
 
 PATHS = (
     "quality.value",
@@ -41,7 +41,7 @@ def test_a_whole_signature_by_hand():
 
 
 def test_seeds_may_be_fastest_at_other_batch_sizes_of_those_tried():
-    sweep = [schema.SpeedPoint(batch_size=size) for size in (64, 128)]
+    sweep = [cost.SpeedPoint(batch_size=size) for size in (64, 128)]
     one, two = (make("vae", seed) for seed in (0, 1))
     one, two = (
         each.model_copy(update={"speed": each.speed.model_copy(update={"batch_size": size, "sweep": sweep})})

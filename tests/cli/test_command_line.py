@@ -3,7 +3,7 @@
 import json
 import shutil
 import time
-from importlib.resources import files
+from importlib.resources import files as package_files
 
 import numpy as np
 import pytest
@@ -250,7 +250,7 @@ def test_a_cell_that_fails_is_a_record_and_the_others_go_on(tmp_path):
 
 
 def test_a_cell_beyond_its_time_is_timed_out(tmp_path):
-    text = (files("equibench") / "suites" / "smoke.toml").read_text()
+    text = (package_files("equibench") / "suites" / "smoke.toml").read_text()
     own = tmp_path / "own.toml"
     own.write_text(text.replace("seeds = [0]", "seeds = [0]\ncell_limit_sec = 1e-6"))
     done = equibench("run", own, "--device", "cpu", "--only", "vae", "--out", tmp_path / "out")

@@ -10,7 +10,7 @@ from fixtures import BUDGET, MACHINE, NUMBERS, equibench, failed, make, save
 from equibench.errors import UserError
 from equibench.hashing import digest
 from equibench.judge.check import compare
-from equibench.record import schema
+from equibench.record import cost
 
 SEEDS, OTHERS = (0, 1, 2), (3, 4, 5)
 
@@ -127,6 +127,19 @@ def test_a_number_that_is_measured_no_more_is_a_regression():
     assert "train: out of memory" in found.regressions[0].sentence
 
 
+def test_a_stage_that_failed_is_a_regression_and_the_rest_is_compared():
+    broken = make(
+        "vae", status="incomplete", speed=None, failures={"speed": "OSError: no"}, reason="speed: OSError: no"
+    )
+    found = compare([make("vae")], [broken])
+    assert {(line.number, line.sentence) for line in found.regressions} == {
+        ("row", "seed 0 incomplete: speed: OSError: no"),
+        *((f"speed.{name}", "not measured any more: OSError: no") for name in
+          ("images_per_sec", "latency_p50_sec", "flops_per_image")),
+    }  # fmt: skip
+    assert verdicts(found)["vae", "FD_5k"] == "reproduced"
+
+
 def test_a_failed_baseline_has_nothing_to_be_worse_than():
     found = compare([failed("gan", 0, "crashed", "x"), make("vae")], [make("gan"), make("vae")])
     assert not found.regressions
@@ -156,16 +169,22 @@ def test_speed_and_memory_of_another_machine_are_skipped_and_quality_is_not():
     ("change", "sentence"),
     [
         ({"protocol": "0"}, "protocol"),
-        ({"quality": {"n_samples": 2500}}, "n is 5000 in one and 2500"),
-        ({"quality": {"features": make("vae").quality.features.model_copy(update={"name": "other"})}}, "fx is"),
-        ({"quality": {"features": make("vae").quality.features.model_copy(update={"preprocessing": "x"})}}, "prep is"),
-        ({"quality": {"reference": "train"}}, "ref is"),
+        ({"quality": {"n_samples": 2500}}, "the number of images is 5000 in one and 2500"),
+        (
+            {"quality": {"features": make("vae").quality.features.model_copy(update={"name": "other"})}},
+            "the feature network is",
+        ),
+        (
+            {"quality": {"features": make("vae").quality.features.model_copy(update={"preprocessing": "x"})}},
+            "the preprocessing is",
+        ),
+        ({"quality": {"reference": "train"}}, "the reference is"),
         ({"quality": {"options": {"steps": 5}}}, "sampler is default in one and steps 5"),
-        ({"likelihood": {"kind": "exact"}}, "kind is"),
+        ({"likelihood": {"kind": "exact"}}, "the kind is"),
         ({"data": {"sha256": "0" * 64}}, "other images than in the baseline"),
         ({"budget": BUDGET.model_copy(update={"amount": 1e13})}, "in common"),
         ({"entrant": "another"}, "in common"),
-        ({"memory": {"train_batch_size": 7}}, "batch is"),
+        ({"memory": {"train_batch_size": 7}}, "the batch size is"),
     ],
 )
 def test_what_cannot_be_compared_is_refused(change, sentence):
@@ -177,7 +196,7 @@ def at_batch_size(one, batch_size, images_per_sec):
     """The record with this size as the fastest of two that were tried."""
     repeats = [batch_size / images_per_sec * factor for factor in (0.99, 0.995, 1, 1.005, 1.01)]
     speed = {"batch_size": batch_size, "images_per_sec": images_per_sec, "repeats_sec": repeats}
-    sweep = [schema.SpeedPoint(batch_size=tried) for tried in (64, 128)]
+    sweep = [cost.SpeedPoint(batch_size=tried) for tried in (64, 128)]
     return changed(one, speed=speed | {"sweep": sweep})
 
 

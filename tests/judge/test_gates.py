@@ -8,9 +8,10 @@ from scipy import stats
 from equibench.errors import UserError
 from equibench.hashing import digest
 from equibench.judge.check import compare
-from equibench.judge.gates import GATES, TOLERANCES, Sample, Tolerance, between_trainings, tolerances
+from equibench.judge.gates import TOLERANCES, Sample, Tolerance, between_trainings, tolerances
+from equibench.quantities.glossary import GATED
 
-BITS = next(gate for gate in GATES if gate.path == "likelihood.bits_per_dim")
+BITS = next(gate for gate in GATED if gate.path == "likelihood.bits_per_dim")
 
 
 SEEDS, OTHERS = (0, 1, 2), (3, 4, 5)

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from equibench.machine import energy
-from equibench.record.schema import Energy
+from equibench.record.cost import Energy
 
 CPU = torch.device("cpu")
 
@@ -29,21 +29,22 @@ def powercap(tmp_path):
 def test_rapl_sums_packages_and_counts_on_when_they_wrap(powercap):
     counter = energy.counter(CPU, powercap)
     assert counter.quantity == "processor packages (RAPL)"
-    with energy.used(counter) as spent:
-        (powercap / "intel-rapl:0" / "energy_uj").write_text("130000000")
-        (powercap / "intel-rapl:0:0" / "energy_uj").write_text("999000000")
-        (powercap / "intel-rapl:1" / "energy_uj").write_text("50000000")  # past 1000 J, and 50 more
+    spent = energy.EnergyMeter(counter)
+    (powercap / "intel-rapl:0" / "energy_uj").write_text("130000000")
+    (powercap / "intel-rapl:0:0" / "energy_uj").write_text("999000000")
+    (powercap / "intel-rapl:1" / "energy_uj").write_text("50000000")  # past 1000 J, and 50 more
+    spent.read()
     assert spent.energy(20) == Energy(joules=30 + 150, quantity=counter.quantity, images=20)
     (powercap / "intel-rapl:1" / "energy_uj").write_text("0")  # again
     assert counter.joules() == 180 + 950
 
 
 def test_a_machine_without_counters_says_so(tmp_path, powercap):
-    assert "no energy counter" in energy.counter(CPU, tmp_path / "nothing")
+    assert "no energy counter" in energy.counter(CPU, tmp_path / "nothing").reason
     (powercap / "intel-rapl:0" / "energy_uj").write_text("")
-    assert "cannot be read" in energy.counter(CPU, powercap)
-    with energy.used("there is none") as spent:
-        pass
+    assert "cannot be read" in energy.counter(CPU, powercap).reason
+    spent = energy.EnergyMeter(energy.NoCounter("there is none"))
+    spent.read()
     assert spent.energy(3) == Energy(reason="there is none")
 
 
@@ -66,10 +67,10 @@ def fake_nvml(millijoules, error=None):
 
 def test_nvml_counts_millijoules_of_the_whole_board(monkeypatch):
     monkeypatch.setitem(sys.modules, "pynvml", fake_nvml(iter([500, 1_000, 251_000])))
-    with energy.used(energy._nvml("GPU-1")) as spent:
-        pass
+    spent = energy.EnergyMeter(energy._nvml("GPU-1"))
+    spent.read()
     assert spent.energy(10) == Energy(joules=250.0, quantity="GPU (NVML)", images=10)
     monkeypatch.setitem(sys.modules, "pynvml", fake_nvml(iter([]), "Not Supported"))
-    assert "Not Supported" in energy._nvml("GPU-1")
+    assert "Not Supported" in energy._nvml("GPU-1").reason
     monkeypatch.setitem(sys.modules, "pynvml", None)
-    assert "pip install" in energy._nvml("GPU-1")
+    assert "pip install" in energy._nvml("GPU-1").reason

@@ -91,9 +91,8 @@ def test_manifold_matches_plain_loops(monkeypatch):
     covered = [any(distance(a, b) <= r for a in x) for b, r in zip(y, real5, strict=True)]
     found = pairwise.compare_pairs(x, y)[1]
     plain = [np.mean(values) for values in (precise, recalled, dense, covered)]
-    assert [found.precision.value, found.recall.value, found.density.value, found.coverage.value] == pytest.approx(
-        plain
-    )
+    estimates = (found.precision, found.recall, found.density, found.coverage)
+    assert [estimate.value for estimate in estimates] == pytest.approx(plain)
     assert found.density.stderr == pytest.approx(np.std(dense, ddof=1) / np.sqrt(len(dense)))
 
 

@@ -10,7 +10,8 @@ from fixtures import make
 from equibench.machine import clock
 from equibench.measure.cost import modes, speed
 from equibench.measure.cost import speed as cost
-from equibench.record.schema import USUAL, SpeedPoint
+from equibench.record.cost import SpeedPoint
+from equibench.record.schema import USUAL
 from equibench.run import sweep
 from equibench.suite import Measuring
 from equibench_models import FAMILIES

@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 from fixtures import make
 
-from equibench.record import schema
-from equibench.record.schema import Energy, SpeedPoint
+from equibench.record.cost import Energy, SpeedPoint
 from equibench.report.tables import audit as audit_tables
 from equibench.report.tables import cost as cost_tables
 from equibench.summary.sections import FiledRecord
@@ -34,7 +33,7 @@ def test_training_is_set_against_matrix_products():
             "energy": Energy(joules=900.0, quantity="processor packages (RAPL)", images=3000),
         }
     )
-    products = schema.MatrixProducts(precision="float32", flops_per_sec={512: 1e11, 1024: 2.5e11, 2048: 2e11})
+    products = cost_tables.MatrixProducts(precision="float32", flops_per_sec={512: 1e11, 1024: 2.5e11, 2048: 2e11})
     one = make("vae", spent=spent, matrix_products=products, clock={"train": 62.0, "write": 2.0, "wall": 64.0})
     table = cost_tables.training(section_of(one, make("gan")))
     first = {name: found[-1] for name in table.names if (found := column(table, name))}
@@ -57,8 +56,8 @@ def test_speed_has_a_line_a_batch_size_and_mode():
                 SpeedPoint(batch_size=256, reason="out of memory"),
             ],
             "other_modes": [
-                schema.ModeSpeed(mode="compile", batch_size=64, compile_sec=9.0, images_per_sec=700.0),
-                schema.ModeSpeed(mode="cuda graph", batch_size=64, reason="CUDA graphs need a CUDA device"),
+                cost_tables.ModeSpeed(mode="compile", batch_size=64, compile_sec=9.0, images_per_sec=700.0),
+                cost_tables.ModeSpeed(mode="cuda graph", batch_size=64, reason="CUDA graphs need a CUDA device"),
             ],
         }
     )

@@ -89,6 +89,18 @@ def test_what_was_not_measured_says_why(tmp_path):
     assert "No GPU counter." in table.notes
 
 
+def test_a_stage_that_failed_says_why_and_the_rest_counts(tmp_path):
+    broken = make("vae", 1, status="incomplete", memory=None, failures={"memory": "OSError: no pipe"}, reason="x")
+    table = headline_of(tmp_path, make("vae", 0), broken, make("vae", 2))
+    line = table.lines[0]
+    assert shown(table, "vae", "entrant") == "vae (incomplete)"
+    assert shown(table, "vae", "n_seeds") == "3"
+    assert line.entries[table.names.index("fd_5k_efficientnet_lite0")].raw == pytest.approx(96.5 * 1.02)
+    assert "2 seeds" in shown(table, "vae", "train_peak_bytes_peak_resident_above_import")
+    alone = headline_of(tmp_path / "alone", broken)
+    assert "OSError: no pipe" in alone.notes
+
+
 def test_floor_that_could_not_be_measured_says_why(tmp_path):
     quality = make("vae").quality.model_copy(update={"value": None, "reason": "Too few images."})
     real = floor("real data", fd=1.0).model_copy(update={"quality": quality})

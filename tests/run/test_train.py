@@ -26,46 +26,6 @@ def planned(family, budget, images, **config):
     return plan.plan(Cell(suite.load("smoke"), family, 0, entrant, budget), images.shape)
 
 
-def test_all_families_spend_the_same_flops(images):
-    budget = Budget(params=60_000, unit="flops", amount=3e10)
-    spent = {}
-    for family in FAMILIES:
-        plan = planned(family, budget, images)
-        model = FAMILIES[family].build(plan.config, images.shape)
-        result, curve = train.train(
-            model, images.train, budget, batch_size=8, flops_per_update=plan.flops_per_update, seed=0, device=CPU
-        )
-        assert budget_missed(budget, result) is None
-        assert budget.amount - plan.flops_per_update < result.flops <= budget.amount
-        assert curve.updates[-1] == result.updates == plan.updates
-        spent[family] = result.flops
-    assert max(spent.values()) / min(spent.values()) < 1.1  # within one update of each
-
-
-@pytest.mark.parametrize(("unit", "amount", "updates"), [("updates", 3, 3), ("images", 30, 3), ("images", 24, 3)])
-def test_other_units(images, unit, amount, updates):
-    budget = Budget(params=60_000, unit=unit, amount=amount)
-    plan = planned("vae", budget, images)
-    assert plan.updates == updates
-
-
-def test_seconds_are_not_overspent(images):
-    budget = Budget(params=60_000, unit="sec", amount=1.0)
-    model = FAMILIES["vae"].build({"width": 16}, images.shape)
-    spent, _ = train.train(model, images.train, budget, batch_size=8, flops_per_update=1.0, seed=0, device=CPU)
-    assert spent.updates > 1
-    assert spent.train_sec <= 1.2  # the last update may be slower than the average
-
-
-def test_a_loss_that_is_not_finite_is_divergence(images):
-    model = FAMILIES["vae"].build({"width": 8}, images.shape)
-    with torch.no_grad():
-        model.network.stem.weight.fill_(float("nan"))
-    budget = Budget(params=1000, unit="updates", amount=2)
-    with pytest.raises(train.DivergedError, match="bits_per_dim"):
-        train.train(model, images.train, budget, batch_size=8, flops_per_update=1.0, seed=0, device=CPU)
-
-
 class Slow:
     """A model that does nothing but let time pass."""
 
@@ -83,6 +43,45 @@ class Slow:
         return 0
 
 
+def test_all_families_spend_the_same_flops(images):
+    budget = Budget(params=60_000, unit="flops", amount=3e10)
+    spent = {}
+    for family in FAMILIES:
+        plan = planned(family, budget, images)
+        model = FAMILIES[family].build(plan.config, images.shape)
+        result, curve = train.train(model, images.train, plan.allowance, seed=0, device=CPU)
+        assert budget_missed(budget, result) is None
+        assert budget.amount - plan.allowance.flops_per_update < result.flops <= budget.amount
+        assert curve.updates[-1] == result.updates == plan.allowance.updates
+        spent[family] = result.flops
+    assert max(spent.values()) / min(spent.values()) < 1.1  # within one update of each
+
+
+@pytest.mark.parametrize(("unit", "amount", "updates"), [("updates", 3, 3), ("images", 30, 3), ("images", 24, 3)])
+def test_other_units(images, unit, amount, updates):
+    budget = Budget(params=60_000, unit=unit, amount=amount)
+    plan = planned("vae", budget, images)
+    assert plan.allowance.updates == updates
+
+
+def test_seconds_are_not_overspent(images):
+    clock = [0.0]
+    allowance = train.Allowance(Budget(params=60_000, unit="sec", amount=1.0), 8, 1.0)
+    watch = train.Watch(now=lambda: clock[0])
+    spent, _ = train.train(Slow(clock, 0.3), images.train, allowance, seed=0, device=CPU, watch=watch)
+    assert spent.updates == 3  # a fourth would end after 1.2 s
+    assert spent.train_sec == pytest.approx(0.9)
+
+
+def test_a_loss_that_is_not_finite_is_divergence(images):
+    model = FAMILIES["vae"].build({"width": 8}, images.shape)
+    with torch.no_grad():
+        model.network.stem.weight.fill_(float("nan"))
+    budget = Budget(params=1000, unit="updates", amount=2)
+    with pytest.raises(train.DivergedError, match="bits_per_dim"):
+        train.train(model, images.train, train.Allowance(budget, 8, 1.0), seed=0, device=CPU)
+
+
 def test_parts_of_training_by_a_fake_clock(images):
     clock = [0.0]
 
@@ -98,14 +97,10 @@ def test_parts_of_training_by_a_fake_clock(images):
     spent, curve = train.train(
         Slow(clock, 2.0),
         images.train,
-        Budget(params=1, unit="updates", amount=4),
-        batch_size=8,
-        flops_per_update=3.0,
+        train.Allowance(Budget(params=1, unit="updates", amount=4), 8, 3.0),
         seed=0,
         device=CPU,
-        progress=report,
-        counter=Counter(),
-        now=lambda: clock[0],
+        watch=train.Watch(report, Counter(), lambda: clock[0]),
     )
     assert spent.parts_sec == {"data": 0.0, "update": 8.0, "measurement": 1.0, "other": 0.0}
     assert spent.train_sec == 8.0  # the clock of the budget stops while losses are read
@@ -117,7 +112,7 @@ def test_parts_of_a_real_training_sum_to_its_wall_time(images):
     model = FAMILIES["vae"].build({"width": 16}, images.shape)
     budget = Budget(params=60_000, unit="updates", amount=20)
     begin = time.perf_counter()
-    spent, _ = train.train(model, images.train, budget, batch_size=8, flops_per_update=1.0, seed=0, device=CPU)
+    spent, _ = train.train(model, images.train, train.Allowance(budget, 8, 1.0), seed=0, device=CPU)
     wall = time.perf_counter() - begin
     assert sum(spent.parts_sec.values()) == pytest.approx(wall, rel=0.02)
     assert spent.train_sec + spent.parts_sec["measurement"] == pytest.approx(sum(spent.parts_sec.values()))

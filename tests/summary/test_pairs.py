@@ -92,6 +92,12 @@ def test_a_bound_is_not_compared_with_an_exact_value(tmp_path):
     assert not any(entry.strong for line in tables.headline(section).lines for entry in line.entries[3:])
 
 
+def test_what_is_incomplete_is_named_in_the_summary(tmp_path):
+    broken = make("vae", 1, status="incomplete", memory=None, failures={"memory": "OSError"}, reason="memory: OSError")
+    (section,) = sections_of(tmp_path, make("vae", 0), broken)
+    assert "vae, seed 1, is incomplete: memory: OSError." in pairs.sentences(section)
+
+
 def test_what_failed_is_named_in_the_summary(tmp_path):
     (section,) = sections_of(tmp_path, *fixtures.everything(1))
     assert pairs.sentences(section)[-1] == "Not ranked: gan, seed 8 (diverged) and flow, seed 9 (out of memory)."

@@ -6,6 +6,7 @@ import contextlib
 import ctypes
 import gc
 import multiprocessing
+import signal
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -15,10 +16,10 @@ from typing import Any
 import psutil
 import torch
 
-import equibench_models as models
 from equibench.machine.device import autocast, is_out_of_memory, synchronizer
-from equibench.record.schema import Memory, Scalar
-from equibench_models import Model
+from equibench.record.base import Scalar
+from equibench.record.cost import Memory
+from equibench_models import FAMILIES, Model, Shape
 
 UPDATES = 3  # the optimiser's state is there from the second on
 TIMEOUT_SEC = 300.0
@@ -37,7 +38,7 @@ class Peak:
 def peak_memory(
     family: str,
     config: Mapping[str, Any],
-    shape: models.Shape,
+    shape: Shape,
     options: Mapping[str, Scalar],
     device: torch.device,
     *,
@@ -85,10 +86,17 @@ def in_fresh_process(work: Work, before: tuple[Any, ...], measured: tuple[Any, .
         return found
     except EOFError:  # the process died without a word: the system kills what takes too much
         process.join()
-        return Peak(reason=f"the process ended with code {process.exitcode}, as it does when memory runs out")
+        return Peak(reason=_ending(process.exitcode))
     finally:
         receiver.close()
         process.join()
+
+
+def _ending(code: int | None) -> str:
+    """Why a process that never answered ended; a negative code is the signal that killed it."""
+    if code == -signal.SIGKILL:
+        return "the process was killed, as the system does when memory runs out"
+    return f"the process was killed by signal {-code}" if code and code < 0 else f"the process ended with code {code}"
 
 
 def _measure(
@@ -102,12 +110,12 @@ def _measure(
         work(device, *measured)
         synchronizer(device)()
         sender.send(_peak(device, in_use))
-    except (MemoryError, RuntimeError) as error:
+    except Exception as error:  # a user's own family may raise anything; what is not sent is a reason nobody hears
         text = str(error).splitlines()[0] if str(error) else type(error).__name__
         sender.send(Peak(reason="out of memory" if is_out_of_memory(error) else text))
 
 
-def _train(device: torch.device, family: str, config: dict[str, Any], shape: models.Shape, batch_size: int) -> None:
+def _train(device: torch.device, family: str, config: dict[str, Any], shape: Shape, batch_size: int) -> None:
     model = _build(device, family, config, shape)
     with autocast(device):
         for _ in range(UPDATES):
@@ -118,7 +126,7 @@ def _sample(
     device: torch.device,
     family: str,
     config: dict[str, Any],
-    shape: models.Shape,
+    shape: Shape,
     options: dict[str, Any],
     batch_size: int,
 ) -> None:
@@ -127,8 +135,8 @@ def _sample(
         model.sample(batch_size, torch.Generator(device), batch_size=batch_size, **options)
 
 
-def _build(device: torch.device, family: str, config: dict[str, Any], shape: models.Shape) -> Model:
-    return models.FAMILIES[family].build(config, shape).to(device)
+def _build(device: torch.device, family: str, config: dict[str, Any], shape: Shape) -> Model:
+    return FAMILIES[family].build(config, shape).to(device)
 
 
 def _reset(device: torch.device) -> int:

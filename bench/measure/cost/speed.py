@@ -11,9 +11,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from equibench.machine.clock import repeat
 from equibench.machine.device import autocast, is_out_of_memory, synchronizer
-from equibench.machine.energy import Counter, used
+from equibench.machine.energy import NO_COUNTER, Counter, EnergyMeter, NoCounter
 from equibench.measure.cost import modes
-from equibench.record.schema import Energy, ModeSpeed, Speed, SpeedPoint
+from equibench.record.cost import Energy, ModeSpeed, Speed, SpeedPoint
 from equibench_models import Model
 
 BATCHES, SINGLES = 10, 100  # repeats of throughput and of latency, if the time limits allow
@@ -35,7 +35,7 @@ def sampling_speed(
     limit_sec: float,
     latency_limit_sec: float,
     other_modes: Sequence[modes.Mode] = (),
-    counter: Counter | str = "no counter was given",
+    counter: Counter | NoCounter = NO_COUNTER,
 ) -> Speed:
     """Throughput at every batch size and latency at batch 1, in eager mode; then, at the fastest batch size, in the
     others. Limits are for one series of repeats after warm-up.
@@ -82,14 +82,15 @@ def throughput(
     device: torch.device,
     batch_size: int,
     limit_sec: float,
-    counter: Counter | str = "no counter was given",
+    counter: Counter | NoCounter = NO_COUNTER,
 ) -> tuple[SpeedPoint, Energy]:
     """Images/s in eager mode at one batch size, and the energy of the repeats after one for warm-up."""
     sample = _sampler(model, options, device, batch_size)
     sample()
     synchronizer(device)()
-    with used(counter) as spent:
-        taken = _repeats(sample, device, 0, BATCHES, limit_sec)
+    spent = EnergyMeter(counter)
+    taken = _repeats(sample, device, 0, BATCHES, limit_sec)
+    spent.read()
     point = SpeedPoint(batch_size=batch_size, repeats_sec=taken, images_per_sec=batch_size / statistics.median(taken))
     return point, spent.energy(batch_size * len(taken))
 

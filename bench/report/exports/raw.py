@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from equibench.quantities.text import budget_words
-from equibench.record.schema import Scalar
+from equibench.record.base import Scalar
 from equibench.report.tables.table import Entry, Table
 from equibench.summary.sections import Section
 

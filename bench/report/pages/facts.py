@@ -8,7 +8,7 @@ from markupsafe import Markup, escape
 
 from equibench.cite.signature import signature
 from equibench.errors import UserError
-from equibench.quantities.glossary import unit_of
+from equibench.quantities import glossary
 from equibench.quantities.identity import KEY_DIGITS, kind_of
 from equibench.quantities.text import join
 from equibench.record.schema import Record
@@ -39,7 +39,7 @@ def attributes(entry: Entry) -> Markup:
 def _facts(entry: Entry, source: Origin) -> dict[str, Any]:
     own = source.how in ("value", "mean")
     return {
-        "unit": unit_of(source.path) if own or source.how == "difference of means" else "",
+        "unit": _unit(source.path) if own or source.how == "difference of means" else "",
         "low": entry.more.get("_low"),
         "high": entry.more.get("_high"),
         "stderr": entry.more.get("_stderr"),
@@ -52,6 +52,11 @@ def _facts(entry: Entry, source: Origin) -> dict[str, Any]:
         "against": _keys(source.against),
         "signature": cite(source),
     }
+
+
+def _unit(path: str) -> str:
+    found = glossary.known(path)
+    return found.unit if found else ""
 
 
 def _words(entry: Entry, source: Origin, found: dict[str, Any]) -> list[str]:

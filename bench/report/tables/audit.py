@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+from equibench.quantities import glossary
+from equibench.quantities.glossary import heading
 from equibench.quantities.text import MISSING, amount, commit, join, number, slug
 from equibench.record.budget import allowed, missed_budget, used_percent
 from equibench.record.paths import value_at
 from equibench.record.schema import WORK
-from equibench.report.tables.cells import RUN, CellRow, at, hash_column, runs_of
+from equibench.report.tables.cells import RUN, CellRow, at, hash_column, measured, runs_of
 from equibench.report.tables.table import Column, Entry, Origin, Table, fill_table, read_entry, value_entry
 from equibench.summary.sections import Section, failed
 
-SPENT = {"params": "Parameters", "flops": "FLOPs", "images": "Images", "updates": "Updates", "train_sec": "Time, s"}
+SPENT = ("params", "flops", "images", "updates", "train_sec")
 
 
 def audit(section: Section) -> Table:
     """What the budget allowed and what was spent, in every unit, a line a cell."""
-    columns: list[Column[CellRow]] = [*RUN, *(_spent(name, label) for name, label in SPENT.items())]
-    columns += [at("compile_sec", "of it compiling, s", "spent.compile_sec"), ("verdict", "Budget", _verdict)]
+    columns: list[Column[CellRow]] = [*RUN, *map(_spent, SPENT)]
+    columns += [measured("spent.compile_sec"), ("verdict", "Budget", _verdict)]
     return fill_table("audit", columns, runs_of(section.entrants), lambda run: run[1])
 
 
@@ -26,7 +28,8 @@ def clock(section: Section) -> Table:
     parts = sorted({part for _, record in runs for part in record.clock} - {"wall"})
 
     def seconds(part: str) -> Column[CellRow]:
-        return f"{slug(part)}_sec", f"{part.replace('_', ' ')}, s", lambda run: read_entry(run[1], f"clock.{part}")
+        head = heading(f"clock.{part}", part.replace("_", " "))
+        return f"{slug(part)}_sec", head, lambda run: read_entry(run[1], f"clock.{part}")
 
     return fill_table("clock", [*RUN, *(seconds(part) for part in (*parts, "wall"))], runs, lambda run: run[1])
 
@@ -70,7 +73,7 @@ def _commit(run: CellRow) -> Entry:
     return Entry(commit(run[1]), run[1].code.commit, more={"dirty": run[1].code.dirty})
 
 
-def _spent(name: str, label: str) -> Column[CellRow]:
+def _spent(name: str) -> Column[CellRow]:
     def entry(run: CellRow) -> Entry:
         spent, cap, used = value_at(run[1], f"spent.{name}"), allowed(run[1]), None
         if spent is None:
@@ -80,7 +83,7 @@ def _spent(name: str, label: str) -> Column[CellRow]:
         more = {"_allowed": cap.get(name), "_percent": used}
         return Entry(number(spent), spent, detail, more, source=Origin((run[1],), f"spent.{name}"))
 
-    return name, label, entry
+    return name, glossary.of(f"spent.{name}").in_raw_units, entry
 
 
 def _verdict(run: CellRow) -> Entry:

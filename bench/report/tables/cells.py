@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from equibench.quantities.text import MISSING
+from equibench.quantities import glossary
+from equibench.quantities.text import MISSING, number
 from equibench.record.paths import value_at
 from equibench.record.schema import Record
 from equibench.report.tables.table import Column, Entry, Origin, read_entry
@@ -21,9 +22,22 @@ def runs_of(rows: Sequence[Row]) -> list[CellRow]:
     return [(row, cell.record) for row in rows for cell in row.cells]
 
 
-def at(name: str, label: str, path: str, digits: int = 3) -> Column[CellRow]:
-    """A column of values as they lie in the record."""
-    return name, label, lambda run: read_entry(run[1], path, digits)
+def measured(path: str, digits: int = 3, label: str = "") -> Column[CellRow]:
+    """A column of a number, in the unit that tables show it in, under its own label or another."""
+    quantity = glossary.of(path)
+
+    def entry(run: CellRow) -> Entry:
+        value = value_at(run[1], path)
+        if value is None or not quantity.shown:
+            return read_entry(run[1], path, digits)
+        return Entry(number(value / quantity.scale, digits), value, source=Origin((run[1],), path))
+
+    return path.rpartition(".")[2], quantity.heading(label), entry
+
+
+def at(name: str, label: str, path: str) -> Column[CellRow]:
+    """A column of what lies at a path of the record and is no measured number."""
+    return name, label, lambda run: read_entry(run[1], path)
 
 
 def hash_column(name: str, label: str, path: str) -> Column[CellRow]:

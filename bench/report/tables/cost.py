@@ -5,14 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 
+from equibench.quantities.glossary import heading, of
 from equibench.quantities.text import MISSING, number
+from equibench.record.cost import Energy, ModeSpeed, Speed, SpeedPoint
 from equibench.record.paths import member_name, value_at
-from equibench.record.schema import Energy, ModeSpeed, Record, Speed, SpeedPoint
-from equibench.report.tables.cells import RUN, CellRow, runs_of
+from equibench.record.schema import Record
+from equibench.report.tables.cells import RUN, CellRow, at, measured, runs_of
 from equibench.report.tables.table import Column, Entry, Notes, Origin, Table, fill_table, read_entry, value_entry
 from equibench.summary.sections import Section, training_shares, utilization
 
-MIB = 2**20
 PARTS = {"data": "Data", "update": "Update", "measurement": "Measurement", "writing": "Writing", "other": "Other"}
 NOT_MEASURED = "not measured"
 
@@ -57,13 +58,13 @@ def speed(section: Section) -> Table:
     columns: list[Column[Way]] = [
         *(of_run(column) for column in RUN),
         ("mode", "Mode", lambda way: value_entry(getattr(way.point, "mode", way.speed.mode))),
-        ("batch_size", "Batch size", lambda way: way.read(f"{way.path}.batch_size")),
-        ("images_per_sec", "Sampling, images/s ↑", lambda way: _throughput(way, notes)),
-        ("latency_p50_sec", "Latency p50, ms ↓", lambda way: _latency(way, "latency_p50_sec")),
-        ("latency_p90_sec", "Latency p90, ms ↓", lambda way: _latency(way, "latency_p90_sec")),
+        ("batch_size", heading("speed.batch_size"), lambda way: way.read(f"{way.path}.batch_size")),
+        ("images_per_sec", heading("speed.images_per_sec"), lambda way: _throughput(way, notes)),
+        ("latency_p50_sec", heading("speed.latency_p50_sec"), lambda way: _latency(way, "latency_p50_sec")),
+        ("latency_p90_sec", heading("speed.latency_p90_sec"), lambda way: _latency(way, "latency_p90_sec")),
         ("latency_repeats", "Repeats of it", _latency_repeats),
-        ("compile_sec", "Compiling or capturing, s", _compile_sec),
-        ("joules_per_image", "Energy, J/image ↓", lambda way: _joules_per_image(way, notes)),
+        ("compile_sec", heading("speed.other_modes.*.compile_sec"), _compile_sec),
+        ("joules_per_image", heading("energy.joules_per_image"), lambda way: _joules_per_image(way, notes)),
     ]
     return fill_table("speed", columns, ways, lambda way: way.run[1], notes)
 
@@ -74,14 +75,25 @@ def training(section: Section) -> Table:
     runs = [run for run in runs_of(section.entrants) if run[1].spent]
     columns: list[Column[CellRow]] = [
         *RUN,
-        ("batch_size", "Batch size", lambda run: read_entry(run[1], "config.batch_size")),
-        ("images_per_sec", "Images/s ↑", lambda run: _per_sec(run[1], "images")),
-        ("flops_per_sec", "FLOP/s ↑", lambda run: _per_sec(run[1], "flops")),
-        ("matrix_flops_per_sec", "Matrix products, FLOP/s", lambda run: _matrix_rate(run[1], notes)),
-        ("utilization", "Model FLOPs utilisation, % ↑", lambda run: _utilization(run[1])),
-        *((f"{part}_share", f"{label}, % of time", partial(_share, part=part)) for part, label in PARTS.items()),
-        ("joules", "Energy, J ↓", lambda run: _joules(run[1], "spent.energy", notes)),
-        ("joules_per_image", "Energy, J/image ↓", lambda run: _per_image(run[1], "spent.energy", notes)),
+        measured("config.batch_size"),
+        ("images_per_sec", heading("training.images_per_sec"), lambda run: _per_sec(run[1], "images")),
+        ("flops_per_sec", heading("training.flops_per_sec"), lambda run: _per_sec(run[1], "flops")),
+        (
+            "matrix_flops_per_sec",
+            heading("matrix_products.flops_per_sec.*"),
+            lambda run: _matrix_rate(run[1], notes),
+        ),
+        ("utilization", heading("training.utilization"), lambda run: _utilization(run[1])),
+        *(
+            (f"{part}_share", heading("training.share.*", label), partial(_share, part=part))
+            for part, label in PARTS.items()
+        ),
+        ("joules", heading("spent.energy.joules"), lambda run: _joules(run[1], "spent.energy", notes)),
+        (
+            "joules_per_image",
+            heading("energy.joules_per_image"),
+            lambda run: _per_image(run[1], "spent.energy", notes),
+        ),
     ]
     return fill_table("training", columns, runs, lambda run: run[1], notes)
 
@@ -90,25 +102,14 @@ def memory(section: Section) -> Table:
     """Peaks with what they are peaks of; what the allocator reserved beside what was allocated, on a GPU."""
     runs = [run for run in runs_of(section.ran) if run[1].memory]
 
-    def size(name: str, label: str) -> Column[CellRow]:
-        def entry(run: CellRow) -> Entry:
-            found: int | None = getattr(run[1].memory, name)
-            source = Origin((run[1],), f"memory.{name}")
-            return Entry(MISSING) if found is None else Entry(number(found / MIB), found, source=source)
-
-        return name, label, entry
-
-    def field(name: str, label: str) -> Column[CellRow]:
-        return name, label, lambda run: read_entry(run[1], f"memory.{name}")
-
-    columns: list[Column[CellRow]] = [*RUN, field("quantity", "Quantity of the peaks")]
+    columns: list[Column[CellRow]] = [*RUN, at("quantity", "Quantity of the peaks", "memory.quantity")]
     for part, label in (("train", "Training"), ("sample", "Sampling")):
         columns += [
-            field(f"{part}_batch_size", f"{label}, batch size"),
-            size(f"{part}_peak_bytes", f"{label}, peak, MiB ↓"),
+            measured(f"memory.{part}_batch_size"),
+            measured(f"memory.{part}_peak_bytes", label=f"{label}, peak"),
         ]
         if any(value_at(run[1], f"memory.{part}_reserved_bytes") is not None for run in runs):
-            columns.append(size(f"{part}_reserved_bytes", f"{label}, peak reserved on the GPU, MiB ↓"))
+            columns.append(measured(f"memory.{part}_reserved_bytes", label=f"{label}, peak reserved on the GPU"))
     return fill_table("memory", columns, runs, lambda run: run[1])
 
 
@@ -130,7 +131,9 @@ def _throughput(way: Way, notes: Notes) -> Entry:
 def _latency(way: Way, name: str) -> Entry:
     if way.timed is None or (sec := value_at(way.run[1], f"{way.timed}.{name}")) is None:
         return Entry(MISSING)
-    return Entry(number(sec * 1e3), sec, source=Origin((way.run[1],), f"{way.timed}.{name}"))
+    return Entry(
+        number(sec / of("speed.latency_p50_sec").scale), sec, source=Origin((way.run[1],), f"{way.timed}.{name}")
+    )
 
 
 def _latency_repeats(way: Way) -> Entry:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from equibench.quantities.glossary import Quantity
 from equibench.quantities.metric import metric_names, metric_of
 from equibench.quantities.text import number
 from equibench.record.paths import value_at
 from equibench.report.tables.table import Column, Entry, How, Origin, Table, fill_table, value_entry
-from equibench.summary.changes import Change, Quantity, changes_between, opposed
+from equibench.summary.changes import Change, changes_between, opposed
 from equibench.summary.noise import STDERR, VALUE, Noise, noise_of
 from equibench.summary.pairs import Pair, criteria, tested
 from equibench.summary.sections import Row, Section
@@ -35,7 +36,7 @@ def comparison(sections: list[Section]) -> Table:
 def _title(change: Change) -> str:
     quality = change.before.first.quality
     metric = metric_of(quality) if quality and change.quantity.path == "quality.value" else None
-    return metric_names([metric])[metric] if metric else change.quantity.name
+    return metric_names([metric])[metric] if metric else change.quantity.in_raw_units
 
 
 def _entrant(change: Change) -> Entry:
@@ -77,7 +78,7 @@ def _verdict(change: Change) -> str:
         return "not tested"
     if not change.pair.decided:
         return "equal" if change.pair.difference == 0 else "not decided"
-    return "better" if (change.pair.difference > 0) == change.quantity.higher_is_better else "worse"
+    return "better" if (change.pair.difference > 0) == (change.quantity.better == "higher") else "worse"
 
 
 def _basis(change: Change) -> Entry:

@@ -5,13 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from equibench.record.schema import Record
-from equibench.report.tables.table import (
-    Column,
-    Entry,
-    Table,
-    fill_table,
-    read_entry,
-)
+from equibench.report.tables.table import Column, Entry, Table, fill_table, read_entry
 from equibench.summary.sections import FiledRecord, Section
 
 

@@ -8,57 +8,53 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from equibench.quantities.glossary import BITS, heading, of
 from equibench.quantities.metric import Metric, bits_kind, metric_names, metric_of
 from equibench.quantities.text import join, number, slug
+from equibench.record.base import Scalar
 from equibench.record.paths import value_at
-from equibench.record.schema import Record, Scalar
-from equibench.report.tables.table import (
-    Column,
-    Entry,
-    Line,
-    Notes,
-    Origin,
-    Table,
-    fill_table,
-    stat_entry,
-    value_entry,
-)
+from equibench.record.schema import Record
+from equibench.report.tables.table import Column, Entry, Line, Notes, Origin, Table, fill_table, stat_entry, value_entry
 from equibench.stats import Stat
 from equibench.summary.pairs import lowest
 from equibench.summary.sections import Row, Section
 
-MIB = 2**20
-BITS, ENTROPY = "likelihood.bits_per_dim", "data.entropy_bits_per_dim"
+ENTROPY = "data.entropy_bits_per_dim"
 
 
 def headline(section: Section) -> Table:
     """The main table: a line an entrant, then the floors, then what failed."""
     notes = Notes()
 
-    def measured(name: str, label: str, path: str, missing: str, unit: float = 1, digits: int = 3) -> Column[Row]:
-        return name, label, lambda row: _over_seeds(row, row.stat(path), path, missing, notes, unit=unit, digits=digits)
+    def measured(path: str, missing: str, name: str = "", digits: int = 3) -> Column[Row]:
+        def entry(row: Row) -> Entry:
+            why = _why(row, path.partition(".")[0], missing)
+            return _over_seeds(row, row.stat(path), path, why, notes, unit=of(path).scale, digits=digits)
+
+        return name or path.rpartition(".")[2], heading(path), entry
 
     def quality(metric: Metric, name: str) -> Column[Row]:
         best = lowest(section, "quality.value", [row for row in section.rankable if row.quality(metric)])
-        return slug(name), f"{name} ↓", lambda row: _quality(row, metric, best, notes)
+        return slug(name), heading("quality.value", name), lambda row: _quality(row, metric, best, notes)
 
     def peak(part: str, quantity: str) -> Column[Row]:
-        label = f"{part.capitalize()} memory, MiB ({quantity}) ↓"
-        return f"{part}_peak_bytes_{slug(quantity)}", label, lambda row: _peak(row, part, quantity, notes)
+        peak = of(f"memory.{part}_peak_bytes")
+        head = peak.heading(f"{peak.label} ({quantity})")
+        return f"{part}_peak_bytes_{slug(quantity)}", head, lambda row: _peak(row, part, quantity, notes)
 
     bits_best = lowest(section, BITS, [row for row in section.rankable if row.stat(BITS)])
     columns: list[Column[Row]] = [
         ("entrant", "Entrant", name_entry),
         ("n_seeds", "Seeds", _n_seeds),
         *(quality(metric, name) for metric, name in metric_names(section.metrics).items()),
-        ("bits_per_dim", "Bits/dim ↓", lambda row: _bits(row, section, bits_best, notes)),
-        measured("images_per_sec", "Sampling, images/s ↑", "speed.images_per_sec", "Speed was not measured."),
-        measured("latency_p50_sec", "Latency p50, ms ↓", "speed.latency_p50_sec", "Speed was not measured.", 1e-3),
-        measured("network_evaluations", "NFE ↓", "speed.network_evaluations", "Speed was not measured.", digits=1),
+        ("bits_per_dim", heading(BITS), lambda row: _bits(row, section, bits_best, notes)),
+        measured("speed.images_per_sec", "Speed was not measured."),
+        measured("speed.latency_p50_sec", "Speed was not measured."),
+        measured("speed.network_evaluations", "Speed was not measured.", digits=1),
         *(peak(part, quantity) for part in ("train", "sample") for quantity in section.quantities or ["not measured"]),
-        measured("params", "Parameters, M", "spent.params", "Not trained here.", 1e6),
-        measured("train_flops", "Train FLOPs", "spent.flops", "Not trained here."),
-        measured("train_sec", "Train time, s", "spent.train_sec", "Not trained here."),
+        measured("spent.params", "Not trained here."),
+        measured("spent.flops", "Not trained here.", "train_flops"),
+        measured("spent.train_sec", "Not trained here."),
     ]
     table = fill_table("headline", columns, [*section.ran, *section.references], lambda row: row.first)
     lines = list(table.lines)
@@ -100,8 +96,9 @@ def _over_seeds(row: Row, stat: Stat | None, path: str, missing: str, notes: Not
 
 
 def _why(row: Row, part: str, default: str) -> str:
-    """The reason that the records give for a missing number in `part`."""
-    reasons = [value_at(cell.record, f"{part}.reason") for cell in row.cells]
+    """The reason that the records give for a missing number in `part`, its stage having failed or not applied."""
+    records = [cell.record for cell in row.cells]
+    reasons = [getattr(getattr(one, part), "reason", None) or one.failures.get(part) for one in records]
     return next((str(reason) for reason in reasons if reason), default)
 
 
@@ -110,7 +107,13 @@ def name_entry(row: Row) -> Entry:
     more: dict[str, Scalar] = {"role": record.role, "family": record.family, "status": record.status}
     more |= {"reason": record.reason, "data": record.data.name, "machine": record.machine.key}
     more |= {f"budget_{k}": value_at(record, f"budget.{k}") for k in ("params", "unit", "amount")}
-    return Entry(row.label, row.label, record.status if record.status == "budget missed" else "", more)
+    return Entry(row.label, row.label, _marks(row), more)
+
+
+def _marks(row: Row) -> str:
+    """What a reader must know of the row's cells: a missed budget, a stage that failed."""
+    marked = dict.fromkeys(c.record.status for c in row.cells if c.record.status in ("budget missed", "incomplete"))
+    return ", ".join(marked)
 
 
 def _quality(row: Row, metric: Metric, best: Row | None, notes: Notes) -> Entry:
@@ -149,4 +152,4 @@ def _peak(row: Row, part: str, quantity: str, notes: Notes) -> Entry:
     why = _why(row, "memory", "Memory was not measured.")
     detail = f"batch {join(map(str, batch))}" if batch else ""
     path = f"memory.{part}_peak_bytes"
-    return _over_seeds(row, row.memory(part, quantity), path, why, notes, unit=MIB, detail=detail)
+    return _over_seeds(row, row.memory(part, quantity), path, why, notes, unit=of(path).scale, detail=detail)

@@ -5,26 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal
 
+from equibench.quantities.glossary import heading
 from equibench.quantities.metric import metric_names, metric_of
 from equibench.quantities.text import MISSING, number, settings
 from equibench.record.schema import Interval, Quality, SampleMetric
-from equibench.report.tables.cells import RUN, CellRow, runs_of
+from equibench.report.tables.cells import RUN, CellRow, measured, runs_of
 from equibench.report.tables.headline import name_entry, origin_of
-from equibench.report.tables.table import (
-    Column,
-    Entry,
-    Notes,
-    Origin,
-    Table,
-    fill_table,
-    read_entry,
-    stat_entry,
-    value_entry,
-)
+from equibench.report.tables.table import Column, Entry, Notes, Origin, Table, fill_table, stat_entry, value_entry
 from equibench.stats import Stat
-from equibench.summary.sections import Row, SamplerSetting, Section, flops_per_image, sec_per_image
-
-BETTER = {"precision", "recall", "density", "coverage"}  # where higher is better
+from equibench.summary.sections import SPEED_FIELDS, Row, SamplerSetting, Section, flops_per_image, sec_per_image
 
 
 def quality(section: Section) -> Table:
@@ -35,11 +24,15 @@ def quality(section: Section) -> Table:
     columns: list[Column[CellRow]] = [
         *RUN,
         ("metric", "Distance", lambda run: _metric(run[1].quality)),
-        ("distance", "at this N ↓", lambda run: _distance(run, "value", notes)),
-        ("stderr", "Standard error", lambda run: read_entry(run[1], "quality.stderr", 2)),
-        ("corrected", "without bias of N ↓", lambda run: _distance(run, "corrected", notes)),
+        ("distance", heading("quality.value", "at this N"), lambda run: _distance(run, "value", notes)),
+        measured("quality.stderr", 2),
+        (
+            "corrected",
+            heading("quality.corrected", "without bias of N"),
+            lambda run: _distance(run, "corrected", notes),
+        ),
         *(_also(name, notes) for name in names),
-        ("nearer_train", "Share nearer to training than to held-out images", _memorization),
+        ("nearer_train", heading("quality.memorization.share_nearer_train"), _memorization),
     ]
     return fill_table("quality", columns, runs, lambda run: run[1], notes)
 
@@ -82,7 +75,7 @@ def _also(name: str, notes: Notes) -> Column[CellRow]:
         return Entry(number(one.value, 3), one.value, error, {"_stderr": one.stderr}, source=source)
 
     column = name.replace(" ", "_").lower()
-    return column, f"{name} {'↑' if name in BETTER else '↓'}", entry
+    return column, heading(f"quality.also.{name}"), entry
 
 
 def _memorization(run: CellRow) -> Entry:
@@ -99,7 +92,7 @@ def samplers(section: Section) -> Table:
     """Every setting of every sampler that was measured."""
     notes = Notes()
 
-    def speed(name: str, label: str) -> Column[tuple[Row, SamplerSetting]]:
+    def speed(name: str) -> Column[tuple[Row, SamplerSetting]]:
         def entry(item: tuple[Row, SamplerSetting]) -> Entry:
             stat: Stat | None = getattr(item[1], name)
             if stat is None:
@@ -107,7 +100,7 @@ def samplers(section: Section) -> Table:
             digits = 1 if name == "network_evaluations" else 3
             return stat_entry(stat, origin_of(item[0], item[1].path(name)), digits=digits)
 
-        return name, label, entry
+        return name, heading(f"sampler_points.*.{name}"), entry
 
     def front(
         name: str, label: str, cost: Callable[[SamplerSetting], float | None]
@@ -128,10 +121,8 @@ def samplers(section: Section) -> Table:
         ("setting", "Setting", lambda item: value_entry(item[1].label)),
         ("options", "Options", lambda item: value_entry(settings(item[1].options))),
         ("metric", "Metric", lambda item: value_entry(names[item[1].metric])),
-        ("distance", "Distance ↓", _setting_distance),
-        speed("images_per_sec", "Sampling, images/s ↑"),
-        speed("network_evaluations", "NFE ↓"),
-        speed("flops_per_image", "FLOPs per image ↓"),
+        ("distance", heading("sampler_points.*.quality.value"), _setting_distance),
+        *map(speed, SPEED_FIELDS),
         front("front_by_time", "On the front by time", sec_per_image),
         front("front_by_flops", "by FLOPs", flops_per_image),
     ]

@@ -12,8 +12,9 @@ from functools import cached_property
 from typing import Any, Literal, NamedTuple, TypeVar
 
 from equibench.quantities.text import MISSING, number, spread, superscript
+from equibench.record.base import Scalar
 from equibench.record.paths import value_at
-from equibench.record.schema import Record, Scalar
+from equibench.record.schema import Record
 from equibench.stats import Stat
 from equibench.summary.sections import failed
 

@@ -1,0 +1,89 @@
+"""A cell's model: loaded from a checkpoint, or built, trained and written to one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from equibench.errors import UserError
+from equibench.hashing import digest
+from equibench.machine.clock import Clock
+from equibench.record.base import Scalar
+from equibench.record.schema import Results
+from equibench.run import checkpoint
+from equibench.run.plan import plan
+from equibench.run.session import Session, Tell
+from equibench.run.train import Watch, train
+from equibench.suite import Cell
+from equibench_models import FAMILIES, Model
+
+
+def obtain(cell: Cell, session: Session, clock: Clock, tell: Tell) -> tuple[Model, Results]:
+    """The model of an entrant's cell, and what is known of its training. A cell that was trained before, by a run that
+    was stopped since, is not trained again.
+
+    Raises UserError for a checkpoint that cannot be used, DivergedError where a loss is not finite.
+    """
+    file = session.loaded or session.path(cell).with_suffix(".safetensors")
+    if file.exists():
+        with clock.part("load"):
+            model, provenance = checkpoint.load(file, session.device)
+            shape = session.data.shape
+            if provenance.shape != shape:
+                raise UserError(f"{file} is for images of {provenance.shape}, not {shape} of {session.data.name}")
+    else:
+        model, provenance = _trained(cell, session, clock, tell, file)
+    return model, Results(
+        config=scalars(provenance.config),
+        spent=provenance.spent,
+        curve=provenance.curve,
+        matrix_products=provenance.matrix_products,
+        checkpoint=file.name,
+        weights_sha256=checkpoint.sha256(file),
+    )
+
+
+def _trained(cell: Cell, session: Session, clock: Clock, tell: Tell, file: Path) -> tuple[Model, checkpoint.Provenance]:
+    assert cell.entrant is not None
+    with clock.part("build"):
+        planned = plan(cell, session.data.shape)
+        torch.manual_seed(stream_seed(cell.seed, "init"))
+        model = FAMILIES[cell.entrant.family].build(planned.config, session.data.shape).to(session.device)
+    with clock.part("matrix products"):
+        products = session.matrix_products
+    with clock.part("train"):
+        torch.manual_seed(stream_seed(cell.seed, "train"))
+        spent, curve = train(
+            model,
+            session.data.train,
+            planned.allowance,
+            seed=stream_seed(cell.seed, "order"),
+            device=session.device,
+            watch=Watch(partial(tell, "train"), session.counter),
+        )
+    with clock.part("write"):
+        provenance = checkpoint.Provenance(
+            family=cell.entrant.family,
+            config=planned.config,
+            shape=session.data.shape,
+            data_sha256=session.data.sha256,
+            spent=spent,
+            curve=curve,
+            matrix_products=products,
+        )
+        checkpoint.save(file, model, provenance)
+    return model, provenance
+
+
+def stream_seed(seed: int, purpose: str) -> int:
+    """A stream of its own for every purpose, the same for all entrants, so that they differ by what they are alone."""
+    return int(digest([seed, purpose])[:15], 16)
+
+
+def scalars(config: Mapping[str, Any]) -> dict[str, Scalar]:
+    """A model's config as a record holds it."""
+    return {key: value if isinstance(value, str | int | float | bool) else str(value) for key, value in config.items()}

@@ -1,0 +1,132 @@
+"""A cell is a list of stages: one that fails leaves its part empty with the reason, and the others go on."""
+
+import pytest
+import torch
+
+from equibench import suite
+from equibench.data import sets
+from equibench.errors import UserError
+from equibench.measure.features.own import function
+from equibench.run import cell as cells
+from equibench.run import stages
+from equibench.run.cell import TimedOutError, run_cell
+from equibench.run.session import Session
+from equibench.run.stages import STAGES
+from equibench.suite import Cell
+
+CPU = torch.device("cpu")
+# what a stage fills, where that is not a part of its own name; and what starts from it
+PARTS = {"memorization": "quality.memorization"}
+FOLLOWING = {"quality": {"memorization", "sampler_points"}, "likelihood": {"bounds"}, "speed": {"sampler_points"}}
+
+
+def blocks(images):
+    """Features of a test's own: means of 7x7 blocks of one channel."""
+    return torch.nn.functional.avg_pool2d(images[:, :1].float(), 7).flatten(1)
+
+
+@pytest.fixture(scope="module")
+def session(tmp_path_factory):
+    smoke = suite.load("smoke")
+    data = sets.load(smoke.dataset).limited(smoke.train_images, smoke.test_images)
+    extractor = function("test_stages:blocks", CPU)
+    return Session(smoke, data, CPU, extractor, tmp_path_factory.mktemp("out"))
+
+
+@pytest.fixture
+def vae(session, monkeypatch, tmp_path):
+    """Runs the smoke suite's VAE, with other stages in place of some of its own."""
+    monkeypatch.setitem(STAGES, "memory", lambda work, found: found)  # processes take long
+    weights = next(session.out.glob("*.safetensors"), None)  # trained once for all tests
+
+    def run(**others):
+        for name, stage in others.items():
+            monkeypatch.setitem(STAGES, name, stage)
+        (entrant,) = [one for one in session.suite.entrant if one.name == "vae"]
+        cell = Cell(session.suite, "vae", 0, entrant, session.suite.budget[0])
+        here = Session(session.suite, session.data, CPU, session.extractor, tmp_path)
+        there = here.path(cell).with_suffix(".safetensors")
+        there.parent.mkdir(exist_ok=True)
+        if weights:
+            there.write_bytes(weights.read_bytes())
+        _, record = run_cell(cell, here)
+        (session.out / there.name).write_bytes(there.read_bytes())
+        return record
+
+    return run
+
+
+def filled(record, name):
+    part = record
+    for step in PARTS.get(name, name).replace("out_of_distribution", "out_of_distribution_bits_per_dim").split("."):
+        part = part and getattr(part, step)
+    return bool(part)
+
+
+def crash(work, found):  # noqa: ARG001
+    raise RuntimeError("the stage broke\nin many words")
+
+
+def test_all_stages_of_a_sound_cell_fill_their_parts(vae):
+    record = vae()
+    assert record.status == "ok"
+    assert record.failures == {}
+    assert [name for name in STAGES if not filled(record, name)] == ["memory"]  # which the fixture leaves out
+
+
+@pytest.mark.parametrize("broken", STAGES)
+def test_a_stage_that_fails_takes_no_other_with_it(vae, broken):
+    record = vae(**{broken: crash})
+    failed = {broken} | FOLLOWING.get(broken, set())
+    assert record.failures.keys() == failed
+    assert record.failures[broken] == "RuntimeError: the stage broke"
+    assert [name for name in STAGES if filled(record, name)] == [x for x in STAGES if x not in failed | {"memory"}]
+    assert record.status == "incomplete"
+    assert f"{broken.replace('_', ' ')}: RuntimeError: the stage broke" in record.reason
+    assert record.weights_sha256
+    assert record.spent.updates == 4
+
+
+@pytest.mark.parametrize(
+    ("error", "why"),
+    [(torch.OutOfMemoryError("CUDA out of memory"), "out of memory: "), (ValueError(), "ValueError: ValueError")],
+)
+def test_the_kind_of_a_failure_is_in_its_reason(vae, error, why):
+    def fail(work, found):  # noqa: ARG001
+        raise error
+
+    assert vae(speed=fail).failures["speed"].startswith(why)
+
+
+def test_a_mistake_of_the_user_s_in_a_stage_ends_the_run(vae):
+    def refuse(work, found):  # noqa: ARG001
+        raise UserError("the extractor gives other features for images of this size")
+
+    with pytest.raises(UserError, match="other features"):
+        vae(speed=refuse)
+
+
+def test_a_cell_out_of_time_keeps_what_it_has(vae):
+    def late(work, found):  # noqa: ARG001
+        raise TimedOutError("stopped in speed after 9 s; the suite allows 8 s a cell")
+
+    record = vae(speed=late)
+    assert (record.status, record.speed, record.portrait) == ("timed out", None, None)
+    assert record.quality is not None
+    assert record.likelihood.bits_per_dim > 0
+
+
+def test_a_training_that_fails_keeps_its_config(monkeypatch, session):
+    def broken(*_args):
+        raise RuntimeError("no luck")
+
+    monkeypatch.setattr(cells, "obtain", broken)
+    (entrant,) = [one for one in session.suite.entrant if one.name == "vae"]
+    _, record = run_cell(Cell(session.suite, "vae", 7, entrant, session.suite.budget[0]), session)
+    assert (record.status, record.reason) == ("crashed", "RuntimeError: no luck")
+    assert record.config["width"] >= 8
+    assert record.quality is None
+
+
+def test_stages_are_named_after_themselves():
+    assert all(getattr(stages, name).__name__ == name for name in STAGES)
