@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,13 +10,14 @@ from importlib import resources
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 
 from equibench.errors import UserError, nearest
 from equibench.hashing import digest
 from equibench.protocol import PROTOCOL
 from equibench.record.base import Scalar, Strict
 from equibench.record.schema import Budget, FeatureInfo
+from equibench_models import FAMILIES
 
 FLOORS = ("real data", "uniform", "global histogram", "per-pixel histogram", "3-neighbour table")
 
@@ -24,9 +26,16 @@ class Entrant(Strict):
     """One competitor: a family with the fields of its config that differ from the defaults."""
 
     name: str = Field(pattern=r"^[\w.+-]+$")
-    family: Literal["gan", "vae", "flow", "diffusion"]
+    family: str  # a name of equibench_models.FAMILIES, or one's own as module:Class
     config: dict[str, Scalar] = {}
     sampler: dict[str, Scalar] = {}  # options of `sample` for the headline numbers
+
+    @field_validator("family")
+    @classmethod
+    def _known(cls, family: str) -> str:
+        if family not in FAMILIES and not re.fullmatch(r"[\w.]+:\w+", family):
+            raise ValueError(f"unknown family {family!r}{nearest(family, FAMILIES)}, or give your own as module:Class")
+        return family
 
 
 class BoundSetting(Strict):
@@ -118,6 +127,20 @@ class Cell:
         )
 
 
+def code_in(suite: Suite, *, but_extractor: bool = False) -> list[str]:
+    """What the suite names that is a user's own code: families as `module:Class`, an extractor, a TorchScript file.
+    `but_extractor`: another one takes its place.
+    """
+    named = [entrant.family for entrant in suite.entrant if entrant.family not in FAMILIES]
+    extractor = suite.measure.extractor
+    return list(dict.fromkeys([*named, *([extractor] if is_own(extractor) and not but_extractor else [])]))
+
+
+def is_own(extractor: str) -> bool:
+    """Whether an extractor's name is `module:function` or a TorchScript file."""
+    return ":" in extractor or extractor.removesuffix("+bf16").endswith((".pt", ".pth"))
+
+
 def cells(suite: Suite) -> Iterator[Cell]:
     """All cells in a fixed order: the floors, then seed by seed, so that a run cut short holds whole comparisons."""
     for floor in FLOORS:
@@ -160,6 +183,8 @@ def explain(error: ValidationError) -> str:
     first = errors[0]
     where = ".".join(str(part) for part in first["loc"])
     if first["type"] != "extra_forbidden":
+        if first["type"] == "value_error":  # of our own validators, whose sentence says it all
+            return f"{where}: {first['ctx']['error']}"
         return f"{where}: {first['msg'].lower()} (it is {first['input']!r})"
     *parents, key = (str(part) for part in first["loc"])
     tables: dict[str, type[Strict]] = {"budget": Budget, "entrant": Entrant, "measure": Measuring}

@@ -8,7 +8,7 @@ attribute.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, Self
 
@@ -29,6 +29,12 @@ class Config(BaseModel):
     learning_rate: float = Field(2e-3, gt=0, description="greatest step size of Adam")
 
 
+class Options(BaseModel):
+    """Options of a family's `sample`, with their defaults; a family adds its own. Unknown or bad ones raise."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
 @dataclass(frozen=True)
 class About:
     """What a family is, in words, and what it can do; the report sets the four side by side."""
@@ -47,8 +53,14 @@ class Bound:
     kind: LikelihoodKind
     dequantization: str  # "none" where 8-bit images are what has a probability
     about: str
+    # (model, uint8 images [B, C, H, W], generator, steps or None for the default) -> nats [B], one random pass
+    nats: Callable[[Any, Tensor, Generator, int | None], Tensor]
     weight: bool = False  # exp(-nats) of one pass is an unbiased estimate of the probability of the image
     steps: int | None = None  # of a chain or a solver: the number by default
+
+    def way(self, model: Model, steps: int | None = None) -> Callable[[Tensor, Generator], Tensor]:
+        """One random pass of it through `model`: uint8 images `[B, C, H, W]` and a generator -> nats `[B]`."""
+        return lambda images, generator: self.nats(model, images, generator, steps)
 
 
 @dataclass(frozen=True)
@@ -68,6 +80,7 @@ class Model(nn.Module, ABC):
     """
 
     config_type: ClassVar[type[Config]]
+    options_type: ClassVar[type[Options]] = Options
     about: ClassVar[About]
     likelihood: ClassVar[LikelihoodKind]
     dequantization: ClassVar[str | None]
@@ -98,16 +111,15 @@ class Model(nn.Module, ABC):
 
     @abstractmethod
     def sample(self, n: int, generator: Generator, *, batch_size: int = 250) -> Tensor:
-        """uint8 images `[n, C, H, W]`; families add options of their own. All noise is drawn from `generator` for all
-        n before the batches it is for: the same state and `batch_size` give the same bytes, another `batch_size` the
-        same images up to rounding.
+        """uint8 images `[n, C, H, W]`; families take the fields of their `options_type` too. All noise is drawn from
+        `generator` for all n before the batches it is for: the same state and `batch_size` give the same bytes,
+        another `batch_size` the same images up to rounding.
         """
 
     @abstractmethod
-    def nats(self, images: Tensor, generator: Generator, bound: str = "", steps: int | None = None) -> Tensor:
+    def nats(self, images: Tensor, generator: Generator) -> Tensor:
         """Negative log-likelihood of 8-bit images in nats, `[B]`: one random pass, unbiased for the bound where
-        `likelihood` says it is one. `bound`: a key of `bounds`, or the usual one; `steps`: other than its default.
-        Raises NotImplementedError where `likelihood` is `none`.
+        `likelihood` says it is one; `bounds` holds the other ways. Raises NotImplementedError where it is `none`.
         """
 
     def decode(self, z: Tensor) -> Tensor:

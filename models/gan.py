@@ -154,7 +154,7 @@ class GAN(Model):
             "fake_gradient_penalty": fake_penalty.mean(),
         }
 
-    def nats(self, images: Tensor, generator: Generator, bound: str = "", steps: int | None = None) -> Tensor:
+    def nats(self, images: Tensor, generator: Generator) -> Tensor:
         raise NotImplementedError("a GAN has no likelihood")
 
     @torch.no_grad()

@@ -18,13 +18,13 @@ import click
 import torch
 from torch.profiler import ProfilerActivity, profile
 
-import equibench_models as models
 from equibench import suite
 from equibench.machine.clock import repeat
 from equibench.machine.device import autocast, precision, time_matrix_products
 from equibench.machine.provenance import describe_machine
 from equibench.run import plan
-from equibench_models import FAMILIES, Model
+from equibench_models import family as load_family
+from equibench_models.contract import Model
 
 SHAPE = (1, 28, 28)
 OPERATORS = 10
@@ -94,7 +94,7 @@ def updating(
 ) -> Iterator[Callable[[], object]]:
     """One update of a model of `config`, to be called in the block."""
     torch.manual_seed(0)
-    model = FAMILIES[family].build(config, SHAPE)
+    model = load_family(family).build(config, SHAPE)
     images = torch.randint(0, 256, (int(config["batch_size"]), *SHAPE), dtype=torch.uint8)
     with autocast(torch.device("cpu")), change(model):
         yield lambda: model.update(images, 0.5)
@@ -119,7 +119,7 @@ def operators(update: Callable[[], object]) -> list[tuple[str, float]]:
 
 def flops_per_sec(family: str, config: dict[str, Any], change: Change, limit_sec: float) -> float:
     """Of the fastest update."""
-    flops = plan.flops_per_image(FAMILIES[family].build(config, SHAPE), SHAPE) * int(config["batch_size"])
+    flops = plan.flops_per_image(load_family(family).build(config, SHAPE), SHAPE) * int(config["batch_size"])
     with updating(family, config, change) as update:
         return flops / seconds_of(update, limit_sec)
 
@@ -160,7 +160,7 @@ def main(seconds: float) -> None:
                 numbers.append("fails")
         text += f"| {family} (batch {config['batch_size']}) | {' | '.join(numbers)} |\n"
         click.echo(text.splitlines()[-1])
-        title = models.FAMILIES[family].about.title
+        title = load_family(family).about.title
         shares += f"\n## {title}: time by operator\n\n| Operator | Share of the update |\n| :--- | ---: |\n"
         shares += "".join(f"| `{name}` | {share:.1%} |\n" for name, share in ranked)
     PAGE.write_text(text + shares)

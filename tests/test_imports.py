@@ -15,13 +15,14 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-GROUND = {"errors", "protocol", "hashing", "stats", "record"}
+GROUND = {"errors", "protocol", "hashing", "usercode", "stats", "record"}
 MEASURING = {"data", "machine", "models", "suite", "intervals"}
 READING = {"intervals", "quantities", "summary", "cite", "models"}
 MAY_IMPORT = {
     "errors": set(),
     "protocol": set(),
     "hashing": set(),
+    "usercode": {"errors"},
     "stats": {"protocol"},
     "record": {"errors", "protocol", "hashing"},
     "intervals": GROUND,
@@ -62,6 +63,7 @@ WITHOUT_TORCH = [
     "equibench.cite.citation, equibench.cite.methods, equibench.cite.recorded",
     "equibench.report.write",
     "equibench.judge.check, equibench.judge.output, equibench.judge.baseline, equibench.judge.verify",
+    "equibench_models",
 ]
 SOURCES = sorted((ROOT / "bench").rglob("*.py"))
 
@@ -160,3 +162,19 @@ def test_the_init_of_a_room_is_one_sentence(path):
     (only,) = ast.parse(path.read_text()).body
     assert isinstance(only, ast.Expr)
     assert isinstance(only.value.value, str)
+
+
+@pytest.mark.parametrize(
+    ("folders", "most_lines"), [(("bench", "models", "studies"), 300), (("tests",), 450)], ids=["code", "tests"]
+)
+def test_files_and_functions_stay_small(folders, most_lines):
+    paths = [path for folder in folders for path in (ROOT / folder).rglob("*.py")]
+    long = [named(path) for path in paths if len(path.read_text().splitlines()) > most_lines]
+    if most_lines == 300:
+        long += [
+            f"{named(path)}: {node.name}"
+            for path in paths
+            for node in ast.walk(ast.parse(path.read_text()))
+            if isinstance(node, ast.FunctionDef) and node.end_lineno - node.lineno + 1 > 60
+        ]
+    assert not long

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from equibench.cli.options import PATH
+from equibench.cli.options import ALLOW_CODE, PATH
 from equibench.errors import UserError
 
 LOG_COLUMNS = 160  # of a CI job's log, which does not say how wide it is
@@ -91,11 +91,12 @@ def cite(metric: str | None, entrant: str | None, results: tuple[Path, ...], for
 @click.option("--results", multiple=True, default=["results"], show_default=True, type=PATH)
 @click.option("--rerun", is_flag=True, help="Train and measure the cells again, and compare.")
 @click.option("--suite", "suite_name", metavar="SUITE", help="The suite of --rerun. [default: the one in the record]")
-def verify(signature: str, results: tuple[Path, ...], rerun: bool, suite_name: str | None) -> None:
+@ALLOW_CODE
+def verify(signature: str, results: tuple[Path, ...], rerun: bool, suite_name: str | None, allow_code: bool) -> None:
     """Say whether SIGNATURE still holds: exit code 0 if so, 1 if not, 2 if its records cannot be found."""
     from equibench.judge import verify as verifying
 
-    findings = verifying.verify(signature, results, rerun=rerun, suite=suite_name)
+    findings = verifying.verify(signature, results, rerun=rerun, suite=suite_name, allow_code=allow_code)
     for finding in findings:
         mark = {True: "holds", False: "DOES NOT HOLD", None: "not known"}[finding.holds]
         click.echo(f"{mark}: {finding.sentence}")

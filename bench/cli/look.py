@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import get_args
 
 import click
 
@@ -18,13 +17,15 @@ def ls() -> None:
 
     from equibench.data import sets
     from equibench.measure.features.names import ABOUT, EXTRACTORS
-    from equibench.suite import Entrant, load, shipped
+    from equibench.suite import load, shipped
+    from equibench_models import FAMILIES
 
     table = Table("kind", "name", "what it is")
     for name in shipped():
         table.add_row("suite", name, load(name).about)
-    for family in get_args(Entrant.model_fields["family"].annotation):
-        table.add_row("family", family, f"models/{family}.py; its settings go into an entrant's config")
+    for family, place in FAMILIES.items():
+        table.add_row("family", family, f"{place}; its settings go into an entrant's config and sampler")
+    table.add_row("family", "module:Class", "your own, by the contract of equibench_models.contract")
     for extractor in EXTRACTORS:
         table.add_row("extractor", extractor, ABOUT[extractor])
     table.add_row("extractor", "FILE.pt, module:function", "your own: uint8 [N, 3, H, W] to features [N, d]")

@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from equibench.cli.options import DATA_ROOT, DEVICE, DOWNLOAD, PATH, SPLIT, extractor_options, load_extractor
+from equibench.cli.options import (
+    ALLOW_CODE,
+    DATA_ROOT,
+    DEVICE,
+    DOWNLOAD,
+    PATH,
+    SPLIT,
+    extractor_options,
+    load_extractor,
+)
 
 if TYPE_CHECKING:
     from equibench.measure.samples import Measured
@@ -25,6 +34,7 @@ if TYPE_CHECKING:
 @DOWNLOAD
 @extractor_options
 @DEVICE
+@ALLOW_CODE
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 def measure(samples: Path, **options: Any) -> None:
     """Measure the quality of SAMPLES: a folder of images, an .npz or an .npy file, of any tool.
@@ -58,6 +68,7 @@ def measure(samples: Path, **options: Any) -> None:
 @DOWNLOAD
 @extractor_options
 @DEVICE
+@ALLOW_CODE
 def reference(dataset: str, out: Path, **options: Any) -> None:
     """Write the statistics of DATASET's split to OUT, an .npz with mu and sigma that other tools read."""
     from equibench.data import sets

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from equibench.errors import UserError, nearest
+from equibench.usercode import require_consent
 
 if TYPE_CHECKING:
     import torch
@@ -23,6 +24,9 @@ PATH = click.Path(path_type=Path)
 DATA_ROOT = click.option("--data-root", type=PATH, help="Folder that holds the data files.")
 DEVICE = click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
 DOWNLOAD = click.option("--download", is_flag=True, help="Fetch data and feature weights that are not here.")
+ALLOW_CODE = click.option(
+    "--allow-code", is_flag=True, help="Run code that a suite or file brings: own families, extractors, TorchScript."
+)
 SPLIT = click.option("--split", type=click.Choice(["test", "train"]), default="test", show_default=True)
 
 
@@ -36,6 +40,7 @@ def suite_options(command: Command) -> Command:
         click.option("--seeds", metavar="N,N,...", help="Other training seeds than the suite's."),
         click.option("--only", metavar="NAME,...", help="Only these entrants."),
         DEVICE,
+        ALLOW_CODE,
     )(command)
 
 
@@ -52,6 +57,8 @@ def load_suite(options: dict[str, Any]) -> tuple[Suite, Dataset]:
     from equibench.data import sets
 
     chosen = suite.load(options["suite_name"])
+    for name in suite.code_in(chosen, but_extractor=bool(options.get("extractor"))):
+        require_consent(f"{name}, which the suite {chosen.name} names,", options["allow_code"])
     changes: dict[str, Any] = {}
     if options["dataset"]:
         changes["dataset"] = options["dataset"]
@@ -76,8 +83,8 @@ def load_extractor(options: dict[str, Any], device: torch.device, default: str =
     """The feature network that the options name, or else `default`. Raises UserError."""
     from equibench.measure.features import load
 
-    name = options["extractor"] or default
-    return load.load_extractor(name, device, options["inception_weights"], options["download"])
+    name, weights = options["extractor"] or default, options["inception_weights"]
+    return load.load_extractor(name, device, weights, options["download"], options["allow_code"])
 
 
 def check_writable(folder: Path) -> None:

@@ -56,21 +56,21 @@ def run(**options: Any) -> None:
     out = options["out"] or Path("results") / suite.name
     device = resolve_device(options["device"])
     if options["loaded"]:
-        suite = only_loaded(suite, options["loaded"], device)
+        suite = only_loaded(suite, options["loaded"], device, options["allow_code"])
     if options["dry_run"]:
         print_plan(suite, data, device)
         return
     check_writable(out)
     extractor = load_extractor(options, device, suite.measure.extractor)
-    run_with_bars(Session(suite, data, device, extractor, out, options["loaded"]))
+    run_with_bars(Session(suite, data, device, extractor, out, options["loaded"], options["allow_code"]))
 
 
-def only_loaded(suite: Suite, path: Path, device: torch.device) -> Suite:
+def only_loaded(suite: Suite, path: Path, device: torch.device, allow_code: bool) -> Suite:
     """The suite with one entrant: the checkpoint, named after its file."""
     from equibench.run import checkpoint
     from equibench.suite import Entrant
 
-    _, provenance = checkpoint.load(path, device)
+    _, provenance = checkpoint.load(path, device, allow_code)
     sampler = next((e.sampler for e in suite.entrant if e.family == provenance.family), {})
     entrant = Entrant.model_validate({"name": path.stem, "family": provenance.family, "sampler": sampler})
     return suite.model_copy(update={"entrant": [entrant], "seeds": suite.seeds[:1], "budget": suite.budget[:1]})

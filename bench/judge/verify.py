@@ -12,6 +12,7 @@ from equibench.errors import UserError
 from equibench.quantities.identity import look_up
 from equibench.record import files as record_files
 from equibench.record.schema import Record
+from equibench.usercode import require_consent
 
 
 class Finding(NamedTuple):
@@ -21,9 +22,11 @@ class Finding(NamedTuple):
     sentence: str
 
 
-def verify(text: str, results: Sequence[Path], *, rerun: bool = False, suite: str | None = None) -> list[Finding]:
+def verify(
+    text: str, results: Sequence[Path], *, rerun: bool = False, suite: str | None = None, allow_code: bool = False
+) -> list[Finding]:
     """What still holds of the signature `text`. `rerun` trains and measures its cells again, by the suite that their
-    records name, or by `suite`.
+    records name, or by `suite`, whose own code runs only with `allow_code`.
 
     Raises UserError if the text is no signature, or if a record of it is not in `results` or their subfolders.
     """
@@ -34,7 +37,7 @@ def verify(text: str, results: Sequence[Path], *, rerun: bool = False, suite: st
     for path, one in found:
         findings += [_arrays(path, one), *_checkpoint(path, one)]
     if rerun:
-        findings += [_again(one, parsed.path, suite or one.suite) for _, one in found]
+        findings += [_again(one, parsed.path, suite or one.suite, allow_code) for _, one in found]
     return findings
 
 
@@ -91,7 +94,7 @@ def _checkpoint(path: Path, one: Record) -> list[Finding]:
     return [Finding(same, f"the weights {file.name} {'have' if same else 'do not have'} the hash in the record")]
 
 
-def _again(one: Record, path: str, suite_name: str) -> Finding:
+def _again(one: Record, path: str, suite_name: str, allow_code: bool) -> Finding:
     """Run the record's cell again, in a folder that goes away, and compare its number to the last bit."""
     import torch
 
@@ -103,6 +106,8 @@ def _again(one: Record, path: str, suite_name: str) -> Finding:
     from equibench.run.session import Session
 
     chosen = suite.load(suite_name)
+    for name in suite.code_in(chosen):
+        require_consent(f"{name}, which the suite {suite_name} names,", allow_code)
     found = sets.load(one.data.name)
     found = found.limited(chosen.train_images or len(found.train), chosen.test_images or len(found.test))
     entrant = next((entrant for entrant in chosen.entrant if entrant.name == one.entrant), None)
@@ -114,9 +119,11 @@ def _again(one: Record, path: str, suite_name: str) -> Finding:
     device = torch.device("cpu" if one.machine.device == "cpu" or not torch.cuda.is_available() else "cuda")
     cell = suite.Cell(chosen, one.entrant, one.seed, entrant, one.budget)
     named = one.quality.features.name.lower() if one.quality and one.quality.features else ""
-    extractor = load_extractor(named if named in EXTRACTORS else chosen.measure.extractor, device)
+    extractor = load_extractor(
+        named if named in EXTRACTORS else chosen.measure.extractor, device, allow_code=allow_code
+    )
     with tempfile.TemporaryDirectory() as folder:
-        _, again = run.run_cell(cell, Session(chosen, found, device, extractor, Path(folder)))
+        _, again = run.run_cell(cell, Session(chosen, found, device, extractor, Path(folder), None, allow_code))
     name = f"{one.entrant} seed {one.seed}"
     if again.status != one.status:
         return Finding(False, f"{name} run again is {again.status}: {again.reason}")

@@ -15,7 +15,7 @@ from equibench.machine.provenance import code_version, package_versions
 from equibench.measure.features.extractor import Extractor
 from equibench.measure.quality import exchange, metrics
 from equibench.measure.quality.memorization import memorization_test
-from equibench.measure.quality.reference import drawn, features_of, reference_of_images
+from equibench.measure.quality.reference import Reference, drawn, features_of, reference_of_images
 from equibench.protocol import PROTOCOL
 from equibench.record.base import Strict
 from equibench.record.schema import Code, DataInfo, Quality
@@ -55,54 +55,61 @@ def measure(
     if (dataset is None) == (statistics is None):
         raise UserError("give one thing to compare with: --dataset NAME, or --reference FILE with mu and sigma")
     images = load(samples)
-    notes: list[str] = []
-    info = None
-    memorization = None
     if statistics is not None:
+        found = None
         against = exchange.read(statistics, extractor)
-        if against.shape is None:
-            notes.append(
-                f"{statistics.name} does not say which network and images made it; it was taken to be "
-                f"{extractor.info.name} on images like these"
-            )
-        else:
-            images = _fitting(samples, images, statistics.name, against.shape)
-        if _lossy(samples):
-            notes.append(
-                "the samples are JPEG or WebP, and compression changes the distance unless the reference is, too"
-            )
+        images, notes = _against_statistics(samples, images, statistics, against, extractor)
     else:
         assert dataset is not None
         found = sets.load(dataset, data_root, download)
-        info = found.info()
-        lossy = dataset not in sets.NAMES and _lossy(Path(dataset).expanduser())
-        if _lossy(samples) != lossy:
-            raise UserError(
-                f"{samples} holds {'JPEG or WebP' if not lossy else 'lossless'} images, {found.name} "
-                f"{'lossless' if not lossy else 'JPEG or WebP'} ones; compression changes the distance: save both alike"
-            )
-        images = _fitting(samples, images, found.name, found.shape)
-        theirs: NDArray[np.uint8] = getattr(found, split)
-        notes += _copies(images, theirs, split)
-        against = reference_of_images(split, theirs, extractor)
-        n = min(len(found.train), len(found.test))
-        memorization = tuple(part[drawn(len(part), n)] for part in (found.train, found.test))
+        images = _against_data(samples, images, dataset, found)
+        notes = _copies(images, getattr(found, split), split)
+        against = reference_of_images(split, getattr(found, split), extractor)
     features = torch.from_numpy(extractor(images)).to(extractor.device)
     result = metrics.measure(features, against, extractor, splits=SPLITS, resamples=RESAMPLES, also=True)
-    if memorization is not None:
-        train, held_out = memorization
+    if found is not None:
+        n = min(len(found.train), len(found.test))
+        train, held_out = (part[drawn(len(part), n)] for part in (found.train, found.test))
         known, others = (features_of(part, extractor) for part in (train, held_out))
         test, _ = memorization_test(features, images, train, known, others)
         result = result.model_copy(update={"memorization": test})
     return Measured(
         samples=str(samples),
         samples_sha256=array_sha256(images),
-        data=info,
+        data=found.info() if found else None,
         quality=result,
         notes=notes,
         versions=package_versions(),
         code=code_version(),
     )
+
+
+def _against_statistics(
+    samples: Path, images: NDArray[np.uint8], statistics: Path, against: Reference, extractor: Extractor
+) -> tuple[NDArray[np.uint8], list[str]]:
+    """The images as these statistics were made of, with remarks on what is not known of them."""
+    notes = []
+    if against.shape is None:
+        notes.append(
+            f"{statistics.name} does not say which network and images made it; it was taken to be "
+            f"{extractor.info.name} on images like these"
+        )
+    else:
+        images = _fitting(samples, images, statistics.name, against.shape)
+    if _lossy(samples):
+        notes.append("the samples are JPEG or WebP, and compression changes the distance unless the reference is, too")
+    return images, notes
+
+
+def _against_data(samples: Path, images: NDArray[np.uint8], dataset: str, found: sets.Dataset) -> NDArray[np.uint8]:
+    """The images as the data set has them. Raises UserError where the two cannot be compared."""
+    lossy = dataset not in sets.NAMES and _lossy(Path(dataset).expanduser())
+    if _lossy(samples) != lossy:
+        raise UserError(
+            f"{samples} holds {'JPEG or WebP' if not lossy else 'lossless'} images, {found.name} "
+            f"{'lossless' if not lossy else 'JPEG or WebP'} ones; compression changes the distance: save both alike"
+        )
+    return _fitting(samples, images, found.name, found.shape)
 
 
 def load(path: Path) -> NDArray[np.uint8]:

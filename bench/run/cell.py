@@ -30,7 +30,7 @@ class TimedOutError(Exception):
     """A cell took longer than its suite allows."""
 
 
-class Outcome(NamedTuple):
+class Ending(NamedTuple):
     """What became of a cell."""
 
     found: Found
@@ -49,17 +49,17 @@ def run_cell(
     if path.exists():
         return path, record_files.read(path)
     clock = Clock(synchronize=synchronizer(session.device), before={"start": start_sec})
-    outcome = _floor(cell, session, clock) if cell.entrant is None else _entrant(cell, session, clock, tell)
+    ending = _floor(cell, session, clock) if cell.entrant is None else _entrant(cell, session, clock, tell)
     finished = Record(
-        **dict(outcome.found.results),
+        **dict(ending.found.results),
         key=session.key(cell),
         suite=session.suite.name,
         entrant=cell.name,
         role="floor" if cell.entrant is None else "entrant",
         family=cell.entrant.family if cell.entrant else None,
         seed=cell.seed,
-        status=outcome.status,
-        reason=outcome.reason,
+        status=ending.status,
+        reason=ending.reason,
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         data=session.data.info(),
         budget=None if session.loaded else cell.budget,
@@ -68,10 +68,10 @@ def run_cell(
         versions=package_versions(),
         code=code_version(),
     )
-    return record_files.write(finished, session.out, dict(outcome.found.arrays)), finished
+    return record_files.write(finished, session.out, dict(ending.found.arrays)), finished
 
 
-def _entrant(cell: Cell, session: Session, clock: Clock, tell: Tell) -> Outcome:
+def _entrant(cell: Cell, session: Session, clock: Clock, tell: Tell) -> Ending:
     assert cell.entrant is not None
     tell = _in_time(tell, clock, session.suite.cell_limit_sec)
     found = Found()
@@ -87,8 +87,8 @@ def _entrant(cell: Cell, session: Session, clock: Clock, tell: Tell) -> Outcome:
     except Exception as error:
         if not found.results.config and not session.loaded:
             found = Found(Results(config=scalars(plan(cell, session.data.shape).config)))
-        return Outcome(found, *_failure(error))
-    return _outcome(cell, session, found)
+        return Ending(found, *_failure(error))
+    return _ending(cell, session, found)
 
 
 def run_stage(name: str, work: Work, found: Found) -> Found:
@@ -105,7 +105,7 @@ def run_stage(name: str, work: Work, found: Found) -> Found:
         return found.plus(failures={**found.results.failures, name: why})
 
 
-def _floor(cell: Cell, session: Session, clock: Clock) -> Outcome:
+def _floor(cell: Cell, session: Session, clock: Clock) -> Ending:
     measure, data = session.suite.measure, session.data
     try:
         if cell.name == "real data":
@@ -113,24 +113,24 @@ def _floor(cell: Cell, session: Session, clock: Clock) -> Outcome:
                 train = features_of(data.train[: measure.samples], session.extractor)
                 _ = session.reference_features  # computed on first use
             with clock.part("quality"):
-                return Outcome(Found(Results(quality=session.quality(train, {}))))
+                return Ending(Found(Results(quality=session.quality(train, {}))))
         with clock.part("likelihood"):
             bits = floor(cell.name, data.train, data.test[: measure.likelihood_images])
-        return Outcome(Found(Results(likelihood=bits)))
+        return Ending(Found(Results(likelihood=bits)))
     except UserError:
         raise
     except Exception as error:
-        return Outcome(Found(), *_failure(error))
+        return Ending(Found(), *_failure(error))
 
 
-def _outcome(cell: Cell, session: Session, found: Found) -> Outcome:
+def _ending(cell: Cell, session: Session, found: Found) -> Ending:
     """Of a cell whose stages all ran, some perhaps without success."""
     spent, failures = found.results.spent, found.results.failures
     missed = budget_missed(cell.budget, spent) if spent and cell.budget and not session.loaded else None
     if failures:
         parts = [*([missed] if missed else []), *(f"{name.replace('_', ' ')}: {why}" for name, why in failures.items())]
-        return Outcome(found, "incomplete", "; ".join(parts))
-    return Outcome(found, "budget missed" if missed else "ok", missed)
+        return Ending(found, "incomplete", "; ".join(parts))
+    return Ending(found, "budget missed" if missed else "ok", missed)
 
 
 def _in_time(tell: Tell, clock: Clock, limit_sec: float | None) -> Tell:

@@ -18,7 +18,10 @@ from equibench.errors import UserError
 from equibench.record.base import Strict
 from equibench.record.cost import MatrixProducts
 from equibench.record.schema import Curve, Spent
-from equibench_models import FAMILIES, Model, Shape
+from equibench.run.families import resolve_family
+from equibench.usercode import require_consent
+from equibench_models import FAMILIES
+from equibench_models.contract import Model, Shape
 
 METADATA_KEY = "equibench"
 
@@ -43,8 +46,35 @@ def save(path: Path, model: Model, provenance: Provenance) -> None:
     os.replace(partial, path)
 
 
-def load(path: Path, device: torch.device) -> tuple[Model, Provenance]:
-    """The model at `path` on `device`. Raises UserError if the file is missing, corrupt or not one of equibench's."""
+def load(path: Path, device: torch.device, allow_code: bool = False) -> tuple[Model, Provenance]:
+    """The model at `path` on `device`. `allow_code`: a family of the user's own, which the file names as
+    `module:Class`, may be imported.
+
+    Raises UserError if the file is missing, corrupt or not one of equibench's, or names code that may not run.
+    """
+    weights, provenance = _read(path)
+    if provenance.family not in FAMILIES:
+        require_consent(f"the family {provenance.family}, which {path} names,", allow_code)
+    family = resolve_family(provenance.family)
+    try:
+        model = family.build(provenance.config, provenance.shape)
+        model.load_state_dict(weights)
+    except (pydantic.ValidationError, RuntimeError) as error:
+        raise UserError(_unfit(path, error)) from None
+    return model.to(device), provenance
+
+
+def sha256(path: Path) -> str:
+    """Hash of family, config and weights, and of nothing that a second training would change, such as its seconds.
+
+    Raises UserError as `load` does, but for the code, which does not run.
+    """
+    weights, provenance = _read(path)
+    identity = json.dumps([provenance.family, provenance.config, provenance.shape], sort_keys=True)
+    return hashlib.sha256(serialize(weights, {METADATA_KEY: identity})).hexdigest()
+
+
+def _read(path: Path) -> tuple[dict[str, torch.Tensor], Provenance]:
     try:
         with safe_open(path, framework="pt") as file:
             metadata = (file.metadata() or {}).get(METADATA_KEY)
@@ -56,22 +86,14 @@ def load(path: Path, device: torch.device) -> tuple[Model, Provenance]:
             f"{path} was not written by equibench: it names no family; give a checkpoint of `equibench run`"
         )
     try:
-        provenance = Provenance.model_validate_json(metadata)
-        model = FAMILIES[provenance.family].build(provenance.config, provenance.shape)
-        model.load_state_dict(weights)
-    except (pydantic.ValidationError, KeyError, RuntimeError) as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(
-            f"the checkpoint {path} does not fit this version of equibench ({reason}); train again"
-        ) from None
-    return model.to(device), provenance
+        return weights, Provenance.model_validate_json(metadata)
+    except pydantic.ValidationError as error:
+        raise UserError(_unfit(path, error)) from None
 
 
-def sha256(path: Path) -> str:
-    """Hash of family, config and weights, and of nothing that a second training would change, such as its seconds."""
-    model, provenance = load(path, torch.device("cpu"))
-    identity = json.dumps([provenance.family, provenance.config, provenance.shape], sort_keys=True)
-    return hashlib.sha256(serialize(_contiguous(model), {METADATA_KEY: identity})).hexdigest()
+def _unfit(path: Path, error: Exception) -> str:
+    reason = str(error).splitlines()[0]
+    return f"the checkpoint {path} does not fit this version of equibench ({reason}); train again"
 
 
 def _contiguous(model: Model) -> dict[str, torch.Tensor]:

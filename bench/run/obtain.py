@@ -15,11 +15,12 @@ from equibench.machine.clock import Clock
 from equibench.record.base import Scalar
 from equibench.record.schema import Results
 from equibench.run import checkpoint
+from equibench.run.families import resolve_family
 from equibench.run.plan import plan
 from equibench.run.session import Session, Tell
 from equibench.run.train import Watch, train
 from equibench.suite import Cell
-from equibench_models import FAMILIES, Model
+from equibench_models.contract import Model
 
 
 def obtain(cell: Cell, session: Session, clock: Clock, tell: Tell) -> tuple[Model, Results]:
@@ -31,7 +32,7 @@ def obtain(cell: Cell, session: Session, clock: Clock, tell: Tell) -> tuple[Mode
     file = session.loaded or session.path(cell).with_suffix(".safetensors")
     if file.exists():
         with clock.part("load"):
-            model, provenance = checkpoint.load(file, session.device)
+            model, provenance = checkpoint.load(file, session.device, session.allow_code)
             shape = session.data.shape
             if provenance.shape != shape:
                 raise UserError(f"{file} is for images of {provenance.shape}, not {shape} of {session.data.name}")
@@ -52,7 +53,7 @@ def _trained(cell: Cell, session: Session, clock: Clock, tell: Tell, file: Path)
     with clock.part("build"):
         planned = plan(cell, session.data.shape)
         torch.manual_seed(stream_seed(cell.seed, "init"))
-        model = FAMILIES[cell.entrant.family].build(planned.config, session.data.shape).to(session.device)
+        model = resolve_family(cell.entrant.family).build(planned.config, session.data.shape).to(session.device)
     with clock.part("matrix products"):
         products = session.matrix_products
     with clock.part("train"):

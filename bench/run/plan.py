@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 import functools
-import inspect
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pydantic
 import torch
 
-from equibench import suite
-from equibench.errors import UserError, nearest
-from equibench.record.base import Scalar
 from equibench.record.schema import Budget
 from equibench.run import sizing
+from equibench.run.families import resolve_family, validated
 from equibench.run.train import Allowance, count_flops
 from equibench.suite import Cell
-from equibench_models import FAMILIES, Model, Shape
+from equibench_models.contract import Model, Shape
 
 FLOPS_BATCH = 8  # FLOPs are counted on a small update and scaled: they are proportional to the images
 
@@ -44,23 +39,16 @@ class Plan:
 def plan(cell: Cell, shape: tuple[int, int, int]) -> Plan:
     """Fit the entrant's width to the cap and count its update.
 
-    Raises UserError for a bad config or sampler option, or a budget below one update.
+    Raises UserError for a bad family, config or sampler option, or a budget below one update.
     """
     assert cell.entrant is not None
     assert cell.budget is not None
-    family = FAMILIES[cell.entrant.family]
-    _check_sampler(family, cell.entrant.name, cell.entrant.sampler)
-    fields = dict(cell.entrant.config)
-    for key in fields:
-        if key not in family.config_type.model_fields:
-            raise UserError(
-                f"entrant {cell.entrant.name!r}: unknown config key {key!r}"
-                + nearest(key, family.config_type.model_fields)
-            )
-    try:
-        config, params, flops = _fitted(cell.entrant.family, json.dumps(fields, sort_keys=True), cell.budget, shape)
-    except pydantic.ValidationError as error:
-        raise UserError(f"entrant {cell.entrant.name!r}: {suite.explain(error)}") from None
+    entrant = cell.entrant
+    family = resolve_family(entrant.family)
+    validated(family.options_type, entrant.sampler, entrant.name, "sampler option")
+    fields = {"width": family.config_type.model_fields["width"].default, **entrant.config}
+    validated(family.config_type, fields, entrant.name, "config key")
+    config, params, flops = _fitted(entrant.family, json.dumps(entrant.config, sort_keys=True), cell.budget, shape)
     batch_size = int(config["batch_size"])
     per_update = flops * batch_size
     allowance = Allowance(cell.budget, batch_size, per_update)
@@ -71,7 +59,7 @@ def plan(cell: Cell, shape: tuple[int, int, int]) -> Plan:
 @functools.cache  # the seeds of an entrant are planned alike, before the run and again in their cells
 def _fitted(family_name: str, fields_json: str, budget: Budget, shape: Shape) -> tuple[dict[str, Any], int, float]:
     """Whole config, parameters and FLOPs an image of an update."""
-    family, fields = FAMILIES[family_name], json.loads(fields_json)
+    family, fields = resolve_family(family_name), json.loads(fields_json)
     if "width" not in fields:
         fields["width"] = sizing.fit_width(family, fields, shape, budget)
     config = family.config_type.model_validate(fields).model_dump()
@@ -84,10 +72,3 @@ def flops_per_image(model: Model, shape: tuple[int, int, int]) -> float:
     """FLOPs of an update on the CPU for each of its images. The model is changed by it."""
     few = np.zeros((FLOPS_BATCH, *shape), np.uint8)
     return count_flops(model, few, torch.device("cpu")) / FLOPS_BATCH
-
-
-def _check_sampler(family: type[Model], name: str, options: Mapping[str, Scalar]) -> None:
-    known = set(inspect.signature(family.sample).parameters) - {"self", "n", "generator", "batch_size"}
-    for key in options:
-        if key not in known:
-            raise UserError(f"entrant {name!r}: unknown sampler option {key!r}{nearest(key, known)}")

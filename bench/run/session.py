@@ -38,6 +38,7 @@ class Session:
     extractor: Extractor
     out: Path
     loaded: Path | None = None  # a checkpoint to measure instead of training
+    allow_code: bool = False  # code that the suite or a checkpoint names, see usercode.py
 
     @cached_property
     def matrix_products(self) -> MatrixProducts:

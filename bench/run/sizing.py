@@ -10,7 +10,7 @@ import torch
 from equibench.errors import UserError
 from equibench.protocol import LEAST_SHARE_OF_CAP
 from equibench.record.schema import Budget
-from equibench_models import Model, Shape
+from equibench_models.contract import Model, Shape
 
 WIDEST = 4096
 

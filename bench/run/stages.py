@@ -30,7 +30,7 @@ from equibench.record.schema import Likelihood, Portrait, Results
 from equibench.run import sweep
 from equibench.run.obtain import stream_seed
 from equibench.run.session import Session, Tell
-from equibench_models import Model
+from equibench_models.contract import Model
 
 T = TypeVar("T")
 PICTURES = 64  # samples kept for the report

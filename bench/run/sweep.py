@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -15,7 +14,7 @@ from equibench.measure.cost import speed as cost
 from equibench.record.cost import Speed
 from equibench.record.schema import USUAL, Quality, SamplerPoint
 from equibench.suite import Measuring
-from equibench_models import Model
+from equibench_models.contract import Model
 
 Features = NDArray[np.float32]
 
@@ -53,7 +52,8 @@ def sampler_points(
     for label, changed in model.samplers.items():
         merged = {**options, **changed}
         evaluations = model.network_evaluations(**merged)
-        if _resolved(model, merged) == _resolved(model, options) or evaluations > measure.sweep_evaluations:
+        same = model.options_type(**merged) == model.options_type(**options)
+        if same or evaluations > measure.sweep_evaluations:
             continue
         found = features_of(n, merged, label)
         with clock.part("quality"):
@@ -73,9 +73,3 @@ def sampler_points(
             )
         )
     return points
-
-
-def _resolved(model: Model, options: Mapping[str, Any]) -> dict[str, Any]:
-    """The options with the sampler's defaults for those not given."""
-    parameters = inspect.signature(model.sample).parameters.values()
-    return {p.name: p.default for p in parameters if p.default is not p.empty} | dict(options)

@@ -18,7 +18,7 @@ from equibench.machine.device import autocast, synchronizer
 from equibench.machine.energy import NO_COUNTER, Counter, EnergyMeter, NoCounter
 from equibench.record.cost import Energy
 from equibench.record.schema import Budget, Curve, Spent
-from equibench_models import Model
+from equibench_models.contract import Model
 
 CURVE_POINTS = 100
 

@@ -17,8 +17,9 @@ from equibench.record import files as record_files
 from equibench.record.base import Scalar
 from equibench.record.schema import Budget, Record
 from equibench.summary.sections import FiledRecord, Folder, Row, Section, failed
+from equibench_models import FAMILIES
 
-FAMILIES = ("gan", "vae", "flow", "diffusion")  # the order of every table and figure
+ORDER = {family: place for place, family in enumerate(FAMILIES)}  # of every table and figure
 
 
 def summarise(cells: list[FiledRecord]) -> list[Section]:
@@ -145,7 +146,7 @@ def setting_key(cell: FiledRecord) -> tuple[Any, ...]:
 
 
 def order_key(record: Record) -> tuple[int, int, str, str, int]:
-    family = FAMILIES.index(record.family) if record.family in FAMILIES else len(FAMILIES)
+    family = ORDER.get(record.family or "", len(ORDER))
     return (record.role == "floor", family, record.entrant, digest(record.config), record.seed)
 
 

@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from equibench_models import FAMILIES
+from equibench_models import family as load_family
 
 SHAPE, WIDTH, BATCH = (1, 8, 8), 8, 4
 BLOCKS, ROUNDS = 5, 25  # every job comes round in every block, so that a quiet moment is met by all
@@ -64,7 +65,7 @@ def reference():
 def job_of(family, job):
     """A call of no arguments that does the job once on a model of random weights."""
     torch.manual_seed(0)
-    model = FAMILIES[family].build({"width": WIDTH}, SHAPE)
+    model = load_family(family).build({"width": WIDTH}, SHAPE)
     images = torch.randint(0, 256, (BATCH, *SHAPE), dtype=torch.uint8)
     generator = torch.Generator().manual_seed(0)
     if job == "update":
@@ -99,7 +100,7 @@ def planted(call):
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("block", range(BLOCKS))
 def test_speed(benchmark, reference, block, family, job):  # noqa: ARG001
-    if job == "nats" and FAMILIES[family].likelihood == "none":
+    if job == "nats" and load_family(family).likelihood == "none":
         pytest.skip("this family has no likelihood")
     call = job_of(family, job)
     if job == "sample" and family == SLOWED:

@@ -7,6 +7,7 @@ import torch
 from equibench.measure.likelihood import annealing
 from equibench.suite import Annealing
 from equibench_models import FAMILIES
+from equibench_models import family as load_family
 
 CPU = torch.device("cpu")
 
@@ -82,7 +83,7 @@ def test_annealing_with_few_temperatures_is_loose():
 @pytest.mark.parametrize("family", ["gan", "vae"])
 def test_decoders_are_measured(family):
     torch.manual_seed(0)
-    model = FAMILIES[family].build({"width": 8}, (1, 8, 8))
+    model = load_family(family).build({"width": 8}, (1, 8, 8))
     setting = Annealing(images=3, chains=2, temperatures=30, leapfrog_steps=2, sigma=0.2)
     images = np.random.default_rng(0).integers(0, 256, (3, 1, 8, 8), dtype=np.uint8)
     found = annealing.measure(model, setting, images, CPU, seed=1)
@@ -92,7 +93,7 @@ def test_decoders_are_measured(family):
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_decoders_are_declared(family):
-    model = FAMILIES[family].build({"width": 8}, (1, 8, 8))
+    model = load_family(family).build({"width": 8}, (1, 8, 8))
     if model.latent_dims:
         z = torch.randn(2, model.latent_dims, requires_grad=True)
         images = model.decode(z)

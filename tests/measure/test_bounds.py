@@ -10,8 +10,8 @@ import torch
 from equibench.measure.likelihood import annealing, bounds
 from equibench.measure.likelihood import bits as likelihood
 from equibench.suite import BoundSetting
-from equibench_models import FAMILIES
-from equibench_models.diffusion_process import continuous_rate, flow_log_density, prior_nats, signal_and_noise, step_kl
+from equibench_models import family as load_family
+from equibench_models.diffusion.process import continuous_rate, flow_log_density, prior_nats, signal_and_noise, step_kl
 
 LN2 = math.log(2)
 
@@ -85,14 +85,14 @@ def test_importance_weighting_by_hand():
 def test_vae_weights_have_the_elbo_as_their_mean():
     """-log w averages to the ELBO, whose KL is in closed form: the two are worked out in different ways."""
     torch.manual_seed(0)
-    model = FAMILIES["vae"].build({"width": 8}, (1, 8, 8))
+    model = load_family("vae").build({"width": 8}, (1, 8, 8))
     with torch.no_grad():
         for p in model.average.network.parameters():
             p.add_(0.05 * torch.randn_like(p))
     images = torch.randint(0, 256, (3, 1, 8, 8), dtype=torch.uint8)
     repeated = images.repeat(4000, 1, 1, 1)
     elbo = model.nats(repeated, generator()).reshape(4000, 3)
-    drawn = model.nats(repeated, generator(), "importance weighting").reshape(4000, 3)
+    drawn = model.bounds["importance weighting"].way(model)(repeated, generator()).reshape(4000, 3)
     difference = (drawn - elbo).mean(dim=0)
     error = (drawn - elbo).std(dim=0) / math.sqrt(4000)
     assert error.max() < 0.2
@@ -170,7 +170,7 @@ def test_prior_term_of_data_without_signal_is_zero():
 @pytest.fixture(scope="module")
 def diffusion():
     torch.manual_seed(0)
-    model = FAMILIES["diffusion"].build({"width": 8, "chain_steps": 40}, (1, 8, 8))
+    model = load_family("diffusion").build({"width": 8, "chain_steps": 40}, (1, 8, 8))
     with torch.no_grad():
         for p in model.average.network.parameters():
             p.add_(0.05 * torch.randn_like(p))
@@ -180,7 +180,7 @@ def diffusion():
 def test_sampled_steps_estimate_the_full_chain(diffusion):
     model, images = diffusion
     sampled = bounds.nats(model, images, generator(), passes=60)
-    full = bounds.nats(model, images, generator(), passes=3, bound="full chain", steps=40)
+    full = bounds.nats(model, images, generator(), passes=3, way=model.bounds["full chain"].way(model, 40))
     error = math.hypot(sampled.mean(axis=1).std() / math.sqrt(60), full.mean(axis=1).std() / math.sqrt(3))
     assert sampled.mean() == pytest.approx(full.mean(), abs=5 * error + 1)
 
@@ -188,8 +188,12 @@ def test_sampled_steps_estimate_the_full_chain(diffusion):
 def test_longer_chains_approach_continuous_time_from_above(diffusion):
     """Of the reverse process with the true posterior's variances; learned ones have no limit to approach."""
     model, images = diffusion
-    continuous = bounds.nats(model, images, generator(), passes=40, bound="continuous time").mean()
-    chains = [bounds.nats(model, images, generator(), bound="full chain", steps=n).mean() for n in (50, 400)]
+    continuous = bounds.nats(
+        model, images, generator(), passes=40, way=model.bounds["continuous time"].way(model)
+    ).mean()
+    chains = [
+        bounds.nats(model, images, generator(), way=model.bounds["full chain"].way(model, n)).mean() for n in (50, 400)
+    ]
     assert chains[0] > chains[1]
     assert chains[1] == pytest.approx(continuous, rel=0.1)
 
@@ -197,13 +201,17 @@ def test_longer_chains_approach_continuous_time_from_above(diffusion):
 def test_flow_is_bounded_by_and_converges_to_the_probability_of_its_bins():
     """8x8 images: importance-weighted bounds fall with K, and both dequantisations approach the same value."""
     torch.manual_seed(0)
-    model = FAMILIES["flow"].build({"width": 8}, (1, 8, 8))
+    model = load_family("flow").build({"width": 8}, (1, 8, 8))
     with torch.no_grad():
         for p in model.average.network.parameters():
             p.add_(0.1 * torch.randn_like(p))
     images = np.random.default_rng(1).integers(100, 156, (4, 1, 8, 8), dtype=np.uint8)
-    variational = bounds.nats(model, images, generator(), passes=512, bound="importance weighting")
-    uniform = bounds.nats(model, images, generator(1), passes=512, bound="uniform dequantization")
+    variational = bounds.nats(
+        model, images, generator(), passes=512, way=model.bounds["importance weighting"].way(model)
+    )
+    uniform = bounds.nats(
+        model, images, generator(1), passes=512, way=model.bounds["uniform dequantization"].way(model)
+    )
     curves = [likelihood.importance_weighted(nats) for nats in (variational, uniform)]
     for curve in curves:
         assert (curve[512] < curve[64]).all()
@@ -216,7 +224,7 @@ def test_flow_coupling_has_mass_one_and_its_bins_their_mass():
     """A dense coupling over two values: the density integrates to 1, the bound lies above -log of a bin's mass, and
     weights over uniform noise converge to it.
     """
-    from equibench_models.flow import DenseCoupling, FlowConfig, log_logistic
+    from equibench_models.flow.network import DenseCoupling, FlowConfig, log_logistic
 
     torch.manual_seed(0)
     coupling = DenseCoupling(2, FlowConfig(width=8)).double()
@@ -272,7 +280,7 @@ def test_a_uniform_model_has_eight_bits():
 )
 def test_bounds_are_measured_beside_the_usual_one(family, name, steps):
     torch.manual_seed(0)
-    model = FAMILIES[family].build({"width": 8}, (1, 8, 8))
+    model = load_family(family).build({"width": 8}, (1, 8, 8))
     images = np.random.default_rng(0).integers(0, 256, (6, 1, 8, 8), dtype=np.uint8)
     usual = bounds.nats(model, images, generator())[0]
     setting = BoundSetting(name=name, images=5, passes=4)

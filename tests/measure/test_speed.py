@@ -15,6 +15,8 @@ from equibench.record.schema import USUAL
 from equibench.run import sweep
 from equibench.suite import Measuring
 from equibench_models import FAMILIES
+from equibench_models import family as load_family
+from equibench_models.contract import Options
 
 CPU = torch.device("cpu")
 
@@ -24,11 +26,14 @@ SHAPE = (1, 8, 8)
 
 def tiny(family):
     torch.manual_seed(0)
-    return FAMILIES[family].build({"width": 8}, SHAPE)
+    return load_family(family).build({"width": 8}, SHAPE)
 
 
 class Timed:
     """Stands for a model and for the clock: a batch of n takes `sec[n]`, and what does not fit raises."""
+
+    class options_type(Options):
+        steps: int = 2
 
     samplers = {"2 steps": {"steps": 2}, "3 steps": {"steps": 3}, "9 steps": {"steps": 9}}
 

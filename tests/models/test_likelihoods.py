@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import nn
 
-from equibench_models import FAMILIES
-from equibench_models.diffusion_process import log_gaussian_mass, step_kl
-from equibench_models.flow import DenseCoupling, FlowConfig, FlowNetwork, join, log_logistic, split
+from equibench_models import family as load_family
+from equibench_models.diffusion.process import log_gaussian_mass, step_kl
+from equibench_models.flow.network import DenseCoupling, FlowConfig, FlowNetwork, join, log_logistic, split
 
 
 def shaken(network, size=0.05):
@@ -59,7 +59,7 @@ def test_split_takes_every_second_pixel():
 
 def test_flow_dequantizer_density_is_that_of_its_draws():
     """u is a function of uniform numbers, so q(u | x) must be the inverse of its slope, by autograd."""
-    model = FAMILIES["flow"].build({"width": 8}, (1, 8, 8))
+    model = load_family("flow").build({"width": 8}, (1, 8, 8))
     dequantizer = shaken(model.network.dequantizer)
     x = torch.rand(1, 1, 8, 8) * 2 - 1
     uniform = (torch.rand(1, 1, 8, 8) * 0.98 + 0.01).requires_grad_()
@@ -139,7 +139,7 @@ def test_diffusion_bound_approaches_the_gaussian_closed_form_from_above():
 def test_untrained_models_cost_about_eight_bits_on_noise(family):
     """No model beats 8 bits on uniform noise: one that seems to has an offset wrong (127.5 for 128, 255 for 256)."""
     torch.manual_seed(0)
-    model = FAMILIES[family].build({"width": 16}, (1, 28, 28))
+    model = load_family(family).build({"width": 16}, (1, 28, 28))
     images = torch.randint(0, 256, (64, 1, 28, 28), dtype=torch.uint8)
     for _ in range(5):
         model.update(images, 0.3)
@@ -181,7 +181,7 @@ def test_flow_draws_follow_its_density():
 def test_diffusion_chain_draws_the_data_of_its_best_denoiser():
     """Gaussian data: levels drawn by the chain's learned reverse steps, against the Gaussian's mass in 256 bins."""
     variance = 0.04
-    model = FAMILIES["diffusion"].build({"width": 8}, (1, 16, 16))
+    model = load_family("diffusion").build({"width": 8}, (1, 16, 16))
     model.average.network = OptimalDenoiser(variance)
     drawn = model.sample(600, torch.Generator().manual_seed(0), sampler="ancestral", steps=1000)
     levels = torch.arange(256.0) / 127.5 - 1
@@ -196,7 +196,7 @@ def test_diffusion_chain_draws_the_data_of_its_best_denoiser():
 def test_diffusion_solvers_draw_the_data_of_its_best_denoiser(sampler):
     """Gaussian data: the spread of draws meets the Gaussian's, and sooner than by the chain's first-order steps."""
     std = 0.2
-    model = FAMILIES["diffusion"].build({"width": 8}, (1, 16, 16))
+    model = load_family("diffusion").build({"width": 8}, (1, 16, 16))
     model.average.network = OptimalDenoiser(std**2)
 
     def off(sampler, steps):

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from fixtures import make
 
-from equibench.record.cost import Energy, SpeedPoint
+from equibench.record.cost import Energy, MatrixProducts, SpeedPoint
 from equibench.report.tables import audit as audit_tables
 from equibench.report.tables import cost as cost_tables
 from equibench.summary.sections import FiledRecord
@@ -33,7 +33,7 @@ def test_training_is_set_against_matrix_products():
             "energy": Energy(joules=900.0, quantity="processor packages (RAPL)", images=3000),
         }
     )
-    products = cost_tables.MatrixProducts(precision="float32", flops_per_sec={512: 1e11, 1024: 2.5e11, 2048: 2e11})
+    products = MatrixProducts(precision="float32", flops_per_sec={512: 1e11, 1024: 2.5e11, 2048: 2e11})
     one = make("vae", spent=spent, matrix_products=products, clock={"train": 62.0, "write": 2.0, "wall": 64.0})
     table = cost_tables.training(section_of(one, make("gan")))
     first = {name: found[-1] for name in table.names if (found := column(table, name))}

@@ -10,6 +10,7 @@ from equibench.record.schema import Budget
 from equibench.run import plan, sizing, train
 from equibench.suite import Cell, Entrant
 from equibench_models import FAMILIES
+from equibench_models import family as load_family
 
 
 @pytest.fixture(scope="module")
@@ -26,11 +27,11 @@ def planned(family, budget, images, **config):
 @pytest.mark.parametrize("cap", [120_000, 500_000, 5_000_000])
 @pytest.mark.parametrize("shape", [(1, 28, 28), (3, 32, 32)])
 def test_width_meets_the_cap(family, cap, shape):
-    width = sizing.fit_width(FAMILIES[family], {}, shape, Budget(params=cap, amount=1))
-    count = sizing.parameters(FAMILIES[family], {"width": width}, shape)
+    width = sizing.fit_width(load_family(family), {}, shape, Budget(params=cap, amount=1))
+    count = sizing.parameters(load_family(family), {"width": width}, shape)
     assert 0.95 * cap <= count <= cap
     if cap == 120_000:
-        built = FAMILIES[family].build({"width": width}, shape)
+        built = load_family(family).build({"width": width}, shape)
         assert sum(p.numel() for p in built.parameters() if p.requires_grad) == count
 
 
@@ -46,7 +47,10 @@ def test_a_budget_below_one_update_is_refused(images):
     [
         ({"config": {"widht": 8}}, "did you mean 'width'"),
         ({"config": {"width": 2}}, "width"),
-        ({"sampler": {"step": 3}}, "did you mean 'steps'"),
+        ({"sampler": {"step": 3}}, "unknown sampler option 'step'; did you mean 'steps'"),
+        ({"sampler": {"sampler": "dmp-solver++"}}, "sampler: input should be 'sde-dpm-solver\\+\\+'"),
+        ({"sampler": {"steps": 0}}, r"steps: input should be greater than or equal to 1 \(it is 0\)"),
+        ({"config": {"greatest": "much"}}, "greatest: input should be a valid number"),
     ],
 )
 def test_bad_entrants_are_refused(images, entrant, sentence):

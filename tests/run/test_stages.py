@@ -7,8 +7,7 @@ from equibench import suite
 from equibench.data import sets
 from equibench.errors import UserError
 from equibench.measure.features.own import function
-from equibench.run import cell as cells
-from equibench.run import stages
+from equibench.run import cell, stages
 from equibench.run.cell import TimedOutError, run_cell
 from equibench.run.session import Session
 from equibench.run.stages import STAGES
@@ -120,7 +119,7 @@ def test_a_training_that_fails_keeps_its_config(monkeypatch, session):
     def broken(*_args):
         raise RuntimeError("no luck")
 
-    monkeypatch.setattr(cells, "obtain", broken)
+    monkeypatch.setattr(cell, "obtain", broken)
     (entrant,) = [one for one in session.suite.entrant if one.name == "vae"]
     _, record = run_cell(Cell(session.suite, "vae", 7, entrant, session.suite.budget[0]), session)
     assert (record.status, record.reason) == ("crashed", "RuntimeError: no luck")

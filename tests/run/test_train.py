@@ -12,6 +12,7 @@ from equibench.record.schema import Budget
 from equibench.run import plan, train
 from equibench.suite import Cell, Entrant
 from equibench_models import FAMILIES
+from equibench_models import family as load_family
 
 CPU = torch.device("cpu")
 
@@ -48,7 +49,7 @@ def test_all_families_spend_the_same_flops(images):
     spent = {}
     for family in FAMILIES:
         plan = planned(family, budget, images)
-        model = FAMILIES[family].build(plan.config, images.shape)
+        model = load_family(family).build(plan.config, images.shape)
         result, curve = train.train(model, images.train, plan.allowance, seed=0, device=CPU)
         assert budget_missed(budget, result) is None
         assert budget.amount - plan.allowance.flops_per_update < result.flops <= budget.amount
@@ -74,7 +75,7 @@ def test_seconds_are_not_overspent(images):
 
 
 def test_a_loss_that_is_not_finite_is_divergence(images):
-    model = FAMILIES["vae"].build({"width": 8}, images.shape)
+    model = load_family("vae").build({"width": 8}, images.shape)
     with torch.no_grad():
         model.network.stem.weight.fill_(float("nan"))
     budget = Budget(params=1000, unit="updates", amount=2)
@@ -109,7 +110,7 @@ def test_parts_of_training_by_a_fake_clock(images):
 
 
 def test_parts_of_a_real_training_sum_to_its_wall_time(images):
-    model = FAMILIES["vae"].build({"width": 16}, images.shape)
+    model = load_family("vae").build({"width": 16}, images.shape)
     budget = Budget(params=60_000, unit="updates", amount=20)
     begin = time.perf_counter()
     spent, _ = train.train(model, images.train, train.Allowance(budget, 8, 1.0), seed=0, device=CPU)

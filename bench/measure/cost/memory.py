@@ -19,7 +19,8 @@ import torch
 from equibench.machine.device import autocast, is_out_of_memory, synchronizer
 from equibench.record.base import Scalar
 from equibench.record.cost import Memory
-from equibench_models import FAMILIES, Model, Shape
+from equibench_models import family as load_family
+from equibench_models.contract import Model, Shape
 
 UPDATES = 3  # the optimiser's state is there from the second on
 TIMEOUT_SEC = 300.0
@@ -136,7 +137,7 @@ def _sample(
 
 
 def _build(device: torch.device, family: str, config: dict[str, Any], shape: Shape) -> Model:
-    return FAMILIES[family].build(config, shape).to(device)
+    return load_family(family).build(config, shape).to(device)
 
 
 def _reset(device: torch.device) -> int:

@@ -11,7 +11,7 @@ import torch
 from torch import Generator, Tensor
 
 from equibench.machine.device import autocast, synchronizer
-from equibench_models import Model
+from equibench_models.contract import Model
 
 Mode = Literal["compile", "cuda graph"]
 SampleCall = Callable[[], Tensor]

@@ -14,7 +14,7 @@ from equibench.machine.device import autocast, is_out_of_memory, synchronizer
 from equibench.machine.energy import NO_COUNTER, Counter, EnergyMeter, NoCounter
 from equibench.measure.cost import modes
 from equibench.record.cost import Energy, ModeSpeed, Speed, SpeedPoint
-from equibench_models import Model
+from equibench_models.contract import Model
 
 BATCHES, SINGLES = 10, 100  # repeats of throughput and of latency, if the time limits allow
 

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import importlib
 import inspect
-import os
-import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +16,7 @@ from torch import Tensor
 from equibench.errors import UserError
 from equibench.hashing import file_sha256
 from equibench.measure.features.extractor import Extractor, make_extractor
+from equibench.usercode import import_name
 
 PROBE_IMAGES = 4
 
@@ -42,14 +40,11 @@ def function(name: str, device: torch.device, bfloat16: bool = False) -> Extract
 
     Its identity is the hash of its module's source, and of its features of fixed images, which tell its weights.
     """
-    module_name, _, attribute = name.partition(":")
-    if os.getcwd() not in sys.path:
-        sys.path.insert(0, os.getcwd())  # as `python -m` does
+    call = import_name(name)
     try:
-        call = getattr(importlib.import_module(module_name), attribute)
         source = inspect.getsource(inspect.getmodule(call) or call).encode()
-    except (ImportError, AttributeError, OSError, TypeError, ValueError) as error:
-        raise UserError(f"cannot use the extractor {name} ({error}); give module:function, importable here") from None
+    except (OSError, TypeError) as error:
+        raise UserError(f"the extractor {name} has no source to tell it by ({error}); write it in a file") from None
     return _own(name, hashlib.sha256(source).hexdigest(), call, device, bfloat16)
 
 

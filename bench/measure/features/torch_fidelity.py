@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import tempfile
 import warnings
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,11 @@ from equibench.errors import UserError
 from equibench.hashing import file_sha256
 from equibench.measure.features.extractor import Extractor, make_extractor
 from equibench.measure.features.names import CLIP, INCEPTION_FILE
+from equibench.usercode import require_consent
 
 
 def find_inception(weights: Path | None = None) -> Path | None:
-    """Where the Inception weights are: the given path, or torch's cache if torch-fidelity can be imported.
+    """Where the Inception weights are: the given path, or torch's cache.
 
     Raises UserError if a path is given that is not a file.
     """
@@ -27,23 +29,21 @@ def find_inception(weights: Path | None = None) -> Path | None:
             raise UserError(f"no Inception weights at {weights}; give the path of {INCEPTION_FILE}")
         return weights
     cached = Path(torch.hub.get_dir()) / "checkpoints" / INCEPTION_FILE
-    return cached if cached.is_file() and has_torch_fidelity() else None
-
-
-def has_torch_fidelity() -> bool:
-    import importlib.util
-
-    return importlib.util.find_spec("torch_fidelity") is not None
+    return cached if cached.is_file() else None
 
 
 def of_torch_fidelity(
-    name: str, device: torch.device, weights: Path | None, bfloat16: bool = False, download: bool = False
+    name: str,
+    device: torch.device,
+    weights: Path | None,
+    bfloat16: bool = False,
+    download: bool = False,
+    allow_code: bool = False,
 ) -> Extractor:
     """Inception-v3, CLIP or DINOv2 as torch-fidelity builds and feeds them; weights from `weights` or torch's cache,
-    into which `download` fetches them where they are not there.
+    into which `download` fetches them where they are not there. A file of CLIP's format, TorchScript, needs
+    `allow_code` unless it is the very one that torch-fidelity fetches.
     """
-    if not has_torch_fidelity():
-        raise UserError(f"{name} features need torch-fidelity; install it with `pip install 'equibench[fid]'`")
     found = _find(name, weights)
     if found is None and download:
         _fetch(name)
@@ -54,6 +54,8 @@ def of_torch_fidelity(
             f"no weights of {name} in torch's cache; fetch them with --download, on a machine with a network"
             f"{inception if name == 'inception-v3' else ''}"
         )
+    if name in CLIP and file_sha256(found) != _clip_sha256(name):
+        require_consent(f"{found}, a TorchScript file,", allow_code)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch means to drop TorchScript, in which CLIP comes, one day
@@ -116,12 +118,8 @@ def _build(name: str, weights: Path | None) -> tuple[nn.Module, int, int]:
     """torch-fidelity's network, its dimensions and the side it resizes to. Without `weights` it fetches its own."""
     given = None if weights is None else str(weights)
     if name == "inception-v3":
-        from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
-
-        inception: nn.Module = FeatureExtractorInceptionV3(
-            "inception-v3-compat", ["2048"], feature_extractor_weights_path=given
-        )
-        return _folded(inception.eval()), 2048, 299
+        assert weights is not None
+        return _folded(_inception(weights).eval()), 2048, 299
     if name in CLIP:
         from torch_fidelity.feature_extractor_clip import FeatureExtractorCLIP
 
@@ -131,6 +129,29 @@ def _build(name: str, weights: Path | None) -> tuple[nn.Module, int, int]:
 
     dino: Any = FeatureExtractorDinoV2(name, ["dinov2"])
     return dino, dino.model.embed_dim, 224
+
+
+def _inception(weights: Path) -> nn.Module:
+    """torch-fidelity's network. It would unpickle whatever the file holds, code too: what it gets is a copy of the
+    tensors alone.
+    """
+    from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
+
+    tensors = torch.load(weights, map_location="cpu", weights_only=True)
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / INCEPTION_FILE
+        torch.save(tensors, copy)
+        network: nn.Module = FeatureExtractorInceptionV3(
+            "inception-v3-compat", ["2048"], feature_extractor_weights_path=str(copy)
+        )
+    return network
+
+
+def _clip_sha256(name: str) -> str:
+    """Of the file that torch-fidelity fetches."""
+    from torch_fidelity.feature_extractor_clip import MODEL_METADATA
+
+    return str(MODEL_METADATA[name]["hash"])
 
 
 def _folded(network: nn.Module) -> nn.Module:

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from equibench.record.schema import DecoderLikelihood
 from equibench.suite import Annealing
-from equibench_models import Model
+from equibench_models.contract import Model
 
 ACCEPTANCE = 0.65  # that the step sizes are steered to (Wu et al. 2017)
 Decoder = Callable[[Tensor], Tensor]  # z [B, D] -> means [B, ...]

@@ -13,10 +13,11 @@ from equibench.machine.device import autocast
 from equibench.measure.likelihood.bits import bits_per_dim, importance_weighted, summarize
 from equibench.record.schema import BoundResult
 from equibench.suite import BoundSetting
-from equibench_models import Model
+from equibench_models.contract import Model
 
 Images = NDArray[np.uint8]  # [N, C, H, W]
 Progress = Callable[[float], None]
+Way = Callable[[torch.Tensor, torch.Generator], torch.Tensor]  # uint8 images [B, C, H, W] -> nats [B]
 BATCH = 250
 
 
@@ -30,11 +31,14 @@ def nats(
     generator: torch.Generator,
     *,
     passes: int = 1,
-    bound: str = "",
-    steps: int | None = None,
+    way: Way | None = None,
     progress: Progress = lambda share: None,
 ) -> NDArray[np.float64]:
-    """Negative log-likelihoods in nats `[passes, N]`, pass by pass. Raises NotFiniteError if one is not finite."""
+    """Negative log-likelihoods in nats `[passes, N]`, pass by pass, by the model's usual way or another.
+
+    Raises NotFiniteError if one is not finite.
+    """
+    one_pass = way or model.nats
     device = generator.device
     found = np.empty((passes, len(images)))
     batches = range(0, len(images), BATCH)
@@ -42,7 +46,7 @@ def nats(
         for done, start in enumerate(batches):
             batch = torch.from_numpy(images[start : start + BATCH]).to(device)
             with autocast(device):
-                values = model.nats(batch, generator, bound, steps) if bound else model.nats(batch, generator)
+                values = one_pass(batch, generator)
             found[i, start : start + BATCH] = values.double().cpu().numpy()
             progress((i + (done + 1) / len(batches)) / passes)
     if not np.isfinite(found).all():
@@ -67,7 +71,8 @@ def measure(
     dims = math.prod(images.shape[1:])
 
     def run(steps: int | None, part: Progress) -> NDArray[np.float64]:
-        return nats(model, images, generator, passes=setting.passes, bound=setting.name, steps=steps, progress=part)
+        way = declared.way(model, steps)
+        return nats(model, images, generator, passes=setting.passes, way=way, progress=part)
 
     curve: dict[int, float] = {}
     if declared.weight:

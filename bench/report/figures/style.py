@@ -15,11 +15,12 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 from equibench.summary.sections import Row
+from equibench_models import FAMILIES
 
 PALETTE = sns.color_palette("colorblind").as_hex()
 # Colours far apart under the common kinds of colour blindness; grey is left to floors.
-COLOURS = {"gan": PALETTE[3], "vae": PALETTE[0], "flow": PALETTE[2], "diffusion": PALETTE[4]}
-MARKERS = {"gan": "^", "vae": "s", "flow": "D", "diffusion": "o"}
+COLOURS = dict(zip(FAMILIES, (PALETTE[i] for i in (3, 0, 2, 4, 1, 6, 8, 9)), strict=False))
+MARKERS = dict(zip(FAMILIES, "^sDovphX", strict=False))
 OTHER, FLOOR = PALETTE[5], "#5f6b7a"
 Kind = Literal["svg", "pdf", "png"]
 KINDS: tuple[Kind, ...] = ("svg", "pdf", "png")

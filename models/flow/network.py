@@ -1,38 +1,23 @@
-"""Normalizing flow: multi-scale coupling layers with mixture-of-logistics transformations.
-
-Dinh et al. 2017 (RealNVP) for coupling and the multi-scale factoring-out, Ho et al. 2019 (Flow++) for the mixture
-transformation and variational dequantisation.
-
-A scale splits the image into its four polyphase components (every second pixel of every second row) and keeps one, a
-quarter of the pixels, for the next scale. Two couplings transform the others to noise, each given the components that
-the sampler will know before it: first the diagonal neighbour, then the two between. Every pixel but those of the
-coarsest map is thus interpolated from known neighbours. That map, which holds what the image is of, is small enough
-for its pixels to see all others: after checkerboard couplings it goes as one vector through dense ones.
-"""
+"""The invertible network of the flow, and its dequantiser."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
-from typing import Any, ClassVar, cast
+from typing import cast
 
 import torch
 import torch.nn.functional as F
 from pydantic import Field
-from torch import Generator, Tensor, nn
+from torch import Tensor, nn
 
-from equibench_models.contract import About, Bound, Config, Model, Shape, Showing
+from equibench_models.contract import Config, Shape
 from equibench_models.layers import (
-    Average,
     LogisticMixture,
     ResBlock,
     conv,
-    in_batches,
-    learning_rate,
-    rows,
-    step,
-    to_float,
 )
+
+SCALES = 2  # 28 -> 14 -> 7 or 32 -> 16 -> 8
+KEPT, DIAGONAL, RIGHT, BELOW = 0, 3, 1, 2  # a 2x2 block in the order of pixel_unshuffle
 
 
 class FlowConfig(Config):
@@ -48,10 +33,6 @@ class FlowConfig(Config):
     dense_components: int = Field(4, ge=1, description="logistics in their mixtures")
     dequantization_width: int = Field(24, ge=1)
     average_gamma: float = Field(10.0, ge=0)
-
-
-SCALES = 2  # 28 -> 14 -> 7 or 32 -> 16 -> 8
-KEPT, DIAGONAL, RIGHT, BELOW = 0, 3, 1, 2  # a 2x2 block in the order of pixel_unshuffle
 
 
 def split(y: Tensor) -> tuple[Tensor, ...]:
@@ -150,7 +131,7 @@ class Dequantizer(nn.Module):
         raw = self.head(self.body(F.pixel_unshuffle(x, 2))).float()
         mean, log_scale = (F.pixel_shuffle(half, 2) for half in raw.chunk(2, dim=1))
         log_scale = log_scale.clamp(-4, 2)
-        noise = _logistic(uniform)
+        noise = logistic(uniform)
         t = mean + torch.exp(log_scale) * noise
         log_q = log_logistic(noise) - log_scale - log_logistic(t)  # du/dt = s(t) s(-t), the logistic density itself
         return torch.sigmoid(t), log_q.sum(dim=(1, 2, 3))
@@ -239,131 +220,6 @@ class FlowNetwork(nn.Module):
         return self.board if i % 2 == 0 else 1 - self.board
 
 
-class Flow(Model):
-    """Maximises E_q[log p(x + u) - log q(u | x)] <= log P(x) (Ho et al. 2019, eq. 9) over dequantised images."""
-
-    config_type = FlowConfig
-    config: FlowConfig
-    likelihood = "upper bound"
-    dequantization = "variational"
-    bounds: ClassVar[Mapping[str, Bound]] = {
-        "uniform dequantization": Bound("upper bound", "uniform", "-log p(x + u), u uniform (Theis et al. 2016)"),
-        "importance weighting": Bound(
-            "upper bound", "variational", "-log of the mean of K weights p(x + u) / q(u | x)", weight=True
-        ),
-    }
-    samplers: ClassVar[Mapping[str, Mapping[str, Any]]] = {"temperature 0.75": {"temperature": 0.75}}
-    about = About(
-        title="Normalizing flow",
-        concept="An invertible network maps images to noise of a known density. The change-of-variables formula gives "
-        "the exact density of every dequantised image, and maximising it is all of the training; running the network "
-        "backwards turns noise into images.",
-        structure="Two scales of two coupling layers, then checkerboard and dense couplings of the coarsest map; every "
-        "coupling passes some values through the distribution function of a mixture of logistics that depends on the "
-        "others.",
-        differs="The only family with an exact density and an exact inverse: no information is lost, and the latent "
-        "has as many dimensions as the image. The price is a constrained network whose capacity goes into every pixel.",
-        abilities={
-            "likelihood": "exact density; a bound of bits per dimension after dequantisation",
-            "encodes": "yes, one to one",
-            "reconstructs": "exactly, up to rounding",
-            "sampling": "one pass",
-            "trained by": "one loss, one network",
-            "labels": "no",
-        },
-    )
-
-    def __init__(self, config: FlowConfig, shape: Shape) -> None:
-        super().__init__(config, shape)
-        self.network = FlowNetwork(config, shape).to(memory_format=torch.channels_last)
-        self.average = Average(self.network, config.average_gamma)
-        self._optimizer = torch.optim.AdamW(self.network.parameters(), betas=(0.9, 0.99), weight_decay=0.01, fused=True)
-
-    def update(self, images: Tensor, progress: float = 0.0) -> dict[str, Tensor]:
-        dims = math.prod(self.shape)
-        nats, log_q = self._bound(self.network, images, torch.rand(images.shape, device=images.device))
-        rate = learning_rate(self.config.learning_rate, progress)
-        norm = step(self._optimizer, nats.mean() / dims, rate, clip=1.0)
-        self.average.update(self.network)
-        bits = 1 / (dims * math.log(2))
-        return {
-            "bits_per_dim": nats.mean() * bits,
-            "dequantization_bits_per_dim": log_q.mean() * bits,
-            "gradient_norm": norm,
-        }
-
-    @torch.no_grad()
-    def nats(
-        self,
-        images: Tensor,
-        generator: Generator,
-        bound: str = "",
-        steps: int | None = None,  # noqa: ARG002 (for families with steps)
-    ) -> Tensor:
-        """Bound of the negative log-likelihood in nats, one draw of the dequantisation noise; the same draw is -log of
-        a weight for importance weighting. In float32: the density is that of the very map that `sample` inverts.
-        """
-        uniform = torch.rand(images.shape, generator=generator, device=images.device)
-        with torch.autocast(images.device.type, enabled=False):
-            if bound == "uniform dequantization":
-                return self._nats(self.average.network, images, uniform)
-            return self._bound(self.average.network, images, uniform)[0]
-
-    @torch.no_grad()
-    def sample(self, n: int, generator: Generator, *, batch_size: int = 250, temperature: float = 1.0) -> Tensor:
-        """`temperature` multiplies the noise; 1 samples the model's own distribution. Always in float32."""
-        network, device = self.average.network, generator.device
-        uniform = [torch.rand(n, *shape, generator=generator, device=device) for shape in network.noise_shapes()]
-
-        noise = [temperature * _logistic(u) for u in uniform]
-
-        def invert(*maps: Tensor) -> Tensor:
-            return ((network.unfold(list(maps)) + 1) * 128).floor().clamp(0, 255).to(torch.uint8)
-
-        with torch.autocast(device.type, enabled=False):
-            # products with matrices round by how many rows they have: in batches of a size that nobody chooses
-            coarsest = in_batches(network.unmix, 1000, noise[-1:])
-            return in_batches(invert, batch_size, [*noise[:-1], coarsest])
-
-    def show(self, images: Tensor, generator: Generator) -> Showing:
-        network = self.average.network
-        uniform = torch.rand(images.shape, generator=generator, device=images.device)
-        y = (images.float() + uniform) / 128 - 1
-        with torch.no_grad(), torch.autocast(images.device.type, enabled=False):
-            noise, _ = network(y)
-            again = network.inverse(list(noise))
-        picture = _noise_picture(noise)
-        return Showing(
-            numbers={
-                "inverse_max_abs_error": float((again - y).abs().max()),
-                "noise_mean": float(torch.cat([z.flatten() for z in noise]).mean()),
-                "noise_std_of_logistic": float(torch.cat([z.flatten() for z in noise]).std()) * math.sqrt(3) / math.pi,
-            },
-            pictures={
-                "inverse": (
-                    "Test images (top), the noise that the flow maps them to (middle), and its inverse (bottom)",
-                    rows(images[:12], picture[:12], again[:12]),
-                )
-            },
-        )
-
-    def sampling_parameters(self) -> int:
-        network = self.average.network
-        return sum(p.numel() for name, p in network.named_parameters() if not name.startswith("dequantizer"))
-
-    def _bound(self, network: FlowNetwork, images: Tensor, uniform: Tensor) -> tuple[Tensor, Tensor]:
-        """-(log p(x + u) - log q(u | x)) and log q in nats `[B]`, u drawn from q by `uniform`."""
-        u, log_q = network.dequantizer(to_float(images), uniform)
-        return self._nats(network, images, u) + log_q, log_q
-
-    def _nats(self, network: FlowNetwork, images: Tensor, u: Tensor) -> Tensor:
-        """-log p(x + u) in nats `[B]`. The network's density is over y = (x + u) / 128 - 1: over x + u it is p(y) / 128
-        in every dimension.
-        """
-        y = (images.float() + u) / 128 - 1
-        return math.prod(self.shape) * math.log(128) - network.log_density(y)
-
-
 def _with_odd_entries(y: Tensor, odd: Tensor) -> Tensor:
     """y `[B, D]` with the entries 1, 3, ... replaced."""
     out = y.clone()
@@ -371,7 +227,7 @@ def _with_odd_entries(y: Tensor, odd: Tensor) -> Tensor:
     return out
 
 
-def _logistic(uniform: Tensor) -> Tensor:
+def logistic(uniform: Tensor) -> Tensor:
     """Uniform numbers -> standard logistic ones; the ends are clipped, beyond which float32 has no digits."""
     return torch.logit(uniform.clamp(1e-6, 1 - 1e-6))
 
@@ -379,12 +235,3 @@ def _logistic(uniform: Tensor) -> Tensor:
 def log_logistic(z: Tensor) -> Tensor:
     """log density of the standard logistic distribution."""
     return F.logsigmoid(z) + F.logsigmoid(-z)
-
-
-def _noise_picture(noise: list[Tensor]) -> Tensor:
-    """Noise maps put where their pixels are, as images in [-1, 1] (one standard deviation is a third)."""
-    *maps, y = noise
-    while maps:
-        below, right, diagonal = maps.pop(), maps.pop(), maps.pop()
-        y = join(y, diagonal, right, below)
-    return y / (3 * math.pi / math.sqrt(3))

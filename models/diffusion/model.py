@@ -13,15 +13,15 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from functools import partial
-from typing import Any, ClassVar, Literal, get_args
+from typing import Any, ClassVar, Literal
 
 import torch
-import torch.nn.functional as F
 from pydantic import Field
-from torch import Generator, Tensor, nn
+from torch import Generator, Tensor
 
-from equibench_models.contract import About, Bound, Config, Model, Shape, Showing
-from equibench_models.diffusion_process import (
+from equibench_models.contract import About, Bound, Model, Options, Shape, Showing
+from equibench_models.diffusion.network import Denoiser, DiffusionConfig, predict
+from equibench_models.diffusion.process import (
     continuous_rate,
     diffuse,
     flow_log_density,
@@ -32,83 +32,23 @@ from equibench_models.diffusion_process import (
     signal_and_noise,
     step_kl,
 )
-from equibench_models.layers import Average, ResBlock, conv, in_batches, learning_rate, rows, step, to_float, to_uint8
-
-
-class DiffusionConfig(Config):
-    learning_rate: float = Field(2.5e-3, gt=0, description="greatest step size of Adam")
-    batch_size: int = Field(12, ge=4, description="images an update")
-    fine_blocks: int = Field(1, ge=1, description="residual blocks at half the side, before and again after the others")
-    coarse_blocks: int = Field(3, ge=1, description="residual blocks at a quarter of the side")
-    condition: int = Field(64, ge=1, description="size of the vector that tells the network the noise level")
-    chain_steps: int = Field(1000, ge=2, description="T, steps of the chain whose bound is reported")
-    greatest: float = Field(9.6, description="log signal-to-noise ratio of step 1: noise of a grey level")
-    least: float = Field(-9.0, description="and of step T, where next to no signal is left")
-    even_share: float = Field(0.7, ge=0, le=1, description="of a batch with noise levels drawn evenly, as the bound")
-    focus_mean: float = Field(2.0, description="mean over the rest of the log signal-to-noise ratio, as samples need")
-    focus_std: float = Field(2.4, gt=0)
-    deviation_weight: float = Field(0.1, ge=0, description="of the bound's gradient into the learned deviations")
-    bound_steps: int = Field(2, ge=1, description="chain steps drawn an image to estimate the bound")
-    average_gamma: float = Field(10.0, ge=0)
-
+from equibench_models.layers import Average, in_batches, learning_rate, rows, step, to_float, to_uint8
 
 Sampler = Literal["sde-dpm-solver++", "dpm-solver++", "ancestral"]
 ODE_STEPS = 50
-FOURIER = (8, 32)  # times pi x: periods of 32 and of 8 levels, which lift noise of one level to the network's scale
 
 
-class Denoiser(nn.Module):
-    """Noisy images `[B, C, H, W]`, log signal-to-noise ratios `[B]` -> v and deviation codes, both `[B, C, H, W]`."""
-
-    def __init__(self, config: DiffusionConfig, shape: Shape) -> None:
-        super().__init__()
-        channels, c, size = shape[0], config.width, config.condition
-        self.frequencies: Tensor
-        self.register_buffer("frequencies", torch.logspace(-1, 1, 16) / 4, persistent=False)
-        self.embed = nn.Sequential(nn.Linear(33, size), nn.SiLU(), nn.Linear(size, size), nn.SiLU())
-        self.stem = conv(4 * channels * (1 + 2 * len(FOURIER)), c)
-        self.before = nn.ModuleList(ResBlock(c, size) for _ in range(config.fine_blocks))
-        self.down = conv(4 * c, c, 1)
-        self.coarse = nn.ModuleList(ResBlock(c, size) for _ in range(config.coarse_blocks))
-        self.up = conv(c, 4 * c, 1, gain=0.5)
-        self.after = nn.ModuleList(ResBlock(c, size) for _ in range(config.fine_blocks))
-        self.head = conv(c, 8 * channels, gain=0)
-
-    def forward(self, z: Tensor, lam: Tensor) -> tuple[Tensor, Tensor]:
-        angles = lam[:, None] * self.frequencies
-        condition = self.embed(torch.cat([angles.sin(), angles.cos(), lam[:, None] / 5], dim=1))
-        folded = F.pixel_unshuffle(z, 2)
-        waves = [wave(math.pi * k * folded) for k in FOURIER for wave in (torch.sin, torch.cos)]
-        with torch.autocast(z.device.type, enabled=False):  # noise of one level is below bfloat16's digits
-            h = self.stem(torch.cat([folded, *waves], dim=1).contiguous(memory_format=torch.channels_last))
-        for block in self.before:
-            h = block(h, condition)
-        g = self.down(F.pixel_unshuffle(h, 2))
-        for block in self.coarse:
-            g = block(g, condition)
-        h = h + F.pixel_shuffle(self.up(F.silu(g)), 2)
-        for block in self.after:
-            h = block(h, condition)
-        with torch.autocast(z.device.type, enabled=False):
-            v, code = self.head(F.silu(h.float())).chunk(2, dim=1)
-        return F.pixel_shuffle(v, 2), F.pixel_shuffle(code, 2)
+class DiffusionOptions(Options):
+    sampler: Sampler = Field("sde-dpm-solver++", description="how the reverse process is solved, or drawn from")
+    steps: int = Field(10, ge=1, description="passes through the network")
 
 
 class Diffusion(Model):
     config_type = DiffusionConfig
+    options_type = DiffusionOptions
     config: DiffusionConfig
     likelihood = "upper bound"
     dequantization = "none"
-    bounds: ClassVar[Mapping[str, Bound]] = {
-        "full chain": Bound("upper bound", "none", "the usual bound with all steps summed", steps=1000),
-        "continuous time": Bound("upper bound", "none", "the limit of infinitely many steps (Kingma et al. 2021)"),
-        "probability-flow ODE": Bound(
-            "estimate",
-            "Gaussian",
-            "density of the noisy image of step 1 by the flow (Song et al. 2021), Hutchinson's trace",
-            steps=ODE_STEPS,
-        ),
-    }
     samplers: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         **{f"{steps} steps": {"steps": steps} for steps in (2, 3, 5, 8, 15, 25, 50)},
         "1000 ancestral steps": {"sampler": "ancestral", "steps": 1000},  # the chain of the bound, by default
@@ -162,51 +102,78 @@ class Diffusion(Model):
         }
 
     @torch.no_grad()
-    def nats(self, images: Tensor, generator: Generator, bound: str = "", steps: int | None = None) -> Tensor:
-        """Unbiased estimate of a negative variational bound in nats: last step, plus what the noisy image z of step 1
-        costs. By default that is the chain's prior term and T - 1 times the mean KL over `bound_steps` of its steps
-        (DDPM, eq. 5), T being `steps` or `chain_steps`; `bounds` lists the other ways.
+    def nats(self, images: Tensor, generator: Generator) -> Tensor:
+        """Unbiased estimate of the negative variational bound in nats (DDPM, eq. 5): last step, the chain's prior term,
+        and T - 1 times the mean KL over `bound_steps` of its other steps.
         """
-        config = self.config
-        predict = partial(_predict, self.average.network)
-        x = to_float(images)
-        device = x.device
+        return self._chain(images, generator, self.config.chain_steps, self.config.bound_steps)
 
-        def uniform(i: int, n: int) -> Tensor:
-            """Draws `[B]` of the i-th of n strata of (0, 1), evenly spread over the batch too, which takes most of the
-            levels' scatter out of the mean over images (VDM, appendix I.1); each is uniform by itself.
-            """
-            place = torch.randperm(len(x), generator=generator, device=device)
-            return (i + (place + torch.rand(len(x), generator=generator, device=device)) / len(x)) / n
+    @torch.no_grad()
+    def _full_chain(self, images: Tensor, generator: Generator, steps: int | None) -> Tensor:
+        """The same with all of `steps` summed."""
+        chain_steps = steps or self.config.chain_steps
+        return self._chain(images, generator, chain_steps, chain_steps - 1)
 
-        first = torch.full((len(x),), config.greatest, device=device)
-        z, noise = diffuse(x, first, generator)
-        clean, code = predict(z, first)
-        last = -log_gaussian_mass(x, clean, self._last_std(code, first)).sum(dim=(1, 2, 3))
-        if bound == "probability-flow ODE":
-            _, s = signal_and_noise(first)
-            log_q = (log_normal(noise) - torch.log(s)).sum(dim=(1, 2, 3))
-            ends = config.greatest, config.least
-            return last + log_q - flow_log_density(z, predict, *ends, steps or ODE_STEPS, generator)
-        total = last + prior_nats(x, torch.full((len(x),), config.least, device=device))
-        if bound == "continuous time":
-            width = config.greatest - config.least
-            for i in range(config.bound_steps):
-                lam = config.least + width * uniform(i, config.bound_steps)
-                clean, _ = predict(diffuse(x, lam, generator)[0], lam)
-                total = total + width / config.bound_steps * continuous_rate(x, clean, lam)
-            return total
-        chain_steps = steps or config.chain_steps
+    def _chain(self, images: Tensor, generator: Generator, chain_steps: int, drawn: int) -> Tensor:
+        """The bound of a chain of so many steps by `drawn` of them."""
+        config, x = self.config, to_float(images)
+        total = self._last_step(x, generator)[0] + self._prior(x)
         distance = (config.greatest - config.least) / (chain_steps - 1)
-        drawn = chain_steps - 1 if bound == "full chain" else config.bound_steps
         for i in range(drawn):
             # t runs over 2..T, from each lam to the one before it in the chain
-            t = 2 + (uniform(i, drawn) * (chain_steps - 1)).floor().clamp(max=chain_steps - 2)
+            t = 2 + (_spread(x, generator, i, drawn) * (chain_steps - 1)).floor().clamp(max=chain_steps - 2)
             lam = config.greatest - (t - 1) * distance
-            clean, code = predict(diffuse(x, lam, generator)[0], lam)
+            clean, code = predict(self.average.network, diffuse(x, lam, generator)[0], lam)
             kl = step_kl(x, clean, code, lam, lam + distance).sum(dim=(1, 2, 3))
             total = total + (chain_steps - 1) / drawn * kl
         return total
+
+    @torch.no_grad()
+    def _continuous(self, images: Tensor, generator: Generator, _steps: int | None) -> Tensor:
+        """The limit of infinitely many steps (VDM), by `bound_steps` draws."""
+        config, x = self.config, to_float(images)
+        total = self._last_step(x, generator)[0] + self._prior(x)
+        width = config.greatest - config.least
+        for i in range(config.bound_steps):
+            lam = config.least + width * _spread(x, generator, i, config.bound_steps)
+            clean, _ = predict(self.average.network, diffuse(x, lam, generator)[0], lam)
+            total = total + width / config.bound_steps * continuous_rate(x, clean, lam)
+        return total
+
+    @torch.no_grad()
+    def _flow_density(self, images: Tensor, generator: Generator, steps: int | None) -> Tensor:
+        """Last step, log q of the noisy image z of step 1, and the density of z by the probability flow."""
+        x = to_float(images)
+        last, z, noise = self._last_step(x, generator)
+        _, s = signal_and_noise(torch.full((len(x),), self.config.greatest, device=x.device))
+        log_q = (log_normal(noise) - torch.log(s)).sum(dim=(1, 2, 3))
+        ends = self.config.greatest, self.config.least
+        by_network = partial(predict, self.average.network)
+        return last + log_q - flow_log_density(z, by_network, *ends, steps or ODE_STEPS, generator)
+
+    bounds: ClassVar[Mapping[str, Bound]] = {
+        "full chain": Bound("upper bound", "none", "the usual bound with all steps summed", _full_chain, steps=1000),
+        "continuous time": Bound(
+            "upper bound", "none", "the limit of infinitely many steps (Kingma et al. 2021)", _continuous
+        ),
+        "probability-flow ODE": Bound(
+            "estimate",
+            "Gaussian",
+            "density of the noisy image of step 1 by the flow (Song et al. 2021), Hutchinson's trace",
+            _flow_density,
+            steps=ODE_STEPS,
+        ),
+    }
+
+    def _last_step(self, x: Tensor, generator: Generator) -> tuple[Tensor, Tensor, Tensor]:
+        """-log p(x | z) in nats `[B]` of a noisy z of step 1, z and the noise in it."""
+        first = torch.full((len(x),), self.config.greatest, device=x.device)
+        z, noise = diffuse(x, first, generator)
+        clean, code = predict(self.average.network, z, first)
+        return -log_gaussian_mass(x, clean, self._last_std(code, first)).sum(dim=(1, 2, 3)), z, noise
+
+    def _prior(self, x: Tensor) -> Tensor:
+        return prior_nats(x, torch.full((len(x),), self.config.least, device=x.device))
 
     @torch.no_grad()
     def sample(
@@ -222,8 +189,7 @@ class Diffusion(Model):
         steps, second order; `ancestral` draws from the learned reverse process: the chain itself at `chain_steps`
         steps, a strided one at fewer.
         """
-        if sampler not in get_args(Sampler):
-            raise ValueError(f"unknown sampler {sampler!r}: {', '.join(get_args(Sampler))}")
+        DiffusionOptions(sampler=sampler, steps=steps)  # raises for a sampler that is none
         start = torch.randn(n, *self.shape, generator=generator, device=generator.device)
         *_, (clean, _) = self._reverse(start, generator, batch_size, sampler, steps)
         return to_uint8(clean)
@@ -241,7 +207,7 @@ class Diffusion(Model):
         middle = torch.zeros(len(images), device=x.device)
         z, _ = diffuse(to_float(images), middle, generator)
         with torch.no_grad():
-            clean, code = _predict(self.average.network, z, middle)
+            clean, code = predict(self.average.network, z, middle)
         return Showing(
             numbers={
                 # at equal parts of signal and noise, where guessing the mean image would cost the data's variance
@@ -288,7 +254,7 @@ class Diffusion(Model):
         for i, lam in enumerate(grid):
             # both halves of the prediction travel through in_batches as one tensor
             both = in_batches(
-                lambda z, lam=lam: torch.stack(_predict(self.average.network, z, lam.expand(len(z))), dim=1),
+                lambda z, lam=lam: torch.stack(predict(self.average.network, z, lam.expand(len(z))), dim=1),
                 batch_size,
                 [z],
             )
@@ -311,11 +277,12 @@ class Diffusion(Model):
             yield clean, z
 
 
-def _predict(network: nn.Module, z: Tensor, lam: Tensor) -> tuple[Tensor, Tensor]:
-    """-> estimate of the clean images x = a z - s v, and the deviation codes."""
-    a, s = signal_and_noise(lam)
-    v, code = network(z, lam)
-    return a * z - s * v, code
+def _spread(x: Tensor, generator: Generator, i: int, n: int) -> Tensor:
+    """Draws `[B]` of the i-th of n strata of (0, 1), evenly spread over the batch too, which takes most of the levels'
+    scatter out of the mean over images (VDM, appendix I.1); each is uniform by itself.
+    """
+    place = torch.randperm(len(x), generator=generator, device=x.device)
+    return (i + (place + torch.rand(len(x), generator=generator, device=x.device)) / len(x)) / n
 
 
 def _stratified(n: int, device: torch.device) -> Tensor:

@@ -1,0 +1,38 @@
+"""Families by name, a user's own among them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pydantic
+
+from equibench import suite
+from equibench.errors import UserError, nearest
+from equibench.usercode import import_name
+from equibench_models import FAMILIES, family
+from equibench_models.contract import Config, Model, Options
+
+
+def resolve_family(name: str) -> type[Model]:
+    """The class of a family: a name of FAMILIES, or a user's own `module:Class`. Raises UserError."""
+    if name not in FAMILIES:
+        import_name(name)
+    try:
+        return family(name)
+    except TypeError as error:
+        raise UserError(f"{error}; docs/where.md says what a family needs") from None
+
+
+def validated(kind: type[Config] | type[Options], fields: dict[str, Any], entrant: str, what: str) -> dict[str, Any]:
+    """The whole config of a family, or all options of its sampler, from the fields that differ from the defaults.
+
+    `what` is "config key" or "sampler option". Raises UserError for an unknown one, with the nearest, and for a value
+    that is out of range.
+    """
+    for key in fields:
+        if key not in kind.model_fields:
+            raise UserError(f"entrant {entrant!r}: unknown {what} {key!r}{nearest(key, kind.model_fields)}")
+    try:
+        return kind.model_validate(fields).model_dump()
+    except pydantic.ValidationError as error:
+        raise UserError(f"entrant {entrant!r}: {suite.explain(error)}") from None

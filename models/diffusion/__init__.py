@@ -1,0 +1,1 @@
+"""Diffusion: a fixed forward process, and a learned reverse process."""

@@ -1,0 +1,79 @@
+"""The network that estimates images from noisy ones."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Tensor, nn
+
+from equibench_models.contract import Config, Shape
+from equibench_models.diffusion.process import (
+    signal_and_noise,
+)
+from equibench_models.layers import ResBlock, conv
+
+FOURIER = (8, 32)  # times pi x: periods of 32 and of 8 levels, which lift noise of one level to the network's scale
+
+
+class DiffusionConfig(Config):
+    learning_rate: float = Field(2.5e-3, gt=0, description="greatest step size of Adam")
+    batch_size: int = Field(12, ge=4, description="images an update")
+    fine_blocks: int = Field(1, ge=1, description="residual blocks at half the side, before and again after the others")
+    coarse_blocks: int = Field(3, ge=1, description="residual blocks at a quarter of the side")
+    condition: int = Field(64, ge=1, description="size of the vector that tells the network the noise level")
+    chain_steps: int = Field(1000, ge=2, description="T, steps of the chain whose bound is reported")
+    greatest: float = Field(9.6, description="log signal-to-noise ratio of step 1: noise of a grey level")
+    least: float = Field(-9.0, description="and of step T, where next to no signal is left")
+    even_share: float = Field(0.7, ge=0, le=1, description="of a batch with noise levels drawn evenly, as the bound")
+    focus_mean: float = Field(2.0, description="mean over the rest of the log signal-to-noise ratio, as samples need")
+    focus_std: float = Field(2.4, gt=0)
+    deviation_weight: float = Field(0.1, ge=0, description="of the bound's gradient into the learned deviations")
+    bound_steps: int = Field(2, ge=1, description="chain steps drawn an image to estimate the bound")
+    average_gamma: float = Field(10.0, ge=0)
+
+
+class Denoiser(nn.Module):
+    """Noisy images `[B, C, H, W]`, log signal-to-noise ratios `[B]` -> v and deviation codes, both `[B, C, H, W]`."""
+
+    def __init__(self, config: DiffusionConfig, shape: Shape) -> None:
+        super().__init__()
+        channels, c, size = shape[0], config.width, config.condition
+        self.frequencies: Tensor
+        self.register_buffer("frequencies", torch.logspace(-1, 1, 16) / 4, persistent=False)
+        self.embed = nn.Sequential(nn.Linear(33, size), nn.SiLU(), nn.Linear(size, size), nn.SiLU())
+        self.stem = conv(4 * channels * (1 + 2 * len(FOURIER)), c)
+        self.before = nn.ModuleList(ResBlock(c, size) for _ in range(config.fine_blocks))
+        self.down = conv(4 * c, c, 1)
+        self.coarse = nn.ModuleList(ResBlock(c, size) for _ in range(config.coarse_blocks))
+        self.up = conv(c, 4 * c, 1, gain=0.5)
+        self.after = nn.ModuleList(ResBlock(c, size) for _ in range(config.fine_blocks))
+        self.head = conv(c, 8 * channels, gain=0)
+
+    def forward(self, z: Tensor, lam: Tensor) -> tuple[Tensor, Tensor]:
+        angles = lam[:, None] * self.frequencies
+        condition = self.embed(torch.cat([angles.sin(), angles.cos(), lam[:, None] / 5], dim=1))
+        folded = F.pixel_unshuffle(z, 2)
+        waves = [wave(math.pi * k * folded) for k in FOURIER for wave in (torch.sin, torch.cos)]
+        with torch.autocast(z.device.type, enabled=False):  # noise of one level is below bfloat16's digits
+            h = self.stem(torch.cat([folded, *waves], dim=1).contiguous(memory_format=torch.channels_last))
+        for block in self.before:
+            h = block(h, condition)
+        g = self.down(F.pixel_unshuffle(h, 2))
+        for block in self.coarse:
+            g = block(g, condition)
+        h = h + F.pixel_shuffle(self.up(F.silu(g)), 2)
+        for block in self.after:
+            h = block(h, condition)
+        with torch.autocast(z.device.type, enabled=False):
+            v, code = self.head(F.silu(h.float())).chunk(2, dim=1)
+        return F.pixel_shuffle(v, 2), F.pixel_shuffle(code, 2)
+
+
+def predict(network: nn.Module, z: Tensor, lam: Tensor) -> tuple[Tensor, Tensor]:
+    """-> estimate of the clean images x = a z - s v, and the deviation codes."""
+    a, s = signal_and_noise(lam)
+    v, code = network(z, lam)
+    return a * z - s * v, code

@@ -1,0 +1,1 @@
+"""A normalizing flow: multi-scale coupling layers."""

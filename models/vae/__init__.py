@@ -1,0 +1,1 @@
+"""A variational autoencoder with a hierarchy of latents."""
