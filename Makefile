@@ -1,9 +1,14 @@
 # Two commands: `make report` trains, measures and reports; `make test` checks everything. Both make what they need.
 SUITE ?= quick
 PYTHON ?= python3
+# `make test VERSIONS=lowest` installs the oldest versions that pyproject.toml allows
+VERSIONS ?= newest
 BIN := .venv/bin
+INSTALL_newest = $(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev]'
+INSTALL_lowest = $(BIN)/pip install --quiet --disable-pip-version-check uv && \
+	VIRTUAL_ENV=.venv $(BIN)/uv pip install --quiet --resolution lowest-direct -e '.[dev]'
 
-.PHONY: report test check benchmark clean
+.PHONY: report test slow check benchmark clean
 
 report: .venv/installed
 	$(BIN)/equibench run $(SUITE)
@@ -11,6 +16,9 @@ report: .venv/installed
 
 test: check
 	$(BIN)/pytest
+
+slow: .venv/installed
+	$(BIN)/pytest -m slow
 
 check: .venv/installed
 	$(BIN)/ruff check .
@@ -23,7 +31,7 @@ benchmark: .venv/installed
 
 .venv/installed: pyproject.toml
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[fid,dev]'
+	$(INSTALL_$(VERSIONS))
 	mkdir -p .venv/tree
 	ln -sfn ../../bench .venv/tree/equibench
 	ln -sfn ../../models .venv/tree/equibench_models

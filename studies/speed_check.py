@@ -39,7 +39,7 @@ class Stored:
 
 
 @dataclass(frozen=True)
-class Change:
+class Slowdown:
     """How much longer a job takes: 0.2 is a fifth more time."""
 
     job: str
@@ -70,7 +70,7 @@ def read(path: Path) -> Stored:
     return Stored(machine, ratios)
 
 
-def compare(old: Stored, new: Stored) -> list[Change]:
+def compare(old: Stored, new: Stored) -> list[Slowdown]:
     """Changes of the jobs that both runs hold, the slowest first. Raises UserError where they cannot be compared."""
     jobs = old.ratios.keys() & new.ratios.keys()
     if not jobs:
@@ -88,7 +88,7 @@ def compare(old: Stored, new: Stored) -> list[Change]:
     for job in jobs:
         slower = median(new.ratios[job]) / median(old.ratios[job]) - 1
         p = float(mannwhitneyu(new.ratios[job], old.ratios[job], alternative="greater").pvalue)
-        found.append(Change(job, slower, p, slower > tolerance and p < P))
+        found.append(Slowdown(job, slower, p, slower > tolerance and p < P))
     return sorted(found, key=lambda change: -change.slower)
 
 

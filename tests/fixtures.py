@@ -89,7 +89,7 @@ def make(like: str, seed: int = 0, /, **changes: Any) -> Record:
     )
     why = "A GAN samples without a density, so it has no likelihood." if bits is None else None
     fields: dict[str, Any] = {
-        "key": digest([like, seed, sorted(changes)]),
+        "key": digest([like, seed, {name: repr(value) for name, value in changes.items()}]),
         "suite": "quick",
         "entrant": like,
         "family": like,
@@ -113,7 +113,7 @@ def make(like: str, seed: int = 0, /, **changes: Any) -> Record:
         "curve": _curve(like, seed),
         "quality": quality,
         "likelihood": schema.Likelihood(
-            kind=kind,  # type: ignore[arg-type]
+            kind=kind,
             bits_per_dim=None if bits is None else bits + 0.01 * seed,
             stderr_bits_per_dim=None if bits is None else 0.004,
             reason=why,

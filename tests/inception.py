@@ -1,5 +1,6 @@
 """Weights of Inception-v3 that a test makes: the real ones cannot be had everywhere, the loading of a file can."""
 
+import importlib
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from equibench.measure.features.names import INCEPTION_FILE
 
 def write_weights(folder: Path) -> Path:
     """Random weights for torch-fidelity's network in `folder`, under its name of the file."""
-    module = pytest.importorskip("torch_fidelity.feature_extractor_inceptionv3")
+    module = importlib.import_module("torch_fidelity.feature_extractor_inceptionv3")
     shapes = {}
 
     def remember(self, *_args, **_kwargs):

@@ -15,10 +15,11 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-GROUND = {"errors", "protocol", "hashing", "usercode", "stats", "record"}
+GROUND = {"cache", "errors", "protocol", "hashing", "usercode", "stats", "record"}
 MEASURING = {"data", "machine", "models", "suite", "intervals"}
 READING = {"intervals", "quantities", "summary", "cite", "models"}
 MAY_IMPORT = {
+    "cache": set(),
     "errors": set(),
     "protocol": set(),
     "hashing": set(),
@@ -134,7 +135,7 @@ def test_rooms_inside_a_room_keep_to_theirs(room):
             assert set(inside) <= table[here] | {here}, path
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "models").glob("*.py")), ids=named)
+@pytest.mark.parametrize("path", sorted((ROOT / "models").rglob("*.py")), ids=named)
 def test_models_import_nothing_from_the_harness(path):
     assert not [name for name in imported(path.read_text()) if name.split(".")[0] in ("equibench", "bench")]
 
@@ -146,15 +147,20 @@ def test_starts_without_torch(modules):
 
 
 def test_no_public_class_name_stands_twice():
-    trees = [ast.parse(path.read_text()) for path in [*SOURCES, *(ROOT / "models").glob("*.py")]]
+    trees = [ast.parse(path.read_text()) for path in [*SOURCES, *(ROOT / "models").rglob("*.py")]]
     names = Counter(node.name for tree in trees for node in ast.walk(tree) if isinstance(node, ast.ClassDef))
     assert not [name for name, count in names.items() if count > 1 and not name.startswith("_")]
 
 
 def test_the_packages_are_the_folders():
     listed = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
-    folders = {("equibench", *path.parent.relative_to(ROOT / "bench").parts) for path in SOURCES}
-    assert sorted(listed) == sorted([*(".".join(parts) for parts in folders), "equibench_models"])
+    roots = {"equibench": ROOT / "bench", "equibench_models": ROOT / "models"}
+    folders = {
+        ".".join([name, *init.parent.relative_to(root).parts])
+        for name, root in roots.items()
+        for init in root.rglob("__init__.py")
+    }
+    assert sorted(listed) == sorted(folders)
 
 
 @pytest.mark.parametrize("path", [path for path in SOURCES if path.name == "__init__.py"][1:], ids=named)

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from equibench.cache import cache_folder
 from equibench.data import oracle, readers
 from equibench.data.readers import Images, Labels
 from equibench.errors import UserError
@@ -25,7 +26,7 @@ DEFAULT = "fashion-mnist-10k"
 
 _PACKAGED = Path(__file__).parent / "files"
 _DEBIAN = Path("/usr/share/datasets/fashion-mnist")  # of the package dataset-fashion-mnist
-_CACHE = Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")) / "equibench"
+_CACHE = cache_folder()
 _IDX = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
 _BATCHES = (*(f"data_batch_{i}" for i in range(1, 6)), "test_batch")
 _TEST_ONE_IN = 10
@@ -173,10 +174,8 @@ def _download(name: str, root: Path | None, allowed: bool) -> Path:
             f"{name} is not on this machine; pass --download to fetch it with torchvision, or --data-root FOLDER "
             f"with the files {', '.join(files.names)}"
         )
-    try:
-        import torchvision.datasets
-    except ImportError:
-        raise UserError(f"downloading {name} needs torchvision; install equibench[fid]") from None
+    import torchvision.datasets
+
     try:
         getattr(torchvision.datasets, files.torchvision)(str(root or _CACHE), download=True)
     except (OSError, RuntimeError) as error:

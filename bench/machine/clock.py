@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
+from equibench.record.schema import Part, TrainingPart
+
 
 class Clock:
     """Accumulates seconds by part. Parts do not nest; what lies in no part is `other`.
@@ -28,7 +30,7 @@ class Clock:
         self._open: str | None = None
 
     @contextmanager
-    def part(self, name: str) -> Iterator[None]:
+    def part(self, name: Part | TrainingPart) -> Iterator[None]:
         """Charge the block to `name`. Raises RuntimeError inside another part: its time would count twice."""
         if self._open is not None:
             raise RuntimeError(f"part {name!r} inside part {self._open!r}")

@@ -15,8 +15,14 @@ from equibench.protocol import PROTOCOL
 from equibench.record.base import Scalar, Strict
 from equibench.record.cost import Energy, MatrixProducts, Memory, Speed
 
+# the vocabulary of a record's clock, of the parts of its training, and which of the former are the work itself
+Part = Literal[
+    "start", "load", "build", "matrix products", "train", "write", "sample", "features", "quality", "likelihood",
+    "more likelihoods", "annealing", "speed", "memory", "portrait",
+]  # fmt: skip
+TrainingPart = Literal["data", "update", "measurement"]
 # Parts of the clock that are the work itself; `speed` is sampling with a stopwatch.
-WORK = {"train", "sample", "speed", "features", "likelihood", "more likelihoods", "annealing"}
+WORK: set[Part] = {"train", "sample", "speed", "features", "likelihood", "more likelihoods", "annealing"}
 
 # "incomplete": trained, and some stage of measuring failed, which leaves the numbers of the others
 Status = Literal["ok", "budget missed", "incomplete", "diverged", "out of memory", "timed out", "crashed"]

@@ -80,13 +80,9 @@ def write(paths: list[Path], out: Path) -> list[Path]:
 def all_tables(sections: list[Section]) -> dict[str, list[Table]]:
     """Every table of a report by name: one a section, or one alone."""
     shown = portraits(sections)
-    return {
-        **{f.__name__: [f(section) for section in sections] for f in PER_SECTION},
-        "comparison": [comparison(sections)],
-        "abilities": [abilities(shown)],
-        "numbers": [numbers(shown)],
-        "provenance": [provenance(sections)],
-    }
+    found = [[of_section(section) for section in sections] for of_section in PER_SECTION]
+    found += [[comparison(sections)], [abilities(shown)], [numbers(shown)], [provenance(sections)]]
+    return {tables[0].name: tables for tables in found}
 
 
 def _files(cells: list[FiledRecord]) -> dict[str, bytes]:
@@ -116,20 +112,20 @@ def _files(cells: list[FiledRecord]) -> dict[str, bytes]:
     files = {"report.md": fill.fill("report.md.j2", context), "index.html": fill.fill("report.html.j2", context)}
     for picture in [*(p for by_name in drawn for p in by_name.values()), *(p for ps in pictured for p, _ in ps)]:
         files |= picture.files
-    files |= _exports(found, detailed, several)
+    files |= _exports(found, detailed)
     files["tables.json"] = raw.as_json(found, sections)
     files["tables/cells.csv"] = load_frame(cells).to_csv(index=False, lineterminator="\n").encode()
     return files
 
 
-def _exports(found: dict[str, list[Table]], detailed: list[Section], several: bool) -> dict[str, bytes]:
+def _exports(found: dict[str, list[Table]], detailed: list[Section]) -> dict[str, bytes]:
     """Each table as CSV; those that the pages show as LaTeX, and their numbers as macros."""
     files, typeset = {}, []
     for name, of_sections in found.items():
         files[f"tables/{name}.csv"] = raw.as_csv(of_sections).encode()
         per_section = len(of_sections) > 1
         for i, table in enumerate(of_sections[: len(detailed)] if per_section else of_sections):
-            letter = detailed[i].letter if several and name in {f.__name__ for f in PER_SECTION} else ""
+            letter = detailed[i].letter if per_section else ""
             if table.lines and len(table.lines) <= fill.LINES:
                 about = f"{name}, {detailed[i].data.name}" if letter else name
                 end = f"-{letter.lower()}" if letter else ""

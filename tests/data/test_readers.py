@@ -8,49 +8,11 @@ import zipfile
 
 import numpy as np
 import pytest
+from files_of_images import idx, pixels, write_cifar, write_idx, write_pngs
 from PIL import Image
 
 from equibench.data import readers, sets
 from equibench.errors import UserError
-
-
-@pytest.fixture(autouse=True)
-def _no_other_sources(monkeypatch, tmp_path_factory):
-    """Neither a cache nor the Debian package, unless a test asks for it."""
-    monkeypatch.setattr(sets, "_CACHE", tmp_path_factory.mktemp("cache"))
-    monkeypatch.setattr(sets, "_DEBIAN", sets._CACHE / "debian")
-
-
-def pixels(n, *shape, seed=0):
-    return np.random.default_rng(seed).integers(0, 256, (n, *shape), np.uint8)
-
-
-def write_pngs(folder, images, suffix=".png"):
-    folder.mkdir(exist_ok=True, parents=True)
-    for i, image in enumerate(images):
-        Image.fromarray(image).save(folder / f"{i:04}{suffix}")
-    return folder
-
-
-def idx(array):
-    return struct.pack(f">HBB{array.ndim}I", 0, 8, array.ndim, *array.shape) + array.tobytes()
-
-
-def write_idx(folder, train, test, pack=lambda content: content, suffix=""):
-    folder.mkdir(exist_ok=True, parents=True)
-    for kind, images in (("train", train), ("t10k", test)):
-        (folder / f"{kind}-images-idx3-ubyte{suffix}").write_bytes(pack(idx(images)))
-        (folder / f"{kind}-labels-idx1-ubyte{suffix}").write_bytes(pack(idx(images[:, 0, 0] % 10)))
-    return folder
-
-
-def write_cifar(folder, batches):
-    folder.mkdir(exist_ok=True, parents=True)
-    names = [*(f"data_batch_{i}" for i in range(1, 6)), "test_batch"]
-    for name, images in zip(names, batches, strict=True):
-        batch = {b"data": images.reshape(len(images), -1), b"labels": [int(i) for i in images[:, 0, 0, 0] % 10]}
-        (folder / name).write_bytes(pickle.dumps(batch, protocol=2))
-    return folder
 
 
 def test_cifar_batch_as_python_2_wrote_it(tmp_path):

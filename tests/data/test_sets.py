@@ -1,17 +1,16 @@
 """Data sets by name: what they hold, where they are found, how they are split."""
 
 import gzip
-import pickle
+import importlib
 import re
 import shutil
-import struct
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from files_of_images import pixels, write_cifar, write_idx, write_pngs
 
 from equibench.data import sets
 from equibench.errors import UserError
@@ -20,45 +19,6 @@ PACKAGED = "a4f30e7f5b2cad6d971ae89815f6e89118d107cbb2a01213551535cc92ca4639"
 
 
 ORACLE = "941245c87f74c418f975b841bd7edf7427d71e43cdbcdbe254c8b2dd1a441222"
-
-
-@pytest.fixture(autouse=True)
-def _no_other_sources(monkeypatch, tmp_path_factory):
-    """Neither a cache nor the Debian package, unless a test asks for it."""
-    monkeypatch.setattr(sets, "_CACHE", tmp_path_factory.mktemp("cache"))
-    monkeypatch.setattr(sets, "_DEBIAN", sets._CACHE / "debian")
-
-
-def pixels(n, *shape, seed=0):
-    return np.random.default_rng(seed).integers(0, 256, (n, *shape), np.uint8)
-
-
-def write_pngs(folder, images, suffix=".png"):
-    folder.mkdir(exist_ok=True, parents=True)
-    for i, image in enumerate(images):
-        Image.fromarray(image).save(folder / f"{i:04}{suffix}")
-    return folder
-
-
-def idx(array):
-    return struct.pack(f">HBB{array.ndim}I", 0, 8, array.ndim, *array.shape) + array.tobytes()
-
-
-def write_idx(folder, train, test, pack=lambda content: content, suffix=""):
-    folder.mkdir(exist_ok=True, parents=True)
-    for kind, images in (("train", train), ("t10k", test)):
-        (folder / f"{kind}-images-idx3-ubyte{suffix}").write_bytes(pack(idx(images)))
-        (folder / f"{kind}-labels-idx1-ubyte{suffix}").write_bytes(pack(idx(images[:, 0, 0] % 10)))
-    return folder
-
-
-def write_cifar(folder, batches):
-    folder.mkdir(exist_ok=True, parents=True)
-    names = [*(f"data_batch_{i}" for i in range(1, 6)), "test_batch"]
-    for name, images in zip(names, batches, strict=True):
-        batch = {b"data": images.reshape(len(images), -1), b"labels": [int(i) for i in images[:, 0, 0, 0] % 10]}
-        (folder / name).write_bytes(pickle.dumps(batch, protocol=2))
-    return folder
 
 
 def test_packaged_data_set_is_the_pinned_one():
@@ -155,7 +115,7 @@ def test_cifar_folder(tmp_path, place):
 
 @pytest.mark.parametrize("rooted", [True, False])
 def test_download_goes_through_torchvision_to_the_root_or_the_cache(tmp_path, monkeypatch, rooted):
-    datasets = pytest.importorskip("torchvision.datasets")
+    datasets = importlib.import_module("torchvision.datasets")
     train = pixels(6, 28, 28)
 
     def fake(root, download):
@@ -169,7 +129,7 @@ def test_download_goes_through_torchvision_to_the_root_or_the_cache(tmp_path, mo
 
 
 def test_download_that_fails(monkeypatch):
-    datasets = pytest.importorskip("torchvision.datasets")
+    datasets = importlib.import_module("torchvision.datasets")
 
     def fake(*_, **__):
         raise RuntimeError("no route to host")
@@ -177,13 +137,6 @@ def test_download_that_fails(monkeypatch):
     monkeypatch.setattr(datasets, "CIFAR10", fake)
     with pytest.raises(UserError, match=r"cannot download cifar10 \(no route to host\); pass --data-root FOLDER"):
         sets.load("cifar10", download=True)
-
-
-def test_download_without_torchvision(monkeypatch):
-    monkeypatch.setitem(sys.modules, "torchvision.datasets", None)
-    monkeypatch.setitem(sys.modules, "torchvision", None)
-    with pytest.raises(UserError, match=r"downloading mnist needs torchvision; install equibench\[fid\]"):
-        sets.load("mnist", download=True)
 
 
 def test_describe_says_where_each_is(tmp_path):

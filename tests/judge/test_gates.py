@@ -2,74 +2,16 @@
 
 import numpy as np
 import pytest
-from fixtures import NUMBERS, floor, make
+from fixtures import floor, make
+from judging import OTHERS, SEEDS, changed, four, regressions, verdicts
 from scipy import stats
 
 from equibench.errors import UserError
-from equibench.hashing import digest
 from equibench.judge.check import compare
 from equibench.judge.gates import TOLERANCES, Sample, Tolerance, between_trainings, tolerances
 from equibench.quantities.glossary import GATED
 
 BITS = next(gate for gate in GATED if gate.path == "likelihood.bits_per_dim")
-
-
-SEEDS, OTHERS = (0, 1, 2), (3, 4, 5)
-
-
-def changed(one, **parts):
-    """A record with fields of its parts changed, e.g. quality={"value": 3.0}."""
-    return one.model_copy(
-        update={
-            name: getattr(one, name).model_copy(update=update) if isinstance(update, dict) else update
-            for name, update in parts.items()
-        }
-    )
-
-
-def draw(rng, family="vae", seeds=SEEDS, fd=1.0, bits=0.0, slower=1.0, more_memory=1.0):
-    """Records as independent trainings give them, with noise between seeds and processes."""
-    found = []
-    for seed in seeds:
-        one = make(family, seed)
-        q, b, s, m = one.quality, one.likelihood, one.speed, one.memory
-        fd_here = NUMBERS[family][0] * fd * (1 + 0.03 * rng.normal())
-        also = [x.model_copy(update={"value": x.value and x.value * (1 + 0.03 * rng.normal())}) for x in q.also]
-        sec = slower * np.exp(0.03 * rng.normal())
-        batches, singles = (
-            [x * sec * (1 + 0.02 * abs(rng.normal())) for x in part] for part in (s.repeats_sec, s.latency_repeats_sec)
-        )
-        found.append(
-            changed(
-                one,
-                weights_sha256=digest([family, seed, fd_here]),
-                quality={"value": fd_here, "also": also},
-                likelihood={"bits_per_dim": b.bits_per_dim and 3.3 + bits + 0.02 * rng.normal()},
-                speed={
-                    "repeats_sec": batches,
-                    "latency_repeats_sec": singles,
-                    "images_per_sec": s.batch_size / np.median(batches),
-                    "latency_p50_sec": float(np.median(singles)),
-                },
-                memory={
-                    "train_peak_bytes": int(m.train_peak_bytes * more_memory * (1 + 0.01 * rng.normal())),
-                    "sample_peak_bytes": int(m.sample_peak_bytes * (1 + 0.01 * rng.normal())),
-                },
-            )
-        )
-    return found
-
-
-def four(rng, seeds, **changes):
-    return [one for family in NUMBERS for one in draw(rng, family, seeds, **changes)]
-
-
-def verdicts(found):
-    return {(line.row, line.number): line.verdict for line in found.lines}
-
-
-def regressions(found):
-    return {(line.row, line.number) for line in found.regressions}
 
 
 def test_false_alarms_of_whole_checks_stay_below_five_per_cent():

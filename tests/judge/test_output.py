@@ -5,21 +5,10 @@ from xml.etree import ElementTree
 
 import pytest
 from fixtures import floor, make
+from judging import OTHERS, SEEDS, changed
 
 from equibench.judge.check import compare
 from equibench.judge.output import as_json, github_commands, write_junit
-
-SEEDS, OTHERS = (0, 1, 2), (3, 4, 5)
-
-
-def changed(one, **parts):
-    """A record with fields of its parts changed, e.g. quality={"value": 3.0}."""
-    return one.model_copy(
-        update={
-            name: getattr(one, name).model_copy(update=update) if isinstance(update, dict) else update
-            for name, update in parts.items()
-        }
-    )
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ def test_summary_averages_passes_before_it_takes_the_error_over_images():
     assert stderr == pytest.approx(math.sqrt(2) / math.sqrt(2) / 2)
 
 
-@pytest.mark.parametrize("name", floors.FLOORS)
+@pytest.mark.parametrize("name", floors.NATS)
 @pytest.mark.parametrize("channels", [1, 3])
 def test_floors_are_distributions(name, channels):
     """The probabilities of all 256 values of one sub-pixel, all else equal, sum to 1 where it is the last one read."""
@@ -31,8 +31,8 @@ def test_floors_are_distributions(name, channels):
     one = RNG.integers(0, 256, (1, channels, 4, 4), dtype=np.uint8)
     test = np.repeat(one, 256, axis=0)
     test[:, -1, -1, -1] = np.arange(256)
-    nats = floors.FLOORS[name](train, test)
-    rest = floors.FLOORS[name](train, one)[0] - _last(name, train, one)
+    nats = floors.NATS[name](train, test)
+    rest = floors.NATS[name](train, one)[0] - _last(name, train, one)
     assert np.exp(-(nats - rest)).sum() == pytest.approx(1, abs=1e-9)
 
 
@@ -40,7 +40,7 @@ def _last(name, train, one):
     """Nats of the last sub-pixel of `one`: what is left when every value of it has been tried."""
     test = np.repeat(one, 256, axis=0)
     test[:, -1, -1, -1] = np.arange(256)
-    nats = floors.FLOORS[name](train, test)
+    nats = floors.NATS[name](train, test)
     value = int(one[0, -1, -1, -1])
     # for a histogram of a context the 256 values share all else, so their differences give the conditional
     log_probability = -(nats - nats.min())
@@ -51,7 +51,7 @@ def test_global_histogram_counted_by_hand():
     train = np.array([0, 0, 0, 255], np.uint8).reshape(1, 1, 2, 2)
     test = np.array([0, 0, 255, 7], np.uint8).reshape(1, 1, 2, 2)
     by_hand = -(2 * math.log(4 / 260) + math.log(2 / 260) + math.log(1 / 260))
-    assert floors.FLOORS["global histogram"](train, test)[0] == pytest.approx(by_hand)
+    assert floors.NATS["global histogram"](train, test)[0] == pytest.approx(by_hand)
 
 
 def test_neighbours_are_left_up_and_up_right_in_14_levels():
@@ -66,6 +66,6 @@ def test_floors_order_as_they_should_on_real_images():
     from equibench.data import sets
 
     small = sets.load("fashion-mnist-10k").limited(2000, 500)
-    bits = [floors.floor(name, small.train, small.test).bits_per_dim for name in floors.FLOORS]
+    bits = [floors.floor(name, small.train, small.test).bits_per_dim for name in floors.NATS]
     assert bits[0] == pytest.approx(8)
     assert bits == sorted(bits, reverse=True)

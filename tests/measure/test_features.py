@@ -1,6 +1,7 @@
 """Feature networks: identity, repeatability, the cache, and Inception's loading with weights that the test makes."""
 
 import hashlib
+import importlib
 import warnings
 
 import numpy as np
@@ -119,7 +120,7 @@ def test_inception_features_and_fid_are_those_of_torch_fidelity(inception):
 
 
 def test_clip_is_read_from_torchs_cache(hub):
-    module = pytest.importorskip("torch_fidelity.feature_extractor_clip")
+    module = importlib.import_module("torch_fidelity.feature_extractor_clip")
 
     class Tiny(module.CLIPVisual):
         def __init__(self):
@@ -143,7 +144,7 @@ def test_clip_is_read_from_torchs_cache(hub):
 
 
 def test_dinov2_is_read_from_torchs_cache(hub, monkeypatch):
-    pytest.importorskip("torch_fidelity.feature_extractor_dinov2")
+    importlib.import_module("torch_fidelity.feature_extractor_dinov2")
     with pytest.raises(UserError, match="no weights of dinov2-vit-s-14"):
         load_extractor("dinov2-vit-s-14", CPU)
     code = hub / "facebookresearch_dinov2_main"
@@ -184,7 +185,7 @@ def test_inception_is_fetched_once_and_checked_against_the_hash_in_its_name(ince
 
 
 def test_a_download_without_a_network_is_a_sentence(hub, monkeypatch):
-    pytest.importorskip("torch_fidelity.feature_extractor_inceptionv3")
+    importlib.import_module("torch_fidelity.feature_extractor_inceptionv3")
     monkeypatch.setattr("torch_fidelity.feature_extractor_inceptionv3.URL_INCEPTION_V3", (hub / "gone").as_uri())
     with pytest.raises(UserError, match="cannot fetch the weights of inception-v3"):
         load_extractor("inception-v3", CPU, download=True)
@@ -277,8 +278,8 @@ def test_own_function_with_its_weights_in_its_identity(tmp_path, monkeypatch):
     for name, sentence in {
         "own_features:wrong": r"must return floats \[N, d\]",
         "own_features:broken": "failed on uint8",
-        "own_features:missing": "cannot import no_such_module:pool",
-        "no_such_module:pool": "cannot import no_such_module:pool",
+        "own_features:missing": "cannot import",
+        "no_such_module:pool": "cannot import",
     }.items():
         with pytest.raises(UserError, match=sentence):
             load_extractor(name, CPU)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import signal
+
 import pytest
 import torch
 
 from equibench.measure.cost import memory
 
 CPU = torch.device("cpu")
-
-
 MIB = 2**20
 
 
@@ -39,3 +40,28 @@ def run_out(device, fails):  # noqa: ARG001
 
 def test_running_out_of_memory_is_a_reason():
     assert memory.in_fresh_process(run_out, (False,), (True,), CPU).reason == "out of memory"
+
+
+def test_a_system_without_a_fork_server_says_so(monkeypatch):
+    monkeypatch.setattr(memory.multiprocessing, "get_all_start_methods", lambda: ["spawn"])
+    found = memory.in_fresh_process(hold, (1, 1), (1, 1), CPU)
+    assert found.peak_bytes is None
+    assert "no fork server" in found.reason
+
+
+def die(device, how):  # noqa: ARG001
+    if how == "raises":
+        raise ValueError("a family of the user's own\nbroke")
+    os.kill(os.getpid(), signal.SIGKILL) if how == "killed" else os._exit(3)
+
+
+@pytest.mark.parametrize(
+    ("how", "reason"),
+    [
+        ("raises", "a family of the user's own"),
+        ("killed", "the process was killed, as the system does when memory runs out"),
+        ("ends", "the process ended with code 3"),
+    ],
+)
+def test_a_process_without_an_answer_says_how_it_ended(how, reason):
+    assert memory.in_fresh_process(die, (how,), (how,), CPU) == memory.Peak(reason=reason)

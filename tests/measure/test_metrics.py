@@ -2,39 +2,11 @@
 
 import numpy as np
 import torch
+from toys import IMAGES, extractor, features_of
 
 from equibench.hashing import array_sha256
-from equibench.measure.features import extractor as features
 from equibench.measure.quality import metrics
 from equibench.measure.quality.reference import CHECKED, drawn, reference_of_images
-from equibench.record.schema import FeatureInfo
-
-CPU = torch.device("cpu")
-
-
-RNG = np.random.default_rng(0)
-
-
-IMAGES = RNG.integers(0, 256, (160, 1, 8, 8), dtype=np.uint8)
-
-
-def extractor(dims=6, **identity):
-    """A random projection of the pixels, counted as often as it is used."""
-    matrix = torch.randn(192, dims, generator=torch.Generator().manual_seed(0)) / 500
-    calls = []
-
-    def network(images):
-        calls.append(len(images))
-        return images.expand(-1, 3, -1, -1).flatten(1).float() @ matrix
-
-    info = FeatureInfo(name="toy", weights_sha256="0" * 64, preprocessing="none", dims=dims)
-    made = features.Extractor(info.model_copy(update=identity), "FD", network, CPU)
-    object.__setattr__(made, "calls", calls)
-    return made
-
-
-def features_of(images, network):
-    return torch.from_numpy(network(images))
 
 
 def test_all_metrics_where_there_are_enough_images(tmp_path):

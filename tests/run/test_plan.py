@@ -1,9 +1,9 @@
 """Entrants fitted to their budgets, and what is refused before anything is trained."""
 
 import pytest
+from planned import planned
 
 from equibench import suite
-from equibench.data import sets
 from equibench.errors import UserError
 from equibench.record.budget import budget_missed
 from equibench.record.schema import Budget
@@ -11,16 +11,6 @@ from equibench.run import plan, sizing, train
 from equibench.suite import Cell, Entrant
 from equibench_models import FAMILIES
 from equibench_models import family as load_family
-
-
-@pytest.fixture(scope="module")
-def images():
-    return sets.load("fashion-mnist-10k").limited(200, 100)
-
-
-def planned(family, budget, images, **config):
-    entrant = Entrant(name=family, family=family, config={"batch_size": 8, **config})
-    return plan.plan(Cell(suite.load("smoke"), family, 0, entrant, budget), images.shape)
 
 
 @pytest.mark.parametrize("family", FAMILIES)

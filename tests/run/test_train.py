@@ -4,27 +4,15 @@ import time
 
 import pytest
 import torch
+from planned import planned
 
-from equibench import suite
-from equibench.data import sets
 from equibench.record.budget import budget_missed
 from equibench.record.schema import Budget
-from equibench.run import plan, train
-from equibench.suite import Cell, Entrant
+from equibench.run import train
 from equibench_models import FAMILIES
 from equibench_models import family as load_family
 
 CPU = torch.device("cpu")
-
-
-@pytest.fixture(scope="module")
-def images():
-    return sets.load("fashion-mnist-10k").limited(200, 100)
-
-
-def planned(family, budget, images, **config):
-    entrant = Entrant(name=family, family=family, config={"batch_size": 8, **config})
-    return plan.plan(Cell(suite.load("smoke"), family, 0, entrant, budget), images.shape)
 
 
 class Slow:

@@ -70,6 +70,8 @@ def in_fresh_process(work: Work, before: tuple[Any, ...], measured: tuple[Any, .
     """Peak of `work(device, *measured)` in a process where `work(device, *before)` ran and ended. `work` is a function
     of a module that the process can import.
     """
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return Peak(reason="this system has no fork server (Python's multiprocessing), in which memory is measured")
     # A fork server that has imported torch once saves its import, seconds each time; its children start with nothing
     # but that import, and have never touched a device. torch's optimisers import its compiler on first use.
     context = multiprocessing.get_context("forkserver")

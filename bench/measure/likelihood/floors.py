@@ -17,10 +17,10 @@ CONTEXT_LEVELS = 14
 
 
 def floor(name: str, train: Images, test: Images) -> Likelihood:
-    """The likelihood of `test` under a model that needs no training: a key of FLOORS. All are exact: each is a proper
+    """The likelihood of `test` under a model that needs no training: a key of NATS. All are exact: each is a proper
     distribution over 8-bit images.
     """
-    bits, stderr = summarize(FLOORS[name](train, test)[None], math.prod(test.shape[1:]))
+    bits, stderr = summarize(NATS[name](train, test)[None], math.prod(test.shape[1:]))
     return Likelihood(
         kind="exact",
         bits_per_dim=bits,
@@ -76,7 +76,7 @@ def _table(
     return np.asarray(-log_probability[test_context, test].sum(axis=(1, 2, 3)))
 
 
-FLOORS: dict[str, Callable[[Images, Images], NDArray[np.float64]]] = {
+NATS: dict[str, Callable[[Images, Images], NDArray[np.float64]]] = {
     "uniform": _uniform,
     "global histogram": _global_histogram,
     "per-pixel histogram": _per_pixel_histogram,

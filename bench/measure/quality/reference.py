@@ -20,6 +20,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from equibench.cache import cache_folder
 from equibench.hashing import array_sha256, digest
 from equibench.measure.features.extractor import Extractor
 from equibench.measure.quality.frechet import Statistics, statistics
@@ -110,10 +111,6 @@ def features_of(
     found = _cached("features", identity, cache, lambda: {"features": extractor(images, progress)}, current)
     features: NDArray[np.float32] = found["features"]
     return features
-
-
-def cache_folder() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "equibench"
 
 
 def _cached(

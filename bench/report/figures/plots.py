@@ -11,13 +11,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
+from equibench.quantities.glossary import MIB
 from equibench.quantities.metric import bits_kind, metric_names
 from equibench.record.schema import USUAL
 from equibench.report.figures.style import FLOOR, colour_of, look_of, style
 from equibench.stats import Stat
 from equibench.summary.sections import Row, Section, flops_per_image, sec_per_image
-
-MIB = 2**20
 
 
 def quality_and_speed(section: Section) -> Figure | None:
@@ -112,8 +111,12 @@ def memory(section: Section) -> Figure | None:
                 for y, row in enumerate(section.ran):
                     stat = row.memory(part, quantity)
                     if stat:
-                        axes.barh(y, stat.mean / MIB, 0.6, color=colour_of(row), xerr=stat.sd and stat.sd / MIB)
-                        axes.annotate(f" {stat.mean / MIB:,.0f}", (stat.mean / MIB, y), va="center", fontsize=9)
+                        axes.barh(
+                            y, stat.mean / MIB.scale, 0.6, color=colour_of(row), xerr=stat.sd and stat.sd / MIB.scale
+                        )
+                        axes.annotate(
+                            f" {stat.mean / MIB.scale:,.0f}", (stat.mean / MIB.scale, y), va="center", fontsize=9
+                        )
                 axes.set_xlabel(f"MiB, {quantity} (← better)")
                 axes.set_title({"train": "Training", "sample": "Sampling"}[part])
                 axes.margins(x=0.14)
