@@ -1,20 +1,22 @@
 # Two commands: `make report` trains, measures and reports; `make test` checks everything. Both make what they need.
 SUITE ?= quick
 PYTHON ?= python3
-# `make test VERSIONS=lowest` installs the oldest versions that pyproject.toml allows
+# `make pytest VERSIONS=lowest` tests with the oldest versions that pyproject.toml allows
 VERSIONS ?= newest
 BIN := .venv/bin
 INSTALL_newest = $(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev]'
 INSTALL_lowest = $(BIN)/pip install --quiet --disable-pip-version-check uv && \
 	VIRTUAL_ENV=.venv $(BIN)/uv pip install --quiet --resolution lowest-direct -e '.[dev]'
 
-.PHONY: report test slow check benchmark clean
+.PHONY: report test pytest slow check benchmark clean
 
 report: .venv/installed
 	$(BIN)/equibench run $(SUITE)
 	$(BIN)/equibench report results/$(SUITE) --out reports/$(SUITE)
 
-test: check
+test: check pytest
+
+pytest: .venv/installed
 	$(BIN)/pytest
 
 slow: .venv/installed

@@ -63,14 +63,14 @@ def work_of(session, options):
 # --- budget -----------------------------------------------------------------------------------------------------------
 
 
-def test_of_the_widths_that_fit_the_one_with_most_factors_of_two_is_taken(monkeypatch):
+def test_the_width_has_most_factors_of_two(monkeypatch):
     monkeypatch.setattr(sizing, "parameters", lambda family, config, shape: 100 * config["width"])
     found = [sizing.fit_width(object, {}, SHAPE, Budget(params=cap, amount=1)) for cap in (9_900, 9_500, 11_400)]
     assert found == [96, 92, 112]  # of 95 to 99, of 91 to 95, of 109 to 114
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_what_is_charged_is_a_count_of_the_whole_training(family):
+def test_flops_charged_are_those_counted(family):
     assert Budget(params=1, amount=1).unit == "flops"
     entrant = Entrant(name=family, family=family, config={"width": 8, "batch_size": 16})
     planned = plan.plan(Cell(SMOKE, family, 0, entrant, Budget(params=1, unit="updates", amount=2)), SHAPE)
@@ -82,7 +82,7 @@ def test_what_is_charged_is_a_count_of_the_whole_training(family):
 
 
 @pytest.mark.parametrize(("unit", "amount"), [("flops", 15), ("images", 24), ("updates", 3), ("sec", 1.0)])
-def test_all_units_are_measured_whichever_is_capped(unit, amount):
+def test_all_units_are_measured(unit, amount):
     now = [0.0]
 
     def update(images, share):  # noqa: ARG001
@@ -101,7 +101,7 @@ def test_all_units_are_measured_whichever_is_capped(unit, amount):
 
 
 @pytest.mark.parametrize(("samples", "reference", "told"), [(61, 61, True), (60, 61, False), (61, 60, False)])
-def test_a_distance_needs_more_images_than_dimensions_on_both_sides(tmp_path, samples, reference, told):
+def test_a_distance_needs_more_images_than_dimensions(tmp_path, samples, reference, told):
     extractor = toy(dims=60)
     images = np.random.default_rng(0).integers(0, 256, (122, *SHAPE), dtype=np.uint8)
     against = reference_of_images("test", images[61:][:reference], extractor, tmp_path)
@@ -112,7 +112,7 @@ def test_a_distance_needs_more_images_than_dimensions_on_both_sides(tmp_path, sa
     assert next(one.value for one in found.also if one.name == "KD") is not None
 
 
-def test_samples_are_drawn_with_the_options_that_stand_beside_their_quality(session):
+def test_quality_has_the_options_of_its_samples(session):
     work = work_of(session, {"steps": 2})
     found = quality(work, Found())
     assert found.results.quality.options == {"steps": 2}
@@ -125,7 +125,7 @@ def test_samples_are_drawn_with_the_options_that_stand_beside_their_quality(sess
 # --- likelihood -------------------------------------------------------------------------------------------------------
 
 
-def test_bits_are_of_the_test_split_and_the_long_chain_whatever_the_sampler_does(session):
+def test_bits_are_of_the_test_split_and_the_long_chain(session):
     found = [likelihood(work_of(session, {"steps": steps}), Found()).results.likelihood for steps in (1, 10)]
     assert found[0] == found[1]
     assert found[0].detail["chain_steps"] == 1000
@@ -136,7 +136,7 @@ def test_bits_are_of_the_test_split_and_the_long_chain_whatever_the_sampler_does
     assert found[0].bits_per_dim == summarize(nats, 64)[0]
 
 
-def test_the_floors_are_rows_and_the_real_data_are_training_against_test_images(session):
+def test_floors_are_rows_and_real_data_is_one(session):
     _, uniform = run_cell(Cell(SMOKE, "uniform", 0), session)
     assert uniform.likelihood.bits_per_dim == pytest.approx(8, abs=1e-12)
     assert (uniform.role, uniform.likelihood.kind) == ("floor", "exact")
@@ -150,7 +150,7 @@ def test_the_floors_are_rows_and_the_real_data_are_training_against_test_images(
 # --- cost -------------------------------------------------------------------------------------------------------------
 
 
-def test_repeats_wait_for_the_device_before_and_after():
+def test_repeats_wait_for_the_device():
     now, queued = [0.0], [0.0]
 
     def call():
@@ -164,7 +164,7 @@ def test_repeats_wait_for_the_device_before_and_after():
     assert taken == [2.0, 2.0]  # no second of the warm-up's six, and all that each call queued
 
 
-def test_speed_is_the_median_of_repeats_that_are_kept_and_compiling_stands_apart(monkeypatch):
+def test_speed_is_a_median_and_compiling_stands_apart(monkeypatch):
     monkeypatch.setattr(speed, "repeat", lambda *_args, **_options: [9.0, 1.0, 2.0])
     monkeypatch.setattr(modes, "prepare", lambda *_args: (lambda: None, 5.0))
     model = load_family("gan").build({"width": 8}, SHAPE)
@@ -179,7 +179,7 @@ def test_speed_is_the_median_of_repeats_that_are_kept_and_compiling_stands_apart
 
 
 @pytest.mark.parametrize(("device", "word"), [("cpu", "resident"), ("cuda", "allocated")])
-def test_training_and_sampling_each_have_a_process_and_the_quantity_a_name(monkeypatch, device, word):
+def test_memory_has_a_process_each_and_a_name(monkeypatch, device, word):
     asked = []
 
     def in_fresh_process(work, before, measured, _device):

@@ -29,7 +29,7 @@ def metric_of(quality: Quality) -> Metric | None:
 
 
 def with_count(metric: str, n_samples: int) -> str:
-    """A metric with the number of samples in its name (DESIGN, rule 6), e.g. "FD_5k"."""
+    """A metric with the number of samples in its name (protocol, rule 6), e.g. "FD_5k"."""
     return f"{metric}_{n_samples // 1000}k" if n_samples and n_samples % 1000 == 0 else f"{metric}_{n_samples}"
 
 

@@ -1,6 +1,6 @@
 """Feature networks. A feature space is its name, the sha256 of its weights, and its preprocessing.
 
-`FID` may be written for Inception-v3 alone; any other space gives `FD` under its own name (DESIGN, rule 5).
+`FID` may be written for Inception-v3 alone; any other space gives `FD` under its own name (protocol, rule 5).
 """
 
 from __future__ import annotations

@@ -40,6 +40,3 @@ def importance_weighted(nats: NDArray[np.float64]) -> dict[int, NDArray[np.float
         groups = -nats[: len(nats) // k * k].reshape(-1, k, nats.shape[1])
         found[k] = -(np.logaddexp.reduce(groups, axis=1) - math.log(k)).mean(axis=0)
     return found
-
-
-# --- floors: fitted on the training split, read off the test split (DESIGN, rule 10) ------------------------------

@@ -35,7 +35,7 @@ def measure(
     """Quality of samples by their `features` `[N, d]`. `splits` into halves and bootstrap `resamples` give the
     intervals of the Frechet distance, none if 0; `also` adds the other metrics.
 
-    A Frechet distance needs more images than dimensions, on both sides (DESIGN, rule 6); without it the others stand.
+    A Frechet distance needs more images than dimensions, on both sides (protocol, rule 6); without it the others stand.
     """
     n, m, d = len(features), reference.statistics.n, extractor.info.dims
     found = Quality(
