@@ -28,6 +28,7 @@ from equibench.measure.features.load import load_extractor
 from equibench.measure.quality import metrics
 from equibench.measure.quality.memorization import memorization_test
 from equibench.measure.quality.reference import features_of, reference_of_images
+from equibench.quantities.glossary import known
 from equibench.quantities.text import number
 from equibench.record.schema import Quality
 from equibench.report.figures import style
@@ -40,7 +41,9 @@ Measure = Callable[[Images], dict[str, Point]]
 N = 1800  # two classes of 900 each when the others are dropped, and still more than the features' 1280 dimensions
 HELD_OUT = 5000  # test images that the test of memorization takes as held out; the others are its honest samples
 METRICS = ("FD", "FD without bias", "KD", "precision", "recall", "density", "coverage", "sliced Wasserstein")
-HIGHER_IS_BETTER = ("precision", "recall", "density", "coverage")
+HIGHER_IS_BETTER = tuple(
+    name for name in METRICS if (found := known(f"quality.also.{name}")) and found.better == "higher"
+)
 FIDELITY = ("precision", "density")  # of single images: they need not see that others are missing
 TREND = 0.8  # rank correlation with the damage from which a metric follows it
 DOCS = Path(__file__).parent.parent / "docs"

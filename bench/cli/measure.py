@@ -99,6 +99,7 @@ def print_measured(found: Measured) -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from equibench.quantities.glossary import of
     from equibench.quantities.metric import metric_names, metric_of
     from equibench.quantities.text import number
 
@@ -115,7 +116,7 @@ def print_measured(found: Measured) -> None:
     row(name, quality.value, quality.stderr, quality.interval, "lower")
     row(f"{quality.metric} without bias", quality.corrected, None, quality.corrected_interval, "lower")
     for one in quality.also:
-        row(one.name, one.value, one.stderr, None, "higher" if one.higher_is_better else "lower")
+        row(one.name, one.value, one.stderr, None, of(f"quality.also.{one.name}").better)
     if test := quality.memorization:
         row("share nearer to training images", test.share_nearer_train, test.stderr, None, "0.5")
     console = Console()

@@ -7,6 +7,7 @@ from toys import IMAGES, extractor, features_of
 from equibench.hashing import array_sha256
 from equibench.measure.quality import metrics
 from equibench.measure.quality.reference import CHECKED, drawn, reference_of_images
+from equibench.quantities import glossary
 
 
 def test_all_metrics_where_there_are_enough_images(tmp_path):
@@ -22,6 +23,8 @@ def test_all_metrics_where_there_are_enough_images(tmp_path):
         "sliced Wasserstein",
     ]
     assert all(one.value is not None for one in found.also)
+    for one in found.also:  # what a record says of the direction is what the glossary does
+        assert glossary.of(f"quality.also.{one.name}").better == ("higher" if one.higher_is_better else "lower")
     assert found.interval.low < found.value < found.interval.high
     assert len(found.halves) == 6
     assert found.corrected < found.value
