@@ -14,5 +14,5 @@ def nearest(word: str, choices: Iterable[str]) -> str:
     """Tail of a sentence about an unknown word: `; did you mean 'x'? (choices: x, y)`."""
     known = sorted(choices)
     match = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
-    guess = f"; did you mean {match[0]!r}?" if match else ";"
+    guess = f"; did you mean {match[0]!r}?" if match else ""
     return f"{guess} (choices: {', '.join(known)})"

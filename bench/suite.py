@@ -127,13 +127,13 @@ class Cell:
         )
 
 
-def code_in(suite: Suite, *, but_extractor: bool = False) -> list[str]:
-    """What the suite names that is a user's own code: families as `module:Class`, an extractor, a TorchScript file.
-    `but_extractor`: another one takes its place.
+def code_in(suite: Suite, *, families: bool = True, extractor: bool = True) -> list[str]:
+    """What the suite names that is a user's own code: families as `module:Class`, an extractor, a TorchScript file;
+    of those that are going to be used.
     """
-    named = [entrant.family for entrant in suite.entrant if entrant.family not in FAMILIES]
-    extractor = suite.measure.extractor
-    return list(dict.fromkeys([*named, *([extractor] if is_own(extractor) and not but_extractor else [])]))
+    named = [entrant.family for entrant in suite.entrant if families and entrant.family not in FAMILIES]
+    own = [suite.measure.extractor] if extractor and is_own(suite.measure.extractor) else []
+    return list(dict.fromkeys([*named, *own]))
 
 
 def is_own(extractor: str) -> bool:
@@ -185,7 +185,8 @@ def explain(error: ValidationError) -> str:
     if first["type"] != "extra_forbidden":
         if first["type"] == "value_error":  # of our own validators, whose sentence says it all
             return f"{where}: {first['ctx']['error']}"
-        return f"{where}: {first['msg'].lower()} (it is {first['input']!r})"
+        message = first["msg"][:1].lower() + first["msg"][1:]
+        return f"{where}: {message} (it is {first['input']!r})"
     *parents, key = (str(part) for part in first["loc"])
     tables: dict[str, type[Strict]] = {"budget": Budget, "entrant": Entrant, "measure": Measuring}
     table = tables[parents[0]] if parents and parents[0] in tables else Suite

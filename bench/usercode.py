@@ -22,15 +22,18 @@ def require_consent(what: str, allowed: bool) -> None:
 
 
 def import_name(name: str) -> Any:
-    """What `module:name` stands for; modules are found in the working folder too, as `python -m` does.
+    """What `module:name` stands for; modules are found in the working folder too, after the installed ones.
 
     Raises UserError where it cannot be imported.
     """
     module, _, attribute = name.partition(":")
     if os.getcwd() not in sys.path:
-        sys.path.insert(0, os.getcwd())
+        sys.path.append(os.getcwd())  # last: a file there may have the name of a module that others import later
     try:
         return getattr(importlib.import_module(module), attribute)
-    except Exception as error:  # whatever another's module raises as it is imported
-        reason = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
-        raise UserError(f"cannot import {name} ({type(error).__name__}: {reason}); is it importable here?") from None
+    except (Exception, SystemExit) as error:  # whatever another's module raises as it is imported
+        reason = str(error).strip().splitlines()[-1] if str(error).strip() else "without a word"
+        raise UserError(
+            f"cannot import {name} ({type(error).__name__}: {reason}); run equibench in the folder that holds the "
+            "module, or install it"
+        ) from None

@@ -17,8 +17,10 @@ from equibench.quantities import glossary
 from equibench.quantities.identity import look_up, name_of
 from equibench.quantities.text import budget_words, join, slug
 from equibench.record import files as record_files
+from equibench.record.paths import member_name
 from equibench.record.schema import Record, SampleMetric
 from equibench.stats import Stat
+from equibench.summary.sections import failed
 from equibench.summary.sort import rows
 
 FORMATS = ("text", "latex", "bibtex", "json")
@@ -57,6 +59,9 @@ class Citation:
 
 def gather(results: Sequence[Path]) -> list[Record]:
     """All records in the folders, their subfolders included, each key once. Raises UserError if there are none."""
+    for path in results:
+        if not path.exists():
+            raise UserError(f"no records at {path}, which is not there; name a folder that `equibench run` wrote")
     files = record_files.files_under(results)
     folders = sorted({file.parent for file in files}) if files else list(results)
     found = {one.key: one for folder in folders for _, one in record_files.read_all([folder])}
@@ -69,6 +74,8 @@ def cite(metric: str, entrant: str, results: Sequence[Path]) -> list[Citation]:
     `metric` is a name as in a signature ("FD_5k", "bits_per_dim"), without its number of samples too, or a dotted path.
     Raises UserError with the nearest name for one that is not there.
     """
+    if metric.startswith("quality.also."):
+        metric = metric.removesuffix(".value")
     records = gather(results)
     named = [one for one in records if one.entrant == entrant]
     if not named:
@@ -77,7 +84,7 @@ def cite(metric: str, entrant: str, results: Sequence[Path]) -> list[Citation]:
     for one in named:
         for path in sorted(numbers(one), key=lambda path: path.count(".")):
             name = name_of(one, path)
-            for alias in (path, name, re.sub(r"_\d+k?$", "", name), path.rpartition(".")[2]):
+            for alias in _names(name, path):
                 aliases.setdefault(alias, path)
     if metric not in aliases:
         common = [alias for alias, path in aliases.items() if "." not in alias and "*" not in glossary.of(path).path]
@@ -86,8 +93,18 @@ def cite(metric: str, entrant: str, results: Sequence[Path]) -> list[Citation]:
     found = []
     for protocol in sorted({one.protocol for one in named}):
         of_protocol = rows([one for one in named if one.protocol == protocol], "the results")
-        found += [_citation(list(row.values()), path) for row in of_protocol.values()]
-    return [one for one in found if one]
+        for row in of_protocol.values():
+            measured = [one for one in row.values() if not failed(one)]
+            found += [_citation(measured, path)] if measured else []
+    return [one for one in found if one and metric in _names(one.metric, path)]
+
+
+def _names(name: str, path: str) -> set[str]:
+    """What a number may be asked for by: its path, its name in a signature, that without a count of images, and the end
+    of its path where that is not the end of many.
+    """
+    short = set() if "*" in glossary.of(path).path else {path.rpartition(".")[2]}
+    return {path, name, re.sub(r"_\d+k?$", "", name), *short}
 
 
 def numbers(one: Record) -> Iterator[str]:
@@ -111,11 +128,11 @@ def _numbers(value: Any, path: str) -> Iterator[str]:
             yield from _numbers(getattr(value, name), f"{path}.{name}".lstrip("."))
     elif isinstance(value, dict):
         for name, item in value.items():
-            yield from _numbers(item, f"{path}.{name}") if isinstance(name, str) and "." not in name else ()
+            yield from _numbers(item, f"{path}.{name}")
     elif isinstance(value, list):
         for item in value:
-            label = getattr(item, "name", None) or getattr(item, "label", None)
-            yield from _numbers(item, f"{path}.{label}") if label and "." not in label else ()
+            if isinstance(item, BaseModel):
+                yield from _numbers(item, f"{path}.{member_name(item)}")
     elif isinstance(value, int | float) and not isinstance(value, bool):
         yield path
 

@@ -10,14 +10,13 @@ from typing import Any
 
 import click
 
-from equibench.cli.options import ALLOW_CODE, PATH
+from equibench.cli.options import ALLOW_CODE, PATH, console
 from equibench.errors import UserError
 
-LOG_COLUMNS = 160  # of a CI job's log, which does not say how wide it is
 TOLERANCE_HELP = "Allow so much more (quality, likelihood, cost, speed, memory)."
 
 
-@click.command()
+@click.command(short_help="Say whether results are worse than a baseline.")
 @click.argument("results", nargs=-1, required=True, type=PATH)
 @click.option("--baseline", required=True, multiple=True, type=PATH, help="Records to compare with.")
 @click.option("--tolerance", "tolerances", multiple=True, metavar="KIND=PERCENT", help=TOLERANCE_HELP)
@@ -31,7 +30,6 @@ def check(results: tuple[Path, ...], **options: Any) -> None:
     A number is worse only beyond its tolerance and if noise does not explain it. Three seeds or more in the baseline
     tell what that noise is.
     """
-    from rich.console import Console
 
     from equibench.judge import check as checking
     from equibench.judge import gates, output
@@ -47,14 +45,14 @@ def check(results: tuple[Path, ...], **options: Any) -> None:
     if options["as_json"]:
         click.echo(json.dumps(output.as_json(found), indent=1))
     else:
-        output.print_check(found, Console(width=None if sys.stdout.isatty() else LOG_COLUMNS))
+        output.print_check(found, console())
     if options["github"] or os.environ.get("GITHUB_ACTIONS"):
         for line in output.github_commands(found):
             click.echo(line, err=options["as_json"])
     sys.exit(bool(found.regressions))
 
 
-@click.command()
+@click.command(short_help="Make results the baseline of `check`.")
 @click.argument("results", nargs=-1, required=True, type=PATH)
 @click.option("--out", required=True, type=PATH, help="Folder for the baseline.")
 @click.option("--update", is_flag=True, help="Replace the baseline that is there.")
@@ -67,7 +65,7 @@ def baseline(results: tuple[Path, ...], out: Path, update: bool, allow_dirty: bo
         click.echo(change)
 
 
-@click.command()
+@click.command(short_help="Print one number with all it takes to cite it.")
 @click.argument("metric", required=False)
 @click.argument("entrant", required=False)
 @click.option("--results", multiple=True, default=["results"], show_default=True, type=PATH)
@@ -86,7 +84,7 @@ def cite(metric: str | None, entrant: str | None, results: tuple[Path, ...], for
         click.echo(citation.write(citation.cite(metric, entrant, results), form))
 
 
-@click.command()
+@click.command(short_help="Say whether a signature still holds.")
 @click.argument("signature")
 @click.option("--results", multiple=True, default=["results"], show_default=True, type=PATH)
 @click.option("--rerun", is_flag=True, help="Train and measure the cells again, and compare.")

@@ -6,13 +6,12 @@ from pathlib import Path
 
 import click
 
-from equibench.cli.options import DATA_ROOT
+from equibench.cli.options import DATA_ROOT, console
 
 
-@click.command()
+@click.command(short_help="List suites, families, data sets and extractors.")
 def ls() -> None:
     """List the suites, families, data sets and feature extractors."""
-    from rich.console import Console
     from rich.table import Table
 
     from equibench.data import sets
@@ -31,15 +30,14 @@ def ls() -> None:
     table.add_row("extractor", "FILE.pt, module:function", "your own: uint8 [N, 3, H, W] to features [N, d]")
     for source in sets.describe():
         table.add_row("data set", source.name, f"{source.what} ({source.found})")
-    Console().print(table)
+    console().print(table)
 
 
-@click.command()
+@click.command(short_help="Show what is on this machine.")
 @DATA_ROOT
 def doctor(data_root: Path | None) -> None:
     """Show device, threads, precision, extractor weights and data found on this machine."""
     import torch
-    from rich.console import Console
     from rich.table import Table
 
     from equibench.data import sets
@@ -65,7 +63,7 @@ def doctor(data_root: Path | None) -> None:
     table.add_row("EfficientNet-Lite0 (FD)", "yes: packaged")
     for source in sets.describe(data_root):
         table.add_row(f"data: {source.name}", source.found)
-    Console().print(table)
+    console().print(table)
 
 
 VERBS = (ls, doctor)

@@ -32,6 +32,7 @@ def cli() -> None:
       equibench plan quick                  what a run would cost
       equibench run quick                   train and measure; goes on where it was if stopped
       equibench report results/quick        tables, figures and a page to read
+      equibench baseline results/quick --out results/baseline      what a check compares with
       equibench check results/quick --baseline results/baseline    worse than before?
       equibench measure samples/ --dataset fashion-mnist-10k    samples of any tool
     """

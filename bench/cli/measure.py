@@ -16,6 +16,7 @@ from equibench.cli.options import (
     DOWNLOAD,
     PATH,
     SPLIT,
+    console,
     extractor_options,
     load_extractor,
 )
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from equibench.record.schema import Interval
 
 
-@click.command()
+@click.command(short_help="Measure the quality of samples of any tool.")
 @click.argument("samples", type=PATH)
 @click.option("--dataset", help="What the samples imitate: a data set by name or path.")
 @SPLIT
@@ -60,7 +61,7 @@ def measure(samples: Path, **options: Any) -> None:
     click.echo(found.model_dump_json(indent=2)) if options["as_json"] else print_measured(found)
 
 
-@click.command()
+@click.command(short_help="Write the statistics of a data set to a file.")
 @click.argument("dataset")
 @click.argument("out", type=PATH)
 @SPLIT
@@ -96,7 +97,6 @@ def busy(doing: str) -> AbstractContextManager[object]:
 
 def print_measured(found: Measured) -> None:
     """A table of all metrics, with their errors, then what they were measured with."""
-    from rich.console import Console
     from rich.table import Table
 
     from equibench.quantities.glossary import of
@@ -119,17 +119,17 @@ def print_measured(found: Measured) -> None:
         row(one.name, one.value, one.stderr, None, of(f"quality.also.{one.name}").better)
     if test := quality.memorization:
         row("share nearer to training images", test.share_nearer_train, test.stderr, None, "0.5")
-    console = Console()
-    console.print(table)
+    screen = console()
+    screen.print(table)
     against = f"{quality.reference} of {found.data.name}" if found.data else quality.reference
     many = f"{quality.n_reference:,} images" if quality.n_reference else "an unknown number of images"
-    console.print(
+    screen.print(
         f"{quality.n_samples:,} samples against {against} ({many}); {quality.features.name}, "
         f"{quality.features.preprocessing}."
     )
     reasons = [quality.reason, *(one.reason for one in quality.also), *found.notes]
     for reason in dict.fromkeys(filter(None, reasons)):
-        console.print(f"Note: {reason}.")
+        screen.print(f"Note: {reason}.")
 
 
 VERBS = (measure, reference)

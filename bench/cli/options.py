@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -13,12 +14,14 @@ from equibench.usercode import require_consent
 
 if TYPE_CHECKING:
     import torch
+    from rich.console import Console
 
     from equibench.data.sets import Dataset
     from equibench.measure.features.extractor import Extractor
     from equibench.suite import Suite
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+LOG_COLUMNS = 160
 SUITE_HELP = "SUITE is the name of a suite (see `equibench ls`) or the path of your own .toml file."
 PATH = click.Path(path_type=Path)
 DATA_ROOT = click.option("--data-root", type=PATH, help="Folder that holds the data files.")
@@ -57,8 +60,6 @@ def load_suite(options: dict[str, Any]) -> tuple[Suite, Dataset]:
     from equibench.data import sets
 
     chosen = suite.load(options["suite_name"])
-    for name in suite.code_in(chosen, but_extractor=bool(options.get("extractor"))):
-        require_consent(f"{name}, which the suite {chosen.name} names,", options["allow_code"])
     changes: dict[str, Any] = {}
     if options["dataset"]:
         changes["dataset"] = options["dataset"]
@@ -75,6 +76,9 @@ def load_suite(options: dict[str, Any]) -> tuple[Suite, Dataset]:
                 raise UserError(f"unknown entrant {name!r}{nearest(name, names)}")
         changes["entrant"] = [entrant for entrant in chosen.entrant if entrant.name in wanted]
     chosen = chosen.model_copy(update=changes)
+    loads_extractor = "extractor" in options and not options["extractor"]
+    for name in suite.code_in(chosen, families=not options.get("loaded"), extractor=loads_extractor):
+        require_consent(f"{name}, which the suite {chosen.name} names,", options["allow_code"])
     found = sets.load(chosen.dataset, options["data_root"], options["download"])
     return chosen, found.limited(chosen.train_images or len(found.train), chosen.test_images or len(found.test))
 
@@ -96,6 +100,13 @@ def check_writable(folder: Path) -> None:
         probe.unlink()
     except OSError as error:
         raise UserError(f"cannot write to {folder} ({error.strerror}); give another folder with --out") from None
+
+
+def console() -> Console:
+    """Of the terminal's width, or of one that a table bears in a log, which does not say how wide it is."""
+    from rich.console import Console
+
+    return Console(width=None if sys.stdout.isatty() else LOG_COLUMNS)
 
 
 def _all(*decorators: Callable[[Any], Any]) -> Callable[[Command], Command]:

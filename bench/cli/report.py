@@ -9,7 +9,7 @@ import click
 from equibench.cli.options import PATH
 
 
-@click.command()
+@click.command(short_help="Write tables, figures and a page from records.")
 @click.argument("results", nargs=-1, required=True, type=PATH)
 @click.option("--out", required=True, type=PATH, help="Folder for the report.")
 def report(results: tuple[Path, ...], out: Path) -> None:

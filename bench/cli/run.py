@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ from equibench.cli.options import (
     PATH,
     SUITE_HELP,
     check_writable,
+    console,
     extractor_options,
     load_extractor,
     load_suite,
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
     from equibench.suite import Cell, Suite
 
 
-@click.command(epilog=SUITE_HELP)
+@click.command(epilog=SUITE_HELP, short_help="Show what a run would train, and what it would cost.")
 @suite_options
 def plan(**options: Any) -> None:
     """Show what a run of SUITE would train and what it would cost; trains nothing."""
@@ -37,7 +39,7 @@ def plan(**options: Any) -> None:
     print_plan(suite, data, resolve_device(options["device"]))
 
 
-@click.command(epilog=SUITE_HELP)
+@click.command(epilog=SUITE_HELP, short_help="Train or load every cell of a suite, and measure it.")
 @suite_options
 @click.option("--out", type=PATH, help="Folder for records. [default: results/SUITE]")
 @click.option("--from", "loaded", type=PATH, help="Measure this checkpoint (.safetensors) without training.")
@@ -72,13 +74,14 @@ def only_loaded(suite: Suite, path: Path, device: torch.device, allow_code: bool
 
     _, provenance = checkpoint.load(path, device, allow_code)
     sampler = next((e.sampler for e in suite.entrant if e.family == provenance.family), {})
-    entrant = Entrant.model_validate({"name": path.stem, "family": provenance.family, "sampler": sampler})
+    entrant = Entrant.model_validate(
+        {"name": re.sub(r"[^\w.+-]", "-", path.stem), "family": provenance.family, "sampler": sampler}
+    )
     return suite.model_copy(update={"entrant": [entrant], "seeds": suite.seeds[:1], "budget": suite.budget[:1]})
 
 
 def print_plan(suite: Suite, data: Dataset, device: torch.device) -> None:
     """What every cell would train, and for how long by a rate measured now."""
-    from rich.console import Console
     from rich.table import Table
 
     from equibench.machine.device import training_rate
@@ -106,9 +109,9 @@ def print_plan(suite: Suite, data: Dataset, device: torch.device) -> None:
             "" if updates is None else f"{updates * planned.allowance.batch_size:,}",
             f"about {cost:.0f} s",
         )
-    console = Console()
-    console.print(table)
-    console.print(
+    screen = console()
+    screen.print(table)
+    screen.print(
         f"{suite.name} on {data.name}: {len(data.train):,} training and {len(data.test):,} test images of "
         f"{'x'.join(str(side) for side in data.shape)}. Training takes about {seconds / 60:.1f} minutes at the "
         f"{rate / 1e9:.0f} GFLOP/s estimated for {describe_machine(device).device} (a quarter of its "

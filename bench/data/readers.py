@@ -24,6 +24,7 @@ Images = NDArray[np.uint8]  # [N, C, H, W]
 Labels = NDArray[np.int64]  # [N]
 
 SIDES = range(8, 65, 4)  # in pixels: the families halve images twice
+FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "TIFF")  # of no other: some are programs, which Pillow hands on
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff")
 
 
@@ -50,7 +51,7 @@ def cifar_batch(path: Path) -> tuple[Images, Labels]:
     try:
         with path.open("rb") as file:
             batch = _PlainUnpickler(file, encoding="bytes").load()
-        images = channels_first(path, batch[b"data"].reshape(-1, 3, 32, 32))
+        images = channels_first(path, batch[b"data"].array().reshape(-1, 3, 32, 32))
         return images, checked_labels(path, batch[b"labels"], images)
     except (OSError, EOFError, ValueError, LookupError, TypeError, AttributeError, pickle.PickleError) as error:
         raise UserError(f"{path} is not a CIFAR-10 batch of the python version ({error}); fetch it again") from None
@@ -88,7 +89,7 @@ def picture_files(folder: Path) -> list[Path]:
 def is_lossy(file: Path) -> bool:
     """Whether an image file is JPEG or WebP by its content."""
     try:
-        with Image.open(file) as image:
+        with Image.open(file, formats=FORMATS) as image:
             return image.format in ("JPEG", "MPO", "WEBP")
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return False  # `pictures` says what is wrong with it
@@ -97,7 +98,7 @@ def is_lossy(file: Path) -> bool:
 def _read_image(file: Path) -> Images:
     """One image as uint8 [H, W, 3]; transparency is dropped."""
     try:
-        with Image.open(file) as image:
+        with Image.open(file, formats=FORMATS) as image:
             if image.mode[0] in "IF":
                 raise UserError(f"{file} has more than 8 bits a channel; convert it to 8 bits")
             # A palette with transparency converts in two steps, or Pillow warns
@@ -149,13 +150,45 @@ def check_sides(where: Path | str, height: int, width: int) -> None:
         )
 
 
+class _PlainArray:
+    """In place of numpy's array while a pickle is read: keeps what the array would be made of, and makes nothing of it
+    that the pickle could choose but bytes in a shape.
+    """
+
+    def __init__(self, *_made_of: Any) -> None:
+        self._state: tuple[Any, ...] = ()
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        self._state = state
+
+    def array(self) -> Images:
+        _version, shape, dtype, fortran, content = self._state
+        if not isinstance(dtype, _PlainType) or dtype.name not in ("u1", "uint8") or fortran:
+            raise pickle.UnpicklingError("its arrays are not of bytes in rows")
+        if isinstance(content, str):  # as Python 2 wrote bytes
+            content = content.encode("latin1")
+        return np.frombuffer(bytearray(content), np.uint8).reshape(tuple(int(side) for side in shape))
+
+
+class _PlainType:
+    """In place of numpy's dtype: its name alone."""
+
+    def __init__(self, name: Any, *_flags: Any) -> None:
+        self.name = name.decode("latin1") if isinstance(name, bytes) else name
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        """Byte order and alignment: bytes have none."""
+
+
 class _PlainUnpickler(pickle.Unpickler):
-    """Admits what CIFAR's batches hold, numpy arrays in plain containers, and no code."""
+    """Admits what CIFAR's batches hold, arrays of bytes in plain containers, and no code: numpy's own ways to make an
+    array or a type from a pickle would believe addresses that stand in it.
+    """
 
     def find_class(self, module: str, name: str) -> Any:
-        allowed = {"_reconstruct": np.empty(0).__reduce__()[0], "ndarray": np.ndarray, "dtype": np.dtype}
-        if module.startswith("numpy") and name in allowed:
-            return allowed[name]
+        stands_for = {"_reconstruct": _PlainArray, "ndarray": _PlainArray, "dtype": _PlainType}
+        if module.startswith("numpy") and name in stands_for:
+            return stands_for[name]
         if (module, name) == ("_codecs", "encode"):  # how protocol 2 writes bytes
             return super().find_class(module, name)
         raise pickle.UnpicklingError(f"it refers to {module}.{name}")

@@ -1,7 +1,7 @@
 """Data sets by name: uint8 images in fixed splits, identified by a hash of their pixels.
 
-One small real data set ships with the package, one is computed (bench/oracle.py), three are read from local files or
-downloaded by torchvision, and any folder of images or `.npz` file serves too. This module imports no torch.
+One small real data set ships with the package, one is computed (bench/data/oracle.py), three are read from local files
+or downloaded by torchvision, and any folder of images or `.npz` file serves too. This module imports no torch.
 """
 
 from __future__ import annotations
@@ -124,7 +124,7 @@ def load(name: str = DEFAULT, root: Path | None = None, download: bool = False) 
         dataset = Dataset(name, *splits, entropy_bits_per_dim=oracle.entropy_bits_per_dim())
     elif name in _FILES:
         folder = _find(name, root) or _download(name, root, download)
-        dataset = _read_batches(name, folder) if name == "cifar10" else _read_idx_files(name, folder)
+        dataset = _read_batches(name, folder) if _FILES[name].names is _BATCHES else _read_idx_files(name, folder)
     else:
         dataset = _user(name)
     _check(dataset)

@@ -17,7 +17,6 @@ from equibench.judge.gates import (
     KNOWN_FROM,
     TOLERANCES,
     Outcome,
-    Sample,
     Spread,
     Tolerance,
     between_processes,
@@ -26,12 +25,12 @@ from equibench.judge.gates import (
     pooled,
 )
 from equibench.judge.matching import exactly_equal, matched, refuse_other_data, refuse_other_measurement
+from equibench.judge.values import measured, sample_of, stat_of_row, why_missing
 from equibench.protocol import SIGNIFICANCE
 from equibench.quantities.glossary import GATED, Category, Quantity
-from equibench.quantities.identity import look_up, name_of
+from equibench.quantities.identity import name_of
 from equibench.quantities.text import budget_words, join
 from equibench.record import files as record_files
-from equibench.record.paths import value_at
 from equibench.record.schema import Record
 from equibench.stats import Stat, holm
 from equibench.summary.sections import failed
@@ -132,7 +131,7 @@ def _gate(
     tolerance: Tolerance,
     spread: Spread,
 ) -> list[Comparison | _Pending]:
-    had, has = _measured(gate.path, baseline), _measured(gate.path, run)
+    had, has = measured(gate.path, baseline), measured(gate.path, run)
     if not had:
         return (
             [Comparison(str(key), name_of(next(iter(has.values())), gate.path), "new", "not in the baseline")]
@@ -140,13 +139,13 @@ def _gate(
             else []
         )
     name = name_of(next(iter(had.values())), gate.path)
-    line = Comparison(str(key), name, "passed", "", _stat(gate.path, had))
+    line = Comparison(str(key), name, "passed", "", stat_of_row(gate.path, had))
     if not has:
         if all(failed(one) for one in run.values()):
             return []  # the row's own line says so
-        return [replace(line, verdict="regression", sentence=f"not measured any more: {_why_missing(gate.path, run)}")]
+        return [replace(line, verdict="regression", sentence=f"not measured any more: {why_missing(gate.path, run)}")]
     refuse_other_measurement(key, gate.path, name, [*had.values(), *has.values()])
-    line = replace(line, run=_stat(gate.path, has))
+    line = replace(line, run=stat_of_row(gate.path, has))
     if gate.category in ("speed", "memory"):
         machines = {one.machine.key for one in had.values()} & {one.machine.key for one in has.values()}
         if len(machines) != 1:
@@ -155,15 +154,15 @@ def _gate(
             return [replace(line, verdict="skipped", sentence=sentence)]
         had, has = ({s: r for s, r in side.items() if r.machine.key in machines} for side in (had, has))
         outcome = between_processes(
-            gate, _sample(gate, had), _sample(gate, has), tolerance, spread, len(had) >= KNOWN_FROM
+            gate, sample_of(gate, had), sample_of(gate, has), tolerance, spread, len(had) >= KNOWN_FROM
         )
     elif gate.category == "cost":
-        outcome = counted(gate, _sample(gate, had), _sample(gate, has), tolerance)
+        outcome = counted(gate, sample_of(gate, had), sample_of(gate, has), tolerance)
     elif seeds := exactly_equal(gate.path, had, has):
         sentence = f"reproduced exactly: seed{'s' * (len(seeds) > 1)} {join(map(str, seeds))}"
         return [replace(line, verdict="reproduced", sentence=sentence, worse_by=0.0)]
     else:
-        outcome = between_trainings(gate, _sample(gate, had), _sample(gate, has), tolerance)
+        outcome = between_trainings(gate, sample_of(gate, had), sample_of(gate, has), tolerance)
     return [_Pending(line, outcome)]
 
 
@@ -195,20 +194,19 @@ def _floor(key: RowKey, baseline: Mapping[int, Record], run: Mapping[int, Record
     """A floor that moves says that the measurement changed, in whatever direction."""
     lines = []
     for path in ("quality.value", "likelihood.bits_per_dim"):
-        had, has = _measured(path, baseline), _measured(path, run)
+        had, has = measured(path, baseline), measured(path, run)
         if not had or not has:
             continue
         name = name_of(next(iter(had.values())), path)
         refuse_other_measurement(key, path, name, [*had.values(), *has.values()])
-        a, b = _stat(path, had), _stat(path, has)
-        moved = abs(b.mean - a.mean) / abs(a.mean) if a.mean else math.inf * (b.mean != a.mean)
-        verdict: Verdict = "regression" if moved > FLOOR_TOLERANCE else "reproduced" if a.mean == b.mean else "passed"
+        a, b = stat_of_row(path, had), stat_of_row(path, has)
+        change = (b.mean - a.mean) / abs(a.mean) if a.mean else math.copysign(math.inf, b.mean) if b.mean else 0.0
+        kept: Verdict = "passed" if change else "reproduced"
+        verdict: Verdict = "regression" if abs(change) > FLOOR_TOLERANCE else kept
         sentence = "a floor has no training"
         if verdict == "regression":
             sentence += ": as it moved, the measurement did, and no number of this run compares with the baseline's"
-        lines.append(
-            Comparison(str(key), name, verdict, sentence, a, b, (b.mean - a.mean) / abs(a.mean), FLOOR_TOLERANCE)
-        )
+        lines.append(Comparison(str(key), name, verdict, sentence, a, b, change, FLOOR_TOLERANCE))
     return lines
 
 
@@ -220,11 +218,16 @@ def _status(key: RowKey, baseline: Mapping[int, Record], run: Mapping[int, Recor
     lines: list[Comparison | _Pending] = []
     for one in run.values():
         if one.status != "ok":
-            known = one.seed in baseline and baseline[one.seed].status == one.status
+            known = one.seed in baseline and _ended_alike(baseline[one.seed], one)
             sentence = f"seed {one.seed} {one.status}: {one.reason or 'no reason was recorded'}"
             sentence += ", as in the baseline" if known else ""
             lines.append(Comparison(str(key), "row", "skipped" if known else "regression", sentence))
     return lines
+
+
+def _ended_alike(before: Record, after: Record) -> bool:
+    """Whether two cells that are not ok failed in the same way, in the same stages."""
+    return before.status == after.status and before.failures.keys() >= after.failures.keys()
 
 
 def _notes(key: RowKey, baseline: Mapping[int, Record], run: Mapping[int, Record]) -> list[str]:
@@ -255,44 +258,11 @@ def _spreads(before: Rows, after: Rows, both: Sequence[RowKey]) -> dict[str, Spr
     return {
         gate.path: pooled(
             [
-                _sample(gate, measured)
+                sample_of(gate, has)
                 for key in both
                 for side in (before, after)
-                if key.role == "entrant" and (measured := _measured(gate.path, side[key]))
+                if key.role == "entrant" and (has := measured(gate.path, side[key]))
             ]
         )
         for gate in GATED
     }
-
-
-def _measured(path: str, row: Mapping[int, Record]) -> dict[int, Record]:
-    return {seed: one for seed, one in row.items() if not failed(one) and look_up(one, path) is not None}
-
-
-def _values(path: str, row: Mapping[int, Record]) -> tuple[float, ...]:
-    return tuple(value for one in row.values() if (value := look_up(one, path)) is not None)
-
-
-def _stat(path: str, row: Mapping[int, Record]) -> Stat:
-    return Stat(_values(path, row))
-
-
-def _sample(gate: Quantity, row: Mapping[int, Record]) -> Sample:
-    values = _values(gate.path, row)
-    if gate.category in ("speed", "memory"):
-        repeats = [sec for one in row.values() for sec in _repeats(gate, one)]
-        return Sample(tuple(math.log(value) for value in values), repeats=tuple(repeats))
-    return Sample(values, stderrs=_values(gate.error, row) if gate.error else ())
-
-
-def _repeats(gate: Quantity, one: Record) -> list[float]:
-    """Raw repeats in seconds an image: the fastest batch size may be another one in each record."""
-    found: list[float] = value_at(one, gate.repeats) or [] if gate.repeats else []
-    images = value_at(one, gate.repeats_of) if gate.repeats_of else 1
-    return [sec / images for sec in found]
-
-
-def _why_missing(path: str, row: Mapping[int, Record]) -> str:
-    part = path.partition(".")[0]
-    reasons = [getattr(getattr(one, part), "reason", None) or one.failures.get(part) for one in row.values()]
-    return next((reason for reason in reasons if reason), "no reason was recorded")

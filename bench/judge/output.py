@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from equibench.errors import UserError
 from equibench.judge.check import Check, Comparison
 from equibench.quantities.text import MISSING, number, spread
 
@@ -71,7 +72,10 @@ def as_json(check: Check) -> dict[str, Any]:
 
 
 def write_junit(check: Check, path: Path) -> None:
-    """One test case a line, as CI servers read them; what was skipped, or is new, is skipped there."""
+    """One test case a line, as CI servers read them; what was skipped, or is new, is skipped there.
+
+    Raises UserError for a file that cannot be written.
+    """
     suite = ElementTree.Element(
         "testsuite",
         name="equibench check",
@@ -88,8 +92,11 @@ def write_junit(check: Check, path: Path) -> None:
             ElementTree.SubElement(case, "skipped", message=line.sentence)
     root = ElementTree.Element("testsuites")
     root.append(suite)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    ElementTree.ElementTree(root).write(path, encoding="utf-8", xml_declaration=True)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        ElementTree.ElementTree(root).write(path, encoding="utf-8", xml_declaration=True)
+    except OSError as error:
+        raise UserError(f"cannot write {path} ({error.strerror}); give another file with --junit") from None
 
 
 def github_commands(check: Check) -> list[str]:

@@ -106,8 +106,6 @@ def _again(one: Record, path: str, suite_name: str, allow_code: bool) -> Finding
     from equibench.run.session import Session
 
     chosen = suite.load(suite_name)
-    for name in suite.code_in(chosen):
-        require_consent(f"{name}, which the suite {suite_name} names,", allow_code)
     found = sets.load(one.data.name)
     found = found.limited(chosen.train_images or len(found.train), chosen.test_images or len(found.test))
     entrant = next((entrant for entrant in chosen.entrant if entrant.name == one.entrant), None)
@@ -119,9 +117,11 @@ def _again(one: Record, path: str, suite_name: str, allow_code: bool) -> Finding
     device = torch.device("cpu" if one.machine.device == "cpu" or not torch.cuda.is_available() else "cuda")
     cell = suite.Cell(chosen, one.entrant, one.seed, entrant, one.budget)
     named = one.quality.features.name.lower() if one.quality and one.quality.features else ""
-    extractor = load_extractor(
-        named if named in EXTRACTORS else chosen.measure.extractor, device, allow_code=allow_code
-    )
+    space = named if named in EXTRACTORS else chosen.measure.extractor
+    used = chosen.model_copy(update={"entrant": [entrant] if entrant else []})
+    for name in suite.code_in(used, extractor=space not in EXTRACTORS):
+        require_consent(f"{name}, which the suite {suite_name} names,", allow_code)
+    extractor = load_extractor(space, device, allow_code=allow_code)
     with tempfile.TemporaryDirectory() as folder:
         _, again = run.run_cell(cell, Session(chosen, found, device, extractor, Path(folder), None, allow_code))
     name = f"{one.entrant} seed {one.seed}"

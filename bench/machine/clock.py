@@ -35,13 +35,15 @@ class Clock:
         if self._open is not None:
             raise RuntimeError(f"part {name!r} inside part {self._open!r}")
         self._open = name
-        self._synchronize()
-        begin = self._now()
         try:
-            yield
+            self._synchronize()  # which is where a GPU tells of what went wrong in work that was queued before
+            begin = self._now()
+            try:
+                yield
+            finally:
+                self._synchronize()
+                self._seconds[name] = self._seconds.get(name, 0.0) + self._now() - begin
         finally:
-            self._synchronize()
-            self._seconds[name] = self._seconds.get(name, 0.0) + self._now() - begin
             self._open = None
 
     def elapsed(self, without: str = "") -> float:

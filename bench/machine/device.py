@@ -48,7 +48,7 @@ def synchronizer(device: torch.device) -> Callable[[], None]:
     return lambda: None
 
 
-def is_out_of_memory(error: Exception) -> bool:
+def is_out_of_memory(error: BaseException) -> bool:
     """Whether PyTorch or Python ran out of memory; on a CPU, PyTorch says so in words alone."""
     return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
 

@@ -19,6 +19,12 @@ from equibench.record.schema import Budget, Likelihood, Machine, Quality, Record
 
 KEY_DIGITS = 8
 SHORT = {quantity.short: quantity.path for quantity in glossary.GLOSSARY if quantity.short}
+# metrics beside the distance, by their names in a signature
+ALSO = {
+    quantity.path: quantity.path.removeprefix("quality.also.").replace(" ", "_")
+    for quantity in glossary.GLOSSARY
+    if re.fullmatch(r"quality\.also\.[^.*]+", quantity.path)
+}
 # fields of an identity in words, and whether their values can be read
 FIELDS = {
     "entrant": ("entrant", True),
@@ -67,7 +73,7 @@ def name_of(record: Record, path: str) -> str:
     if path in ("quality.value", "quality.corrected"):
         metric = f"{parent.metric}_corrected" if path.endswith("corrected") else parent.metric
         return with_count(metric, parent.n_samples)
-    if isinstance(parent, SampleMetric) and path.startswith("quality.also."):
+    if isinstance(parent, SampleMetric) and path in (of_it := f"quality.also.{parent.name}", f"{of_it}.value"):
         return with_count(parent.name.replace(" ", "_"), parent.n_samples)
     found = glossary.known(path)
     return found.short if found and found.short else path
@@ -75,11 +81,11 @@ def name_of(record: Record, path: str) -> str:
 
 def path_of(name: str) -> str:
     """The dotted path of a number by its name in a signature."""
-    if found := re.fullmatch(r"(\w+?)(_corrected)?_\d+k?", name):
+    if found := re.fullmatch(r"(.+?)(_corrected)?_\d+k?", name):
         metric, corrected = found.groups()
         if metric in ("FD", "FID"):
             return "quality.corrected" if corrected else "quality.value"
-        return f"quality.also.{metric.replace('_', ' ')}"
+        return next((path for path in ALSO if ALSO[path] == metric), f"quality.also.{metric}")
     return SHORT.get(name, name)
 
 

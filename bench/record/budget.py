@@ -21,6 +21,11 @@ def used_percent(record: Record, field: str) -> float | None:
     return None if cap is None or record.spent is None else 100 * float(getattr(record.spent, field)) / cap
 
 
+def kept_budget(record: Record) -> bool:
+    """Whether a cell that was measured may be ranked: not where it missed its budget, a failed stage besides or not."""
+    return record.status == "ok" or (record.status == "incomplete" and not missed_budget(record))
+
+
 def missed_budget(record: Record) -> str:
     """Why a cell's spending is not what its budget allows, in words; empty if it is, or if nothing is known."""
     if record.status == "budget missed":

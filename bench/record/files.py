@@ -28,7 +28,7 @@ def write(record: Record, folder: Path, arrays: dict[str, np.ndarray] | None = N
     if arrays:
         buffer = io.BytesIO()
         # numpy stamps members with a fixed date, so that equal arrays give equal bytes
-        np.savez_compressed(buffer, allow_pickle=False, **arrays)
+        np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]  # numpy 1 has no allow_pickle
         _write_atomically(path.with_suffix(".npz"), buffer.getvalue())
         record = record.model_copy(update={"arrays_sha256": hashlib.sha256(buffer.getvalue()).hexdigest()})
     text = json.dumps(record.model_dump(mode="json"), indent=1, sort_keys=True, ensure_ascii=False)

@@ -23,7 +23,7 @@ def next_step(here: Any, path: str) -> tuple[str, Any]:
         step = max((name for name in named if f"{path}.".startswith(f"{name}.")), key=len, default=path)
         return step, named.get(step)
     if isinstance(here, dict):
-        return path, here.get(int(path) if path.isdigit() else path)
+        return path, here[path] if path in here else here.get(int(path)) if path.isdecimal() else None
     step = path.split(".", 1)[0]
     return step, getattr(here, step)
 

@@ -12,6 +12,7 @@ from equibench.errors import UserError
 from equibench.machine.clock import Clock
 from equibench.machine.device import is_out_of_memory, synchronizer
 from equibench.machine.provenance import code_version, describe_machine, package_versions
+from equibench.measure.features.extractor import FeaturesError
 from equibench.measure.likelihood.bounds import NotFiniteError
 from equibench.measure.likelihood.floors import floor
 from equibench.measure.quality.reference import features_of
@@ -68,7 +69,13 @@ def run_cell(
         versions=package_versions(),
         code=code_version(),
     )
-    return record_files.write(finished, session.out, dict(ending.found.arrays)), finished
+    try:
+        return record_files.write(finished, session.out, dict(ending.found.arrays)), finished
+    except OSError as error:
+        raise UserError(
+            f"cannot write the record {path} ({error.strerror}); make room or give another --out, and run again: what "
+            "was trained is kept"
+        ) from None
 
 
 def _entrant(cell: Cell, session: Session, clock: Clock, tell: Tell) -> Ending:
@@ -84,7 +91,7 @@ def _entrant(cell: Cell, session: Session, clock: Clock, tell: Tell) -> Ending:
             found = run_stage(name, work, found)
     except UserError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         if not found.results.config and not session.loaded:
             found = Found(Results(config=scalars(plan(cell, session.data.shape).config)))
         return Ending(found, *_failure(error))
@@ -97,9 +104,13 @@ def run_stage(name: str, work: Work, found: Found) -> Found:
     """
     try:
         return STAGES[name](work, found)
-    except (UserError, TimedOutError):
+    except TimedOutError:
         raise
-    except Exception as error:
+    except UserError as error:
+        if not isinstance(error, FeaturesError):
+            raise
+        return found.plus(failures={**found.results.failures, name: str(error)})
+    except (Exception, SystemExit) as error:  # a family of a user's own may call sys.exit
         status, reason = _failure(error)
         why = reason if status in ("crashed", reason) else f"{status}: {reason}"
         return found.plus(failures={**found.results.failures, name: why})
@@ -144,7 +155,7 @@ def _in_time(tell: Tell, clock: Clock, limit_sec: float | None) -> Tell:
     return tell_in_time
 
 
-def _failure(error: Exception) -> tuple[Status, str]:
+def _failure(error: BaseException) -> tuple[Status, str]:
     text = str(error).splitlines()[0] if str(error) else type(error).__name__
     if isinstance(error, DivergedError | NotFiniteError):
         return "diverged", text

@@ -12,15 +12,22 @@ from equibench.usercode import import_name
 from equibench_models import FAMILIES, family
 from equibench_models.contract import Config, Model, Options
 
+DECLARED = ("config_type", "options_type", "about", "likelihood", "dequantization", "samplers")
+
 
 def resolve_family(name: str) -> type[Model]:
     """The class of a family: a name of FAMILIES, or a user's own `module:Class`. Raises UserError."""
     if name not in FAMILIES:
         import_name(name)
     try:
-        return family(name)
+        found = family(name)
     except TypeError as error:
-        raise UserError(f"{error}; docs/where.md says what a family needs") from None
+        raise UserError(f"{error}, which says what a family needs") from None
+    lacking = [*sorted(found.__abstractmethods__), *(x for x in DECLARED if not hasattr(found, x))]
+    if lacking:
+        listed = ", ".join(lacking)
+        raise UserError(f"the family {name} lacks {listed}; equibench_models.contract.Model says what each is")
+    return found
 
 
 def validated(kind: type[Config] | type[Options], fields: dict[str, Any], entrant: str, what: str) -> dict[str, Any]:

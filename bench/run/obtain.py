@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -87,4 +88,8 @@ def stream_seed(seed: int, purpose: str) -> int:
 
 def scalars(config: Mapping[str, Any]) -> dict[str, Scalar]:
     """A model's config as a record holds it."""
-    return {key: value if isinstance(value, str | int | float | bool) else str(value) for key, value in config.items()}
+    return {key: value if _is_scalar(value) else str(value) for key, value in config.items()}
+
+
+def _is_scalar(value: Any) -> bool:
+    return isinstance(value, str | int) or (isinstance(value, float) and math.isfinite(value))

@@ -10,11 +10,13 @@ from typing import Any
 import numpy as np
 import torch
 
+from equibench.errors import UserError
 from equibench.record.schema import Budget
 from equibench.run import sizing
 from equibench.run.families import resolve_family, validated
 from equibench.run.train import Allowance, count_flops
 from equibench.suite import Cell
+from equibench_models import FAMILIES
 from equibench_models.contract import Model, Shape
 
 FLOPS_BATCH = 8  # FLOPs are counted on a small update and scaled: they are proportional to the images
@@ -60,12 +62,23 @@ def plan(cell: Cell, shape: tuple[int, int, int]) -> Plan:
 def _fitted(family_name: str, fields_json: str, budget: Budget, shape: Shape) -> tuple[dict[str, Any], int, float]:
     """Whole config, parameters and FLOPs an image of an update."""
     family, fields = resolve_family(family_name), json.loads(fields_json)
-    if "width" not in fields:
-        fields["width"] = sizing.fit_width(family, fields, shape, budget)
-    config = family.config_type.model_validate(fields).model_dump()
-    model = family.build(config, shape)
-    params = sum(p.numel() for p in model.parameters() if p.requires_grad)
-    return config, params, flops_per_image(model, shape)
+    try:
+        if "width" not in fields:
+            fields["width"] = sizing.fit_width(family, fields, shape, budget)
+        config = family.config_type.model_validate(fields).model_dump()
+        model = family.build(config, shape)
+        params = sum(p.numel() for p in model.parameters() if p.requires_grad)
+        flops = flops_per_image(model, shape)
+    except UserError:
+        raise
+    except Exception as error:
+        if family_name in FAMILIES:
+            raise
+        reason = f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else 'no reason'}"
+        raise UserError(f"the family {family_name} cannot be built and updated once ({reason})") from None
+    if not flops:
+        raise UserError(f"an update of {family_name} takes no FLOPs: it has no matrix product and no convolution")
+    return config, params, flops
 
 
 def flops_per_image(model: Model, shape: tuple[int, int, int]) -> float:

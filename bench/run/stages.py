@@ -132,7 +132,7 @@ def likelihood(work: Work, found: Found) -> Found:
 def bounds(work: Work, found: Found) -> Found:
     """Other ways to the likelihood, on some of the same images."""
     wanted = [one for one in work.session.suite.measure.bound if one.name in work.model.bounds]
-    if not wanted:
+    if not wanted or work.model.likelihood == "none":
         return found
     nats = _needed(found.arrays.get("nats"))
     with work.clock.part("more likelihoods"):

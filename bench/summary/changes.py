@@ -96,7 +96,8 @@ def changes_between(base: Section, section: Section) -> list[Change]:
             old = before.get(row.label)
             if old is None or not old.having(quantity.path) or not row.having(quantity.path):
                 continue
-            why_not = differs(old.first, row.first, quantity.path, but=("budget",))
+            first = old.having(quantity.path)[0], row.having(quantity.path)[0]
+            why_not = differs(*first, quantity.path, but=("budget",))
             test = TESTS.get(quantity.path)
             pair = None
             if test and not why_not:

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from equibench.quantities.metric import Metric, metric_of
 from equibench.record.base import Scalar
+from equibench.record.budget import kept_budget
 from equibench.record.cost import Speed
 from equibench.record.paths import value_at
 from equibench.record.schema import USUAL, Budget, DataInfo, Machine, Quality, Record, SamplerPoint
@@ -153,7 +154,7 @@ class Section:
     @property
     def rankable(self) -> list[Row]:
         """Rows that kept to the budget: those that missed it are shown, but not ranked."""
-        return [row for row in self.entrants if row.first.status in ("ok", "incomplete")]
+        return [row for row in self.ran if all(kept_budget(cell.record) for cell in row.cells)]
 
     @property
     def metrics(self) -> list[Metric]:

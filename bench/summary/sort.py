@@ -15,6 +15,7 @@ from equibench.hashing import digest
 from equibench.quantities.metric import metric_of
 from equibench.record import files as record_files
 from equibench.record.base import Scalar
+from equibench.record.budget import kept_budget
 from equibench.record.schema import Budget, Record
 from equibench.summary.sections import FiledRecord, Folder, Row, Section, failed
 from equibench_models import FAMILIES
@@ -101,13 +102,20 @@ def _rows(cells: list[FiledRecord]) -> tuple[Row, ...]:
     named: dict[str, list[Record]] = {}
     for cell in cells:
         named.setdefault(cell.record.entrant, []).append(cell.record)
+    in_order = sorted(cells, key=lambda cell: (order_key(cell.record), cell.path.name))
+    alike = [_likeness(cell.record, named[cell.record.entrant]) for cell in in_order]
+    known: dict[tuple[str, ...], list[tuple[str, str]]] = {}
+    for cell, likeness in zip(in_order, alike, strict=True):
+        known.setdefault(likeness, []).append(_how(cell.record))
     groups: dict[tuple[str, ...], dict[int, FiledRecord]] = {}
-    for cell in sorted(cells, key=lambda cell: (order_key(cell.record), cell.path.name)):
+    for cell, likeness in zip(in_order, alike, strict=True):
         record = cell.record
-        label = _label(record, named[record.entrant])
-        reason = record.reason or "" if failed(record) else ""
-        status = "ok" if record.status == "incomplete" else record.status  # what it has counts with the other seeds
-        group = groups.setdefault((label, status, reason, digest(_settings(record)), _how(record)), {})
+        # a seed without a distance or a likelihood, whose stage failed say, goes with the first of its kind that has it
+        how = [
+            mine or next(filter(None, others), "")
+            for mine, others in zip(_how(record), zip(*known[likeness], strict=True), strict=True)
+        ]
+        group = groups.setdefault((*likeness, *how), {})
         if record.seed in group:
             raise UserError(
                 f"{record.entrant} with seed {record.seed} is in both {group[record.seed].path.name} and "
@@ -116,6 +124,12 @@ def _rows(cells: list[FiledRecord]) -> tuple[Row, ...]:
         group[record.seed] = cell
     rows = [Row(key[0], tuple(group.values())) for key, group in groups.items()]
     return tuple(sorted(rows, key=lambda row: row.failed))
+
+
+def _likeness(record: Record, others: list[Record]) -> tuple[str, ...]:
+    """What cells of one row share, beside how they were measured."""
+    reason = record.reason or "" if failed(record) else ""
+    return (_label(record, others), _standing(record), reason, digest(record.config))
 
 
 def _label(record: Record, others: list[Record]) -> str:
@@ -132,11 +146,20 @@ def _settings(record: Record) -> dict[str, Scalar]:
     return record.config | (record.quality.options if record.quality else {})
 
 
-def _how(record: Record) -> str:
-    """How a cell was measured: numbers got in different ways are not averaged."""
+def _standing(record: Record) -> str:
+    """What sets a row apart: the numbers of a cell with a failed stage count with the other seeds, those of one that
+    missed its budget do not.
+    """
+    return record.status if failed(record) else "ok" if kept_budget(record) else "budget missed"
+
+
+def _how(record: Record) -> tuple[str, str]:
+    """How a cell's distance and its likelihood were measured, each empty where it was not: numbers got in different
+    ways are not averaged.
+    """
     quality, bits = record.quality, record.likelihood
-    distance = quality and (metric_of(quality), quality.options)
-    return digest([distance, bits and (bits.kind, bits.dequantization, bits.n_images)])
+    distance = digest([metric_of(quality), quality.options]) if quality else ""
+    return distance, digest([bits.kind, bits.dequantization, bits.n_images]) if bits else ""
 
 
 def setting_key(cell: FiledRecord) -> tuple[Any, ...]:

@@ -10,9 +10,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from equibench_models.contract import Config, Shape
-from equibench_models.diffusion.process import (
-    signal_and_noise,
-)
+from equibench_models.diffusion.process import signal_and_noise
 from equibench_models.layers import ResBlock, conv
 
 FOURIER = (8, 32)  # times pi x: periods of 32 and of 8 levels, which lift noise of one level to the network's scale

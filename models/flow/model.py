@@ -22,14 +22,7 @@ from torch import Generator, Tensor
 
 from equibench_models.contract import About, Bound, Model, Options, Shape, Showing
 from equibench_models.flow.network import FlowConfig, FlowNetwork, join, logistic
-from equibench_models.layers import (
-    Average,
-    in_batches,
-    learning_rate,
-    rows,
-    step,
-    to_float,
-)
+from equibench_models.layers import Average, in_batches, learning_rate, rows, step, to_float
 
 
 class FlowOptions(Options):

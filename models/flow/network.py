@@ -10,11 +10,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from equibench_models.contract import Config, Shape
-from equibench_models.layers import (
-    LogisticMixture,
-    ResBlock,
-    conv,
-)
+from equibench_models.layers import LogisticMixture, ResBlock, conv
 
 SCALES = 2  # 28 -> 14 -> 7 or 32 -> 16 -> 8
 KEPT, DIAGONAL, RIGHT, BELOW = 0, 3, 1, 2  # a 2x2 block in the order of pixel_unshuffle

@@ -16,15 +16,7 @@ from pydantic import Field
 from torch import Generator, Tensor
 
 from equibench_models.contract import About, Bound, Model, Options, Shape, Showing
-from equibench_models.layers import (
-    Average,
-    in_batches,
-    learning_rate,
-    rows,
-    step,
-    to_float,
-    to_uint8,
-)
+from equibench_models.layers import Average, in_batches, learning_rate, rows, step, to_float, to_uint8
 from equibench_models.vae.network import Autoencoder, VAEConfig
 
 Decoding = Literal["sample", "mean"]

@@ -10,11 +10,7 @@ from pydantic import Field
 from torch import Generator, Tensor, nn
 
 from equibench_models.contract import Config, Shape
-from equibench_models.layers import (
-    LogisticMixture,
-    ResBlock,
-    conv,
-)
+from equibench_models.layers import LogisticMixture, ResBlock, conv
 
 Posterior = tuple[Tensor, Tensor]  # feature maps of the encoder at half and at a quarter of the side
 

@@ -13,6 +13,7 @@ from equibench.cite.signature import parse, signature
 from equibench.errors import UserError
 from equibench.quantities.identity import look_up
 from equibench.record import schema
+from equibench.record.cost import SpeedPoint
 
 
 @pytest.fixture(scope="module")
@@ -134,3 +135,28 @@ def test_the_command_line(results):
         assert done.returncode == 2, done.stdout
         assert sentence in done.stderr
         assert "Traceback" not in done.stderr
+
+
+def test_a_cell_that_timed_out_is_in_no_number(tmp_path):
+    late = make("vae", 2, status="timed out", reason="late")
+    (found,) = citation.cite("FD_5k", "vae", [save([make("vae"), make("vae", 1), late], tmp_path)])
+    assert found.seeds == [0, 1]
+
+
+def test_a_number_is_that_of_its_count_of_images(tmp_path):
+    twice = make("vae").budget.model_copy(update={"amount": 4e13})
+    more = make("vae").quality.model_copy(update={"n_samples": 10_000})
+    place = save([make("vae"), make("vae", budget=twice, quality=more)], tmp_path)
+    for name, count in (("FD_5k", 1), ("FD_10k", 1), ("FD", 2)):
+        found = citation.cite(name, "vae", [place])
+        assert len(found) == count
+        assert {one.metric for one in found} <= {"FD_5k", "FD_10k"}
+
+
+def test_members_with_dots_and_sweeps_can_be_cited():
+    point = make("diffusion").sampler_points[0].model_copy(update={"label": "DDIM, 2.5 steps"})
+    speed = make("vae").speed.model_copy(update={"sweep": [SpeedPoint(batch_size=64, images_per_sec=3.0)]})
+    paths = set(citation.numbers(make("diffusion", sampler_points=[point], speed=speed)))
+    for path in ("sampler_points.DDIM, 2.5 steps.quality.value", "speed.sweep.64.images_per_sec"):
+        assert path in paths
+        assert parse(signature([make("diffusion", sampler_points=[point], speed=speed)], path)).path == path

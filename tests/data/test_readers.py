@@ -200,3 +200,29 @@ def test_broken_cifar_batch(tmp_path, content):
     (tmp_path / "test_batch").write_bytes(content)
     with pytest.raises(UserError, match=r"test_batch is not a CIFAR-10 batch of the python version"):
         sets.load("cifar10", root=tmp_path)
+
+
+def test_a_cifar_batch_cannot_choose_what_its_bytes_mean(tmp_path):
+    """numpy's own way to make a type from a pickle takes flags, and an array of objects would be addresses."""
+
+    class Forged:
+        def __reduce__(self):
+            return np.dtype, ("O8", False, True), (3, "|", None, None, None, -1, -1, 0)
+
+    class Array:
+        def __reduce__(self):
+            make = np.empty(0).__reduce__()[0]
+            return make, (np.ndarray, (0,), b"b"), (1, (2,), Forged(), False, b"A" * 16)
+
+    folder = tmp_path / "cifar-10-batches-py"
+    write_cifar(folder, [pixels(4, 3, 32, 32)] * 6)
+    (folder / "data_batch_1").write_bytes(pickle.dumps({b"data": Array(), b"labels": [0, 1]}, protocol=2))
+    with pytest.raises(UserError, match="not a CIFAR-10 batch"):
+        sets.load("cifar10", tmp_path)
+
+
+def test_a_file_that_is_a_program_is_not_handed_on(tmp_path):
+    """Pillow would give PostScript to Ghostscript."""
+    (tmp_path / "a.png").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n%%EndComments\nshowpage\n")
+    with pytest.raises(UserError, match="cannot read the image"):
+        readers.pictures(tmp_path)

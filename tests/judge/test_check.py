@@ -187,3 +187,17 @@ def test_the_command_line_and_its_exit_codes(tmp_path):
         assert done.returncode == 2, done.stdout + done.stderr
         assert sentence in done.stderr
         assert "Traceback" not in done.stderr
+
+
+def test_a_stage_that_the_baseline_had_is_missed_whatever_else_failed_there():
+    lost = {"status": "incomplete", "reason": "x"}
+    before = make("vae", decoder_likelihood=None, failures={"decoder_likelihood": "x"}, **lost)
+    after = make("vae", quality=None, failures={"quality": "x"}, **lost)
+    found = compare([before], [after])
+    assert ("vae", "row") in regressions(found)
+    assert verdicts(compare([before], [before]))["vae", "row"] == "skipped"
+
+
+def test_a_peak_of_nothing_can_be_compared():
+    none = changed(make("vae"), memory={"train_peak_bytes": 0})
+    assert not compare([none], [none]).regressions

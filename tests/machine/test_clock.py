@@ -39,3 +39,21 @@ def test_repeat_drops_the_warm_up_and_stops_at_the_limit():
 
     taken = repeat(call, lambda: None, warmup=1, repeats=10, limit_sec=5.5, now=lambda: now[0])
     assert taken == [1.0, 2.0, 3.0]
+
+
+def test_a_device_that_fails_at_the_edge_of_a_part_leaves_no_part_open():
+    """A GPU tells of an error in queued work where it is waited for."""
+    waits = iter([RuntimeError("at the start"), None, RuntimeError("at the end"), None, None])
+
+    def synchronize():
+        if (error := next(waits)) is not None:
+            raise error
+
+    time = iter(range(100))
+    clock = Clock(lambda: next(time), synchronize)
+    for _ in range(2):
+        with pytest.raises(RuntimeError, match="at the"), clock.part("sample"):
+            pass
+    with clock.part("speed"):
+        pass
+    assert "speed" in clock.seconds()

@@ -145,8 +145,10 @@ def test_clip_is_read_from_torchs_cache(hub):
 
 def test_dinov2_is_read_from_torchs_cache(hub, monkeypatch):
     importlib.import_module("torch_fidelity.feature_extractor_dinov2")
-    with pytest.raises(UserError, match="no weights of dinov2-vit-s-14"):
+    with pytest.raises(UserError, match=r"code from torch's cache, can run any code .* --allow-code"):
         load_extractor("dinov2-vit-s-14", CPU)
+    with pytest.raises(UserError, match="no weights of dinov2-vit-s-14"):
+        load_extractor("dinov2-vit-s-14", CPU, allow_code=True)
     code = hub / "facebookresearch_dinov2_main"
     code.mkdir()
     (hub / "checkpoints" / "dinov2_vits14_pretrain.pth").write_bytes(b"weights")
@@ -158,7 +160,7 @@ def test_dinov2_is_read_from_torchs_cache(hub, monkeypatch):
             return x.flatten(1)[:, :12]
 
     monkeypatch.setattr(torch.hub, "load", lambda repo, name: Tiny() if name == "dinov2_vits14" else None)
-    found = load_extractor("dinov2-vit-s-14", CPU)
+    found = load_extractor("dinov2-vit-s-14", CPU, allow_code=True)
     assert (found.metric, found.info.dims) == ("FD", 12)
     assert found(IMAGES[:3]).shape == (3, 12)
     assert found.info.weights_sha256 == hashlib.sha256(b"weights").hexdigest()
@@ -285,7 +287,7 @@ def test_own_function_with_its_weights_in_its_identity(tmp_path, monkeypatch):
             load_extractor(name, CPU)
     (tmp_path / "no.pt").write_bytes(b"nothing")
     with pytest.raises(UserError, match="no TorchScript module"):
-        load_extractor("no.pt", CPU)
+        load_extractor("no.pt", CPU, allow_code=True)
     with pytest.raises(UserError, match="there is no extractor file"):
         load_extractor("nowhere.pt", CPU)
 

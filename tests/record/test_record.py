@@ -12,6 +12,7 @@ from equibench.errors import UserError
 from equibench.protocol import PROTOCOL
 from equibench.record import files as record_files
 from equibench.record import schema
+from equibench.record.paths import value_at
 
 
 def test_round_trip(tmp_path):
@@ -91,3 +92,11 @@ def test_arrays_that_are_gone_are_none(tmp_path):
     path = record_files.write(make("vae"), tmp_path, arrays())
     path.with_suffix(".npz").unlink()
     assert record_files.read_arrays(path, record_files.read(path)) == {}
+
+
+def test_keys_of_dictionaries_are_looked_up_as_they_are():
+    numbers = {"10": 1.0, "²": 2.0, "": 3.0, "a.b": 4.0}
+    portrait = make("vae").portrait.model_copy(update={"numbers": numbers})
+    one = make("vae", portrait=portrait, bounds=[make("vae").bounds[0]])
+    assert [value_at(one, f"portrait.numbers.{key}") for key in ("10", "²", "a.b")] == [1.0, 2.0, 4.0]
+    assert value_at(one, "bounds.importance weighting.curve.4") == one.bounds[0].curve[4]

@@ -14,9 +14,11 @@ from equibench.measure.features.own import function
 from equibench.run import checkpoint
 from equibench.run.cell import run_cell
 from equibench.run.families import resolve_family
+from equibench.run.plan import plan
 from equibench.run.session import Session
 from equibench.suite import Cell, Entrant, code_in
 from equibench_models import FAMILIES, family
+from equibench_models.contract import Model
 from equibench_models.vae.model import VAE
 
 CPU = torch.device("cpu")
@@ -102,9 +104,12 @@ EXTRACTOR = {"extractor": ("samples = 32", 'samples = 32\nextractor = "planted:f
 SCRIPT = {"extractor": ("samples = 32", 'samples = 32\nextractor = "planted.pt"')}
 
 
-@pytest.mark.parametrize("changes", [FAMILY, EXTRACTOR, SCRIPT], ids=["family", "extractor", "file"])
-@pytest.mark.parametrize("verb", ["plan", "run"])
-def test_a_suite_that_names_code_needs_consent_before_anything_is_imported(tmp_path, changes, verb):
+@pytest.mark.parametrize(
+    ("verb", "changes"),
+    [("plan", FAMILY), ("run", FAMILY), ("run", EXTRACTOR), ("run", SCRIPT)],
+    ids=["family to plan", "family", "extractor", "file"],
+)
+def test_a_suite_that_names_code_needs_consent_before_anything_is_imported(tmp_path, verb, changes):
     (tmp_path / "planted.py").write_text("open('ran', 'w')")
     (tmp_path / "planted.pt").write_bytes(b"opened")
     name = suite_file(tmp_path, **changes)
@@ -114,6 +119,14 @@ def test_a_suite_that_names_code_needs_consent_before_anything_is_imported(tmp_p
     assert "--allow-code" in done.stderr
     assert not (tmp_path / "ran").exists()
     assert not (tmp_path / "results").exists()
+
+
+def test_no_consent_is_asked_for_what_does_not_run(tmp_path):
+    (tmp_path / "planted.py").write_text("open('ran', 'w')")
+    name = suite_file(tmp_path, **FAMILY, **EXTRACTOR)
+    done = equibench("plan", name, "--only", "gan", "--device", "cpu", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert not (tmp_path / "ran").exists()
 
 
 def test_with_consent_it_runs(tmp_path):
@@ -138,6 +151,45 @@ def test_a_name_typed_on_the_command_line_is_consent_and_a_file_that_can_run_cod
     assert (done.returncode, "planted.pt is no TorchScript module" in done.stderr) == (2, True)
 
 
+class Unfinished(Model):
+    """A family that lacks most of what it needs."""
+
+
+class Broken(VAE):
+    def __init__(self, config, shape):  # noqa: ARG002
+        raise RuntimeError("no such layer")
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("test_families:Unfinished", r"lacks __init__, nats, sample, .*config_type, about"),
+        ("test_families:Broken", r"cannot be built and updated once \(RuntimeError: no such layer\)"),
+    ],
+)
+def test_an_unfinished_family_is_one_sentence(name, sentence):
+    smoke = suite.load("smoke")
+    cell = Cell(smoke, "own", 0, Entrant(name="own", family=name), smoke.budget[0])
+    with pytest.raises(UserError, match=sentence):
+        plan(cell, (1, 28, 28))
+
+
+def test_a_module_that_exits_is_one_sentence(tmp_path):
+    (tmp_path / "exits.py").write_text("import sys; sys.exit()")
+    done = equibench("run", "smoke", "--device", "cpu", "--extractor", "exits:features", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "cannot import exits:features (SystemExit" in done.stderr
+
+
+def test_modules_of_the_working_folder_come_last(tmp_path):
+    """A file there may have the name of a module that a library imports later."""
+    (tmp_path / "profile.py").write_text("raise SystemExit('the wrong profile')")
+    (tmp_path / "mine.py").write_text("import profile\ndef features(images): return images.float().flatten(1)[:, :8]")
+    code = "from equibench.usercode import import_name; print(import_name('mine:features').__name__)"
+    done = subprocess.run([sys.executable, "-P", "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.stdout.strip() == "features", done.stderr
+
+
 def test_code_in_a_suite_by_hand():
     smoke = suite.load("smoke")
     assert code_in(smoke) == []
@@ -146,4 +198,5 @@ def test_code_in_a_suite_by_hand():
         update={"entrant": entrants, "measure": smoke.measure.model_copy(update={"extractor": "a.pth+bf16"})}
     )
     assert code_in(own) == [OWN, "a.pth+bf16"]
-    assert code_in(own, but_extractor=True) == [OWN]
+    assert code_in(own, extractor=False) == [OWN]
+    assert code_in(own, families=False) == ["a.pth+bf16"]

@@ -1,11 +1,14 @@
 """A cell is a list of stages: one that fails leaves its part empty with the reason, and the others go on."""
 
+import sys
+
 import pytest
 import torch
 
 from equibench import suite
 from equibench.data import sets
 from equibench.errors import UserError
+from equibench.measure.features.extractor import FeaturesError
 from equibench.measure.features.own import function
 from equibench.run import cell, stages
 from equibench.run.cell import TimedOutError, run_cell
@@ -129,3 +132,37 @@ def test_a_training_that_fails_keeps_its_config(monkeypatch, session):
 
 def test_stages_are_named_after_themselves():
     assert all(getattr(stages, name).__name__ == name for name in STAGES)
+
+
+def test_features_that_are_no_numbers_are_a_failure_of_the_stage(vae):
+    """Of a collapsed model's samples, say; other cells go on."""
+
+    def collapsed(work, found):  # noqa: ARG001
+        raise FeaturesError("blocks gives features that are NaN or infinite")
+
+    record = vae(quality=collapsed)
+    assert record.failures["quality"] == "blocks gives features that are NaN or infinite"
+    assert record.likelihood.bits_per_dim > 0
+
+
+def test_a_family_that_exits_is_a_failure_of_the_stage(vae):
+    def leave(work, found):  # noqa: ARG001
+        sys.exit(0)
+
+    assert vae(speed=leave).failures["speed"].startswith("SystemExit")
+
+
+def test_a_budget_missed_and_a_failed_stage_are_both_said(vae, monkeypatch):
+    monkeypatch.setattr(cell, "budget_missed", lambda *_: "half was spent")
+    assert vae(speed=crash).reason == "half was spent; speed: RuntimeError: the stage broke; " + (
+        "sampler points: MissingError: it starts from what an earlier stage did not give"
+    )
+
+
+def test_a_record_that_cannot_be_written_is_one_sentence(vae, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(cell.record_files, "write", full)
+    with pytest.raises(UserError, match=r"cannot write the record .* \(No space left on device\); make room"):
+        vae()

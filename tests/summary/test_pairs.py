@@ -101,3 +101,23 @@ def test_what_is_incomplete_is_named_in_the_summary(tmp_path):
 def test_what_failed_is_named_in_the_summary(tmp_path):
     (section,) = sections_of(tmp_path, *fixtures.everything(1))
     assert pairs.sentences(section)[-1] == "Not ranked: gan, seed 8 (diverged) and flow, seed 9 (out of memory)."
+
+
+def test_a_seed_without_a_likelihood_stays_in_its_row(tmp_path):
+    why = {"likelihood": "RuntimeError: x"}
+    for lacking in (0, 2):  # whether the first of the row or the last
+        lost = {"likelihood": None, "status": "incomplete", "failures": why, "reason": "likelihood: x"}
+        records = [make("vae", seed, **(lost if seed == lacking else {})) for seed in range(3)]
+        (section,) = sections_of(tmp_path / str(lacking), *records)
+        (row,) = section.entrants
+        assert row.seeds == (0, 1, 2)
+        assert row.stat("likelihood.bits_per_dim").n == 2
+
+
+def test_what_missed_its_budget_is_not_ranked_because_a_stage_failed_too(tmp_path):
+    few = make("flow").spent.model_copy(update={"flops": 2e12})
+    lost = {"status": "incomplete", "failures": {"memory": "x"}, "memory": None, "reason": "x", "spent": few}
+    missed = [make("flow", seed, **lost) for seed in range(3)]
+    (section,) = sections_of(tmp_path, *[make("vae", seed) for seed in range(3)], *missed)
+    assert [row.label for row in section.rankable] == ["vae"]
+    assert not [sentence for sentence in pairs.sentences(section) if "better than" in sentence]

@@ -6,8 +6,9 @@ import contextlib
 import ctypes
 import gc
 import multiprocessing
+import os
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -79,7 +80,8 @@ def in_fresh_process(work: Work, before: tuple[Any, ...], measured: tuple[Any, .
     receiver, sender = context.Pipe(duplex=False)
     arguments = (sender, torch.get_num_threads(), work, before, measured, str(device))
     process = context.Process(target=_measure, args=arguments, daemon=True)
-    process.start()
+    with _safe_path():
+        process.start()
     sender.close()
     try:
         if not receiver.poll(TIMEOUT_SEC):
@@ -93,6 +95,22 @@ def in_fresh_process(work: Work, before: tuple[Any, ...], measured: tuple[Any, .
     finally:
         receiver.close()
         process.join()
+
+
+@contextlib.contextmanager
+def _safe_path() -> Iterator[None]:
+    """A fork server that starts in here does not look for modules in the working folder, where a user's own may have
+    the names of Python's; its children have the path of this process all the same.
+    """
+    before = os.environ.get("PYTHONSAFEPATH")
+    os.environ["PYTHONSAFEPATH"] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["PYTHONSAFEPATH"]
+        else:
+            os.environ["PYTHONSAFEPATH"] = before
 
 
 def _ending(code: int | None) -> str:

@@ -21,6 +21,10 @@ from equibench.record.schema import FeatureInfo
 BATCH_SIZE = {"cpu": 20, "cuda": 500}
 
 
+class FeaturesError(UserError):
+    """Features of these images are no numbers: of a model's samples that is the model's failure, not the network's."""
+
+
 @dataclass(frozen=True)
 class Extractor:
     """uint8 images `[N, C, H, W]`, C in 1, 3 -> features `[N, dims]` float32."""
@@ -51,7 +55,7 @@ class Extractor:
                         "give one row an image, equally long for images of every size"
                     )
                 if not found.isfinite().all():
-                    raise UserError(f"{self.info.name} gives features that are NaN or infinite; check its numbers")
+                    raise FeaturesError(f"{self.info.name} gives features that are NaN or infinite; check its numbers")
                 parts.append(found.cpu().numpy())
                 progress(len(batch))
         return np.concatenate(parts)

@@ -40,7 +40,8 @@ def load_extractor(
         plain = "inception-v3" if find_inception(weights) else "efficientnet-lite0"
     if plain not in EXTRACTORS:
         if Path(plain).suffix in (".pt", ".pth"):
-            require_consent(f"{plain}, a TorchScript file,", allow_code)
+            if Path(plain).is_file():
+                require_consent(f"{plain}, a TorchScript file,", allow_code)
             return torchscript(Path(plain), device, name.endswith(BFLOAT16))
         if ":" in plain:
             return function(plain, device, name.endswith(BFLOAT16))

@@ -15,7 +15,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from equibench.errors import UserError
 from equibench.hashing import file_sha256
 from equibench.measure.features.extractor import Extractor, make_extractor
-from equibench.measure.features.names import CLIP, INCEPTION_FILE
+from equibench.measure.features.names import CLIP, DINO, INCEPTION_FILE
 from equibench.usercode import require_consent
 
 
@@ -41,9 +41,11 @@ def of_torch_fidelity(
     allow_code: bool = False,
 ) -> Extractor:
     """Inception-v3, CLIP or DINOv2 as torch-fidelity builds and feeds them; weights from `weights` or torch's cache,
-    into which `download` fetches them where they are not there. A file of CLIP's format, TorchScript, needs
-    `allow_code` unless it is the very one that torch-fidelity fetches.
+    into which `download` fetches them where they are not there. DINOv2's network is code, which needs `allow_code`, as
+    does a file of CLIP's format, TorchScript, unless it is the very one that torch-fidelity fetches.
     """
+    if name in DINO:
+        require_consent(f"{name}, whose network is code from torch's cache,", allow_code)
     found = _find(name, weights)
     if found is None and download:
         _fetch(name)
