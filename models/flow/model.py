@@ -1,7 +1,7 @@
 """Normalizing flow: multi-scale coupling layers with mixture-of-logistics transformations.
 
 Dinh et al. 2017 (RealNVP) for coupling and the multi-scale factoring-out, Ho et al. 2019 (Flow++) for the mixture
-transformation and variational dequantisation.
+transformation and variational dequantization.
 
 A scale splits the image into its four polyphase components (every second pixel of every second row) and keeps one, a
 quarter of the pixels, for the next scale. Two couplings transform the others to noise, each given the components that
@@ -30,7 +30,7 @@ class FlowOptions(Options):
 
 
 class Flow(Model):
-    """Maximises E_q[log p(x + u) - log q(u | x)] <= log P(x) (Ho et al. 2019, eq. 9) over dequantised images."""
+    """Maximises E_q[log p(x + u) - log q(u | x)] <= log P(x) (Ho et al. 2019, eq. 9) over dequantized images."""
 
     config_type = FlowConfig
     options_type = FlowOptions
@@ -41,7 +41,7 @@ class Flow(Model):
     about = About(
         title="Normalizing flow",
         concept="An invertible network maps images to noise of a known density. The change-of-variables formula gives "
-        "the exact density of every dequantised image, and maximising it is all of the training; running the network "
+        "the exact density of every dequantized image, and maximising it is all of the training; running the network "
         "backwards turns noise into images.",
         structure="Two scales of two coupling layers, then checkerboard and dense couplings of the coarsest map; every "
         "coupling passes some values through the distribution function of a mixture of logistics that depends on the "
@@ -49,7 +49,7 @@ class Flow(Model):
         differs="The only family with an exact density and an exact inverse: no information is lost, and the latent "
         "has as many dimensions as the image. The price is a constrained network whose capacity goes into every pixel.",
         abilities={
-            "likelihood": "exact density; a bound of bits per dimension after dequantisation",
+            "likelihood": "exact density; a bound of bits per dimension after dequantization",
             "encodes": "yes, one to one",
             "reconstructs": "exactly, up to rounding",
             "sampling": "one pass",
@@ -79,7 +79,7 @@ class Flow(Model):
 
     @torch.no_grad()
     def nats(self, images: Tensor, generator: Generator) -> Tensor:
-        """Bound of the negative log-likelihood in nats, one draw of the dequantisation noise; the same draw is -log of
+        """Bound of the negative log-likelihood in nats, one draw of the dequantization noise; the same draw is -log of
         a weight for importance weighting. In float32: the density is that of the very map that `sample` inverts.
         """
         uniform = torch.rand(images.shape, generator=generator, device=images.device)

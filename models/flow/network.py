@@ -1,4 +1,4 @@
-"""The invertible network of the flow, and its dequantiser."""
+"""The invertible network of the flow, and its dequantizer."""
 
 from __future__ import annotations
 
@@ -134,7 +134,7 @@ class Dequantizer(nn.Module):
 
 
 class FlowNetwork(nn.Module):
-    """An invertible map between dequantised images y in [-1, 1] and logistic noise, and the dequantiser."""
+    """An invertible map between dequantized images y in [-1, 1] and logistic noise, and the dequantizer."""
 
     def __init__(self, config: FlowConfig, shape: Shape) -> None:
         super().__init__()

@@ -163,7 +163,7 @@ def test_longer_chains_approach_continuous_time_from_above(diffusion):
 
 
 def test_flow_is_bounded_by_and_converges_to_the_probability_of_its_bins():
-    """8x8 images: importance-weighted bounds fall with K, and both dequantisations approach the same value."""
+    """8x8 images: importance-weighted bounds fall with K, and both dequantizations approach the same value."""
     torch.manual_seed(0)
     model = load_family("flow").build({"width": 8}, (1, 8, 8))
     with torch.no_grad():
@@ -180,7 +180,7 @@ def test_flow_is_bounded_by_and_converges_to_the_probability_of_its_bins():
     for curve in curves:
         assert (curve[512] < curve[64]).all()
         assert (curve[64] < curve[1]).all()
-    assert (curves[0][1] > curves[1][512] + 0.1).all()  # the dequantiser of this untrained model is poor, yet
+    assert (curves[0][1] > curves[1][512] + 0.1).all()  # the dequantizer of this untrained model is poor, yet
     assert np.allclose(curves[0][512], curves[1][512], atol=0.1)
 
 

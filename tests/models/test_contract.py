@@ -120,7 +120,7 @@ def test_show_gives_numbers_and_rows_of_pictures(model):
 def test_sampling_needs_some_but_not_all_of_the_trained_parameters_where_training_has_helpers(model):
     trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
     assert 0 < model.sampling_parameters() <= trainable
-    if not isinstance(model, load_family("diffusion")):  # discriminator, encoder, dequantiser
+    if not isinstance(model, load_family("diffusion")):  # discriminator, encoder, dequantizer
         assert model.sampling_parameters() < trainable
 
 

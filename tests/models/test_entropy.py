@@ -35,7 +35,7 @@ def images():
 
 
 class TrueDensity(nn.Module):
-    """The oracle's own distribution as the density that dequantisation asks for: each level's mass spread evenly over
+    """The oracle's own distribution as the density that dequantization asks for: each level's mass spread evenly over
     its bin of [-1, 1].
     """
 
