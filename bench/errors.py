@@ -10,6 +10,12 @@ class UserError(Exception):
     """A mistake of the user's. Its text is one sentence that says what to do; the command line exits with code 2."""
 
 
+def first_line(error: BaseException) -> str:
+    """What an error says, in one line for a sentence; its kind where it says nothing."""
+    text = str(error).strip()
+    return text.splitlines()[0] if text else type(error).__name__
+
+
 def nearest(word: str, choices: Iterable[str]) -> str:
     """Tail of a sentence about an unknown word: `; did you mean 'x'? (choices: x, y)`."""
     known = sorted(choices)

@@ -85,6 +85,8 @@ class Measuring(Strict):
 
 
 class Suite(Strict):
+    """A suite as its TOML file gives it: what is trained, on which data and budgets, and how it is measured."""
+
     name: str = Field(pattern=r"^[\w.+-]+$")
     about: str
     dataset: str

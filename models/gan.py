@@ -20,6 +20,8 @@ from equibench_models.layers import Average, ResBlock, conv, in_batches, learnin
 
 
 class GANConfig(Config):
+    """Settings of both players and of their training."""
+
     learning_rate: float = Field(1e-3, gt=0, description="greatest step size of Adam, of both players")
     batch_size: int = Field(12, ge=4, description="images an update")
     latent: int = Field(64, ge=1, description="size of the noise vector")

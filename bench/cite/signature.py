@@ -14,7 +14,7 @@ from typing import NamedTuple
 from urllib.parse import unquote
 
 from equibench.errors import UserError
-from equibench.quantities.identity import KEY_DIGITS, along, identity, look_up, name_of, path_of
+from equibench.quantities.identity import KEY_DIGITS, along, first_difference, identity, look_up, name_of, path_of
 from equibench.record.schema import Likelihood, Quality, Record, SampleMetric
 from equibench.stats import Stat
 
@@ -51,9 +51,11 @@ def signature(records: Sequence[Record], path: str) -> str | None:
         return None
     stat = Stat(tuple(float(v) for r in rows if (v := look_up(r, path)) is not None))
     identities = [identity(record, path) for record in rows]
-    for key, value in identities[0].items():
-        if other := next((found[key] for found in identities if found.get(key) != value), None):
-            raise UserError(f"records of {rows[0].entrant} differ in {key} ({value}, {other}); cite them apart")
+    for other in identities[1:]:
+        if found := first_difference(identities[0], other):
+            raise UserError(
+                f"records of {rows[0].entrant} differ in {found.field} ({found.one}, {found.other}); cite them apart"
+            )
     spread, of = (stat.sd, "sd-seeds") if stat.n > 1 else _error(rows[0], path)
     fields = {
         **identities[0],

@@ -153,7 +153,11 @@ def differs(a: Record, b: Record, path: str, but: Collection[str] = ()) -> Diffe
     """Why the numbers at `path` of two records may not be compared: the first field in which they differ, those in
     `but` apart, as it is what they are compared over. None where they may.
     """
-    one, other = identity(a, path), identity(b, path)
+    return first_difference(identity(a, path), identity(b, path), but)
+
+
+def first_difference(one: dict[str, str], other: dict[str, str], but: Collection[str] = ()) -> Difference | None:
+    """The first field in which two identities differ, those in `but` apart; None where they are equal."""
     for field in {**one, **other}:
         if field not in but and one.get(field) != other.get(field):
             return Difference(field, one.get(field, "none"), other.get(field, "none"))

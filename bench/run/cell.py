@@ -8,7 +8,7 @@ import datetime
 from pathlib import Path
 from typing import NamedTuple
 
-from equibench.errors import UserError
+from equibench.errors import UserError, first_line
 from equibench.machine.clock import Clock
 from equibench.machine.device import is_out_of_memory, synchronizer
 from equibench.machine.provenance import code_version, describe_machine, package_versions
@@ -156,7 +156,7 @@ def _in_time(tell: Tell, clock: Clock, limit_sec: float | None) -> Tell:
 
 
 def _failure(error: BaseException) -> tuple[Status, str]:
-    text = str(error).splitlines()[0] if str(error) else type(error).__name__
+    text = first_line(error)
     if isinstance(error, DivergedError | NotFiniteError):
         return "diverged", text
     if isinstance(error, TimedOutError):

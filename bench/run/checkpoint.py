@@ -14,7 +14,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as serialize
 from safetensors.torch import save_file
 
-from equibench.errors import UserError
+from equibench.errors import UserError, first_line
 from equibench.record.base import Strict
 from equibench.record.cost import MatrixProducts
 from equibench.record.schema import Curve, Spent
@@ -92,8 +92,7 @@ def _read(path: Path) -> tuple[dict[str, torch.Tensor], Provenance]:
 
 
 def _unfit(path: Path, error: Exception) -> str:
-    reason = str(error).splitlines()[0]
-    return f"the checkpoint {path} does not fit this version of equibench ({reason}); train again"
+    return f"the checkpoint {path} does not fit this version of equibench ({first_line(error)}); train again"
 
 
 def _contiguous(model: Model) -> dict[str, torch.Tensor]:

@@ -1,7 +1,6 @@
 """What is measured of a trained entrant: named stages in a fixed order, each a function of frozen work.
 
-A stage gets the work and what the stages before it found, and gives that with its own part added. One that fails leaves
-its part of the record empty with the reason, and the others go on.
+A stage adds its own part to what the stages before it found; one that fails leaves its part empty, with the reason.
 """
 
 from __future__ import annotations
@@ -80,6 +79,7 @@ class MissingError(Exception):
 
 
 def quality(work: Work, found: Found) -> Found:
+    """Samples with the headline's settings, and their distance from the test images and other metrics."""
     images, features = _sampled(work, work.session.suite.measure.samples, work.options, "")
     with work.clock.part("quality"):
         work.tell("quality", 0.0)
@@ -88,6 +88,7 @@ def quality(work: Work, found: Found) -> Found:
 
 
 def memorization(work: Work, found: Found) -> Found:
+    """Whether samples lie nearer to training images than to held-out ones, and the nearest pairs to look at."""
     session, data = work.session, work.session.data
     n = min(session.suite.measure.memorization_images, len(data.train), len(data.test))
     if not n:
@@ -103,6 +104,7 @@ def memorization(work: Work, found: Found) -> Found:
 
 
 def likelihood(work: Work, found: Found) -> Found:
+    """Bits per dimension of the test images; the reason in its place for a family without a likelihood."""
     model, session, measure = work.model, work.session, work.session.suite.measure
     work.tell("likelihood", 0.0)
     if model.likelihood == "none":
@@ -145,6 +147,7 @@ def bounds(work: Work, found: Found) -> Found:
 
 
 def out_of_distribution(work: Work, found: Found) -> Found:
+    """Bits per dimension of images that are none of the data: inverted, constant, noise."""
     measure, test = work.session.suite.measure, work.session.data.test
     if work.model.likelihood == "none":
         return found
@@ -160,6 +163,7 @@ def out_of_distribution(work: Work, found: Found) -> Found:
 
 
 def decoder_likelihood(work: Work, found: Found) -> Found:
+    """log p(x) through the decoder, in nats, by annealed importance sampling (Wu et al. 2017)."""
     setting = work.session.suite.measure.annealing
     if not setting or not work.model.latent_dims:
         return found
@@ -177,6 +181,7 @@ def decoder_likelihood(work: Work, found: Found) -> Found:
 
 
 def speed(work: Work, found: Found) -> Found:
+    """Images a second at several batch sizes, latency at batch 1, evaluations of the network and FLOPs."""
     measure = work.session.suite.measure
     work.tell("speed", 0.0)
     with work.clock.part("speed"):
@@ -194,6 +199,7 @@ def speed(work: Work, found: Found) -> Found:
 
 
 def memory(work: Work, found: Found) -> Found:
+    """Peak bytes of training and of sampling, each in a fresh process."""
     batch_size = work.session.suite.measure.memory_batch_size
     work.tell("memory", 0.0)
     with work.clock.part("memory"):
@@ -210,6 +216,7 @@ def memory(work: Work, found: Found) -> Found:
 
 
 def portrait(work: Work, found: Found) -> Found:
+    """What the report tells and shows of the family: words, numbers and pictures."""
     session, about = work.session, work.model.about
     work.tell("portrait", 0.0)
     with work.clock.part("portrait"):
@@ -233,6 +240,7 @@ def portrait(work: Work, found: Found) -> Found:
 
 
 def sampler_points(work: Work, found: Found) -> Found:
+    """Quality and cost of other settings of the sampler, on fewer samples."""
     measure = work.session.suite.measure
     if not measure.sampler_points:
         return found

@@ -44,6 +44,8 @@ class DiffusionOptions(Options):
 
 
 class Diffusion(Model):
+    """Minimises the error of v and, for the deviations alone, the bound of the chain (iDDPM, section 3.1)."""
+
     config_type = DiffusionConfig
     options_type = DiffusionOptions
     config: DiffusionConfig

@@ -17,6 +17,8 @@ FOURIER = (8, 32)  # times pi x: periods of 32 and of 8 levels, which lift noise
 
 
 class DiffusionConfig(Config):
+    """Settings of the diffusion model: network, training, noise levels and bound."""
+
     learning_rate: float = Field(2.5e-3, gt=0, description="greatest step size of Adam")
     batch_size: int = Field(12, ge=4, description="images an update")
     fine_blocks: int = Field(1, ge=1, description="residual blocks at half the side, before and again after the others")

@@ -17,6 +17,8 @@ KEPT, DIAGONAL, RIGHT, BELOW = 0, 3, 1, 2  # a 2x2 block in the order of pixel_u
 
 
 class FlowConfig(Config):
+    """Settings of the flow: couplings, dequantizer and training."""
+
     width: int = Field(112, ge=8, description="hidden units of the dense couplings")
     batch_size: int = Field(32, ge=1, description="images an update")
     learning_rate: float = Field(3e-3, gt=0, description="greatest step size of Adam")

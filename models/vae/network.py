@@ -16,6 +16,8 @@ Posterior = tuple[Tensor, Tensor]  # feature maps of the encoder at half and at 
 
 
 class VAEConfig(Config):
+    """Settings of encoder, decoder and training."""
+
     batch_size: int = Field(16, ge=1, description="images an update")
     vector: int = Field(32, ge=1, description="size of the top latent, a vector")
     basis: int = Field(8, ge=1, description="channels of the map that the vector is read from and written to")
@@ -56,6 +58,8 @@ class StochasticLayer(nn.Module):
 
 
 class Autoencoder(nn.Module):
+    """Encoder and top-down decoder over a vector and maps of latents, each with a learned Gaussian prior."""
+
     def __init__(self, config: VAEConfig, shape: Shape) -> None:
         super().__init__()
         channels, height, width = shape

@@ -55,6 +55,16 @@ def test_seeds_may_be_fastest_at_other_batch_sizes_of_those_tried():
         )
 
 
+def test_seeds_with_and_without_a_known_feature_network_are_not_one_number():
+    known, unknown = make("vae", 0), make("vae", 1)
+    unknown = unknown.model_copy(update={"quality": unknown.quality.model_copy(update={"features": None})})
+    with pytest.raises(UserError, match=r"differ in fx \(EfficientNet-Lite0@e1e1e1e1, none\)"):
+        signature([known, unknown], "quality.value")
+    known, unknown = (one.model_copy(update={"seed": 1 - one.seed}) for one in (known, unknown))
+    with pytest.raises(UserError, match=r"differ in fx \(none, EfficientNet-Lite0@e1e1e1e1\)"):
+        signature([known, unknown], "quality.value")
+
+
 def test_seeds_are_a_mean_and_a_deviation_in_the_order_of_the_seeds():
     three = [make("vae", seed) for seed in (2, 0, 1)]
     found = parse(signature(three, "likelihood.bits_per_dim"))

@@ -17,6 +17,7 @@ from typing import Any
 import psutil
 import torch
 
+from equibench.errors import first_line
 from equibench.machine.device import autocast, is_out_of_memory, synchronizer
 from equibench.record.base import Scalar
 from equibench.record.cost import Memory
@@ -132,8 +133,7 @@ def _measure(
         synchronizer(device)()
         sender.send(_peak(device, in_use))
     except Exception as error:  # a user's own family may raise anything; what is not sent is a reason nobody hears
-        text = str(error).splitlines()[0] if str(error) else type(error).__name__
-        sender.send(Peak(reason="out of memory" if is_out_of_memory(error) else text))
+        sender.send(Peak(reason="out of memory" if is_out_of_memory(error) else first_line(error)))
 
 
 def _train(device: torch.device, family: str, config: dict[str, Any], shape: Shape, batch_size: int) -> None:

