@@ -15,17 +15,18 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-GROUND = {"cache", "errors", "protocol", "hashing", "usercode", "stats", "record"}
+GROUND = {"atomic", "cache", "errors", "protocol", "hashing", "usercode", "stats", "record"}
 MEASURING = {"data", "machine", "models", "suite", "intervals"}
 READING = {"intervals", "quantities", "summary", "cite", "models"}
 MAY_IMPORT = {
+    "atomic": set(),
     "cache": set(),
     "errors": set(),
     "protocol": set(),
     "hashing": set(),
     "usercode": {"errors"},
     "stats": {"protocol"},
-    "record": {"errors", "protocol", "hashing"},
+    "record": {"atomic", "errors", "protocol", "hashing"},
     "intervals": GROUND,
     "data": GROUND,
     "machine": GROUND,
