@@ -3,7 +3,18 @@
 from __future__ import annotations
 
 import difflib
+import errno
 from collections.abc import Iterable
+
+LONGEST_REASON = 300  # characters
+# what a machine answers when it, and not the program, has failed: full, gone, or of no more files and processes
+_OF_THE_MACHINE = {
+    getattr(errno, name)
+    for name in (
+        "ENOSPC", "EDQUOT", "EROFS", "EIO", "ESTALE", "ENODEV", "ENXIO", "EMFILE", "ENFILE", "ENOTCONN", "EHOSTDOWN",
+        "ETIMEDOUT",
+    )
+}  # fmt: skip
 
 
 class UserError(Exception):
@@ -11,9 +22,18 @@ class UserError(Exception):
 
 
 def first_line(error: BaseException) -> str:
-    """What an error says, in one line for a sentence; its kind where it says nothing."""
-    text = str(error).strip()
-    return text.splitlines()[0] if text else type(error).__name__
+    """What an error says, in one line for a sentence, cut where it is long; its kind where it says nothing."""
+    try:
+        text = str(error).strip()
+    except Exception:  # an exception of a user's own may fail to say what it is
+        text = ""
+    line = text.splitlines()[0] if text else type(error).__name__
+    return line if len(line) <= LONGEST_REASON else line[: LONGEST_REASON - 1] + "…"
+
+
+def is_of_the_machine(error: BaseException) -> bool:
+    """Whether an error tells of a full disk, a lost mount or the like: no result of what was being done."""
+    return isinstance(error, OSError) and error.errno in _OF_THE_MACHINE
 
 
 def nearest(word: str, choices: Iterable[str]) -> str:

@@ -96,6 +96,7 @@ class Suite(Strict):
     budget: list[Budget] = Field(min_length=1)
     entrant: list[Entrant] = Field(min_length=1)
     cell_limit_sec: float | None = Field(None, gt=0)  # a cell that takes longer is stopped, and recorded as timed out
+    checkpoint_sec: float = Field(60.0, gt=0)  # of training between two saves, which take less than 2 % all the same
     measure: Measuring = Measuring()
 
 

@@ -41,7 +41,7 @@ from equibench.record import files as record_files
 from equibench.record.cost import Memory
 from equibench.record.schema import Curve, Record, Spent
 from equibench.run import obtain
-from equibench.run.cell import run_cell
+from equibench.run.cell import run_here
 from equibench.run.session import Session
 from equibench.run.train import Allowance, train
 from equibench_models import FAMILIES
@@ -180,7 +180,7 @@ def run_seed(setting: Session, seed: int, clean: Path | None = None) -> None:
         if clean:
             weights.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(clean / weights.name, weights)
-        run_cell(cell, dataclasses.replace(setting, suite=one))
+        run_here(cell, dataclasses.replace(setting, suite=one))
 
 
 def pool(folder: Path) -> dict[int, list[Record]]:

@@ -24,7 +24,7 @@ from equibench.measure.quality.reference import reference_of_images
 from equibench.protocol import PROTOCOL
 from equibench.record.schema import Budget, FeatureInfo
 from equibench.run import plan, sizing, train
-from equibench.run.cell import run_cell
+from equibench.run.cell import run_here
 from equibench.run.obtain import stream_seed
 from equibench.run.session import Session
 from equibench.run.stages import Found, Work, likelihood, quality
@@ -137,10 +137,10 @@ def test_bits_are_of_the_test_split_and_the_long_chain(session):
 
 
 def test_floors_are_rows_and_real_data_is_one(session):
-    _, uniform = run_cell(Cell(SMOKE, "uniform", 0), session)
+    _, uniform = run_here(Cell(SMOKE, "uniform", 0), session)
     assert uniform.likelihood.bits_per_dim == pytest.approx(8, abs=1e-12)
     assert (uniform.role, uniform.likelihood.kind) == ("floor", "exact")
-    _, real = run_cell(Cell(SMOKE, "real data", 0), session)
+    _, real = run_here(Cell(SMOKE, "real data", 0), session)
     sides = session.data.train[: SMOKE.measure.samples], session.data.test[: SMOKE.measure.reference_images]
     moments = [frechet.statistics(torch.from_numpy(session.extractor(side))) for side in sides]
     assert real.quality.value == pytest.approx(frechet.frechet_distance(*moments), rel=1e-9)
@@ -198,7 +198,7 @@ def test_memory_has_a_process_each_and_a_name(monkeypatch, device, word):
 
 
 def test_a_record_says_what_it_was_made_of(session):
-    _, record = run_cell(Cell(SMOKE, "uniform", 0), session)
+    _, record = run_here(Cell(SMOKE, "uniform", 0), session)
     assert (record.protocol, record.seed, record.data.sha256) == (PROTOCOL, 0, session.data.sha256)
     assert record.machine == provenance.describe_machine(CPU)
     assert record.versions == provenance.package_versions()

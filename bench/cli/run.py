@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -44,12 +45,13 @@ def plan(**options: Any) -> None:
 @click.option("--out", type=PATH, help="Folder for records. [default: results/SUITE]")
 @click.option("--from", "loaded", type=PATH, help="Measure this checkpoint (.safetensors) without training.")
 @extractor_options
+@click.option("--retry", is_flag=True, help="Repeat the cells that did not end ok.")
 @click.option("--dry-run", is_flag=True, help="Check everything and show the plan, then stop.")
 def run(**options: Any) -> None:
     """Train or load every cell of SUITE, measure it, and write one record each.
 
-    A run that was stopped goes on where it was: finished cells are not repeated, a cell that was trained is not trained
-    again. A cell that fails becomes a record with the reason; delete it to try again.
+    A run that was stopped goes on where it was, in the middle of a training too, and several runs may share a folder.
+    Each cell has a process of its own; one that fails becomes a record with the reason, which --retry tries again.
     """
     from equibench.machine.device import resolve_device
     from equibench.run.session import Session
@@ -64,7 +66,9 @@ def run(**options: Any) -> None:
         return
     check_writable(out)
     extractor = load_extractor(options, device, suite.measure.extractor)
-    run_with_bars(Session(suite, data, device, extractor, out, options["loaded"], options["allow_code"]))
+    reload = partial(load_extractor, {**options, "download": False}, device, suite.measure.extractor)
+    session = Session(suite, data, device, extractor, out, options["loaded"], options["allow_code"], reload)
+    run_with_bars(session, options["retry"])
 
 
 def only_loaded(suite: Suite, path: Path, device: torch.device, allow_code: bool) -> Suite:
@@ -119,7 +123,7 @@ def print_plan(suite: Suite, data: Dataset, device: torch.device) -> None:
     )
 
 
-def run_with_bars(session: Session) -> None:
+def run_with_bars(session: Session, retry: bool) -> None:
     """Run every cell of the suite, with progress bars on a terminal and a line for each that is done."""
     from rich.progress import (
         BarColumn,
@@ -151,7 +155,7 @@ def run_with_bars(session: Session) -> None:
                 doing = now
             progress.update(part, completed=share)
 
-        for done in run_cells(session, tell):
+        for done in run_cells(session, tell, retry):
             progress.advance(total)
             failed += done.record.status != "ok"
             progress.console.print(_told(done), soft_wrap=True)

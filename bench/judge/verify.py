@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -102,8 +103,8 @@ def _again(one: Record, path: str, suite_name: str, allow_code: bool) -> Finding
     from equibench.data import sets
     from equibench.measure.features.load import load_extractor
     from equibench.measure.features.names import EXTRACTORS
-    from equibench.run import cell as run
     from equibench.run.session import Session
+    from equibench.run.supervise import run_cell
 
     chosen = suite.load(suite_name)
     found = sets.load(one.data.name)
@@ -123,7 +124,9 @@ def _again(one: Record, path: str, suite_name: str, allow_code: bool) -> Finding
         require_consent(f"{name}, which the suite {suite_name} names,", allow_code)
     extractor = load_extractor(space, device, allow_code=allow_code)
     with tempfile.TemporaryDirectory() as folder:
-        _, again = run.run_cell(cell, Session(chosen, found, device, extractor, Path(folder), None, allow_code))
+        reload = partial(load_extractor, space, device, allow_code=allow_code)
+        session = Session(chosen, found, device, extractor, Path(folder), None, allow_code, reload)
+        _, again = run_cell(cell, session)
     name = f"{one.entrant} seed {one.seed}"
     if again.status != one.status:
         return Finding(False, f"{name} run again is {again.status}: {again.reason}")

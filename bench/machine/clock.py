@@ -22,11 +22,12 @@ class Clock:
         synchronize: Callable[[], None] = lambda: None,
         before: Mapping[str, float] | None = None,
     ) -> None:
-        """`before`: seconds of parts that ended as the clock was made."""
+        """`before`: seconds of parts, `other` among them, that ended as the clock was made."""
         self._now = now
         self._synchronize = synchronize
         self._seconds: dict[str, float] = dict(before or {})
         self._start = now() - sum(self._seconds.values())
+        self._seconds.pop("other", None)  # what lies in no part: `seconds` works it out
         self._open: str | None = None
 
     @contextmanager
@@ -45,6 +46,11 @@ class Clock:
                 self._seconds[name] = self._seconds.get(name, 0.0) + self._now() - begin
         finally:
             self._open = None
+
+    def add(self, name: Part | TrainingPart, sec: float) -> None:
+        """Charge `sec` seconds to `name` that passed before the clock was made."""
+        self._seconds[name] = self._seconds.get(name, 0.0) + sec
+        self._start -= sec
 
     def elapsed(self, without: str = "") -> float:
         """Seconds since the clock was made, work still queued on the device left out; without those of one part."""

@@ -48,6 +48,15 @@ def synchronizer(device: torch.device) -> Callable[[], None]:
     return lambda: None
 
 
+def reset_defaults() -> None:
+    """Put torch's global defaults back that code of a user's own may have changed: numbers of everything after it would
+    follow them.
+    """
+    torch.set_default_dtype(torch.float32)
+    torch.set_default_device(None)
+    torch.set_grad_enabled(True)
+
+
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether PyTorch or Python ran out of memory; on a CPU, PyTorch says so in words alone."""
     return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)

@@ -113,21 +113,23 @@ class EnergyMeter:
     waited for before each call.
     """
 
-    def __init__(self, counter: Counter | NoCounter) -> None:
+    def __init__(self, counter: Counter | NoCounter, before_joules: float = 0.0) -> None:
+        """`before_joules`: spent on the same work already, by a process that was stopped."""
         self._counter = counter
-        self._begin = self._joules()
-        self._spent: float | None = None
+        now = self._joules()
+        self._begin = None if now is None else now - before_joules
+        self.joules: float | None = None  # spent up to the last `read`
 
     def read(self) -> None:
         """Take note of what was spent since the start: often enough that the hardware's count does not wrap unseen."""
         if self._begin is not None:
-            self._spent = (self._joules() or 0.0) - self._begin
+            self.joules = (self._joules() or 0.0) - self._begin
 
     def energy(self, images: int) -> Energy:
         """What the work up to the last `read` took, for so many images; or why it is not known."""
         if isinstance(self._counter, NoCounter):
             return Energy(reason=self._counter.reason)
-        return Energy(joules=self._spent, quantity=self._counter.quantity, images=images)
+        return Energy(joules=self.joules, quantity=self._counter.quantity, images=images)
 
     def _joules(self) -> float | None:
         return None if isinstance(self._counter, NoCounter) else self._counter.joules()

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import functools
+import hashlib
 import importlib.metadata
+import importlib.util
 import platform
 import subprocess
 from pathlib import Path
@@ -60,6 +63,21 @@ def code_version() -> Code:
     commit = git("rev-parse", "HEAD") if (root / ".git").exists() else None
     status = git("status", "--porcelain", "--", "bench", "models", "pyproject.toml") if commit else None
     return Code(commit=commit, dirty=None if status is None else bool(status), version=__version__)
+
+
+@functools.cache
+def code_digest() -> str:
+    """sha256 of the sources of equibench and equibench_models as they are installed: of what runs, whatever a commit
+    says; no document or test is in it.
+    """
+    total = hashlib.sha256()
+    for package in ("equibench", "equibench_models"):
+        found = importlib.util.find_spec(package)
+        for folder in sorted(found.submodule_search_locations or []) if found else []:
+            for file in sorted(Path(folder).rglob("*.py")):
+                total.update(f"{package}/{file.relative_to(folder).as_posix()}\n".encode())
+                total.update(hashlib.sha256(file.read_bytes()).digest())
+    return total.hexdigest()
 
 
 def _processor() -> str:

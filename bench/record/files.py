@@ -5,21 +5,23 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
 from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 from pydantic import ValidationError
 
+from equibench import atomic
 from equibench.errors import UserError
 from equibench.record.schema import Record
 
 
 def write(record: Record, folder: Path, arrays: dict[str, np.ndarray] | None = None) -> Path:
-    """Write `record` (and `arrays` beside it) to `folder`, atomically and never over an existing file.
+    """Write `record` (and `arrays` beside it) to `folder`, atomically and never over an existing record: of any number
+    of writers one does.
 
-    Returns the path of the JSON file. Raises FileExistsError if the cell has a record already.
+    Returns the path of the JSON file. Raises FileExistsError if the cell has a record already, OSError where nothing
+    can be written.
     """
     path = folder / filename(record.entrant, record.seed, record.key)
     if path.exists():
@@ -29,10 +31,11 @@ def write(record: Record, folder: Path, arrays: dict[str, np.ndarray] | None = N
         buffer = io.BytesIO()
         # numpy stamps members with a fixed date, so that equal arrays give equal bytes
         np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]  # numpy 1 has no allow_pickle
-        _write_atomically(path.with_suffix(".npz"), buffer.getvalue())
+        atomic.write(path.with_suffix(".npz"), buffer.getvalue())
         record = record.model_copy(update={"arrays_sha256": hashlib.sha256(buffer.getvalue()).hexdigest()})
     text = json.dumps(record.model_dump(mode="json"), indent=1, sort_keys=True, ensure_ascii=False)
-    _write_atomically(path, (text + "\n").encode())
+    if not atomic.write_once(path, (text + "\n").encode()):
+        raise FileExistsError(f"{path} exists: a record is written once")
     return path
 
 
@@ -89,9 +92,3 @@ def read_arrays(path: Path, record: Record) -> dict[str, np.ndarray]:
         raise UserError(f"{file} is not the file that its record was written with; delete both and run the cell again")
     with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
         return dict(arrays)
-
-
-def _write_atomically(path: Path, content: bytes) -> None:
-    partial = path.with_name(path.name + ".partial")
-    partial.write_bytes(content)
-    os.replace(partial, path)

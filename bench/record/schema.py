@@ -20,7 +20,7 @@ Part = Literal[
     "start", "load", "build", "matrix products", "train", "write", "sample", "features", "quality", "likelihood",
     "more likelihoods", "annealing", "speed", "memory", "portrait",
 ]  # fmt: skip
-TrainingPart = Literal["data", "update", "measurement"]
+TrainingPart = Literal["data", "update", "checkpoint", "measurement"]
 # Parts of the clock that are the work itself; `speed` is sampling with a stopwatch.
 WORK: set[Part] = {"train", "sample", "speed", "features", "likelihood", "more likelihoods", "annealing"}
 
@@ -51,7 +51,8 @@ class Spent(Strict):
     updates: int
     train_sec: float
     compile_sec: float = 0.0
-    parts_sec: dict[str, float] = {}  # "data", "update", "other" sum to train_sec; "measurement" comes on top
+    # "data", "update", "checkpoint", "other" sum to train_sec; "measurement" comes on top
+    parts_sec: dict[str, float] = {}
     energy: Energy | None = None
 
 

@@ -1,34 +1,36 @@
-"""Runs one cell: data -> train or load -> the stages of measuring -> record. The only place with a broad `except`: a
-cell, or a stage of it, that fails is a reason in its record, and the others go on.
+"""One cell, in this process: data -> train or load -> the stages of measuring -> record. The only place with a broad
+`except`: a cell, or a stage of it, that fails is a reason in its record, and the others go on. Who may not be ended by
+it either, as it crashes or hangs, gives it a process of its own: supervise.py.
 """
 
 from __future__ import annotations
 
 import datetime
+import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from equibench.errors import UserError, first_line
+from equibench.errors import UserError, is_of_the_machine
 from equibench.machine.clock import Clock
-from equibench.machine.device import is_out_of_memory, synchronizer
+from equibench.machine.device import synchronizer
 from equibench.machine.provenance import code_version, describe_machine, package_versions
-from equibench.measure.features.extractor import FeaturesError
-from equibench.measure.likelihood.bounds import NotFiniteError
 from equibench.measure.likelihood.floors import floor
 from equibench.measure.quality.reference import features_of
 from equibench.record import files as record_files
 from equibench.record.budget import budget_missed
 from equibench.record.schema import Record, Results, Status
+from equibench.run.kept import Keeping
 from equibench.run.obtain import obtain, scalars
-from equibench.run.plan import plan
+from equibench.run.plan import Plan, plan
 from equibench.run.session import Session, Tell
-from equibench.run.stages import STAGES, Found, Work
-from equibench.run.train import DivergedError
+from equibench.run.stages import STAGES
+from equibench.run.train import StoppedError, Watch
+from equibench.run.unfinished import Progress, Unfinished
+from equibench.run.work import Found, Work, attempt, failure
 from equibench.suite import Cell
-
-
-class TimedOutError(Exception):
-    """A cell took longer than its suite allows."""
+from equibench_models.contract import Shape
 
 
 class Ending(NamedTuple):
@@ -39,19 +41,71 @@ class Ending(NamedTuple):
     reason: str | None = None
 
 
-def run_cell(
-    cell: Cell, session: Session, tell: Tell = lambda what, share: None, start_sec: float = 0.0
-) -> tuple[Path, Record]:
-    """The cell's record: the one that is there already, or a new one, written. `start_sec` is what it took to get here:
-    the start of the program, or what follows the clock of the cell before. Raises UserError for a user's mistake; any
-    other failure becomes the record's status, or the reason of an empty part.
+def measure_cell(
+    cell: Cell,
+    session: Session,
+    clock: Clock,
+    tell: Tell = lambda what, share: None,
+    stopping: Callable[[], bool] = lambda: False,
+    unfinished: Unfinished | None = None,
+) -> Ending:
+    """Train or load the cell's model and measure it. With `unfinished` each stage is kept as it is done, and what was
+    kept before is not done again.
+
+    Raises UserError for a user's mistake and OSError where the machine has failed, a full disk say, neither of which is
+    the cell's; StoppedError where `stopping` says so. Any other failure becomes the status, or the reason of an empty
+    part.
+    """
+    if cell.entrant is None:
+        return _floor(cell, session, clock)
+    identity = session.identity(cell)
+    progress, found = unfinished.load(identity) if unfinished else (Progress(identity=identity), Found())
+    if unfinished and not progress.done:
+        unfinished.clear()
+    keeping = Keeping(unfinished.training, identity, session.suite.checkpoint_sec) if unfinished else None
+    try:
+        model, results = obtain(cell, session, clock, Watch(partial(tell, "train"), stopping=stopping), keeping)
+        found = found if progress.done else Found(results)
+        if unfinished:
+            _keep(unfinished, progress, found, clock)  # that it is trained
+        config = model.config.model_dump()
+        work = Work(session, model, cell.entrant.family, config, cell.entrant.sampler, cell.seed, clock, tell)
+        for name in STAGES:
+            if name not in progress.done:
+                tell(name.replace("_", " "), 0.0)
+                found = run_stage(name, work, found)
+                progress.done.append(name)
+                if unfinished:
+                    _keep(unfinished, progress, found, clock)
+    except (UserError, StoppedError):
+        raise
+    except (Exception, SystemExit) as error:
+        if is_of_the_machine(error):
+            raise
+        return Ending(configured(cell, session, found), *failure(error))
+    return finished(cell, session, found)
+
+
+def run_here(cell: Cell, session: Session) -> tuple[Path, Record]:
+    """The cell's record: the one that is there already, or a new one, written, measured in this process. For studies
+    that put something of their own in place of a part of it; `supervise.run_cell` is for all else. Raises UserError.
     """
     path = session.path(cell)
     if path.exists():
         return path, record_files.read(path)
-    clock = Clock(synchronize=synchronizer(session.device), before={"start": start_sec})
-    ending = _floor(cell, session, clock) if cell.entrant is None else _entrant(cell, session, clock, tell)
-    finished = Record(
+    clock = Clock(synchronize=synchronizer(session.device))
+    return publish(cell, session, measure_cell(cell, session, clock), clock.seconds())
+
+
+def _keep(unfinished: Unfinished, progress: Progress, found: Found, clock: Clock) -> None:
+    seconds = clock.seconds()
+    del seconds["wall"]
+    unfinished.save(progress.model_copy(update={"clock": seconds, "ended_sec": time.time()}), found)
+
+
+def record_of(cell: Cell, session: Session, ending: Ending, clock_sec: dict[str, float]) -> Record:
+    """The cell's record, not yet written. `clock_sec` is what its clock says."""
+    return Record(
         **dict(ending.found.results),
         key=session.key(cell),
         suite=session.suite.name,
@@ -64,13 +118,21 @@ def run_cell(
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         data=session.data.info(),
         budget=None if session.loaded else cell.budget,
-        clock=clock.seconds(),
+        clock=clock_sec,
         machine=describe_machine(session.device),
         versions=package_versions(),
         code=code_version(),
     )
+
+
+def publish(cell: Cell, session: Session, ending: Ending, clock_sec: dict[str, float]) -> tuple[Path, Record]:
+    """Write the cell's record, or take the one that another process has written meanwhile. Raises UserError."""
+    record = record_of(cell, session, ending, clock_sec)
+    path = session.path(cell)
     try:
-        return record_files.write(finished, session.out, dict(ending.found.arrays)), finished
+        return record_files.write(record, session.out, dict(ending.found.arrays)), record
+    except FileExistsError:
+        return path, record_files.read(path)
     except OSError as error:
         raise UserError(
             f"cannot write the record {path} ({error.strerror}); make room or give another --out, and run again: what "
@@ -78,42 +140,10 @@ def run_cell(
         ) from None
 
 
-def _entrant(cell: Cell, session: Session, clock: Clock, tell: Tell) -> Ending:
-    assert cell.entrant is not None
-    tell = _in_time(tell, clock, session.suite.cell_limit_sec)
-    found = Found()
-    try:
-        model, results = obtain(cell, session, clock, tell)
-        found = Found(results)
-        config = model.config.model_dump()
-        work = Work(session, model, cell.entrant.family, config, cell.entrant.sampler, cell.seed, clock, tell)
-        for name in STAGES:
-            found = run_stage(name, work, found)
-    except UserError:
-        raise
-    except (Exception, SystemExit) as error:
-        if not found.results.config and not session.loaded:
-            found = Found(Results(config=scalars(plan(cell, session.data.shape).config)))
-        return Ending(found, *_failure(error))
-    return _ending(cell, session, found)
-
-
 def run_stage(name: str, work: Work, found: Found) -> Found:
-    """What the stages found with that one's added, or with the reason why it failed. Raises UserError and
-    TimedOutError, which end the cell.
-    """
-    try:
-        return STAGES[name](work, found)
-    except TimedOutError:
-        raise
-    except UserError as error:
-        if not isinstance(error, FeaturesError):
-            raise
-        return found.plus(failures={**found.results.failures, name: str(error)})
-    except (Exception, SystemExit) as error:  # a family of a user's own may call sys.exit
-        status, reason = _failure(error)
-        why = reason if status in ("crashed", reason) else f"{status}: {reason}"
-        return found.plus(failures={**found.results.failures, name: why})
+    """What the stages found with that one's added, or with the reason why it failed. Raises as `attempt` does."""
+    added, with_reason = attempt(found, name, lambda: STAGES[name](work, found))
+    return added or with_reason
 
 
 def _floor(cell: Cell, session: Session, clock: Clock) -> Ending:
@@ -131,10 +161,22 @@ def _floor(cell: Cell, session: Session, clock: Clock) -> Ending:
     except UserError:
         raise
     except Exception as error:
-        return Ending(Found(), *_failure(error))
+        if is_of_the_machine(error):
+            raise
+        return Ending(Found(), *failure(error))
 
 
-def _ending(cell: Cell, session: Session, found: Found) -> Ending:
+def configured(
+    cell: Cell, session: Session, found: Found, planned: Callable[[Cell, Shape], Plan | None] = plan
+) -> Found:
+    """What was found, with the config that the plan gives where training did not come to say it; or else the suite."""
+    if found.results.config or session.loaded or cell.entrant is None:
+        return found
+    there = planned(cell, session.data.shape)
+    return found.plus(config=scalars(there.config if there else cell.entrant.config))
+
+
+def finished(cell: Cell, session: Session, found: Found) -> Ending:
     """Of a cell whose stages all ran, some perhaps without success."""
     spent, failures = found.results.spent, found.results.failures
     missed = budget_missed(cell.budget, spent) if spent and cell.budget and not session.loaded else None
@@ -142,25 +184,3 @@ def _ending(cell: Cell, session: Session, found: Found) -> Ending:
         parts = [*([missed] if missed else []), *(f"{name.replace('_', ' ')}: {why}" for name, why in failures.items())]
         return Ending(found, "incomplete", "; ".join(parts))
     return Ending(found, "budget missed" if missed else "ok", missed)
-
-
-def _in_time(tell: Tell, clock: Clock, limit_sec: float | None) -> Tell:
-    """`tell`, which raises TimedOutError once the cell has taken longer than its suite allows."""
-
-    def tell_in_time(what: str, share: float) -> None:
-        if limit_sec is not None and (taken_sec := clock.elapsed("start")) > limit_sec:
-            raise TimedOutError(f"stopped in {what} after {taken_sec:.3g} s; the suite allows {limit_sec:g} s a cell")
-        tell(what, share)
-
-    return tell_in_time
-
-
-def _failure(error: BaseException) -> tuple[Status, str]:
-    text = first_line(error)
-    if isinstance(error, DivergedError | NotFiniteError):
-        return "diverged", text
-    if isinstance(error, TimedOutError):
-        return "timed out", text
-    if is_out_of_memory(error):
-        return "out of memory", text
-    return "crashed", f"{type(error).__name__}: {text}"

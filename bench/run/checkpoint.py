@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +11,8 @@ import pydantic
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as serialize
-from safetensors.torch import save_file
 
+from equibench import atomic
 from equibench.errors import UserError, first_line
 from equibench.record.base import Strict
 from equibench.record.cost import MatrixProducts
@@ -39,11 +38,8 @@ class Provenance(Strict):
 
 
 def save(path: Path, model: Model, provenance: Provenance) -> None:
-    """Write atomically, so that a killed run leaves a whole checkpoint or none."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    save_file(_contiguous(model), partial, {METADATA_KEY: provenance.model_dump_json()})
-    os.replace(partial, path)
+    """Write atomically, so that a killed run leaves a whole checkpoint or none. Raises OSError."""
+    atomic.write(path, serialize(_contiguous(model), {METADATA_KEY: provenance.model_dump_json()}))
 
 
 def load(path: Path, device: torch.device, allow_code: bool = False) -> tuple[Model, Provenance]:

@@ -1,7 +1,9 @@
-"""The loop over the cells of a run."""
+"""The loop over the cells of a run, which any number of processes may work on at once."""
 
 from __future__ import annotations
 
+import dataclasses
+import os
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -10,15 +12,21 @@ from typing import NamedTuple
 
 import psutil
 
+from equibench.errors import UserError
+from equibench.machine import processes
+from equibench.record import files as record_files
 from equibench.record.schema import Record
-from equibench.run.cell import run_cell
-from equibench.run.plan import plan
-from equibench.run.session import Session
+from equibench.run import claims
+from equibench.run.isolated import isolated_plan
+from equibench.run.session import UNFINISHED, Session, Tell
+from equibench.run.supervise import run_cell
 from equibench.suite import Cell, cells
+
+LOOK_SEC = 1.0  # between two looks at cells that others are working on
 
 
 class Finished(NamedTuple):
-    """A cell that is done; `found`: its record was there already."""
+    """A cell that is done; `found`: its record was there already, or another process wrote it meanwhile."""
 
     cell: Cell
     path: Path
@@ -26,19 +34,105 @@ class Finished(NamedTuple):
     found: bool
 
 
-def run_cells(session: Session, tell: Callable[[Cell, str, float], None]) -> Iterator[Finished]:
-    """Run the suite's cells in their order, each as it is asked for. `tell` hears of each what is being done, and the
-    share done. Raises UserError, before anything is trained, for a mistake in any entrant.
+def run_cells(session: Session, tell: Callable[[Cell, str, float], None], retry: bool = False) -> Iterator[Finished]:
+    """Run the suite's cells in their order, each as it is asked for and in a process of its own; those that another
+    process is working on come last, as it finishes them or ends. `tell` hears of each what is being done, and the share
+    done. `retry`: cells whose record is not "ok" are done again.
+
+    Raises UserError, before anything is trained, for a mistake in any entrant; and where the machine fails, with what
+    was done kept.
     """
+    processes.adopt_orphans()
+    processes.warm_up()
     todo = list(cells(session.suite))
     if not session.loaded:
         for cell in todo:
             if cell.entrant is not None:
-                plan(cell, session.data.shape)
+                isolated_plan(cell, session.data.shape)
     # of the time now, what no record's clock holds yet: it is the next one's
-    begun = psutil.Process().create_time()
-    for cell in todo:
-        found = session.path(cell).exists()
-        path, record = run_cell(cell, session, partial(tell, cell), time.time() - begun)
-        begun += 0.0 if found else record.clock["wall"]
-        yield Finished(cell, path, record, found)
+    begun_sec = psutil.Process().create_time()
+    observer = claims.Observer()
+    again = {path for cell in todo if retry and _not_ok(path := session.path(cell))}
+    while todo:
+        held = []
+        for cell in todo:
+            done = _one(cell, session, observer, partial(tell, cell), begun_sec, session.path(cell) in again)
+            if done is None:
+                held.append(cell)
+                again.discard(session.path(cell))  # what the other makes of it stands
+                continue
+            if not done.found:
+                begun_sec = time.time()
+                session = _knowing(session, done.record)
+            yield done
+        todo = held
+        if held:
+            tell(held[0], "done by another process", 0.0)
+            time.sleep(LOOK_SEC)
+
+
+def _one(
+    cell: Cell, session: Session, observer: claims.Observer, tell: Tell, begun_sec: float, again: bool
+) -> Finished | None:
+    """The cell, done now or before; None where another process is working on it."""
+    path, folder = session.path(cell), session.folder(cell)
+    if path.exists() and not again:
+        return Finished(cell, path, record_files.read(path), found=True)
+    try:
+        claim = claims.take(folder, observer)
+    except FileNotFoundError:  # its folder went as it was finished, just now
+        return None
+    except OSError as error:
+        raise UserError(
+            f"cannot write to {folder} ({error.strerror}); make room or give another --out, and run again: what was "
+            "done is kept"
+        ) from None
+    if claim is None:
+        return None
+    if again and _not_ok(path):
+        _set_aside(path, session)
+    if path.exists():  # it was finished between the look and the claim
+        claim.give_back()
+        return Finished(cell, path, record_files.read(path), found=True)
+    beat = _Beat(claim)
+    beat("start", 0.0)
+    try:
+        path, record = run_cell(cell, session, tell, begun_sec, beat)
+    finally:
+        claim.give_back()
+    return Finished(cell, path, record, found=False)
+
+
+class _Beat:
+    """Shows that this process works on a cell, no oftener than others have to look."""
+
+    def __init__(self, claim: claims.Claim) -> None:
+        self._claim, self._last_sec = claim, -claims.BEAT_SEC
+
+    def __call__(self, doing: str, share: float) -> None:
+        if time.monotonic() - self._last_sec >= claims.BEAT_SEC:
+            self._last_sec = time.monotonic()
+            self._claim.beat(doing, share)
+
+
+def _not_ok(path: Path) -> bool:
+    return path.exists() and record_files.read(path).status != "ok"
+
+
+def _set_aside(path: Path, session: Session) -> None:
+    """Keep a record that is to be replaced, out of sight. What was trained stays, unless the budget was missed."""
+    record = record_files.read(path)
+    place = session.out / UNFINISHED / "replaced"
+    place.mkdir(parents=True, exist_ok=True)
+    if record.status == "budget missed":
+        path.with_suffix(".safetensors").unlink(missing_ok=True)
+    for file in (path, path.with_suffix(".npz")):
+        if file.exists():
+            os.replace(file, place / f"{file.stem} {record.created.replace(':', '')}{file.suffix}")
+
+
+def _knowing(session: Session, record: Record) -> Session:
+    """With what a cell measured for all that follow."""
+    if session.known_products or record.matrix_products is None:
+        return session
+    return dataclasses.replace(session, known_products=record.matrix_products)

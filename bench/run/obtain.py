@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from functools import partial
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,18 +17,22 @@ from equibench.record.base import Scalar
 from equibench.record.schema import Results
 from equibench.run import checkpoint
 from equibench.run.families import resolve_family
+from equibench.run.kept import Keeping
 from equibench.run.plan import plan
-from equibench.run.session import Session, Tell
+from equibench.run.session import Session
 from equibench.run.train import Watch, train
 from equibench.suite import Cell
 from equibench_models.contract import Model
 
 
-def obtain(cell: Cell, session: Session, clock: Clock, tell: Tell) -> tuple[Model, Results]:
+def obtain(
+    cell: Cell, session: Session, clock: Clock, watch: Watch, keeping: Keeping | None = None
+) -> tuple[Model, Results]:
     """The model of an entrant's cell, and what is known of its training. A cell that was trained before, by a run that
-    was stopped since, is not trained again.
+    was stopped since, is not trained again; with `keeping` one that was being trained goes on where it was kept.
 
-    Raises UserError for a checkpoint that cannot be used, DivergedError where a loss is not finite.
+    Raises UserError for a checkpoint that cannot be used, DivergedError where a loss is not finite, StoppedError where
+    the watch says so.
     """
     file = session.loaded or session.path(cell).with_suffix(".safetensors")
     if file.exists():
@@ -38,7 +42,7 @@ def obtain(cell: Cell, session: Session, clock: Clock, tell: Tell) -> tuple[Mode
             if provenance.shape != shape:
                 raise UserError(f"{file} is for images of {provenance.shape}, not {shape} of {session.data.name}")
     else:
-        model, provenance = _trained(cell, session, clock, tell, file)
+        model, provenance = _trained(cell, session, clock, file, watch, keeping)
     return model, Results(
         config=scalars(provenance.config),
         spent=provenance.spent,
@@ -49,7 +53,9 @@ def obtain(cell: Cell, session: Session, clock: Clock, tell: Tell) -> tuple[Mode
     )
 
 
-def _trained(cell: Cell, session: Session, clock: Clock, tell: Tell, file: Path) -> tuple[Model, checkpoint.Provenance]:
+def _trained(
+    cell: Cell, session: Session, clock: Clock, file: Path, watch: Watch, keeping: Keeping | None
+) -> tuple[Model, checkpoint.Provenance]:
     assert cell.entrant is not None
     with clock.part("build"):
         planned = plan(cell, session.data.shape)
@@ -65,8 +71,11 @@ def _trained(cell: Cell, session: Session, clock: Clock, tell: Tell, file: Path)
             planned.allowance,
             seed=stream_seed(cell.seed, "order"),
             device=session.device,
-            watch=Watch(partial(tell, "train"), session.counter),
+            watch=replace(watch, counter=session.counter),
+            keeping=keeping,
         )
+    if keeping:
+        clock.add("train", keeping.resumed_sec)
     with clock.part("write"):
         provenance = checkpoint.Provenance(
             family=cell.entrant.family,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,20 +13,23 @@ import torch
 from numpy.typing import NDArray
 
 from equibench.data.sets import Dataset
+from equibench.hashing import digest, file_sha256
 from equibench.machine import energy
 from equibench.machine.device import time_matrix_products
-from equibench.machine.provenance import describe_machine
+from equibench.machine.provenance import code_digest, describe_machine, package_versions
+from equibench.measure.cost import memory
 from equibench.measure.features.extractor import Extractor
 from equibench.measure.quality import metrics
 from equibench.measure.quality.reference import Reference, drawn, features_of, reference_of_features
 from equibench.record import files as record_files
 from equibench.record.base import Scalar
-from equibench.record.cost import MatrixProducts
+from equibench.record.cost import MatrixProducts, Memory
 from equibench.record.schema import Quality
 from equibench.run import checkpoint
 from equibench.suite import Cell, Suite
 
 Tell = Callable[[str, float], None]  # (what is being done, share done)
+UNFINISHED = ".cells"  # the folder, beside the records, of cells that are not finished
 
 
 @dataclass(frozen=True)
@@ -39,11 +43,15 @@ class Session:
     out: Path
     loaded: Path | None = None  # a checkpoint to measure instead of training
     allow_code: bool = False  # code that the suite or a checkpoint names, see usercode.py
+    # how a cell's own process gets the feature network, which cannot be handed to it
+    reload: Callable[[], Extractor] | None = None
+    known_products: MatrixProducts | None = None  # the machine's rate, where a cell before measured it
+    peak_memory: Callable[..., Memory] = memory.peak_memory
 
     @cached_property
     def matrix_products(self) -> MatrixProducts:
         """The machine's rate, measured once for all cells."""
-        return time_matrix_products(self.device)
+        return self.known_products or time_matrix_products(self.device)
 
     @cached_property
     def counter(self) -> energy.Counter | energy.NoCounter:
@@ -94,3 +102,17 @@ class Session:
     def path(self, cell: Cell) -> Path:
         """Where the cell's record is, or will be."""
         return self.out / record_files.filename(cell.name, cell.seed, self.key(cell))
+
+    def folder(self, cell: Cell) -> Path:
+        """Where the cell is kept while it is not finished; hidden, so that nobody takes it for results."""
+        return self.out / UNFINISHED / self.path(cell).stem
+
+    def identity(self, cell: Cell) -> str:
+        """Of all that must be the same for an unfinished cell to go on: the cell, the code, versions, threads, the
+        module of a family of the user's own.
+        """
+        own = cell.entrant.family.partition(":")[0] if cell.entrant and ":" in cell.entrant.family else None
+        module = importlib.util.find_spec(own) if own else None
+        source = file_sha256(Path(module.origin)) if module and module.origin else None
+        machine = describe_machine(self.device).model_dump()
+        return digest([self.key(cell), code_digest(), package_versions(), machine, source])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,38 +12,18 @@ from numpy.typing import NDArray
 from torch.utils.flop_counter import FlopCounterMode
 
 from equibench.errors import UserError
-from equibench.machine.clock import Clock
 from equibench.machine.device import autocast, synchronizer
-from equibench.machine.energy import NO_COUNTER, Counter, EnergyMeter, NoCounter
-from equibench.record.cost import Energy
+from equibench.machine.energy import NO_COUNTER, Counter, NoCounter
 from equibench.record.schema import Budget, Curve, Spent
+from equibench.run.course import Course
+from equibench.run.kept import Keeping
 from equibench_models.contract import Model
 
 CURVE_POINTS = 100
 
 
-class DivergedError(Exception):
-    """A loss was NaN or infinite."""
-
-
-@dataclass
-class Meter:
-    """Running totals of what training has spent."""
-
-    flops: float = 0.0
-    images: int = 0
-    sec: float = 0.0
-    updates: int = 0
-
-    def add(self, allowance: Allowance) -> None:
-        """One update."""
-        self.updates += 1
-        self.images += allowance.batch_size
-        self.flops += allowance.flops_per_update
-
-    def share(self, budget: Budget) -> float:
-        """Of the budget, in its own unit."""
-        return float(getattr(self, budget.unit)) / budget.amount
+class StoppedError(Exception):
+    """The work was asked to stop; what it had done is kept."""
 
 
 def count_flops(model: Model, images: NDArray[np.uint8], device: torch.device) -> float:
@@ -82,12 +61,13 @@ class Allowance:
 @dataclass(frozen=True)
 class Watch:
     """Who follows a training: `progress` hears the share of the budget spent, `counter` counts the energy, `now` is a
-    monotonic clock in seconds.
+    monotonic clock in seconds, `stopping` says whether to stop after the update.
     """
 
     progress: Callable[[float], None] = lambda share: None
     counter: Counter | NoCounter = NO_COUNTER
     now: Callable[[], float] = time.perf_counter
+    stopping: Callable[[], bool] = lambda: False
 
 
 def train(
@@ -98,28 +78,31 @@ def train(
     seed: int,
     device: torch.device,
     watch: Watch = Watch(),
+    keeping: Keeping | None = None,
 ) -> tuple[Spent, Curve]:
-    """Update `model` on shuffled `images` (uint8 `[N, C, H, W]`) until one more update would pass the budget.
+    """Update `model` on shuffled `images` (uint8 `[N, C, H, W]`) until one more update would pass the budget. With
+    `keeping` a training that was stopped goes on where it was last saved.
 
-    The device is waited for only where the losses are read, at most `CURVE_POINTS` times; work that "data" queues on a
-    device is therefore charged to "update", in whose part the waiting is.
-    Raises UserError for a budget below one update, DivergedError when a loss is not finite.
+    The device is waited for only where the losses are read, at most `CURVE_POINTS` times, and where the training is
+    saved; work that "data" queues on a device is therefore charged to "update", in whose part the waiting is.
+    Raises UserError for a budget below one update, DivergedError when a loss is not finite, StoppedError when the watch
+    says so.
     """
     updates, budget = allowance.updates, allowance.budget
-    batches = _Batches(torch.from_numpy(images).to(device), allowance.batch_size, seed)
     synchronize = synchronizer(device)
-    meter, energy, curve = Meter(), EnergyMeter(watch.counter), _CurveWriter()
-    logged = 0.0
+    course = Course(images, allowance.batch_size, seed, device, watch.counter, watch.now)
+    if keeping:
+        keeping.load(model, course, device)
+    clock, meter, curve = course.clock, course.meter, course.curve
     done = False
-    clock = Clock(watch.now)
     while not done:
         with clock.part("data"):
-            batch = batches.draw()
+            batch = course.batches.draw()
         with clock.part("update"):
             share = min(meter.updates / updates if updates else meter.share(budget), 1.0)
             with autocast(device):
                 curve.add(model.update(batch, share))
-            meter.add(allowance)
+            meter.add(allowance.batch_size, allowance.flops_per_update)
             if updates is None:  # seconds: the clock must be read, so the device must be waited for
                 synchronize()
                 meter.sec = clock.elapsed("measurement")
@@ -129,19 +112,27 @@ def train(
             else:
                 done = meter.updates == updates
                 share = meter.updates / updates
-            if at_point := done or share - logged >= 1 / CURVE_POINTS:
+            if at_point := done or share - course.logged >= 1 / CURVE_POINTS:
                 synchronize()
                 meter.sec = clock.elapsed("measurement")
         if at_point:
             with clock.part("measurement"):
                 curve.close(meter)
-                logged = share
+                course.logged = share
                 watch.progress(share)
-                energy.read()
-    return _spent(model, allowance, meter, clock.seconds(), energy.energy(meter.images)), curve.curve()
+                course.energy.read()
+        stopping = watch.stopping()
+        if keeping and not done and (stopping or keeping.is_due(clock.elapsed("measurement"))):
+            with clock.part("checkpoint"):
+                synchronize()
+                keeping.save(model, course, device)
+        if stopping:
+            raise StoppedError("training was stopped")
+    return _spent(model, allowance, course), curve.curve()
 
 
-def _spent(model: Model, allowance: Allowance, meter: Meter, parts_sec: dict[str, float], energy: Energy) -> Spent:
+def _spent(model: Model, allowance: Allowance, course: Course) -> Spent:
+    meter, parts_sec = course.meter, course.clock.seconds()
     return Spent(
         params=sum(p.numel() for p in model.parameters() if p.requires_grad),
         sampling_params=model.sampling_parameters(),
@@ -151,51 +142,5 @@ def _spent(model: Model, allowance: Allowance, meter: Meter, parts_sec: dict[str
         updates=meter.updates,
         train_sec=parts_sec.pop("wall") - parts_sec["measurement"],
         parts_sec=parts_sec,
-        energy=energy,
+        energy=course.energy.energy(meter.images),
     )
-
-
-class _Batches:
-    """Shuffled batches without end; an epoch's start joins the rest of the one before."""
-
-    def __init__(self, data: torch.Tensor, size: int, seed: int) -> None:
-        self._data, self._size = data, size
-        self._order = np.random.default_rng(seed)
-        self._queue = torch.empty(0, dtype=torch.int64)
-
-    def draw(self) -> torch.Tensor:
-        n = len(self._data)
-        if len(self._queue) < self._size:
-            fresh = np.concatenate([self._order.permutation(n) for _ in range(math.ceil(self._size / n))])
-            self._queue = torch.cat([self._queue, torch.from_numpy(fresh)])
-        chosen, self._queue = self._queue[: self._size], self._queue[self._size :]
-        return self._data[chosen.to(self._data.device)]
-
-
-class _CurveWriter:
-    """Means of the losses between two points of the curve; reads the device only when a point is closed."""
-
-    def __init__(self) -> None:
-        self._sums: dict[str, torch.Tensor] = {}
-        self._count = 0
-        self._points: list[tuple[int, float, float]] = []
-        self._losses: dict[str, list[float]] = {}
-
-    def add(self, losses: dict[str, torch.Tensor]) -> None:
-        for name, value in losses.items():
-            value = value.detach().float()
-            self._sums[name] = self._sums[name] + value if name in self._sums else value
-        self._count += 1
-
-    def close(self, meter: Meter) -> None:
-        for name, total in self._sums.items():
-            mean = float(total) / self._count
-            if not math.isfinite(mean):
-                raise DivergedError(f"{name} was {mean} after {meter.updates} updates")
-            self._losses.setdefault(name, []).append(mean)
-        self._points.append((meter.updates, meter.flops, meter.sec))
-        self._sums, self._count = {}, 0
-
-    def curve(self) -> Curve:
-        updates, flops, seconds = (list(column) for column in zip(*self._points, strict=True))
-        return Curve(updates=updates, flops=flops, train_sec=seconds, losses=self._losses)

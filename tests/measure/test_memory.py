@@ -59,8 +59,8 @@ def die(device, how):  # noqa: ARG001
     ("how", "reason"),
     [
         ("raises", "a family of the user's own"),
-        ("killed", "the process was killed, as the system does when memory runs out"),
-        ("ends", "the process ended with code 3"),
+        ("killed", "the process was ended by signal 9 (SIGKILL)"),
+        ("ends", "the process ended without a result, with code 3"),
     ],
 )
 def test_a_process_without_an_answer_says_how_it_ended(how, reason):

@@ -12,7 +12,7 @@ from equibench.data import sets
 from equibench.errors import UserError
 from equibench.measure.features.own import function
 from equibench.run import checkpoint
-from equibench.run.cell import run_cell
+from equibench.run.cell import run_here
 from equibench.run.families import resolve_family
 from equibench.run.plan import plan
 from equibench.run.session import Session
@@ -67,7 +67,7 @@ def own_cell(tmp_path_factory):
     data = sets.load(smoke.dataset).limited(smoke.train_images, smoke.test_images)
     session = Session(smoke, data, CPU, function("test_families:blocks", CPU), tmp_path_factory.mktemp("own"))
     entrant = Entrant(name="mine", family=OWN)
-    path, record = run_cell(Cell(smoke, "mine", 0, entrant, smoke.budget[0]), session)
+    path, record = run_here(Cell(smoke, "mine", 0, entrant, smoke.budget[0]), session)
     return path, record
 
 

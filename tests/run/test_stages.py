@@ -1,5 +1,6 @@
 """A cell is a list of stages: one that fails leaves its part empty with the reason, and the others go on."""
 
+import dataclasses
 import sys
 
 import pytest
@@ -10,8 +11,9 @@ from equibench.data import sets
 from equibench.errors import UserError
 from equibench.measure.features.extractor import FeaturesError
 from equibench.measure.features.own import function
+from equibench.measure.likelihood import bounds
 from equibench.run import cell, stages
-from equibench.run.cell import TimedOutError, run_cell
+from equibench.run.cell import run_here
 from equibench.run.session import Session
 from equibench.run.stages import STAGES
 from equibench.suite import Cell
@@ -51,7 +53,7 @@ def vae(session, monkeypatch, tmp_path):
         there.parent.mkdir(exist_ok=True)
         if weights:
             there.write_bytes(weights.read_bytes())
-        _, record = run_cell(cell, here)
+        _, record = run_here(cell, here)
         (session.out / there.name).write_bytes(there.read_bytes())
         return record
 
@@ -89,6 +91,37 @@ def test_a_stage_that_fails_takes_no_other_with_it(vae, broken):
     assert record.spent.updates == 4
 
 
+def test_one_kind_of_image_that_fails_takes_no_other_with_it(vae, monkeypatch):
+    sound = bounds.out_of_distribution
+
+    def broken(kind, images, seed):
+        if kind == "noise":
+            raise RuntimeError("this one broke")
+        return sound(kind, images, seed)
+
+    monkeypatch.setattr(bounds, "out_of_distribution", broken)
+    record = vae()
+    assert record.failures == {"likelihood of noise": "RuntimeError: this one broke"}
+    assert record.out_of_distribution_bits_per_dim.keys() == {"inverted", "constant", "shuffled pixels"}
+
+
+def test_one_bound_that_fails_takes_no_other_with_it(session, monkeypatch, tmp_path):
+    sound = bounds.measure
+
+    def broken(model, one, *rest):
+        if one.name == "importance weighting":
+            raise RuntimeError("this one broke")
+        return sound(model, one, *rest)
+
+    monkeypatch.setattr(bounds, "measure", broken)
+    monkeypatch.setitem(STAGES, "memory", lambda work, found: found)
+    (entrant,) = [one for one in session.suite.entrant if one.name == "flow"]
+    here = dataclasses.replace(session, out=tmp_path)
+    _, record = run_here(Cell(session.suite, "flow", 0, entrant, session.suite.budget[0]), here)
+    assert record.failures == {"importance weighting": "RuntimeError: this one broke"}
+    assert [one.name for one in record.bounds] == ["uniform dequantization"]
+
+
 @pytest.mark.parametrize(
     ("error", "why"),
     [(torch.OutOfMemoryError("CUDA out of memory"), "out of memory: "), (ValueError(), "ValueError: ValueError")],
@@ -108,23 +141,13 @@ def test_a_mistake_of_the_user_s_in_a_stage_ends_the_run(vae):
         vae(speed=refuse)
 
 
-def test_a_cell_out_of_time_keeps_what_it_has(vae):
-    def late(work, found):  # noqa: ARG001
-        raise TimedOutError("stopped in speed after 9 s; the suite allows 8 s a cell")
-
-    record = vae(speed=late)
-    assert (record.status, record.speed, record.portrait) == ("timed out", None, None)
-    assert record.quality is not None
-    assert record.likelihood.bits_per_dim > 0
-
-
 def test_a_training_that_fails_keeps_its_config(monkeypatch, session):
     def broken(*_args):
         raise RuntimeError("no luck")
 
     monkeypatch.setattr(cell, "obtain", broken)
     (entrant,) = [one for one in session.suite.entrant if one.name == "vae"]
-    _, record = run_cell(Cell(session.suite, "vae", 7, entrant, session.suite.budget[0]), session)
+    _, record = run_here(Cell(session.suite, "vae", 7, entrant, session.suite.budget[0]), session)
     assert (record.status, record.reason) == ("crashed", "RuntimeError: no luck")
     assert record.config["width"] >= 8
     assert record.quality is None

@@ -9,6 +9,7 @@ from planned import planned
 from equibench.record.budget import budget_missed
 from equibench.record.schema import Budget
 from equibench.run import train
+from equibench.run.course import DivergedError
 from equibench_models import FAMILIES
 from equibench_models import family as load_family
 
@@ -67,7 +68,7 @@ def test_a_loss_that_is_not_finite_is_divergence(images):
     with torch.no_grad():
         model.network.stem.weight.fill_(float("nan"))
     budget = Budget(params=1000, unit="updates", amount=2)
-    with pytest.raises(train.DivergedError, match="bits_per_dim"):
+    with pytest.raises(DivergedError, match="bits_per_dim"):
         train.train(model, images.train, train.Allowance(budget, 8, 1.0), seed=0, device=CPU)
 
 

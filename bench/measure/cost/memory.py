@@ -5,11 +5,11 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import gc
+import json
 import multiprocessing
 import os
-import signal
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ import psutil
 import torch
 
 from equibench.errors import first_line
+from equibench.machine import processes
 from equibench.machine.device import autocast, is_out_of_memory, synchronizer
 from equibench.record.base import Scalar
 from equibench.record.cost import Memory
@@ -72,58 +73,30 @@ def in_fresh_process(work: Work, before: tuple[Any, ...], measured: tuple[Any, .
     """Peak of `work(device, *measured)` in a process where `work(device, *before)` ran and ended. `work` is a function
     of a module that the process can import.
     """
-    if "forkserver" not in multiprocessing.get_all_start_methods():
+    if not processes.available():
         return Peak(reason="this system has no fork server (Python's multiprocessing), in which memory is measured")
-    # A fork server that has imported torch once saves its import, seconds each time; its children start with nothing
-    # but that import, and have never touched a device. torch's optimisers import its compiler on first use.
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["equibench.measure.cost.memory", "torch._dynamo"])
-    receiver, sender = context.Pipe(duplex=False)
-    arguments = (sender, torch.get_num_threads(), work, before, measured, str(device))
-    process = context.Process(target=_measure, args=arguments, daemon=True)
-    with _safe_path():
-        process.start()
+    # its children start with nothing but what it imported, and have never touched a device
+    receiver, sender = multiprocessing.get_context("forkserver").Pipe(duplex=False)
+    kills = processes.out_of_memory_kills()
+    process = processes.start(_measure, (sender, torch.get_num_threads(), work, before, measured, str(device)))
     sender.close()
     try:
         if not receiver.poll(TIMEOUT_SEC):
-            process.kill()
             return Peak(reason=f"no answer within {TIMEOUT_SEC:.0f} s")
-        found: Peak = receiver.recv()
-        return found
-    except EOFError:  # the process died without a word: the system kills what takes too much
+        return Peak(**json.loads(receiver.recv_bytes()))
+    except EOFError:  # the process died without a word
         process.join()
-        return Peak(reason=_ending(process.exitcode))
+        return Peak(reason=processes.ending(process.exitcode, kills)[1])
     finally:
         receiver.close()
+        process.kill()
         process.join()
-
-
-@contextlib.contextmanager
-def _safe_path() -> Iterator[None]:
-    """A fork server that starts in here does not look for modules in the working folder, where a user's own may have
-    the names of Python's; its children have the path of this process all the same.
-    """
-    before = os.environ.get("PYTHONSAFEPATH")
-    os.environ["PYTHONSAFEPATH"] = "1"
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ["PYTHONSAFEPATH"]
-        else:
-            os.environ["PYTHONSAFEPATH"] = before
-
-
-def _ending(code: int | None) -> str:
-    """Why a process that never answered ended; a negative code is the signal that killed it."""
-    if code == -signal.SIGKILL:
-        return "the process was killed, as the system does when memory runs out"
-    return f"the process was killed by signal {-code}" if code and code < 0 else f"the process ended with code {code}"
 
 
 def _measure(
     sender: Connection, threads: int, work: Work, before: tuple[Any, ...], measured: tuple[Any, ...], device_name: str
 ) -> None:
+    processes.settle(Path(os.devnull))
     torch.set_num_threads(threads)
     device = torch.device(device_name)
     try:
@@ -131,9 +104,10 @@ def _measure(
         in_use = _reset(device)
         work(device, *measured)
         synchronizer(device)()
-        sender.send(_peak(device, in_use))
+        found = _peak(device, in_use)
     except Exception as error:  # a user's own family may raise anything; what is not sent is a reason nobody hears
-        sender.send(Peak(reason="out of memory" if is_out_of_memory(error) else first_line(error)))
+        found = Peak(reason="out of memory" if is_out_of_memory(error) else first_line(error))
+    sender.send_bytes(json.dumps(asdict(found)).encode())
 
 
 def _train(device: torch.device, family: str, config: dict[str, Any], shape: Shape, batch_size: int) -> None:

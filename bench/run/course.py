@@ -1,0 +1,139 @@
+"""The course of one training: what it has spent, which images come next, its curves, its clock and its energy. Each
+part says what it holds, so that a training that was stopped goes on as if it had not been.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from equibench.machine.clock import Clock
+from equibench.machine.energy import Counter, EnergyMeter, NoCounter
+from equibench.record.schema import Budget, Curve
+
+
+class DivergedError(Exception):
+    """A loss was NaN or infinite."""
+
+
+@dataclass
+class Meter:
+    """Running totals of what training has spent."""
+
+    flops: float = 0.0
+    images: int = 0
+    sec: float = 0.0
+    updates: int = 0
+
+    def add(self, batch_size: int, flops: float) -> None:
+        """One update."""
+        self.updates += 1
+        self.images += batch_size
+        self.flops += flops
+
+    def share(self, budget: Budget) -> float:
+        """Of the budget, in its own unit."""
+        return float(getattr(self, budget.unit)) / budget.amount
+
+
+class Batches:
+    """Shuffled batches without end; an epoch's start joins the rest of the one before."""
+
+    def __init__(self, data: Tensor, size: int, seed: int) -> None:
+        self._data, self._size = data, size
+        self.order = np.random.default_rng(seed)
+        self.queue = torch.empty(0, dtype=torch.int64)
+
+    def draw(self) -> Tensor:
+        n = len(self._data)
+        if len(self.queue) < self._size:
+            fresh = np.concatenate([self.order.permutation(n) for _ in range(math.ceil(self._size / n))])
+            self.queue = torch.cat([self.queue, torch.from_numpy(fresh)])
+        chosen, self.queue = self.queue[: self._size], self.queue[self._size :]
+        return self._data[chosen.to(self._data.device)]
+
+
+class CurveWriter:
+    """Means of the losses between two points of the curve; reads the device only when a point is closed."""
+
+    def __init__(self) -> None:
+        self.sums: dict[str, Tensor] = {}
+        self.count = 0
+        self.points: list[tuple[int, float, float]] = []
+        self.losses: dict[str, list[float]] = {}
+
+    def add(self, losses: dict[str, Tensor]) -> None:
+        for name, value in losses.items():
+            value = value.detach().float()
+            self.sums[name] = self.sums[name] + value if name in self.sums else value
+        self.count += 1
+
+    def close(self, meter: Meter) -> None:
+        """Raises DivergedError where a mean is not finite."""
+        for name, total in self.sums.items():
+            mean = float(total) / self.count
+            if not math.isfinite(mean):
+                raise DivergedError(f"{name} was {mean} after {meter.updates} updates")
+            self.losses.setdefault(name, []).append(mean)
+        self.points.append((meter.updates, meter.flops, meter.sec))
+        self.sums, self.count = {}, 0
+
+    def curve(self) -> Curve:
+        updates, flops, seconds = (list(column) for column in zip(*self.points, strict=True))
+        return Curve(updates=updates, flops=flops, train_sec=seconds, losses=self.losses)
+
+
+class Course:
+    """All of it. `logged` is the share of the budget at the last point of the curve."""
+
+    def __init__(
+        self,
+        images: NDArray[np.uint8],
+        batch_size: int,
+        seed: int,
+        device: torch.device,
+        counter: Counter | NoCounter,
+        now: Callable[[], float],
+    ) -> None:
+        self.meter, self.curve, self.logged = Meter(), CurveWriter(), 0.0
+        self.batches = Batches(torch.from_numpy(images).to(device), batch_size, seed)
+        self.energy, self.clock = EnergyMeter(counter), Clock(now)
+        self._device, self._counter, self._now = device, counter, now
+
+    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """What it holds, as tensors and as what JSON can hold; the device must have been waited for."""
+        self.energy.read()
+        parts_sec = self.clock.seconds()
+        del parts_sec["wall"]
+        sums = {f"sum {name}": total for name, total in self.curve.sums.items()}
+        return {"queue": self.batches.queue, **sums}, {
+            "order": self.batches.order.bit_generator.state,
+            "meter": asdict(self.meter),
+            "count": self.curve.count,
+            "points": self.curve.points,
+            "losses": self.curve.losses,
+            "logged": self.logged,
+            "joules": self.energy.joules,
+            "parts_sec": parts_sec,
+        }
+
+    def restore(self, tensors: dict[str, Tensor], plain: dict[str, Any]) -> None:
+        """Go on from what `state` gave. Raises KeyError or TypeError where it is something else."""
+        self.batches.order.bit_generator.state = plain["order"]
+        self.batches.queue = tensors["queue"]
+        self.meter = Meter(**plain["meter"])
+        sums = {name: total.to(self._device) for name, total in tensors.items() if name.startswith("sum ")}
+        self.curve.sums = {name.removeprefix("sum "): total for name, total in sums.items()}
+        self.curve.count = plain["count"]
+        self.curve.points = [(updates, flops, sec) for updates, flops, sec in plain["points"]]
+        self.curve.losses = plain["losses"]
+        self.logged = plain["logged"]
+        self.energy = EnergyMeter(self._counter, plain["joules"] or 0.0)
+        self.clock = Clock(self._now, before=plain["parts_sec"])

@@ -1,0 +1,104 @@
+"""Stages that measure likelihoods. Each way to one fails alone: the others keep their numbers."""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+
+import numpy as np
+
+from equibench.measure.likelihood import annealing
+from equibench.measure.likelihood import bounds as bounds_of
+from equibench.measure.likelihood.bits import summarize
+from equibench.record.schema import BoundResult, Likelihood
+from equibench.run.obtain import stream_seed
+from equibench.run.work import Found, Work, attempt, needed
+from equibench.suite import BoundSetting
+
+
+def likelihood(work: Work, found: Found) -> Found:
+    """Bits per dimension of the test images; the reason in its place for a family without a likelihood."""
+    model, session, measure = work.model, work.session, work.session.suite.measure
+    work.tell("likelihood", 0.0)
+    if model.likelihood == "none":
+        reason = model.about.abilities["likelihood"]
+        return found.plus(likelihood=Likelihood(kind="none", bits_per_dim=None, reason=reason))
+    with work.clock.part("likelihood"):
+        nats = bounds_of.nats(
+            model,
+            session.data.test[: measure.likelihood_images],
+            work.generator("likelihood"),
+            passes=measure.likelihood_passes,
+            progress=partial(work.tell, "likelihood"),
+        )
+        bits, stderr = summarize(nats, math.prod(session.data.shape))
+    measured = Likelihood(
+        kind=model.likelihood,
+        bits_per_dim=bits,
+        stderr_bits_per_dim=stderr,
+        dequantization=model.dequantization,
+        n_images=nats.shape[1],
+        passes=len(nats),
+        detail=dict(model.nats_detail),
+    )
+    return found.plus({"nats": nats.mean(axis=0).astype(np.float32)}, likelihood=measured)
+
+
+def bounds(work: Work, found: Found) -> Found:
+    """Other ways to the likelihood, on some of the same images."""
+    wanted = [one for one in work.session.suite.measure.bound if one.name in work.model.bounds]
+    if not wanted or work.model.likelihood == "none":
+        return found
+    nats = needed(found.arrays.get("nats"))
+    test = work.session.data.test[: len(nats)]
+    for one in wanted:
+
+        def measure(one: BoundSetting = one) -> BoundResult:
+            with work.clock.part("more likelihoods"):
+                tell = partial(work.tell, one.name)
+                return bounds_of.measure(work.model, one, test, nats, work.generator(one.name), tell)
+
+        measured, found = attempt(found, one.name, measure)
+        if measured:
+            found = found.plus(bounds=[*found.results.bounds, measured])
+    return found
+
+
+def out_of_distribution(work: Work, found: Found) -> Found:
+    """Bits per dimension of images that are none of the data: inverted, constant, noise."""
+    measure, test = work.session.suite.measure, work.session.data.test
+    if work.model.likelihood == "none":
+        return found
+    for kind in measure.out_of_distribution:
+
+        def bits_of(kind: str = kind) -> float:
+            with work.clock.part("more likelihoods"):
+                seed = stream_seed(work.seed, kind)
+                images = bounds_of.out_of_distribution(kind, test[: measure.out_of_distribution_images], seed)
+                progress = partial(work.tell, f"likelihood of {kind}")
+                nats = bounds_of.nats(work.model, images, work.generator("likelihood"), progress=progress)
+                return summarize(nats, math.prod(work.session.data.shape))[0]
+
+        bits, found = attempt(found, f"likelihood of {kind}", bits_of)
+        if bits is not None:
+            there = {**found.results.out_of_distribution_bits_per_dim, kind: bits}
+            found = found.plus(out_of_distribution_bits_per_dim=there)
+    return found
+
+
+def decoder_likelihood(work: Work, found: Found) -> Found:
+    """log p(x) through the decoder, in nats, by annealed importance sampling (Wu et al. 2017)."""
+    setting = work.session.suite.measure.annealing
+    if not setting or not work.model.latent_dims:
+        return found
+    work.tell("annealing", 0.0)
+    with work.clock.part("annealing"):
+        measured = annealing.measure(
+            work.model,
+            setting,
+            work.session.data.test,
+            work.session.device,
+            stream_seed(work.seed, "annealing"),
+            partial(work.tell, "annealing"),
+        )
+    return found.plus(decoder_likelihood=measured)

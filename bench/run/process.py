@@ -1,0 +1,142 @@
+"""Waits for a cell's own process, whatever it does: crash, hang, exit, fill the disk with words, or end well."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from multiprocessing import connection
+from multiprocessing.context import ForkServerProcess
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from equibench.errors import UserError
+from equibench.machine import processes
+from equibench.measure.cost import memory
+from equibench.run.session import Tell
+from equibench.run.worker import LONGEST_MESSAGE, Task, work
+
+STOP_SEC = 10.0  # for a process that was asked to stop, to keep what it has
+LOOK_SEC = 1.0  # between two looks at the clock and the output
+LONGEST_OUTPUT = 2**20  # bytes of what a cell prints
+
+
+@dataclass
+class Watched:
+    """How a process ended. `doing` is what it was at, as it last said."""
+
+    doing: str = "start"
+    done: bool = False  # it said so, and ended well
+    timed_out: bool = False
+    out_of_memory: bool = False
+    how: str = ""  # it ended, where not done
+    mistake: str | None = None  # a sentence for the user, which ends the run
+
+
+def run_process(
+    task: Task, limit_sec: float | None, tell: Tell, alive: Callable[[str, float], None] = lambda doing, share: None
+) -> Watched:
+    """Do the task in a process of its own, and leave nothing of it behind. After `limit_sec` it is killed. `alive`
+    hears of it about every second. Raises KeyboardInterrupt, after the process has kept what it has, and UserError
+    where the system gives no process.
+    """
+    before, kills = processes.children(), processes.out_of_memory_kills()
+    task.unfinished.folder.mkdir(parents=True, exist_ok=True)
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+    ours.setblocking(False)
+    process = processes.start(work, (task, theirs))
+    theirs.close()
+    watch = _Watch(process, ours, task.unfinished.output, tell, alive)
+    try:
+        watch.wait(None if limit_sec is None else time.monotonic() + limit_sec)
+    except KeyboardInterrupt:
+        process.terminate()
+        watch.wait(time.monotonic() + STOP_SEC)
+        raise
+    finally:
+        processes.end(process, before)
+        ours.close()
+    found = watch.found
+    if process.exitcode != 0 or not found.done:
+        found.done = False
+        found.out_of_memory, found.how = processes.ending(-signal.SIGTERM if watch.stopped else process.exitcode, kills)
+        if processes.server_pid() is None and not found.timed_out and not found.mistake:
+            raise UserError("the process that starts cells was killed; run again: what was done is kept")
+    return found
+
+
+class _Watch:
+    """What is seen of one process."""
+
+    def __init__(
+        self,
+        process: ForkServerProcess,
+        bell: socket.socket,
+        output: Path,
+        tell: Tell,
+        alive: Callable[[str, float], None],
+    ) -> None:
+        self.found = Watched()
+        self._process, self._bell, self._output, self._tell, self._alive = process, bell, output, tell, alive
+        self.stopped = False  # by a signal
+        self._share = 0.0
+
+    def wait(self, deadline_sec: float | None) -> None:
+        """Until the process ends, or this moment of the monotonic clock passes."""
+        looked_sec = -LOOK_SEC
+        while True:
+            left_sec = LOOK_SEC if deadline_sec is None else min(LOOK_SEC, deadline_sec - time.monotonic())
+            ended = self._process.sentinel in connection.wait(
+                [self._process.sentinel, self._bell], timeout=max(left_sec, 0.0)
+            )
+            while self._hear():
+                pass
+            if ended:
+                return
+            now_sec = time.monotonic()
+            if deadline_sec is not None and now_sec >= deadline_sec:
+                self.found.timed_out = True
+                return
+            if now_sec - looked_sec >= LOOK_SEC:
+                looked_sec = now_sec
+                self._alive(self.found.doing, self._share)
+                with contextlib.suppress(OSError):
+                    if self._output.stat().st_size > LONGEST_OUTPUT:
+                        os.truncate(self._output, 0)  # it goes on at the new end, as it appends
+
+    def _hear(self) -> bool:
+        """Whether there was a message. One that is none is as good as none."""
+        try:
+            message = json.loads(self._bell.recv(LONGEST_MESSAGE))
+        except (OSError, ValueError):
+            return False
+        if not isinstance(message, dict):
+            return True
+        if isinstance(doing := message.get("doing"), str):
+            self.found.doing, self._share = doing, _share(message.get("share"))
+            self._tell(doing, self._share)
+        if isinstance(mistake := message.get("mistake"), str):
+            self.found.mistake = mistake
+        self.stopped = self.stopped or bool(message.get("stopped"))
+        if "memory" in message:
+            threading.Thread(target=self._measure_memory, args=(message["memory"],), daemon=True).start()
+        self.found.done = self.found.done or bool(message.get("done"))
+        return True
+
+    def _measure_memory(self, wanted: Any) -> None:
+        (family, config, shape, options, device), named = wanted
+        found = memory.peak_memory(family, config, tuple(shape), options, torch.device(device), **named)
+        with contextlib.suppress(OSError):  # the cell may have ended meanwhile
+            self._bell.send(found.model_dump_json().encode())
+
+
+def _share(value: Any) -> float:
+    return min(max(float(value), 0.0), 1.0) if isinstance(value, int | float) else 0.0

@@ -1,0 +1,98 @@
+"""A cell in a process of its own: what may not be lost with it is on disk, and how it ended becomes the record."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from equibench.errors import UserError
+from equibench.record.schema import Record, Status
+from equibench.run.cell import Ending, configured, publish
+from equibench.run.isolated import isolated_plan
+from equibench.run.process import Watched, run_process
+from equibench.run.session import Session, Tell
+from equibench.run.stages import STAGES
+from equibench.run.unfinished import Progress, Unfinished
+from equibench.run.work import Found
+from equibench.run.worker import Task
+from equibench.suite import Cell
+
+
+def run_cell(
+    cell: Cell,
+    session: Session,
+    tell: Tell = lambda what, share: None,
+    begun_sec: float | None = None,
+    alive: Callable[[str, float], None] = lambda doing, share: None,
+) -> tuple[Path, Record]:
+    """The cell's record, written. A process that ends as a stage of measuring runs leaves that stage empty, with the
+    reason, and another goes on with the stages after it.
+
+    `begun_sec`, since the epoch, is when what the clock calls the start began: that of the program, or the end of the
+    cell before. `alive` hears about every second that the cell is being worked on.
+    Raises UserError for a user's mistake and where the machine has failed, with all that was done kept.
+    """
+    unfinished = Unfinished(session.folder(cell))
+    identity = session.identity(cell)
+    no_network: Any = None
+    bare = dataclasses.replace(session, extractor=no_network)
+    begun_sec = time.time() if begun_sec is None else begun_sec
+    while True:
+        before, _ = unfinished.load(identity)
+        task = Task(cell, bare, unfinished, torch.get_num_threads(), begun_sec)
+        watched = run_process(task, _left_sec(session, before), tell, alive)
+        if watched.mistake:
+            raise UserError(watched.mistake)
+        progress, found = unfinished.load(identity)
+        if not watched.done or progress.status is None:
+            ending = _verdict(cell, session, watched, progress, found)
+            _keep(unfinished, progress, ending, begun_sec)
+            if ending.status == "ok":
+                begun_sec = time.time()
+                continue
+            progress, found = unfinished.load(identity)
+        break
+    assert progress.status is not None
+    clock = {**progress.clock, "wall": sum(progress.clock.values())}
+    path, record = publish(cell, session, Ending(found, progress.status, progress.reason), clock)
+    if watched.done:  # what a process said before it crashed is worth keeping
+        unfinished.remove()
+    return path, record
+
+
+def _left_sec(session: Session, before: Progress) -> float | None:
+    """Of the seconds that the suite allows a cell, which its start is not part of."""
+    limit_sec = session.suite.cell_limit_sec
+    if limit_sec is None:
+        return None
+    return max(limit_sec - sum(sec for part, sec in before.clock.items() if part != "start"), 0.0)
+
+
+def _verdict(cell: Cell, session: Session, watched: Watched, progress: Progress, found: Found) -> Ending:
+    """What a process that did not end well means for its cell: "ok" where others of its stages are still to come."""
+    if watched.timed_out:
+        limit_sec = session.suite.cell_limit_sec
+        reason = f"stopped in {watched.doing} as it had taken the {limit_sec:g} s that the suite allows a cell"
+        return Ending(configured(cell, session, found, isolated_plan), "timed out", reason)
+    status: Status = "out of memory" if watched.out_of_memory else "crashed"
+    reason = f"{watched.how} in {watched.doing}"
+    at = next((name for name in STAGES if name not in progress.done), None)
+    if cell.entrant is None or not found.results.weights_sha256 or at is None:
+        return Ending(configured(cell, session, found, isolated_plan), status, reason)
+    why = f"{status}: {reason}" if status == "out of memory" else reason
+    progress.done.append(at)
+    return Ending(found.failed(at, why))
+
+
+def _keep(unfinished: Unfinished, progress: Progress, ending: Ending, begun_sec: float) -> None:
+    """The verdict, in place of what the process would have kept. Its time since its last word is of no part."""
+    lost_sec = max(time.time() - max(progress.ended_sec, begun_sec), 0.0)
+    clock = {**progress.clock, "other": progress.clock.get("other", 0.0) + lost_sec}
+    status = None if ending.status == "ok" else ending.status
+    changes = {"clock": clock, "status": status, "reason": ending.reason, "ended_sec": time.time()}
+    unfinished.save(progress.model_copy(update=changes), ending.found)

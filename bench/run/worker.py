@@ -1,0 +1,119 @@
+"""A cell's own process: what runs in it, and what it says to the process that waits for it.
+
+What it finds goes to the cell's folder; the socket carries short messages in JSON, each whole or not at all, of which
+none is the result.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import time
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+
+from equibench.errors import UserError, is_of_the_machine
+from equibench.machine import processes
+from equibench.machine.clock import Clock
+from equibench.machine.device import synchronizer
+from equibench.record.cost import Memory
+from equibench.run.cell import Ending, measure_cell
+from equibench.run.session import Session
+from equibench.run.train import StoppedError
+from equibench.run.unfinished import Unfinished
+from equibench.suite import Cell
+
+LONGEST_MESSAGE = 2**15  # bytes
+TELL_SEC = 0.1  # between two messages of how far the work is
+
+
+@dataclass(frozen=True)
+class Task:
+    """A cell, and what its process needs; `session` is without the feature network, which no process can be handed."""
+
+    cell: Cell
+    session: Session
+    unfinished: Unfinished
+    threads: int
+    begun_sec: float  # since the epoch: when what the cell's clock counts as its start began
+
+
+class Messenger:
+    """The worker's end of the socket."""
+
+    def __init__(self, end: socket.socket) -> None:
+        self._end = end
+        self._last, self._last_sec = "", 0.0
+        self.stopping = False
+
+    def stop(self, *_: object) -> None:
+        """Handler of a signal: the work stops where it can be kept."""
+        self.stopping = True
+
+    def tell(self, what: str, share: float) -> None:
+        """How far the work is. Raises StoppedError where it should stop; training does so after its update."""
+        if self.stopping and what != "train":
+            raise StoppedError(f"{what} was stopped")
+        if what != self._last or time.monotonic() - self._last_sec > TELL_SEC:
+            self._last, self._last_sec = what, time.monotonic()
+            self.send({"doing": what[:200], "share": share})
+
+    def send(self, message: dict[str, Any]) -> None:
+        self._end.send(json.dumps(message).encode()[:LONGEST_MESSAGE])
+
+    def peak_memory(self, *arguments: Any, **named: Any) -> Memory:
+        """The waiting process has it measured: the processes that it takes are not this one's to start."""
+        family, config, shape, options, device = arguments
+        self.send({"memory": [[family, dict(config), list(shape), dict(options), str(device)], named]})
+        return Memory.model_validate_json(self._end.recv(LONGEST_MESSAGE))
+
+
+def work(task: Task, end: socket.socket) -> None:
+    """Measure the task's cell, in a process that the fork server made."""
+    processes.settle(task.unfinished.output)
+    messenger = Messenger(end)
+    signal.signal(signal.SIGTERM, messenger.stop)
+    try:
+        _measure(task, messenger)
+    except StoppedError:
+        messenger.send({"stopped": True})
+    except UserError as error:
+        messenger.send({"mistake": str(error)[:2000]})
+    except OSError as error:
+        if not is_of_the_machine(error):
+            raise
+        messenger.send({"mistake": machine_failed(task.cell, error)})
+
+
+def machine_failed(cell: Cell, error: OSError) -> str:
+    """What to do about a full disk, a lost mount and the like."""
+    where = f" ({error.filename})" if error.filename else ""
+    return (
+        f"{cell.name} with seed {cell.seed} cannot go on: {error.strerror}{where}; make room or mend it and run again: "
+        "what was done is kept"
+    )
+
+
+def _measure(task: Task, messenger: Messenger) -> None:
+    torch.set_num_threads(task.threads)
+    session, cell = task.session, task.cell
+    assert session.reload is not None
+    session = replace(session, extractor=session.reload(), peak_memory=messenger.peak_memory)
+    before = task.unfinished.load(session.identity(cell))[0].clock
+    start_sec = before.get("start", 0.0) + max(time.time() - task.begun_sec, 0.0)
+    clock = Clock(synchronize=synchronizer(session.device), before={**before, "start": start_sec})
+    ending = measure_cell(cell, session, clock, messenger.tell, lambda: messenger.stopping, task.unfinished)
+    finish(task.unfinished, session, cell, ending, clock)
+    messenger.send({"done": True})
+
+
+def finish(unfinished: Unfinished, session: Session, cell: Cell, ending: Ending, clock: Clock) -> None:
+    """Keep how the cell ended, for the process that writes its record. Raises OSError."""
+    seconds = clock.seconds()
+    del seconds["wall"]
+    progress, _ = unfinished.load(session.identity(cell))
+    changes = {"clock": seconds, "status": ending.status, "reason": ending.reason, "ended_sec": time.time()}
+    unfinished.save(progress.model_copy(update=changes), ending.found)
