@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from equibench.cli import judge, look, measure, report, run
+from equibench.cli import judge, look, measure, report, run, status
 from equibench.errors import UserError, nearest
 from equibench.protocol import PROTOCOL, __version__
 
@@ -31,6 +31,7 @@ def cli() -> None:
       equibench doctor                      what is on this machine
       equibench plan quick                  what a run would cost
       equibench run quick                   train and measure; goes on where it was if stopped
+      equibench status results/quick        what is done, running, failed and left
       equibench report results/quick        tables, figures and a page to read
       equibench baseline results/quick --out results/baseline      what a check compares with
       equibench check results/quick --baseline results/baseline    worse than before?
@@ -38,7 +39,7 @@ def cli() -> None:
     """
 
 
-for room in (run, measure, report, look, judge):
+for room in (run, status, measure, report, look, judge):
     for verb in room.VERBS:
         cli.add_command(verb)
 

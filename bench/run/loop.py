@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import time
@@ -18,7 +19,8 @@ from equibench.record import files as record_files
 from equibench.record.schema import Record
 from equibench.run import claims
 from equibench.run.isolated import isolated_plan
-from equibench.run.session import UNFINISHED, Session, Tell
+from equibench.run.session import Session, Tell
+from equibench.run.status import UNFINISHED, want
 from equibench.run.supervise import run_cell
 from equibench.suite import Cell, cells
 
@@ -49,6 +51,8 @@ def run_cells(session: Session, tell: Callable[[Cell, str, float], None], retry:
         for cell in todo:
             if cell.entrant is not None:
                 isolated_plan(cell, session.data.shape)
+    with _writing(session.out):
+        want(session.out, session.suite.name, [(cell.name, cell.seed, session.path(cell)) for cell in todo])
     # of the time now, what no record's clock holds yet: it is the next one's
     begun_sec = psutil.Process().create_time()
     observer = claims.Observer()
@@ -78,19 +82,16 @@ def _one(
     path, folder = session.path(cell), session.folder(cell)
     if path.exists() and not again:
         return Finished(cell, path, record_files.read(path), found=True)
-    try:
-        claim = claims.take(folder, observer)
-    except FileNotFoundError:  # its folder went as it was finished, just now
-        return None
-    except OSError as error:
-        raise UserError(
-            f"cannot write to {folder} ({error.strerror}); make room or give another --out, and run again: what was "
-            "done is kept"
-        ) from None
+    with _writing(folder):
+        try:
+            claim = claims.take(folder, observer)
+        except FileNotFoundError:  # its folder went as it was finished, just now
+            return None
     if claim is None:
         return None
     if again and _not_ok(path):
-        _set_aside(path, session)
+        with _writing(path):
+            _set_aside(path, session)
     if path.exists():  # it was finished between the look and the claim
         claim.give_back()
         return Finished(cell, path, record_files.read(path), found=True)
@@ -101,6 +102,18 @@ def _one(
     finally:
         claim.give_back()
     return Finished(cell, path, record, found=False)
+
+
+@contextlib.contextmanager
+def _writing(where: Path) -> Iterator[None]:
+    """What cannot be written in here is said in a sentence."""
+    try:
+        yield
+    except OSError as error:
+        raise UserError(
+            f"cannot write to {where} ({error.strerror}); make room or give another --out, and run again: what was "
+            "done is kept"
+        ) from None
 
 
 class _Beat:

@@ -26,10 +26,10 @@ from equibench.record.base import Scalar
 from equibench.record.cost import MatrixProducts, Memory
 from equibench.record.schema import Quality
 from equibench.run import checkpoint
+from equibench.run.status import UNFINISHED
 from equibench.suite import Cell, Suite
 
 Tell = Callable[[str, float], None]  # (what is being done, share done)
-UNFINISHED = ".cells"  # the folder, beside the records, of cells that are not finished
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@ stage that its config names.
 """
 
 import ctypes
+import errno
 import os
 import signal
 import subprocess
@@ -80,6 +81,10 @@ def lie_about_memory():
     raise RuntimeError("it is not that I am out of memory")
 
 
+def fill_the_disk():
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
 def change_defaults():
     torch.set_default_dtype(torch.float64)
     torch.set_grad_enabled(False)
@@ -97,7 +102,7 @@ def speak_out_of_turn():
 
 WAYS = {function.__name__: function for function in (
     segfault, kill, terminate, leave, leave_at_once, abort, hang, hang_with_the_lock, hang_deaf, leave_an_orphan, talk,
-    run_out, lie_about_memory, change_defaults, speak_out_of_turn,
+    run_out, fill_the_disk, lie_about_memory, change_defaults, speak_out_of_turn,
 )}  # fmt: skip
 
 

@@ -1,0 +1,71 @@
+"""What is done, running, stopped and left in a folder of records, by the files that runs leave there: without torch."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from equibench import atomic
+from equibench.errors import UserError
+from equibench.hashing import digest
+from equibench.record import files as record_files
+from equibench.run import claims
+
+UNFINISHED = ".cells"  # the folder, beside the records, of cells that are not finished; hidden, as it is no result
+WANTED = "wanted"  # within it: which cells each run was asked for
+
+State = Literal["done", "failed", "running", "stopped", "left"]
+
+
+class CellStatus(NamedTuple):
+    """Where one cell stands. `detail`: how it ended, or what is being done and how much of that."""
+
+    cell: str
+    seed: int
+    state: State
+    detail: str
+
+
+def want(out: Path, suite: str, wanted: Iterable[tuple[str, int, Path]]) -> None:
+    """Note which cells, by name, seed and path of the record, a run was asked for. Raises OSError."""
+    found = {"suite": suite, "cells": [[name, seed, path.name] for name, seed, path in wanted]}
+    atomic.write(out / UNFINISHED / WANTED / f"{digest(found)[:16]}.json", json.dumps(found).encode())
+
+
+def status(out: Path) -> list[CellStatus]:
+    """Every cell that a run into this folder was asked for, in its order, and every other one that has a record.
+
+    Raises UserError where the folder has neither.
+    """
+    cells: dict[str, tuple[str, int]] = {}
+    for file in sorted((out / UNFINISHED / WANTED).glob("*.json"), key=lambda file: file.stat().st_mtime):
+        with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
+            for name, seed, record in json.loads(file.read_bytes())["cells"]:
+                cells.setdefault(str(record), (str(name), int(seed)))
+    with contextlib.suppress(UserError):  # none yet
+        for path, record in record_files.read_all([out]):
+            cells.setdefault(path.name, (record.entrant, record.seed))
+    if not cells:
+        raise UserError(f"no run has written to {out}; start one with `equibench run SUITE --out {out}`")
+    observer = claims.Observer()
+    return [CellStatus(name, seed, *_state(out, record, observer)) for record, (name, seed) in cells.items()]
+
+
+def _state(out: Path, record: str, observer: claims.Observer) -> tuple[State, str]:
+    path = out / record
+    if path.exists():
+        found = record_files.read(path)
+        return ("done", "ok") if found.status == "ok" else ("failed", f"{found.status}: {found.reason}")
+    folder = out / UNFINISHED / path.stem
+    claim = claims.last(folder)
+    if claim is not None and not observer.is_dead(claim):
+        beat = claim.last_beat()
+        doing, share = str(beat.get("doing", "start")), beat.get("share", 0.0)
+        return "running", f"{doing}, {share:.0%}" if isinstance(share, float) and share else doing
+    kept = [name for name in ("training", "progress.json") if (folder / name).exists()]
+    if path.with_suffix(".safetensors").exists():
+        return "stopped", "trained; the rest goes on with the next run"
+    return ("stopped", "goes on where it was kept with the next run") if kept else ("left", "")

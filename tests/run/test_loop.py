@@ -1,0 +1,189 @@
+"""Cells of a run: many processes in one folder, failures of the machine, cells tried again, what `status` says."""
+
+import dataclasses
+import errno
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from fixtures import equibench
+from test_endings import session  # noqa: F401 (a fixture)
+
+from equibench import suite
+from equibench.errors import UserError
+from equibench.machine.clock import Clock
+from equibench.record import files as record_files
+from equibench.run import claims, loop, supervise
+from equibench.run.cell import measure_cell
+from equibench.run.loop import run_cells
+from equibench.run.status import UNFINISHED, status
+from equibench.run.unfinished import Unfinished
+from equibench.suite import Entrant
+
+HERE = Path(__file__).parent
+MINI = """
+name = "mini"
+about = "two small entrants"
+dataset = "fashion-mnist-10k"
+train_images = 60
+test_images = 60
+seeds = [0]
+[[budget]]
+params = 55_500
+unit = "updates"
+amount = 2
+[measure]
+samples = 32
+reference_images = 60
+memorization_images = 0
+likelihood_images = 20
+sampler_points = false
+speed_batch_sizes = [4]
+speed_limit_sec = 0.05
+latency_limit_sec = 0.05
+memory_batch_size = 4
+[[entrant]]
+name = "one"
+family = "endings:Family"
+config = { width = 8 }
+[[entrant]]
+name = "two"
+family = "endings:Family"
+config = { width = 8 }
+"""
+
+
+@pytest.fixture
+def mini(session, tmp_path):  # noqa: F811
+    """A session of two small entrants in an empty folder."""
+    file = tmp_path / "mini.toml"
+    file.write_text(MINI)
+    chosen = suite.load(str(file))
+    return dataclasses.replace(session, suite=chosen, data=session.data.limited(60, 60), out=tmp_path / "out")
+
+
+def run(session, **options):  # noqa: F811
+    return list(run_cells(session, lambda *_: None, **options))
+
+
+def only(session, *entrants):  # noqa: F811
+    return dataclasses.replace(session, suite=session.suite.model_copy(update={"entrant": list(entrants)}))
+
+
+@pytest.mark.slow
+def test_four_processes_in_one_folder_do_each_cell_once(tmp_path):
+    """Floors are common to all, and every entrant is wanted by two."""
+    (tmp_path / "mini.toml").write_text(MINI)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([*sys.path, str(HERE)])}
+    command = [sys.executable, "-m", "equibench", "run", "mini.toml", "--allow-code", "--extractor"]
+    command += ["test_endings:blocks", "--out", "out", "--only"]
+    runs = [
+        subprocess.Popen([*command, name], cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True)
+        for name in ("one", "two", "one", "two")
+    ]
+    lines = [line for one in runs for line in one.communicate(timeout=300)[0].splitlines()]
+    assert [one.returncode for one in runs] == [0] * 4
+    done = [line for line in lines if "there already" not in line]
+    assert len(lines) == 4 * 6
+    assert len(done) == 5 + 2
+    assert {record.status for _, record in record_files.read_all([tmp_path / "out"])} == {"ok"}
+    assert not [file for file in (tmp_path / "out").rglob("*") if file.suffix == ".partial"]
+
+
+def test_a_cell_that_another_process_holds_is_waited_for(mini, monkeypatch):
+    """Its record is taken as soon as it is there; a cell whose holder ends is done here."""
+    one, two = (cell for cell in suite.cells(mini.suite) if cell.entrant)
+    holder = claims.take(mini.folder(one), claims.Observer())
+    dead = claims.take(mini.folder(two), claims.Observer())
+    waited = []
+    monkeypatch.setattr(claims.Observer, "is_dead", lambda self, claim: bool(waited) and claim.owner == dead.owner)
+    monkeypatch.setattr(loop, "LOOK_SEC", 0.0)
+
+    def tell(cell, what, share):  # noqa: ARG001
+        if what == "done by another process" and not waited:
+            waited.append(cell.name)
+            supervise.run_cell(one, mini)
+            holder.give_back()
+
+    found = {done.cell.name: done.found for done in run_cells(mini, tell)}
+    assert (found["one"], found["two"]) == (True, False)
+    assert list(found)[-2:] == ["one", "two"]
+
+
+def test_cells_that_did_not_end_well_are_tried_again(mini):
+    ends = Entrant(name="one", family="endings:Family", config={"how": "leave_at_once", "where": "nats", "width": 8})
+    here = only(mini, ends)
+    first = run(here)[-1]
+    assert first.record.status == "incomplete"
+    weights = first.path.with_suffix(".safetensors").stat().st_mtime_ns
+    assert [done.found for done in run(here)] == [True] * 6
+    assert [one.state for one in status(here.out)] == ["done"] * 5 + ["failed"]
+    again = run(here, retry=True)
+    assert [done.found for done in again] == [True] * 5 + [False]
+    assert again[-1].record.failures.keys() == first.record.failures.keys()
+    assert again[-1].record.created >= first.record.created
+    assert first.path.with_suffix(".safetensors").stat().st_mtime_ns == weights  # not trained again
+    replaced = [file.suffix for file in sorted((here.out / UNFINISHED / "replaced").iterdir())]
+    assert replaced == [".json", ".npz"]
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EIO, errno.ESTALE, errno.EDQUOT])
+def test_a_failure_of_the_machine_is_no_result(mini, monkeypatch, number):
+    """A disk that fills up, a mount that is lost: the run stops, and the same command goes on."""
+    sound = Unfinished.save
+
+    def fail(self, progress, found):
+        if "likelihood" in progress.done:
+            raise OSError(number, os.strerror(number), "progress.json")
+        sound(self, progress, found)
+
+    cell = next(cell for cell in suite.cells(mini.suite) if cell.entrant)
+    monkeypatch.setattr(Unfinished, "save", fail)
+    mini = dataclasses.replace(mini, peak_memory=lambda *_, **__: None)
+    with pytest.raises(OSError, match=os.strerror(number)):
+        measure_cell(cell, mini, Clock(), unfinished=Unfinished(mini.folder(cell)))
+    monkeypatch.setattr(Unfinished, "save", sound)
+    progress, found = Unfinished(mini.folder(cell)).load(mini.identity(cell))
+    assert progress.done == ["quality", "memorization"]
+    assert found.results.quality.also
+    assert not mini.path(cell).exists()
+
+
+def test_a_full_disk_in_a_cell_s_process_stops_the_run(mini):
+    full = Entrant(name="full", family="endings:Family", config={"how": "fill_the_disk", "width": 8})
+    _, two = mini.suite.entrant
+    here = only(mini, full, two)
+    with pytest.raises(
+        UserError, match=r"full with seed 0 cannot go on: No space left on device.*what was done is kept"
+    ):
+        run(here)
+    states = {one.cell: one.state for one in status(here.out)}
+    assert states["real data"] == "done"
+    assert states["two"] == "left"
+    assert not list(here.out.glob("full-*.json"))
+
+
+def test_status_says_what_stands_where(mini, tmp_path):
+    with pytest.raises(UserError, match="no run has written to"):
+        status(tmp_path)
+    one, two = (cell for cell in suite.cells(mini.suite) if cell.entrant)
+    cells = run_cells(mini, lambda *_: None)
+    next(cells)  # the first floor
+    claim = claims.take(mini.folder(two), claims.Observer())
+    claim.beat("train", 0.25)
+    Unfinished(mini.folder(one)).training.parent.mkdir(parents=True)
+    Unfinished(mini.folder(one)).training.write_bytes(b"kept")
+    found = {one.cell: (one.state, one.detail) for one in status(mini.out)}
+    assert found["real data"] == ("done", "ok")
+    assert found["uniform"] == ("left", "")
+    assert found["two"] == ("running", "train, 25%")
+    assert found["one"][0] == "stopped"
+    cells.close()
+    shown = equibench("status", str(mini.out))
+    assert shown.returncode == 0
+    assert "train, 25%" in shown.stdout
+    listed = json.loads(equibench("status", str(mini.out), "--json").stdout)
+    assert {"cell": "two", "seed": 0, "state": "running", "detail": "train, 25%"} in listed
