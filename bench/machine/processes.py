@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from multiprocessing import connection, forkserver
 from multiprocessing.context import ForkServerProcess
@@ -25,6 +26,7 @@ from equibench.errors import UserError
 # torch's optimisers import its compiler on first use, which takes seconds
 PRELOAD = ["equibench.measure.cost.memory", "equibench.run.worker", "torch._dynamo"]
 GONE_SEC = 5.0  # how long the system may take to end what was killed
+SETTLE_SEC = 0.2  # for the system to say that a process has ended
 _KILLED_FIRST = "800"  # of 1000: where memory runs out, a process of ours goes before what waits for it
 _PARENT_DEATH_SIGNAL, _SUBREAPER = 1, 36  # of prctl(2)
 _LONGEST_FOLDER = 60  # bytes: an address of a socket has some 107, of which multiprocessing adds up to 40
@@ -51,9 +53,18 @@ def start(target: Callable[..., None], arguments: tuple[Any, ...]) -> ForkServer
     Raises UserError where the system does not give one.
     """
     warm_up()
-    process = multiprocessing.get_context("forkserver").Process(target=target, args=arguments)
     with _reported():
-        process.start()
+        try:
+            return _started(target, arguments)
+        except (ConnectionError, EOFError):  # the fork server was killed just now: another is started in its place
+            time.sleep(SETTLE_SEC)
+            warm_up()
+            return _started(target, arguments)
+
+
+def _started(target: Callable[..., None], arguments: tuple[Any, ...]) -> ForkServerProcess:
+    process = multiprocessing.get_context("forkserver").Process(target=target, args=arguments)
+    process.start()
     return process
 
 
