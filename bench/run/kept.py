@@ -60,6 +60,10 @@ class Keeping:
         self._last_sec = course.clock.elapsed("measurement")
         self._cost_sec = self._last_sec - before_sec
 
+    def forget(self) -> None:
+        """The training is over, and its weights are where they belong."""
+        self.file.unlink(missing_ok=True)
+
     def load(self, model: Model, course: Course, device: torch.device) -> bool:
         """Whether a training was kept that this one goes on from; if not, model and course are as they were. A file
         that is damaged, or is of other code, versions or threads, is as good as none.

@@ -87,6 +87,8 @@ def _trained(
             matrix_products=products,
         )
         checkpoint.save(file, model, provenance)
+        if keeping:
+            keeping.forget()
     return model, provenance
 
 

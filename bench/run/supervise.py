@@ -44,7 +44,7 @@ def run_cell(
     begun_sec = time.time() if begun_sec is None else begun_sec
     while True:
         before, _ = unfinished.load(identity)
-        task = Task(cell, bare, unfinished, torch.get_num_threads(), begun_sec)
+        task = Task(cell, bare, unfinished, identity, torch.get_num_threads(), begun_sec)
         watched = run_process(task, _left_sec(session, before), tell, alive)
         if watched.mistake:
             raise UserError(watched.mistake)
@@ -60,8 +60,10 @@ def run_cell(
     assert progress.status is not None
     clock = {**progress.clock, "wall": sum(progress.clock.values())}
     path, record = publish(cell, session, Ending(found, progress.status, progress.reason), clock)
-    if watched.done:  # what a process said before it crashed is worth keeping
+    if watched.done:
         unfinished.remove()
+    else:  # what its process said before it ended is worth keeping, and a training that ran out of time
+        unfinished.clear()
     return path, record
 
 

@@ -37,6 +37,7 @@ class Task:
     cell: Cell
     session: Session
     unfinished: Unfinished
+    identity: str  # of the cell, as the process that waits for it has it
     threads: int
     begun_sec: float  # since the epoch: when what the cell's clock counts as its start began
 
@@ -102,7 +103,12 @@ def _measure(task: Task, messenger: Messenger) -> None:
     session, cell = task.session, task.cell
     assert session.reload is not None
     session = replace(session, extractor=session.reload(), peak_memory=messenger.peak_memory)
-    before = task.unfinished.load(session.identity(cell))[0].clock
+    if session.identity(cell) != task.identity:
+        raise UserError(
+            f"what {cell.name} is measured with changed as the run went on: code, a package or the feature network "
+            f"{session.extractor.info.name}; run again"
+        )
+    before = task.unfinished.load(task.identity)[0].clock
     start_sec = before.get("start", 0.0) + max(time.time() - task.begun_sec, 0.0)
     clock = Clock(synchronize=synchronizer(session.device), before={**before, "start": start_sec})
     ending = measure_cell(cell, session, clock, messenger.tell, lambda: messenger.stopping, task.unfinished)
