@@ -123,7 +123,7 @@ class Cell:
                 "budget": self.budget.model_dump() if self.budget else None,
                 "measure": self.suite.measure.model_dump(),
                 "data": data_sha256,
-                "features": features.model_dump(),
+                "features": features.model_dump(exclude_none=True),
                 "machine": machine_key,
                 "weights": weights_sha256,
             }

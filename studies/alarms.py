@@ -37,7 +37,7 @@ from equibench.measure.features.load import load_extractor
 from equibench.quantities.glossary import GATED, Category
 from equibench.quantities.identity import path_of
 from equibench.quantities.text import budget_words
-from equibench.record import files as record_files
+from equibench.record import find
 from equibench.record.cost import Memory
 from equibench.record.schema import Curve, Record, Spent
 from equibench.run import obtain
@@ -185,7 +185,7 @@ def run_seed(setting: Session, seed: int, clean: Path | None = None) -> None:
 
 def pool(folder: Path) -> dict[int, list[Record]]:
     found: dict[int, list[Record]] = {}
-    for _, one in record_files.read_all([folder]):
+    for _, one in find.read_all([folder]):
         found.setdefault(one.seed, []).append(one)
     return found
 

@@ -16,7 +16,7 @@ from equibench.errors import UserError, nearest
 from equibench.quantities import glossary
 from equibench.quantities.identity import look_up, name_of
 from equibench.quantities.text import budget_words, join, slug
-from equibench.record import files as record_files
+from equibench.record import find
 from equibench.record.paths import member_name
 from equibench.record.schema import Record, SampleMetric
 from equibench.stats import Stat
@@ -57,14 +57,14 @@ class Citation:
     protocol: str
 
 
-def gather(results: Sequence[Path]) -> list[Record]:
-    """All records in the folders, their subfolders included, each key once. Raises UserError if there are none."""
-    for path in results:
-        if not path.exists():
-            raise UserError(f"no records at {path}, which is not there; name a folder that `equibench run` wrote")
-    files = record_files.files_under(results)
-    folders = sorted({file.parent for file in files}) if files else list(results)
-    found = {one.key: one for folder in folders for _, one in record_files.read_all([folder])}
+def gather(results: Sequence[Path], without: Sequence[str] = ()) -> list[Record]:
+    """All records among files and in folders, their subfolders included but for those called as in `without`; each key
+    once. Raises UserError if there are none.
+    """
+    files = find.record_files(results, deep=True, without=without)
+    found = {one.key: one for file in files if (one := find.read_if_record(file, results)) is not None}
+    if not found:
+        raise find.none_in(results)
     return list(found.values())
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -14,14 +13,13 @@ from equibench.usercode import require_consent
 
 if TYPE_CHECKING:
     import torch
-    from rich.console import Console
 
+    from equibench.cli.screen import Screen
     from equibench.data.sets import Dataset
     from equibench.measure.features.extractor import Extractor
     from equibench.suite import Suite
 
 Command = TypeVar("Command", bound=Callable[..., Any])
-LOG_COLUMNS = 160
 SUITE_HELP = "SUITE is the name of a suite (see `equibench ls`) or the path of your own .toml file."
 PATH = click.Path(path_type=Path)
 DATA_ROOT = click.option("--data-root", type=PATH, help="Folder that holds the data files.")
@@ -102,11 +100,11 @@ def check_writable(folder: Path) -> None:
         raise UserError(f"cannot write to {folder} ({error.strerror}); give another folder with --out") from None
 
 
-def console() -> Console:
-    """Of the terminal's width, or of one that a table bears in a log, which does not say how wide it is."""
-    from rich.console import Console
+def console(*, stderr: bool = False) -> Screen:
+    """Where tables and sentences are printed; names of files and entrants are shown as they are."""
+    from equibench.cli.screen import Screen
 
-    return Console(width=None if sys.stdout.isatty() else LOG_COLUMNS)
+    return Screen(stderr=stderr)
 
 
 def _all(*decorators: Callable[[Any], Any]) -> Callable[[Command], Command]:

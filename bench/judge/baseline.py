@@ -8,7 +8,7 @@ from pathlib import Path
 
 from equibench.errors import UserError
 from equibench.quantities.text import join
-from equibench.record import files as record_files
+from equibench.record import find
 from equibench.record.schema import Record
 from equibench.summary.sort import rows
 
@@ -19,7 +19,7 @@ def make(results: Sequence[Path], out: Path, *, update: bool = False, allow_dirt
     Raises UserError, with nothing written, for cells that failed, for code with uncommitted changes, and for a folder
     that holds a baseline already unless `update`, which replaces it as a whole.
     """
-    found = record_files.read_all(list(results))
+    found = find.read_all(list(results))
     new = rows([one for _, one in found], "the run")
     _refuse([one for _, one in found], allow_dirty)
     old_files = sorted(out.glob("*.json")) if out.is_dir() else []
@@ -29,7 +29,7 @@ def make(results: Sequence[Path], out: Path, *, update: bool = False, allow_dirt
         raise UserError(f"{out} holds a baseline of {len(old_files)} records; replace it deliberately with --update")
     if {path.resolve().parent for path, _ in found} & {out.resolve()}:
         raise UserError(f"{out} is where the records lie; give another folder for the baseline")
-    old = rows([one for _, one in record_files.read_all([out])], "the baseline") if old_files else {}
+    old = rows([one for _, one in find.read_all([out])], "the baseline") if old_files else {}
     changes = [f"{key}: gone ({_cells(old[key])})" for key in old if key not in new]
     for key, cells in new.items():
         if key not in old:

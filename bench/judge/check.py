@@ -30,7 +30,7 @@ from equibench.protocol import SIGNIFICANCE
 from equibench.quantities.glossary import GATED, Category, Quantity
 from equibench.quantities.identity import name_of
 from equibench.quantities.text import budget_words, join
-from equibench.record import files as record_files
+from equibench.record import find
 from equibench.record.schema import Record
 from equibench.stats import Stat, holm
 from equibench.summary.sections import failed
@@ -80,7 +80,7 @@ def check(
     tolerances: Mapping[Category, Tolerance] = TOLERANCES,
 ) -> Check:
     """Compare the records at `results` with those at `baseline`. Raises UserError for what cannot be compared."""
-    run, base = ([found for _, found in record_files.read_all(list(paths))] for paths in (results, baseline))
+    run, base = ([found for _, found in find.read_all(list(paths))] for paths in (results, baseline))
     return compare(base, run, allow_vanished=allow_vanished, tolerances=tolerances)
 
 

@@ -7,8 +7,8 @@ from typing import Any
 from xml.etree import ElementTree
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from equibench.errors import UserError
 from equibench.judge.check import Check, Comparison
@@ -22,20 +22,20 @@ def print_check(check: Check, console: Console) -> None:
     table = Table("entrant", "number", "baseline", "run", "worse by", "limit", "p", "verdict", "why")
     for line in check.lines:
         table.add_row(
-            escape(line.row),
+            line.row,
             line.number,
             spread(line.baseline, digits=4) if line.baseline else MISSING,
             spread(line.run, digits=4) if line.run else MISSING,
             MISSING if line.worse_by is None else f"{line.worse_by:+.1%}",
             MISSING if line.tolerance is None else f"{line.tolerance:.1%}",
             MISSING if line.p is None else number(line.p, 2),
-            f"[{STYLES[line.verdict]}]{line.verdict}[/]",
-            escape(line.sentence),
+            Text(line.verdict, STYLES[line.verdict]),
+            line.sentence,
         )
     console.print(table)
     for note in check.notes:
-        console.print(f"Note: {note}.", markup=False)
-    console.print(verdict(check), markup=False)
+        console.print(f"Note: {note}.")
+    console.print(verdict(check))
 
 
 def verdict(check: Check) -> str:

@@ -12,7 +12,8 @@ from equibench.cite.signature import Signature, parse, signature
 from equibench.errors import UserError
 from equibench.quantities.identity import look_up
 from equibench.record import files as record_files
-from equibench.record.schema import Record
+from equibench.record import find
+from equibench.record.schema import SCHEMA_VERSION, Record
 from equibench.usercode import require_consent
 
 
@@ -24,28 +25,37 @@ class Finding(NamedTuple):
 
 
 def verify(
-    text: str, results: Sequence[Path], *, rerun: bool = False, suite: str | None = None, allow_code: bool = False
+    text: str,
+    results: Sequence[Path],
+    *,
+    rerun: bool = False,
+    suite: str | None = None,
+    allow_code: bool = False,
+    without: Sequence[str] = (),
 ) -> list[Finding]:
     """What still holds of the signature `text`. `rerun` trains and measures its cells again, by the suite that their
     records name, or by `suite`, whose own code runs only with `allow_code`.
 
-    Raises UserError if the text is no signature, or if a record of it is not in `results` or their subfolders.
+    Raises UserError if the text is no signature, or if a record of it is not in `results` or their subfolders, but for
+    those called as in `without`.
     """
     parsed = parse(text)
-    files = record_files.files_under(results)
-    found = [(path, record_files.read(path)) for path in (_find(key, parsed, files, results) for key in parsed.keys)]
+    files = find.record_files(results, deep=True, without=without)
+    found = [_find(key, parsed, files, results) for key in parsed.keys]
     findings = [_value(text, parsed, [one for _, one in found])]
     for path, one in found:
-        findings += [_arrays(path, one), *_checkpoint(path, one)]
+        findings += [*_form(path, one), _arrays(path, one), *_checkpoint(path, one)]
     if rerun:
         findings += [_again(one, parsed.path, suite or one.suite, allow_code) for _, one in found]
     return findings
 
 
-def _find(key: str, parsed: Signature, files: Sequence[Path], results: Sequence[Path]) -> Path:
-    for file in files:
-        if file.stem.endswith(f"-{key}"):
-            return file
+def _find(key: str, parsed: Signature, files: Sequence[Path], results: Sequence[Path]) -> tuple[Path, Record]:
+    for file in sorted(files, key=lambda file: not file.stem.endswith(f"-{key}")):
+        if file.stem.endswith(f"-{key}") or not find.NAME.fullmatch(file.name):  # a name may be another than it was
+            one = find.read_if_record(file, results)
+            if one and one.key.startswith(key):
+                return file, one
     places = ", ".join(map(str, results))
     raise UserError(
         f"no record {key} of {parsed.fields.get('entrant', 'the entrant')} in {places}; give its folder with --results"
@@ -67,12 +77,24 @@ def _value(text: str, parsed: Signature, records: Sequence[Record]) -> Finding:
     return Finding(False, f"the value is that of the records, but they differ in {apart}")
 
 
+def _form(path: Path, one: Record) -> list[Finding]:
+    if one.schema_version == SCHEMA_VERSION:
+        return []
+    age = "an older" if one.schema_version < SCHEMA_VERSION else "a newer"
+    what = f"{path.name} is of {age} form ({one.schema_version}; this version of equibench writes {SCHEMA_VERSION})"
+    return [Finding(None, f"{what}, and what either does not know was not looked at")]
+
+
 def _arrays(path: Path, one: Record) -> Finding:
     file = path.with_suffix(".npz")
     if one.arrays_sha256 is None:
         return Finding(None, f"{path.name} has no arrays")
-    if not file.exists():
+    if not file.is_file():
         return Finding(None, f"{file.name} is not here")
+    if record_files.is_lfs_pointer(file):
+        return Finding(
+            None, f"{file.name} is a pointer of Git LFS, not the file itself; fetch that with `git lfs pull`"
+        )
     try:
         record_files.read_arrays(path, one)
     except UserError:
@@ -84,8 +106,10 @@ def _checkpoint(path: Path, one: Record) -> list[Finding]:
     if one.checkpoint is None:
         return []
     file = path.parent / one.checkpoint
-    if not file.exists():
+    if not file.is_file():
         return [Finding(None, f"the weights {file.name} are not here")]
+    if record_files.is_lfs_pointer(file):
+        return [Finding(None, f"the weights {file.name} are a pointer of Git LFS; fetch them with `git lfs pull`")]
     from equibench.run import checkpoint  # loads torch
 
     try:

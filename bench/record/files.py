@@ -1,19 +1,25 @@
-"""Records as files: written once, read and validated."""
+"""Records as files: written once, read and validated, with the arrays beside them."""
 
 from __future__ import annotations
 
 import hashlib
 import io
 import json
-from collections.abc import Iterable
+import os
+import stat
+import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
-from pydantic import ValidationError
 
 from equibench import atomic
 from equibench.errors import UserError
+from equibench.record.reading import LFS_POINTER, NoRecordError, record_of
 from equibench.record.schema import Record
+
+LARGEST_RECORD_BYTES = 256 * 2**20  # far above any: the largest so far has 0.1 MB
+LARGEST_ARRAYS_BYTES = 4 * 2**30  # unpacked
 
 
 def write(record: Record, folder: Path, arrays: dict[str, np.ndarray] | None = None) -> Path:
@@ -26,12 +32,11 @@ def write(record: Record, folder: Path, arrays: dict[str, np.ndarray] | None = N
     path = folder / filename(record.entrant, record.seed, record.key)
     if path.exists():
         raise FileExistsError(f"{path} exists: a record is written once")
-    folder.mkdir(parents=True, exist_ok=True)
     if arrays:
         buffer = io.BytesIO()
         # numpy stamps members with a fixed date, so that equal arrays give equal bytes
         np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]  # numpy 1 has no allow_pickle
-        atomic.write(path.with_suffix(".npz"), buffer.getvalue())
+        _write_arrays(path.with_suffix(".npz"), buffer.getvalue(), path)
         record = record.model_copy(update={"arrays_sha256": hashlib.sha256(buffer.getvalue()).hexdigest()})
     text = json.dumps(record.model_dump(mode="json"), indent=1, sort_keys=True, ensure_ascii=False)
     if not atomic.write_once(path, (text + "\n").encode()):
@@ -47,48 +52,80 @@ def filename(entrant: str, seed: int, key: str) -> str:
 def read(path: Path) -> Record:
     """Read and validate one record. Raises UserError if it cannot be read or breaks the schema."""
     try:
-        return Record.model_validate_json(path.read_bytes())
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise UserError(
-            f"{path} is not a valid record ({where}: {first['msg']}); delete it and run its cell again"
-        ) from None
-    except OSError as error:
-        raise UserError(f"no record at {path} ({error.strerror}); give a folder that `equibench run` wrote") from None
+        return record_of(content_of(path), str(path))
+    except NoRecordError as error:
+        raise UserError(f"{path} is not a valid record: {error}") from None
 
 
-def read_all(paths: list[Path]) -> list[tuple[Path, Record]]:
-    """Read all records in files and folders (not in their subfolders), in a fixed order: by path.
-
-    Raises UserError where there is none, or where two protocols are mixed.
-    """
-    files = sorted(file for path in paths for file in (path.glob("*.json") if path.is_dir() else [path]))
-    if not files:
-        places = ", ".join(str(path) for path in paths)
-        raise UserError(f"no records in {places}; make some with `equibench run SUITE`")
-    records = [(file, read(file)) for file in files]
-    protocols = sorted({record.protocol for _, record in records})
-    if len(protocols) > 1:
-        raise UserError(f"records of protocols {' and '.join(protocols)} cannot be compared; report them apart")
-    return records
+def content_of(path: Path) -> bytes:
+    """The bytes of a file that is to hold a record. Raises UserError where there is none, or none that can be read."""
+    try:
+        found = os.stat(path)  # before it is opened: a pipe would wait for a writer
+        refuse_special(path, found.st_mode)
+        if found.st_size > LARGEST_RECORD_BYTES:
+            raise UserError(f"{path} has {found.st_size / 2**20:,.0f} MiB, far more than any record; name another file")
+        return path.read_bytes()
+    except (OSError, ValueError) as error:
+        raise UserError(f"cannot read {path} ({why(path, error)}); name a record or a folder of them") from None
 
 
-def files_under(results: Iterable[Path]) -> list[Path]:
-    """All record files in folders, their subfolders included, and files, by path; nothing is read."""
-    return sorted({file for path in results for file in (path.rglob("*.json") if path.is_dir() else [path])})
+def refuse_special(path: Path, mode: int) -> None:
+    """Raises UserError for what is no ordinary file: to open a pipe would wait for a writer."""
+    kinds = {stat.S_IFDIR: "a folder", stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket"}
+    if not stat.S_ISREG(mode):
+        raise UserError(f"{path} is {kinds.get(stat.S_IFMT(mode), 'a device')}, not a record; name a file or a folder")
+
+
+def why(path: Path, error: OSError | ValueError) -> str:
+    """Why a path could not be read, in words."""
+    if isinstance(error, FileNotFoundError) and path.is_symlink():
+        return f"a link to {os.readlink(path)}, which is not there"
+    return getattr(error, "strerror", None) or str(error)
+
+
+def is_lfs_pointer(file: Path) -> bool:
+    """Whether an ordinary file is what Git LFS leaves in the place of one that was not fetched."""
+    try:
+        with file.open("rb") as stream:
+            return stream.read(len(LFS_POINTER)) == LFS_POINTER
+    except OSError:
+        return False
 
 
 def read_arrays(path: Path, record: Record) -> dict[str, np.ndarray]:
     """The arrays beside the record at `path`; empty if it has none or the file is gone.
 
-    Raises UserError if the file is not the one that the record was written with.
+    Raises UserError if the file is not the one that the record was written with, or cannot be read.
     """
     file = path.with_suffix(".npz")
-    if record.arrays_sha256 is None or not file.exists():
+    if record.arrays_sha256 is None or not file.is_file():
         return {}
-    content = file.read_bytes()
+    try:
+        content = file.read_bytes()
+    except OSError as error:
+        raise UserError(f"cannot read {file} ({error.strerror}); make it readable, or move it away") from None
+    if content.startswith(LFS_POINTER):
+        raise UserError(f"{file} is a pointer of Git LFS, not the file itself; fetch that with `git lfs pull`")
     if hashlib.sha256(content).hexdigest() != record.arrays_sha256:
-        raise UserError(f"{file} is not the file that its record was written with; delete both and run the cell again")
-    with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-        return dict(arrays)
+        raise UserError(
+            f"{file} is not the file that its record was written with; put that back, or move this one away"
+        )
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as members:
+            if sum(member.file_size for member in members.infolist()) > LARGEST_ARRAYS_BYTES:
+                raise ValueError("it would unpack to more than 4 GiB")
+        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+            return dict(arrays)
+    except (OSError, EOFError, ValueError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
+        raise UserError(f"{file} holds no arrays that can be read ({error}); move it away") from None
+
+
+def _write_arrays(file: Path, content: bytes, record: Path) -> None:
+    """Put arrays beside a record that is about to be written; what a killed run left there is replaced. Raises
+    FileExistsError where another writer was faster.
+    """
+    if atomic.write_once(file, content) or file.read_bytes() == content:
+        return
+    if record.exists():
+        raise FileExistsError(f"{record} exists: a record is written once")
+    atomic.write(file, content)

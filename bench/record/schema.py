@@ -12,8 +12,15 @@ from typing import Literal
 from pydantic import Field
 
 from equibench.protocol import PROTOCOL
+from equibench.record.anatomy import DistanceParts, FixedNoise, Structure
+from equibench.record.anatomy import Portrait as Portrait  # imported from here, as its likes are
 from equibench.record.base import Scalar, Strict
 from equibench.record.cost import Energy, MatrixProducts, Memory, Speed
+from equibench.record.surroundings import Attempt, Libraries, Numerics, TimedBlock, Tuning
+
+# Of the form of a record: a field that is added, renamed or comes to mean another thing raises it. Records that were
+# written before it had a version are of form 0.
+SCHEMA_VERSION = 1
 
 # the vocabulary of a record's clock, of the parts of its training, and which of the former are the work itself
 Part = Literal[
@@ -72,6 +79,10 @@ class DataInfo(Strict):
     n_train: int
     n_test: int
     entropy_bits_per_dim: float | None = None  # known for procedural data only
+    split: str | None = None  # how training and test images were told apart, where their source does not say
+    classes: list[str] = []  # names in the order of the labels
+    labels_sha256: str | None = None  # of the labels of both splits
+    lossy: str | None = None  # the compression that the images went through, where the user took them all the same
 
 
 class FeatureInfo(Strict):
@@ -81,6 +92,7 @@ class FeatureInfo(Strict):
     weights_sha256: str
     preprocessing: str
     dims: int
+    probe_sha256: str | None = None  # of its features of fixed images, rounded: what it does, whatever it is called
 
 
 class Interval(Strict):
@@ -96,6 +108,8 @@ class SampleMetric(Strict):
     name: Literal["KID", "KD", "precision", "recall", "density", "coverage", "sliced Wasserstein"]
     value: float | None
     stderr: float | None = None
+    stderr_over: str | None = None  # what the error is over: "samples", "projections", ...
+    stderr_with_reference: float | None = None  # over samples and reference images together
     reason: str | None = None  # why there is no value
     higher_is_better: bool
     n_samples: int
@@ -126,9 +140,11 @@ class Quality(Strict):
     features: FeatureInfo | None
     options: dict[str, Scalar] = {}  # of the sampler
     stderr: float | None = None  # of `value`, over samples
+    stderr_method: str | None = None
     interval: Interval | None = None  # of the expectation of `value` at n_samples
     halves: list[float] = []  # distances of the two halves of each split, in turn; all entrants are split alike
     corrected: float | None = None  # without the bias of a finite number of samples
+    corrected_for: str | None = None  # whose finite number: "samples", or "samples and reference"
     corrected_interval: Interval | None = None
     also: list[SampleMetric] = []
     memorization: Memorization | None = None
@@ -140,6 +156,7 @@ class Likelihood(Strict):
     kind: LikelihoodKind
     bits_per_dim: float | None
     stderr_bits_per_dim: float | None = None  # over images
+    stderr_monte_carlo_bits_per_dim: float | None = None  # the part of it that more draws an image would lessen
     reason: str | None = None
     dequantization: str | None = None  # "none" where the likelihood is discrete
     n_images: int = 0
@@ -184,18 +201,29 @@ class SamplerPoint(Strict):
     images_per_sec: float
     network_evaluations: int
     flops_per_image: float
+    pictures: str | None = None  # key of the arrays file: uint8 [n, C, H, W], drawn with this setting
 
 
-class Portrait(Strict):
-    """What a family is: declared (concept, structure, abilities) and measured on this run (numbers)."""
+class TrainingPoint(Strict):
+    """What the model gave at one point of its training, measured off the clock; the spending is up to that point."""
 
-    title: str  # e.g. "Generative adversarial network"
-    concept: str
-    structure: str
-    differs: str  # from the other three
-    abilities: dict[str, str]  # e.g. {"likelihood": "none", "encodes": "no"}
-    numbers: dict[str, float] = {}
-    pictures: dict[str, str] = {}  # key in the arrays file -> caption
+    label: str  # e.g. "25 %"
+    share: float = Field(gt=0, le=1)  # of the budget
+    updates: int
+    images: int
+    flops: float
+    train_sec: float
+    quality: Quality | None = None
+    likelihood: Likelihood | None = None
+    pictures: str | None = None  # key of the arrays file: uint8 [n, C, H, W], of the same noise at every point
+    reason: str | None = None  # why a part is missing
+
+
+class RealDataPoint(Strict):
+    """The distance of real training images at another number of images than the headline's."""
+
+    label: str  # that number
+    quality: Quality
 
 
 class Machine(Strict):
@@ -213,6 +241,8 @@ class Code(Strict):
     commit: str | None
     dirty: bool | None
     version: str
+    sources_sha256: str | None = None  # of the installed sources of equibench and equibench_models
+    own_sha256: dict[str, str] = {}  # a user's own `module:name` that was used -> of its file
 
 
 class Results(Strict):
@@ -233,12 +263,19 @@ class Results(Strict):
     sampler_points: list[SamplerPoint] = []
     memory: Memory | None = None
     portrait: Portrait | None = None
+    structure: Structure | None = None
+    along: list[TrainingPoint] = []  # training, in order
+    real_data_at: list[RealDataPoint] = []  # of the floor "real data": at the number of images of every setting
+    fixed_noise: FixedNoise | None = None
+    distance_parts: DistanceParts | None = None
+    tuning: Tuning | None = None
     failures: dict[str, str] = {}  # stage of measuring that failed -> why
 
 
 class Record(Results):
     """All that one cell yielded. `role` is "floor" for reference rows that no one trained (protocol, rule 10)."""
 
+    schema_version: int = Field(SCHEMA_VERSION, ge=0)  # 0 where the file does not say it
     protocol: str = PROTOCOL
     key: str  # sha256 over everything that defines the cell
     suite: str
@@ -253,6 +290,12 @@ class Record(Results):
     budget: Budget | None = None
     clock: dict[str, float] = {}  # named parts in seconds; they sum to "wall"
     arrays_sha256: str | None = None  # of the .npz beside the record
+    content_sha256: str | None = None  # of the record without this field: `hashing.digest` of its JSON value
+    invocation: str | None = None  # the same for all cells of one `equibench run`, which share its moment's conditions
+    attempts: list[Attempt] = []
     machine: Machine
     versions: dict[str, str]
+    libraries: Libraries | None = None
+    numerics: Numerics | None = None
+    timed: list[TimedBlock] = []
     code: Code

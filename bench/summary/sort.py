@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from equibench.errors import UserError
 from equibench.hashing import digest
 from equibench.quantities.metric import metric_of
-from equibench.record import files as record_files
+from equibench.record import find
 from equibench.record.base import Scalar
 from equibench.record.budget import kept_budget
 from equibench.record.schema import Budget, Record
@@ -53,10 +53,10 @@ def load_cells(paths: list[Path]) -> list[FiledRecord]:
     """The records in files and folders. Where two folders hold the same cell, each folder is a run of its own, labelled
     by the end of its path that sets it apart; else all are pooled.
 
-    Raises UserError as `record.read_all` does.
+    Raises UserError as `find.read_all` does.
     """
     once = {path.resolve(): path for path in reversed(paths)}
-    cells = [FiledRecord(path, found) for path, found in record_files.read_all(list(once.values()))]
+    cells = [FiledRecord(path, found) for path, found in find.read_all(list(once.values()))]
     cells = list({cell.path.resolve(): cell for cell in cells}.values())
     seen: dict[tuple[Any, ...], Path] = {}
     for cell in cells:

@@ -10,6 +10,7 @@ import pytest
 from fixtures import equibench
 
 from equibench.record import files as record_files
+from equibench.record import find
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +22,7 @@ def results(tmp_path_factory):
 
 
 def records(folder):
-    return {r.entrant: r for _, r in record_files.read_all([folder])}
+    return {r.entrant: r for _, r in find.read_all([folder])}
 
 
 def test_smoke_measures_everything(results):
@@ -134,7 +135,7 @@ def test_report_plan_ls_doctor_help(results, tmp_path):
         (["run", "smoke", "--out", "/proc/nowhere"], "cannot write"),
         (["run", "smoke", "--from", "nowhere.safetensors"], "cannot read the checkpoint"),
         (["run", "smoke", "--inception-weights", "nowhere.pth"], "no Inception weights at"),
-        (["report", "nowhere", "--out", "x"], "no record at"),
+        (["report", "nowhere", "--out", "x"], "no records at"),
     ],
 )
 def test_mistakes_are_one_sentence(arguments, sentence, tmp_path):

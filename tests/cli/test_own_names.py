@@ -8,7 +8,7 @@ import pytest
 from fixtures import ROOT, equibench
 
 from equibench import suite
-from equibench.record import files as record_files
+from equibench.record import find
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def test_a_run_with_an_own_extractor_measures_memory(project):
     arguments = ("--extractor", "mine:features", "--only", "vae", "--device", "cpu", "--out", "out")
     done = equibench("run", "smoke.toml", *arguments, cwd=project)
     assert done.returncode == 0, done.stderr
-    (record,) = [one for _, one in record_files.read_all([project / "out"]) if one.entrant == "vae"]
+    (record,) = [one for _, one in find.read_all([project / "out"]) if one.entrant == "vae"]
     assert record.status == "ok"
     assert record.quality.features.name == "mine:features"
     assert record.memory.reason is None

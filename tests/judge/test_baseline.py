@@ -8,7 +8,7 @@ from fixtures import failed, make, save
 
 from equibench.errors import UserError
 from equibench.judge import baseline
-from equibench.record import files as record_files
+from equibench.record import find
 
 CLEAN = [make(family) for family in ("gan", "vae")]  # seed 0: the fixtures say that the code of seed 1 was changed
 
@@ -39,7 +39,7 @@ def test_an_update_replaces_it_and_says_what_changes(tmp_path):
         "vae: other values (seed 0)",
     ]
     assert contents(out).pop("README.md") == b"why"
-    assert {one.entrant for _, one in record_files.read_all([out])} == {"gan", "vae", "diffusion"}
+    assert {one.entrant for _, one in find.read_all([out])} == {"gan", "vae", "diffusion"}
     assert len(contents(out)) == 7
 
 

@@ -179,7 +179,7 @@ def test_the_command_line_and_its_exit_codes(tmp_path):
     assert json.loads(done.stdout)["verdict"] == "regression"
     for results, baseline, sentence in (
         (good, old, "protocol"),
-        (good, tmp_path / "nowhere", "no record at"),
+        (good, tmp_path / "nowhere", "no records at"),
         (torn, good, "not a valid record"),
         ([good, old], good, "cannot be compared"),
     ):

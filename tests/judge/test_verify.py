@@ -7,7 +7,7 @@ from equibench.cite import citation
 from equibench.cite.signature import signature
 from equibench.errors import UserError
 from equibench.judge.verify import verify
-from equibench.record import files as record_files
+from equibench.record import find
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +54,7 @@ def test_verify_finds_changed_files_and_missing_records(tmp_path):
 def test_a_smoke_cell_is_run_again_and_reproduces(tmp_path):
     done = equibench("run", "smoke", "--device", "cpu", "--only", "vae", "--out", tmp_path)
     assert done.returncode == 0, done.stderr
-    one = next(one for _, one in record_files.read_all([tmp_path]) if one.entrant == "vae")
+    one = next(one for _, one in find.read_all([tmp_path]) if one.entrant == "vae")
     text = signature([one], "likelihood.bits_per_dim")
     findings = verify(text, [tmp_path], rerun=True)
     assert all(finding.holds for finding in findings), findings

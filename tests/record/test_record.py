@@ -11,7 +11,7 @@ from fixtures import arrays, make
 from equibench.errors import UserError
 from equibench.protocol import PROTOCOL
 from equibench.record import files as record_files
-from equibench.record import schema
+from equibench.record import find, schema
 from equibench.record.paths import value_at
 
 
@@ -73,12 +73,12 @@ def test_mixed_protocols_are_refused(tmp_path):
     record_files.write(make("vae"), tmp_path)
     record_files.write(make("flow", protocol="0"), tmp_path)
     with pytest.raises(UserError, match=f"protocols 0 and {PROTOCOL}"):
-        record_files.read_all([tmp_path])
+        find.read_all([tmp_path])
 
 
 def test_no_records(tmp_path):
     with pytest.raises(UserError, match="no records"):
-        record_files.read_all([tmp_path])
+        find.read_all([tmp_path])
 
 
 def test_arrays_of_another_run_are_refused(tmp_path):

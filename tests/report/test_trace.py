@@ -17,7 +17,7 @@ from fixtures import make, save
 
 from equibench.cite import signature
 from equibench.quantities.identity import look_up
-from equibench.record import files as record_files
+from equibench.record import find
 from equibench.report import write
 
 PUBLISHED = fixtures.ROOT / "results" / "published" / "quick"
@@ -151,7 +151,7 @@ def test_p_values_are_welch_and_holm(places):
 
 def test_numbers_carry_their_signature(places):
     for folder, out in places:
-        full = {found.key[:8]: found for _, found in record_files.read_all([folder])}
+        full = {found.key[:8]: found for _, found in find.read_all([folder])}
         seen = 0
         for _, cell in Cells((out / "index.html").read_text()).found:
             if cell.get("data-how") in ("value", "mean") and cell["data-path"].startswith(CITABLE):
