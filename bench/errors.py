@@ -1,4 +1,4 @@
-"""A user's mistake, said in one sentence."""
+"""A user's mistake, or what one should know besides, said in one sentence."""
 
 from __future__ import annotations
 
@@ -19,6 +19,10 @@ _OF_THE_MACHINE = {
 
 class UserError(Exception):
     """A mistake of the user's. Its text is one sentence that says what to do; the command line exits with code 2."""
+
+
+class Remark(UserWarning):
+    """Something that a user should know, but that keeps nothing from being done; a sentence without its full stop."""
 
 
 def first_line(error: BaseException) -> str:

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-GROUND = {"atomic", "cache", "errors", "protocol", "hashing", "usercode", "stats", "terminal", "record"}
+GROUND = {"atomic", "cache", "errors", "protocol", "hashing", "usercode", "stats", "terminal", "outputs", "record"}
 MEASURING = {"data", "machine", "models", "suite", "intervals"}
 READING = {"intervals", "quantities", "summary", "cite", "models"}
 MAY_IMPORT = {
@@ -24,6 +24,7 @@ MAY_IMPORT = {
     "errors": set(),
     "protocol": set(),
     "terminal": set(),
+    "outputs": {"atomic", "errors"},
     "hashing": set(),
     "usercode": {"errors"},
     "stats": {"protocol"},

@@ -68,15 +68,16 @@ def gather(results: Sequence[Path], without: Sequence[str] = ()) -> list[Record]
     return list(found.values())
 
 
-def cite(metric: str, entrant: str, results: Sequence[Path]) -> list[Citation]:
+def cite(metric: str, entrant: str, results: Sequence[Path], without: Sequence[str] = ()) -> list[Citation]:
     """The number `metric` of `entrant`, one a row: data set, budget and protocol set rows apart.
 
-    `metric` is a name as in a signature ("FD_5k", "bits_per_dim"), without its number of samples too, or a dotted path.
+    `metric` is a name as in a signature ("FD_5k", "bits_per_dim"), without its number of samples too, or a dotted path;
+    `results` and `without` are as in `gather`.
     Raises UserError with the nearest name for one that is not there.
     """
     if metric.startswith("quality.also."):
         metric = metric.removesuffix(".value")
-    records = gather(results)
+    records = gather(results, without)
     named = [one for one in records if one.entrant == entrant]
     if not named:
         raise UserError(f"unknown entrant {entrant!r}{nearest(entrant, {one.entrant for one in records})}")

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from pathlib import Path
 from typing import Any
 
 import click
 
+from equibench.cli.endings import WORSE
 from equibench.cli.options import ALLOW_CODE, PATH, console
 from equibench.errors import UserError
+from equibench.terminal import ascii_json, visible, visible_lines
 
+RESULTS = click.option(
+    "--results",
+    multiple=True,
+    type=PATH,
+    help="A record, or a folder of them, subfolders included. [default: results, without results/published]",
+)
 TOLERANCE_HELP = "Allow so much more (quality, likelihood, cost, speed, memory)."
 
 
@@ -25,7 +32,7 @@ TOLERANCE_HELP = "Allow so much more (quality, likelihood, cost, speed, memory).
 @click.option("--github", is_flag=True, help="Print GitHub annotations. [default: where GITHUB_ACTIONS is set]")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 def check(results: tuple[Path, ...], **options: Any) -> None:
-    """Say whether RESULTS are worse than a baseline: exit code 0 if not, 1 if so, 2 if they cannot be compared.
+    """Say whether RESULTS are worse than a baseline: exit code 0 if not, 1 if so, 2 if nothing could be compared.
 
     A number is worse only beyond its tolerance and if noise does not explain it. Three seeds or more in the baseline
     tell what that noise is.
@@ -34,6 +41,8 @@ def check(results: tuple[Path, ...], **options: Any) -> None:
     from equibench.judge import check as checking
     from equibench.judge import gates, output
 
+    if options["junit"]:
+        output.refuse_junit(options["junit"])
     found = checking.check(
         results,
         options["baseline"],
@@ -48,8 +57,9 @@ def check(results: tuple[Path, ...], **options: Any) -> None:
         output.print_check(found, console())
     if options["github"] or os.environ.get("GITHUB_ACTIONS"):
         for line in output.github_commands(found):
-            click.echo(line, err=options["as_json"])
-    sys.exit(bool(found.regressions))
+            click.echo(visible(line), err=options["as_json"])
+    if found.regressions:
+        raise click.exceptions.Exit(WORSE)
 
 
 @click.command(short_help="Make results the baseline of `check`.")
@@ -62,13 +72,13 @@ def baseline(results: tuple[Path, ...], out: Path, update: bool, allow_dirty: bo
     from equibench.judge import baseline as baselines
 
     for change in baselines.make(results, out, update=update, allow_dirty=allow_dirty):
-        click.echo(change)
+        click.echo(visible(change))
 
 
 @click.command(short_help="Print one number with all it takes to cite it.")
 @click.argument("metric", required=False)
 @click.argument("entrant", required=False)
-@click.option("--results", multiple=True, default=["results"], show_default=True, type=PATH)
+@RESULTS
 @click.option("--format", "form", type=click.Choice(["text", "latex", "bibtex", "json"]), default="text")
 @click.option("--methods", is_flag=True, help="Print a methods paragraph to paste into a paper instead.")
 def cite(metric: str | None, entrant: str | None, results: tuple[Path, ...], form: str, methods: bool) -> None:
@@ -76,17 +86,19 @@ def cite(metric: str | None, entrant: str | None, results: tuple[Path, ...], for
     from equibench.cite import citation
     from equibench.cite.methods import methods as paragraphs
 
+    places = searched(results)
     if methods:
-        click.echo(paragraphs(citation.gather(results)))
+        click.echo(visible_lines(paragraphs(citation.gather(*places))))
     elif metric is None or entrant is None:
         raise UserError("give METRIC and ENTRANT, such as `equibench cite bits_per_dim vae`, or --methods")
     else:
-        click.echo(citation.write(citation.cite(metric, entrant, results), form))
+        text = citation.write(citation.cite(metric, entrant, *places), form)
+        click.echo(ascii_json(text) if form == "json" else visible_lines(text))
 
 
 @click.command(short_help="Say whether a signature still holds.")
 @click.argument("signature")
-@click.option("--results", multiple=True, default=["results"], show_default=True, type=PATH)
+@RESULTS
 @click.option("--rerun", is_flag=True, help="Train and measure the cells again, and compare.")
 @click.option("--suite", "suite_name", metavar="SUITE", help="The suite of --rerun. [default: the one in the record]")
 @ALLOW_CODE
@@ -94,11 +106,22 @@ def verify(signature: str, results: tuple[Path, ...], rerun: bool, suite_name: s
     """Say whether SIGNATURE still holds: exit code 0 if so, 1 if not, 2 if its records cannot be found."""
     from equibench.judge import verify as verifying
 
-    findings = verifying.verify(signature, results, rerun=rerun, suite=suite_name, allow_code=allow_code)
+    places, without = searched(results)
+    findings = verifying.verify(
+        signature, places, rerun=rerun, suite=suite_name, allow_code=allow_code, without=without
+    )
     for finding in findings:
         mark = {True: "holds", False: "DOES NOT HOLD", None: "not known"}[finding.holds]
-        click.echo(f"{mark}: {finding.sentence}")
-    sys.exit(any(finding.holds is False for finding in findings))
+        click.echo(visible(f"{mark}: {finding.sentence}"))
+    if any(finding.holds is False for finding in findings):
+        raise click.exceptions.Exit(WORSE)
+
+
+def searched(results: tuple[Path, ...]) -> tuple[tuple[Path, ...], tuple[str, ...]]:
+    """Where records are looked for, and what is left out there: by default all of one's own, not those that came with
+    a checkout.
+    """
+    return (results, ()) if results else ((Path("results"),), ("published",))
 
 
 VERBS = (check, baseline, cite, verify)

@@ -1,7 +1,8 @@
-"""Verbs that look around: `ls` and `doctor`."""
+"""Verbs that look around: `ls`, `doctor` and `schema`."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import click
@@ -66,4 +67,15 @@ def doctor(data_root: Path | None) -> None:
     console().print(table)
 
 
-VERBS = (ls, doctor)
+@click.command(short_help="Print the JSON Schema of records or suites.")
+@click.argument("what", type=click.Choice(["record", "suite"]))
+def schema(what: str) -> None:
+    """Print the JSON Schema of a record, or of a suite as in its TOML file: every field with its type and unit."""
+    from equibench.record.json_schema import json_schema
+    from equibench.record.schema import Record
+    from equibench.suite import Suite
+
+    click.echo(json.dumps(json_schema(Record if what == "record" else Suite), indent=2))
+
+
+VERBS = (ls, doctor, schema)

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Any
 
 import click
 
-from equibench.cli import judge, look, measure, report, run, status
+from equibench.cli import endings, judge, look, measure, report, run, status
 from equibench.errors import UserError, nearest
 from equibench.protocol import PROTOCOL, __version__
+
+PROGRAM, COMPLETE = "equibench", "_EQUIBENCH_COMPLETE"
+EXIT_CODES = (
+    "Exit codes: 0 done, and as it should be; 1 worse, or does not hold (check, verify); 2 a mistake, a failing "
+    "environment or a fault; 3 a cell is not ok (run); 128 and more: stopped by a signal (130 by Ctrl-C). "
+    "docs/exit-codes.md says more."
+)
 
 
 class Verbs(click.Group):
@@ -21,7 +29,9 @@ class Verbs(click.Group):
         return super().resolve_command(ctx, args)
 
 
-@click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    cls=Verbs, epilog=EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
 @click.version_option(__version__, prog_name="equibench", message=f"%(prog)s %(version)s, protocol {PROTOCOL}")
 def cli() -> None:
     """Compare GAN, VAE, normalizing flow and diffusion under equal budgets.
@@ -45,15 +55,18 @@ for room in (run, status, measure, report, look, judge):
 
 
 def main() -> None:
-    """Entry point: a user's mistake is one sentence on stderr and exit code 2."""
+    """Entry point: whatever is no verdict ends in one sentence on stderr."""
+    if COMPLETE in os.environ:  # a shell asks what may follow
+        cli.main(prog_name=PROGRAM)
+    endings.prepare()
     try:
-        cli(standalone_mode=False)
-    except UserError as error:
-        click.echo(f"equibench: {error}", err=True)
-        sys.exit(2)
-    except click.ClickException as error:
-        error.show()
-        sys.exit(2)
-    except (click.Abort, KeyboardInterrupt):
-        click.echo("equibench: stopped; finished cells are kept, the same command goes on", err=True)
-        sys.exit(130)
+        with cli.make_context(PROGRAM, sys.argv[1:]) as context:
+            cli.invoke(context)
+        sys.stdout.flush()
+        code = 0
+    except BaseException as error:
+        try:
+            code = endings.code_of(error)
+        except KeyboardInterrupt as again:  # from someone who does not wait
+            code = endings.code_of(again)
+    endings.leave(code)

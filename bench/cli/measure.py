@@ -20,6 +20,7 @@ from equibench.cli.options import (
     extractor_options,
     load_extractor,
 )
+from equibench.terminal import ascii_json, visible
 
 if TYPE_CHECKING:
     from equibench.measure.samples import Measured
@@ -58,7 +59,7 @@ def measure(samples: Path, **options: Any) -> None:
             data_root=options["data_root"],
             download=options["download"],
         )
-    click.echo(found.model_dump_json(indent=2)) if options["as_json"] else print_measured(found)
+    click.echo(ascii_json(found.model_dump_json(indent=2))) if options["as_json"] else print_measured(found)
 
 
 @click.command(short_help="Write the statistics of a data set to a file.")
@@ -70,6 +71,7 @@ def measure(samples: Path, **options: Any) -> None:
 @extractor_options
 @DEVICE
 @ALLOW_CODE
+@click.option("--force", is_flag=True, help="Replace a file at OUT, whatever it holds.")
 def reference(dataset: str, out: Path, **options: Any) -> None:
     """Write the statistics of DATASET's split to OUT, an .npz with mu and sigma that other tools read."""
     from equibench.data import sets
@@ -77,22 +79,23 @@ def reference(dataset: str, out: Path, **options: Any) -> None:
     from equibench.measure.quality import exchange
     from equibench.measure.quality.reference import reference_of_images
 
+    file = out if out.suffix == ".npz" else out.with_name(out.name + ".npz")
+    exchange.refuse_out(file, dataset, options["force"])
     found = sets.load(dataset, options["data_root"], options["download"])
     extractor = load_extractor(options, resolve_device(options["device"]))
-    file = out if out.suffix == ".npz" else out.with_name(out.name + ".npz")
     split = options["split"]
     images = getattr(found, split)
     with busy(f"{extractor.info.name} features of {len(images):,} images"):
         of_split = reference_of_images(split, images, extractor)
     exchange.export(of_split, extractor.info, found.name, file)
-    click.echo(f"{file}: {extractor.info.name}, {len(images):,} images of {found.name} ({split})")
+    click.echo(visible(f"{file}: {extractor.info.name}, {len(images):,} images of {found.name} ({split})"))
 
 
 def busy(doing: str) -> AbstractContextManager[object]:
     """A sign of life on a terminal while something takes long; nothing elsewhere."""
-    from rich.console import Console
+    from rich.text import Text
 
-    return Console(stderr=True).status(doing) if sys.stderr.isatty() else nullcontext()
+    return console(stderr=True).status(Text(visible(doing))) if sys.stderr.isatty() else nullcontext()
 
 
 def print_measured(found: Measured) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from equibench.cli.options import PATH
+from equibench.terminal import visible
 
 
 @click.command(short_help="Write tables, figures and a page from records.")
@@ -18,7 +19,7 @@ def report(results: tuple[Path, ...], out: Path) -> None:
 
     files = write(list(results), out)
     page = next(file for file in files if file.name == "index.html")
-    click.echo(f"{len(files)} files; open {page}")
+    click.echo(visible(f"{len(files)} files; open {page}"))
 
 
 VERBS = (report,)

@@ -10,10 +10,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from equibench.errors import UserError
+from equibench import outputs
 from equibench.judge.check import Check, Comparison
 from equibench.quantities.text import MISSING, number, spread
 
+WAY_OUT = "give another file with --junit"
 STYLES = {"regression": "bold red", "passed": "green", "reproduced": "green", "skipped": "yellow", "new": "cyan"}
 
 
@@ -74,7 +75,7 @@ def as_json(check: Check) -> dict[str, Any]:
 def write_junit(check: Check, path: Path) -> None:
     """One test case a line, as CI servers read them; what was skipped, or is new, is skipped there.
 
-    Raises UserError for a file that cannot be written.
+    Raises UserError for a file that cannot be written, or that is there and no such file.
     """
     suite = ElementTree.Element(
         "testsuite",
@@ -92,11 +93,20 @@ def write_junit(check: Check, path: Path) -> None:
             ElementTree.SubElement(case, "skipped", message=line.sentence)
     root = ElementTree.Element("testsuites")
     root.append(suite)
+    refuse_junit(path)
+    outputs.put(path, ElementTree.tostring(root, encoding="utf-8", xml_declaration=True), WAY_OUT)
+
+
+def refuse_junit(path: Path) -> None:
+    """Raises UserError for a place where `write_junit` may not write, before anything is compared."""
+    outputs.refuse_foreign(path, _is_junit, "JUnit XML", WAY_OUT)
+
+
+def _is_junit(path: Path) -> bool:
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        ElementTree.ElementTree(root).write(path, encoding="utf-8", xml_declaration=True)
-    except OSError as error:
-        raise UserError(f"cannot write {path} ({error.strerror}); give another file with --junit") from None
+        return b'<testsuite name="equibench check"' in path.read_bytes()[:1000]
+    except OSError:
+        return False
 
 
 def github_commands(check: Check) -> list[str]:

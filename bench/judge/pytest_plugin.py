@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import pytest
@@ -26,8 +27,8 @@ BOUNDS = ("below", "above")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    what = "folder of equibench records that tests assert on, subfolders included"
-    parser.getgroup("equibench").addoption("--equibench-results", metavar="FOLDER", help=what)
+    what = "equibench records that tests assert on: a folder, subfolders included, or one record"
+    parser.getgroup("equibench").addoption("--equibench-results", metavar="PATH", help=what)
     parser.addini("equibench_results", what)
 
 
@@ -70,7 +71,8 @@ def _open(config: pytest.Config) -> Callable[[str], Recorded]:
         if not folder:
             pytest.fail("set equibench_results in the pytest configuration, or pass --equibench-results", pytrace=False)
         where = config.rootpath / folder  # an absolute one stays as it is
-        return _or_fail(lambda: Recorded.read(entrant, where))
+        here = where.relative_to(Path.cwd()) if where.is_relative_to(Path.cwd()) else where
+        return _or_fail(lambda: Recorded.read(entrant, here))
 
     return recorded
 
@@ -82,5 +84,7 @@ def _or_fail(found: Callable[[], T]) -> T:
     try:
         return found()
     except UserError as error:
-        sentence = f"equibench: {error}"
+        from equibench.terminal import visible
+
+        sentence = f"equibench: {visible(str(error))}"
     pytest.fail(sentence, pytrace=False)

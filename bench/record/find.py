@@ -19,6 +19,9 @@ from equibench.record.schema import Record
 NAME = re.compile(r".+-s-?\d+-[0-9a-f]{8}\.json", re.DOTALL)  # as `files.filename` gives
 
 
+UNFINISHED = ".equibench-unfinished"  # marks a baseline while it is being replaced: old and new records lie in it
+
+
 def read_all(paths: Sequence[Path]) -> list[tuple[Path, Record]]:
     """Read all records among files and in folders (not in their subfolders), in a fixed order: by path.
 
@@ -33,16 +36,21 @@ def read_all(paths: Sequence[Path]) -> list[tuple[Path, Record]]:
     return found
 
 
-def record_files(paths: Iterable[Path], *, deep: bool = False, without: Iterable[str] = ()) -> list[Path]:
+def record_files(
+    paths: Iterable[Path], *, deep: bool = False, without: Iterable[str] = (), unfinished: bool = False
+) -> list[Path]:
     """Files that may be records, by path: the named ones, and JSON files in named folders, with `deep` in all their
     subfolders but those that have a name among `without`. A file that is there twice, by links say, counts once.
 
-    Raises UserError for a path that is not there, or is neither file nor folder, or cannot be listed.
+    Raises UserError for a path that is not there, or is neither file nor folder, or cannot be listed, and, without
+    `unfinished`, for a baseline that was being replaced.
     """
     found: dict[tuple[int, int], Path] = {}
     for path in paths:
         named = _status(path)
         if stat.S_ISDIR(named.st_mode):
+            if not unfinished:
+                _refuse_unfinished(path)
             inside = _listed(path, frozenset(without), deep)
         else:
             files.refuse_special(path, named.st_mode)
@@ -97,6 +105,14 @@ def _status(path: Path) -> os.stat_result:
         missing = isinstance(error, FileNotFoundError | NotADirectoryError) and not path.is_symlink()
         because = "which is not there" if missing else files.why(path, error)
         raise UserError(f"no records at {path}, {because}; name a folder that `equibench run` wrote") from None
+
+
+def _refuse_unfinished(folder: Path) -> None:
+    if (folder / UNFINISHED).exists():
+        raise UserError(
+            f"the baseline in {folder} was being replaced when equibench was stopped; run the same command "
+            "(`equibench baseline`) again"
+        )
 
 
 def _listed(top: Path, without: frozenset[str], deep: bool) -> Iterator[tuple[Path, os.stat_result]]:

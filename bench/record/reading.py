@@ -13,6 +13,7 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from equibench.errors import Remark
 from equibench.record.schema import SCHEMA_VERSION, Record
 
 # what sets a record apart from any other JSON file, at its top
@@ -29,16 +30,13 @@ _LONG_INTEGER = re.compile(rb"[:,\[]\s*-?\d{19}")  # perhaps longer than any cou
 _PASSES = 20  # over a record of a newer form; each leaves out all that one validation complains of
 
 
-class RecordRemark(UserWarning):
-    """Something about the files of records that a reader should know, but that keeps nothing from being read."""
-
-
 class NoRecordError(Exception):
     """Why some bytes are no record: a clause."""
 
 
 def remark(sentence: str) -> None:
-    warnings.warn(sentence, RecordRemark, stacklevel=3)
+    """Tell a reader, who may be a person at a terminal or a program that called us."""
+    warnings.warn(sentence, Remark, stacklevel=3)
 
 
 def record_of(content: bytes, name: str) -> Record:

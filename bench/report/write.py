@@ -7,10 +7,12 @@ A page is for people: of very many settings it shows the headline of each, and t
 from __future__ import annotations
 
 import gc
+import io
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from equibench import atomic
 from equibench.errors import UserError
 from equibench.quantities.text import commit
 from equibench.report.exports import latex, raw
@@ -33,6 +35,7 @@ from equibench.summary.pairs import sentences
 from equibench.summary.sections import FiledRecord, Section
 from equibench.summary.sort import load_cells, portraits, summarise
 
+PAGE, TABLES = "index.html", "tables.json"
 DETAILED = 3  # sections with figures and all tables in the pages
 PER_SECTION: tuple[Callable[[Section], Table], ...] = (
     headline,
@@ -55,26 +58,46 @@ PER_SECTION: tuple[Callable[[Section], Table], ...] = (
 def write(paths: list[Path], out: Path) -> list[Path]:
     """Write the report on the records in `paths` to the folder `out`; returns the files written, sorted.
 
-    Raises UserError if there are no records, if they do not belong together, or if `out` cannot be written.
+    Raises UserError if there are no records, if they do not belong together, or if `out` cannot be written, holds
+    records, or holds files but no report.
     """
-    written = []
+    _refuse_foreign(out)
     # Ten thousand records are millions of objects that stay: to search them for cycles takes a third of the time.
     collects = gc.isenabled()
     gc.disable()
     try:
-        files = _files(load_cells(paths))
+        cells = load_cells(paths)
+        _refuse_source(out, paths, cells)
+        files = _files(cells)
     finally:
         if collects:
             gc.enable()
-    for name, content in sorted(files.items()):
-        path = out / name
+    # the tables first, by which a report that was stopped half way is known as one; the page as the last that is whole
+    for name in sorted(files, key=lambda name: (name != TABLES, name == PAGE, name)):
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(content)
+            atomic.write(out / name, files[name])
         except OSError as error:
             raise UserError(f"cannot write the report to {out} ({error.strerror}); choose another --out") from None
-        written.append(path)
-    return sorted(written)
+    return sorted(out / name for name in files)
+
+
+def _refuse_foreign(out: Path) -> None:
+    """Raises UserError where files lie that no report wrote."""
+    try:
+        there = [path for path in out.iterdir() if not path.name.startswith(".")] if out.exists() else []
+        with (out / TABLES).open("rb") if (out / TABLES).is_file() else io.BytesIO() as stream:
+            ours = stream.read(len(raw.BEGIN)) == raw.BEGIN
+    except OSError as error:
+        raise UserError(f"cannot write the report to {out} ({error.strerror}); choose another --out") from None
+    if there and not ours:
+        raise UserError(f"{out} holds files, but no report that could be replaced; choose an empty folder as --out")
+
+
+def _refuse_source(out: Path, paths: list[Path], cells: list[FiledRecord]) -> None:
+    """Raises UserError for a folder that records are read from: the report's own files would lie among them."""
+    for folder in {path for path in paths if path.is_dir()} | {cell.path.parent for cell in cells}:
+        if out.exists() and out.samefile(folder):
+            raise UserError(f"{out} is where the records lie; choose another --out, such as {out / 'report'}")
 
 
 def all_tables(sections: list[Section]) -> dict[str, list[Table]]:
@@ -109,11 +132,11 @@ def _files(cells: list[FiledRecord]) -> dict[str, bytes]:
         "versions": _versions(cells),
         "commits": sorted({commit(cell.record) for cell in cells}),
     }
-    files = {"report.md": fill.fill("report.md.j2", context), "index.html": fill.fill("report.html.j2", context)}
+    files = {"report.md": fill.fill("report.md.j2", context), PAGE: fill.fill("report.html.j2", context)}
     for picture in [*(p for by_name in drawn for p in by_name.values()), *(p for ps in pictured for p, _ in ps)]:
         files |= picture.files
     files |= _exports(found, detailed)
-    files["tables.json"] = raw.as_json(found, sections)
+    files[TABLES] = raw.as_json(found, sections)
     files["tables/cells.csv"] = load_frame(cells).to_csv(index=False, lineterminator="\n").encode()
     return files
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import zipfile
 import zlib
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 from torch import Tensor
 
+from equibench import outputs
 from equibench.errors import UserError
 from equibench.measure.features.extractor import Extractor
 from equibench.measure.quality.frechet import Statistics
@@ -21,32 +23,49 @@ from equibench.measure.quality.reference import Reference
 from equibench.protocol import PROTOCOL
 from equibench.record.schema import FeatureInfo
 
+WAY_OUT = "give another file for the statistics"
+
 
 def export(reference: Reference, info: FeatureInfo, data_name: str, path: Path) -> None:
-    """Write mean and covariance as `mu` and `sigma`, with `n` and where they come from (`equibench`, JSON).
-
-    Raises UserError if the file cannot be written.
+    """Write mean and covariance as `mu` and `sigma`, with `n` and where they come from (`equibench`, JSON), in place of
+    what `refuse_out` lets be replaced. Raises UserError if the file cannot be written.
     """
     provenance = {
-        "features": info.model_dump(),
+        "features": info.model_dump(exclude_none=True),
         "data": data_name,
         "split": reference.name,
         "images_sha256": reference.images_sha256,
         "shape": reference.shape,
         "protocol": PROTOCOL,
     }
+    content = io.BytesIO()
+    np.savez(
+        content,
+        mu=reference.statistics.mean.cpu().numpy(),
+        sigma=reference.statistics.covariance.cpu().numpy(),
+        n=np.int64(reference.statistics.n),
+        equibench=np.array(json.dumps(provenance, sort_keys=True)),
+    )
+    outputs.put(path, content.getvalue(), WAY_OUT)
+
+
+def refuse_out(path: Path, dataset: str, force: bool = False) -> None:
+    """Raises UserError where statistics may not be written to `path`: over the data set they are of, or, without
+    `force`, over a file that is not such statistics.
+    """
+    source = Path(dataset)
+    if path.exists() and source.exists() and path.samefile(source):
+        raise UserError(f"{path} is the data set itself, which would be lost; {WAY_OUT}")
+    outputs.refuse_foreign(path, lambda there: force or _is_export(there), "a file of statistics", WAY_OUT)
+
+
+def _is_export(path: Path) -> bool:
+    """Whether a file was written by `export`."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("wb") as stream:
-            np.savez(
-                stream,
-                mu=reference.statistics.mean.cpu().numpy(),
-                sigma=reference.statistics.covariance.cpu().numpy(),
-                n=np.int64(reference.statistics.n),
-                equibench=np.array(json.dumps(provenance, sort_keys=True)),
-            )
-    except OSError as error:
-        raise UserError(f"cannot write {path} ({error.strerror}); give another file") from None
+        with zipfile.ZipFile(path) as members:
+            return {name.removesuffix(".npy") for name in members.namelist()} == {"mu", "sigma", "n", "equibench"}
+    except (OSError, ValueError, zipfile.BadZipFile):
+        return False
 
 
 def read(path: Path, extractor: Extractor) -> Reference:

@@ -13,6 +13,8 @@ from equibench.record.base import Scalar
 from equibench.report.tables.table import Entry, Table
 from equibench.summary.sections import Section
 
+BEGIN = b'{"sections":'  # of the JSON of every report
+
 
 def as_csv(tables: Sequence[Table]) -> str:
     """Tables of one kind, one a section of the report, as one CSV of raw values."""
@@ -55,7 +57,7 @@ def as_json(found: Mapping[str, Sequence[Table]], sections: Sequence[Section]) -
         _dump(name) + b":[" + b",".join(_dump(_table(table)) for table in of_sections) + b"]"
         for name, of_sections in found.items()
     )
-    return b'{"sections":' + _dump(about) + b',"tables":{' + b",".join(tables) + b"}}\n"
+    return BEGIN + _dump(about) + b',"tables":{' + b",".join(tables) + b"}}\n"
 
 
 def _dump(content: Any) -> bytes:
