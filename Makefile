@@ -10,9 +10,13 @@ INSTALL_lowest = $(BIN)/pip install --quiet --disable-pip-version-check uv && \
 
 .PHONY: report test pytest slow check benchmark clean
 
+# A run with a cell that is not ok (exit code 3, docs/exit-codes.md) is reported too, and ends with its code.
 report: .venv/installed
-	$(BIN)/equibench run $(SUITE)
-	$(BIN)/equibench report results/$(SUITE) --out reports/$(SUITE)
+	code=0; $(BIN)/equibench run $(SUITE) || code=$$?; \
+	if [ $$code -eq 0 ] || [ $$code -eq 3 ]; then \
+		$(BIN)/equibench report results/$(SUITE) --out reports/$(SUITE) || exit; \
+	fi; \
+	exit $$code
 
 test: check pytest
 

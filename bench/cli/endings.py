@@ -11,18 +11,25 @@ import sys
 import traceback
 import warnings
 from types import FrameType
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
 from equibench.errors import Remark, UserError, first_line
 from equibench.terminal import visible
 
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
 WORSE = 1  # the verdict of `check`; that of `verify` is that something does not hold
 FAILED = 2  # a mistake, a failing environment or a fault: nothing was judged
 CELLS_NOT_OK = 3  # of `run`
 SIGNALLED = 128  # and the signal's number on top, as shells show it
 TRACEBACK = "EQUIBENCH_TRACEBACK"
+
+
+class OutputError(OSError):
+    """What was printed could not be written: unlike any other file's, this failure is of the one who reads."""
 
 
 class Terminated(KeyboardInterrupt):
@@ -39,13 +46,18 @@ def prepare() -> None:
         try:
             os.fstat(descriptor)
         except OSError:  # closed: else the next file that is opened would be taken for the terminal
-            os.open(os.devnull, os.O_RDWR)
-    sys.stdin = sys.stdin or open(os.devnull)  # noqa: SIM115 (open as long as the process is, as these three are)
-    sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115
-    sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
+    sys.stdin = sys.stdin or open(0, closefd=False)  # noqa: SIM115 (open as long as the process is, as these three are)
+    sys.stdout = sys.stdout or open(1, "w", closefd=False)  # noqa: SIM115
+    sys.stderr = sys.stderr or open(2, "w", closefd=False)  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        raw = _Output(sys.stdout.fileno(), "wb", closefd=False)
+        sys.stdout = io.TextIOWrapper(
+            io.BufferedWriter(raw), sys.stdout.encoding, "backslashreplace", line_buffering=raw.isatty()
+        )
     show_remarks()
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is signal.SIG_DFL:  # not where someone asked to ignore it, as `nohup` does
@@ -87,15 +99,25 @@ def code_of(error: BaseException) -> int:
         error.show()
     elif isinstance(error, click.ClickException):
         say(_usage(error))
-    elif (refused := _output_error()) is not None:
-        if refused.errno == errno.EPIPE:
+    elif isinstance(error, OutputError):
+        if error.errno == errno.EPIPE:
             return SIGNALLED + signal.SIGPIPE  # whoever read has seen enough
-        say(f"cannot write the output ({refused.strerror}); make room, or send it elsewhere")
+        say(f"cannot write the output ({error.strerror}); make room, or send it elsewhere")
     else:
         if os.environ.get(TRACEBACK):
             traceback.print_exception(error)
         say(_unforeseen(error))
     return FAILED
+
+
+class _Output(io.FileIO):
+    """Standard output, whose failures are told from those of files."""
+
+    def write(self, content: Buffer, /) -> int:
+        try:
+            return super().write(content)
+        except OSError as error:
+            raise OutputError(error.errno, error.strerror) from None
 
 
 def leave(code: int) -> NoReturn:
@@ -111,15 +133,6 @@ def leave(code: int) -> NoReturn:
 
 def _terminate(number: int, _: FrameType | None) -> NoReturn:
     raise Terminated(number)
-
-
-def _output_error() -> OSError | None:
-    """Why what was printed cannot be written; None where it can: what failed to be written is tried once more."""
-    try:
-        sys.stdout.flush()
-    except OSError as error:
-        return error
-    return None
 
 
 def _usage(error: click.ClickException) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from equibench.cli import endings
 from equibench.cli.options import (
     PATH,
     SUITE_HELP,
@@ -52,6 +53,7 @@ def run(**options: Any) -> None:
 
     A run that was stopped goes on where it was, in the middle of a training too, and several runs may share a folder.
     Each cell has a process of its own; one that fails becomes a record with the reason, which --retry tries again.
+    Exit code 3 says that a cell is not ok.
     """
     from equibench.machine.device import resolve_device
     from equibench.run.session import Session
@@ -138,12 +140,13 @@ def run_with_bars(session: Session, retry: bool) -> None:
     from equibench.suite import cells
 
     columns = (
-        TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(show_speed=True),
+        TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn(show_speed=True),
         TimeElapsedColumn(), TimeRemainingColumn(),
     )  # fmt: skip
     many = len(list(cells(session.suite)))
     failed = 0
-    with Progress(*columns, disable=not sys.stderr.isatty()) as progress:
+    screen = console()
+    with Progress(*columns, console=screen, disable=not sys.stderr.isatty()) as progress:
         total = progress.add_task("cells", total=many)
         part = progress.add_task("")
         doing = ""
@@ -158,9 +161,10 @@ def run_with_bars(session: Session, retry: bool) -> None:
         for done in run_cells(session, tell, retry):
             progress.advance(total)
             failed += done.record.status != "ok"
-            progress.console.print(_told(done), soft_wrap=True)
+            screen.print(_told(done), soft_wrap=True)
     if failed:
-        click.echo(f"{failed} of {many} cells failed; their records say why", err=True)
+        endings.say(f"{failed} of {many} cells are not ok; their records say why")
+        raise click.exceptions.Exit(endings.CELLS_NOT_OK)
 
 
 def _told(done: Finished) -> str:

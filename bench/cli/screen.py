@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import Any, NoReturn
+from typing import Any
 
 from rich.console import Console
 from rich.text import Text
@@ -26,7 +26,3 @@ class Screen(Console):
     def render_str(self, text: str, **options: Any) -> Text:
         """Called by rich for every string that it prints, in a table or outside."""
         return super().render_str(visible(text), **{**options, "emoji": False, "markup": False, "overflow": "fold"})
-
-    def on_broken_pipe(self) -> NoReturn:
-        """Called by rich as it handles a BrokenPipeError: the end is the command line's, and no verdict."""
-        raise

@@ -30,7 +30,7 @@ def print_check(check: Check, console: Console) -> None:
             MISSING if line.worse_by is None else f"{line.worse_by:+.1%}",
             MISSING if line.tolerance is None else f"{line.tolerance:.1%}",
             MISSING if line.p is None else number(line.p, 2),
-            Text(line.verdict, STYLES[line.verdict]),
+            Text(line.verdict, STYLES[line.verdict], overflow="fold"),
             line.sentence,
         )
     console.print(table)

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import gc
 import io
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -58,10 +59,9 @@ PER_SECTION: tuple[Callable[[Section], Table], ...] = (
 def write(paths: list[Path], out: Path) -> list[Path]:
     """Write the report on the records in `paths` to the folder `out`; returns the files written, sorted.
 
-    Raises UserError if there are no records, if they do not belong together, or if `out` cannot be written, holds
-    records, or holds files but no report.
+    Raises UserError if there are no records, if they do not belong together, or if `out` cannot be written, is where
+    they lie, or holds files of the report's names that no report wrote.
     """
-    _refuse_foreign(out)
     # Ten thousand records are millions of objects that stay: to search them for cycles takes a third of the time.
     collects = gc.isenabled()
     gc.disable()
@@ -69,6 +69,7 @@ def write(paths: list[Path], out: Path) -> list[Path]:
         cells = load_cells(paths)
         _refuse_source(out, paths, cells)
         files = _files(cells)
+        _refuse_foreign(out, files)
     finally:
         if collects:
             gc.enable()
@@ -81,16 +82,17 @@ def write(paths: list[Path], out: Path) -> list[Path]:
     return sorted(out / name for name in files)
 
 
-def _refuse_foreign(out: Path) -> None:
-    """Raises UserError where files lie that no report wrote."""
+def _refuse_foreign(out: Path, names: Iterable[str]) -> None:
+    """Raises UserError where a file would be replaced in a folder that holds no report."""
     try:
-        there = [path for path in out.iterdir() if not path.name.startswith(".")] if out.exists() else []
         with (out / TABLES).open("rb") if (out / TABLES).is_file() else io.BytesIO() as stream:
-            ours = stream.read(len(raw.BEGIN)) == raw.BEGIN
+            if stream.read(len(raw.BEGIN)) == raw.BEGIN:
+                return
+        taken = next((out / name for name in sorted(names) if os.path.lexists(out / name)), None)
     except OSError as error:
         raise UserError(f"cannot write the report to {out} ({error.strerror}); choose another --out") from None
-    if there and not ours:
-        raise UserError(f"{out} holds files, but no report that could be replaced; choose an empty folder as --out")
+    if taken:
+        raise UserError(f"{taken} is there already and is of no report; choose an empty folder as --out")
 
 
 def _refuse_source(out: Path, paths: list[Path], cells: list[FiledRecord]) -> None:

@@ -41,9 +41,9 @@ family = "gan"
 
 
 def commands(file):
-    """Commands of a workflow in order: `run:` steps of GitHub, items of GitLab's scripts."""
+    """Commands of a workflow in order: `run:` steps of GitHub, items of GitLab's scripts without what keeps a code."""
     lines = (ROOT / "docs" / "ci" / file).read_text().splitlines()
-    found = [re.match(r"\s+(?:run:|-)\s+((?:equibench|pip) .*)$", line) for line in lines]
+    found = [re.match(r"\s+(?:run:|-)\s+((?:equibench|pip) .*?)(?: \|\| code=.*)?$", line) for line in lines]
     return [match[1] for match in found if match]
 
 
@@ -80,6 +80,58 @@ def execute(command, folder, **environment):
         text=True,
         check=False,
     )
+
+
+@pytest.fixture
+def pretended(tmp_path):
+    """A command `equibench` that notes its verb and ends in the code that is pretended for it."""
+    (tmp_path / "equibench").write_text('#!/bin/sh\necho "$1" >> "$(dirname "$0")/verbs"\neval "exit \\${$1:-0}"\n')
+    (tmp_path / "equibench").chmod(0o755)
+
+    def ended(line, **codes):
+        (tmp_path / "verbs").write_text("")
+        env = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}", **{k: str(v) for k, v in codes.items()}}
+        done = subprocess.run(line, shell=True, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
+        return done.returncode, (tmp_path / "verbs").read_text().split(), done.stderr
+
+    ended.folder = tmp_path
+    return ended
+
+
+@pytest.mark.parametrize(
+    ("codes", "verbs", "code"),
+    [
+        ({}, ["run", "report"], 0),
+        ({"run": 3}, ["run", "report"], 3),
+        ({"run": 2}, ["run"], 2),
+        ({"run": 130}, ["run"], 130),
+        ({"report": 2}, ["run", "report"], 2),
+        ({"run": 3, "report": 2}, ["run", "report"], 2),
+    ],
+)
+def test_make_report_reports_after_a_failed_cell_and_ends_with_its_code(pretended, codes, verbs, code):
+    found, done, told = pretended(f"make --old-file .venv/installed report BIN={pretended.folder}", **codes)
+    assert done == verbs
+    assert found == (2 if code else 0)  # make's own
+    assert not code or f"Error {code}" in told
+    page = (ROOT / "docs" / "exit-codes.md").read_text()
+    script = page.partition("```sh\n")[2].partition("```")[0]
+    assert pretended(script, **codes)[:2] == (code, verbs)
+
+
+@pytest.mark.parametrize(
+    ("codes", "code"), [({}, 0), ({"run": 3}, 3), ({"check": 1}, 1), ({"run": 3, "check": 1}, 3), ({"check": 2}, 2)]
+)
+def test_the_jobs_check_and_report_after_a_failed_cell(pretended, codes, code):
+    lines = (ROOT / "docs" / "ci" / "gitlab-ci.yml").read_text().splitlines()
+    script = [line.removeprefix("    - ") for line in lines if re.match(r"    - (equibench (run|check)|exit) ?", line)]
+    assert len(script) == 3
+    assert pretended("set -e\n" + "\n".join(script), **codes)[:2] == (code, ["run", "check"])
+    assert any(line.startswith("  after_script:") for line in lines)  # reports whatever the code was
+    steps = (ROOT / "docs" / "ci" / "github-actions.yml").read_text().split("      - name: ")
+    conditions = {step.split()[0]: re.search(r"if: (.*)", step) for step in steps[1:]}
+    assert conditions["Check"][1] == '"!cancelled()"'
+    assert conditions["Report"][1] == "always()"
 
 
 def test_both_make_the_same_baseline_by_the_same_run():

@@ -141,13 +141,13 @@ def test_copes_with(tmp_path, records):
 
 def test_colour_images(tmp_path):
     path = record_files.write(make("vae"), tmp_path, fixtures.arrays(shape=(3, 32, 32)))
-    assert tmp_path / "figures" / "samples.png" in write.write([path], tmp_path)
+    assert tmp_path / "out" / "figures" / "samples.png" in write.write([path], tmp_path / "out")
 
 
 def test_pictures_must_be_pictures(tmp_path):
     path = record_files.write(make("vae"), tmp_path, {"samples": fixtures.arrays()["samples"][0]})
     with pytest.raises(UserError, match="samples"):
-        write.write([path], tmp_path)
+        write.write([path], tmp_path / "out")
 
 
 def test_folder_that_cannot_be_written(tmp_path):
