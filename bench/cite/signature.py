@@ -77,7 +77,8 @@ def parse(text: str) -> Signature:
     fields = {key: unquote(field) for key, _, field in (part.partition(":") for part in rest)}
     try:
         parsed = float(value), float(spread) if plus_minus else None
-        complete = bool(equals and name and [int(seed) for seed in fields["seeds"].split(",")] and fields["rec"])
+        keys = re.fullmatch(rf"[0-9a-f]{{{KEY_DIGITS},64}}(,[0-9a-f]{{{KEY_DIGITS},64}})*", fields["rec"])
+        complete = bool(equals and name and [int(seed) for seed in fields["seeds"].split(",")] and keys)
     except (ValueError, KeyError):
         complete = False
     if not complete:

@@ -28,7 +28,8 @@ def make(results: Sequence[Path], out: Path, *, update: bool = False, allow_dirt
     _refuse([one for _, one in found], allow_dirty)
     old = _old(out, update)
     _refuse_place(out, found, old)
-    changes = _changes(rows([one for _, one in old], "the baseline"), new)
+    whole = not (out / find.UNFINISHED).exists()
+    changes = _changes(rows([one for _, one in old], "the baseline") if whole else {}, new)
     files = [file for path, _ in found for file in (path, path.with_suffix(".npz")) if file.is_file()]
     stale = [file for path, _ in old for file in (path, path.with_suffix(".npz")) if file.is_file()]
     _refuse_foreign(out, files, stale)

@@ -119,7 +119,7 @@ def _rows(cells: list[FiledRecord]) -> tuple[Row, ...]:
         if record.seed in group:
             raise UserError(
                 f"{record.entrant} with seed {record.seed} is in both {group[record.seed].path.name} and "
-                f"{cell.path.name}; delete one or report them apart, as a seed counts once"
+                f"{cell.path.name}; move one away or report them apart, as a seed counts once"
             )
         group[record.seed] = cell
     rows = [Row(key[0], tuple(group.values())) for key, group in groups.items()]

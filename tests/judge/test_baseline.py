@@ -1,5 +1,6 @@
 """Baselines are made and replaced deliberately, and nothing is lost where that is refused."""
 
+import os
 import subprocess
 import sys
 
@@ -86,3 +87,78 @@ def test_the_command_line(tmp_path):
     assert done.returncode == 2
     assert "--update" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.fixture
+def replaced(tmp_path):
+    """A baseline of two records, and a run of other ones to replace it with."""
+    out = tmp_path / "base"
+    baseline.make([save(CLEAN, tmp_path / "a")], out)
+    return out, save([make("vae", suite="other"), make("flow")], tmp_path / "b")
+
+
+def test_no_file_of_another_s_is_touched(replaced):
+    out, new = replaced
+    others = {
+        "README.md": b"why", "package.json": b"{}", "notes.npz": b"x", ".gitattributes": b"*.npz filter=lfs",
+    }  # fmt: skip
+    for name, content in others.items():
+        (out / name).write_bytes(content)
+    partial = out.with_name("base.partial")
+    partial.mkdir()
+    (partial / "mine.txt").write_text("mine")
+    baseline.make([new], out, update=True)
+    assert contents(partial) == {"mine.txt": b"mine"}
+    assert contents(out) == contents(new) | others
+
+
+def test_a_file_in_the_way_is_not_replaced(replaced):
+    out, new = replaced
+    before = contents(out)
+    (taken,) = new.glob("flow-*.npz")
+    (out / taken.name).write_bytes(b"mine")
+    with pytest.raises(UserError, match="is there already and is not the baseline's"):
+        baseline.make([new], out, update=True)
+    assert contents(out) == before | {taken.name: b"mine"}
+
+
+def test_what_a_run_wrote_is_no_baseline(tmp_path):
+    run = save([make("vae", checkpoint="vae.safetensors")], tmp_path / "run")
+    (run / "vae.safetensors").write_bytes(b"weights")
+    before = contents(run)
+    with pytest.raises(UserError, match="is where a run wrote, with checkpoints"):
+        baseline.make([save(CLEAN, tmp_path / "other")], run, update=True)
+    (tmp_path / "link").symlink_to(run)
+    with pytest.raises(UserError, match="holds a baseline"):
+        baseline.make([run], tmp_path / "link")
+    with pytest.raises(UserError, match="is where the records lie"):
+        baseline.make([run], tmp_path / "link", update=True)
+    assert contents(run) == before
+
+
+@pytest.mark.parametrize("moves", range(5))
+def test_a_kill_leaves_the_old_one_the_new_one_or_says_what_to_do(replaced, monkeypatch, moves):
+    """Killed as it moves its n-th file of four to its place."""
+    out, new = replaced
+    old = contents(out)
+    usual, done = os.replace, []
+
+    def replace(source, target):
+        if str(target) in {str(out / file.name) for file in new.iterdir()}:
+            if len(done) == moves:
+                raise KeyboardInterrupt
+            done.append(target)
+        usual(source, target)
+
+    monkeypatch.setattr(os, "replace", replace)
+    monkeypatch.setattr("pathlib.Path.replace", lambda self, target: replace(self, target))
+    try:
+        baseline.make([new], out, update=True)
+    except KeyboardInterrupt:
+        monkeypatch.undo()
+        if {name for name in contents(out) if not name.startswith(".")} != set(old):
+            with pytest.raises(UserError, match=r"was being replaced .*; run the same command"):
+                find.read_all([out])
+        baseline.make([new], out, update=True)
+    assert contents(out) == contents(new)
+    assert [one.entrant for _, one in find.read_all([out])] == ["flow", "vae"]

@@ -7,6 +7,7 @@ import pytest
 from fixtures import floor, make
 from judging import OTHERS, SEEDS, changed
 
+from equibench.errors import UserError
 from equibench.judge.check import compare
 from equibench.judge.output import as_json, github_commands, write_junit
 
@@ -40,3 +41,21 @@ def test_json_holds_raw_values(worse):
     line = next(line for line in found["lines"] if line["number"] == "FD_5k")
     assert line["run"] == [300.0] * 3
     assert line["baseline"] == [make("vae", s).quality.value for s in SEEDS]
+
+
+def test_junit_replaces_nothing_but_its_own(worse, tmp_path):
+    path = tmp_path / "check.xml"
+    for content in (b"", None):
+        path.write_bytes(content) if content is not None else None
+        write_junit(worse, path)
+        assert ElementTree.parse(path).getroot().find("testsuite").get("name") == "equibench check"
+    for content in (b"my notes", b'<testsuites><testsuite name="pytest" tests="1"/></testsuites>'):
+        path.write_bytes(content)
+        with pytest.raises(UserError, match="is there already and is not JUnit XML of equibench"):
+            write_junit(worse, path)
+        assert path.read_bytes() == content
+    with pytest.raises(UserError, match="is a folder"):
+        write_junit(worse, tmp_path)
+    with pytest.raises(UserError, match=r"cannot write .*; give another file with --junit"):
+        write_junit(worse, path / "below.xml")
+    assert [file.name for file in tmp_path.iterdir()] == ["check.xml"]

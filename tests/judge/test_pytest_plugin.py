@@ -115,3 +115,14 @@ def test_it_imports_nothing_heavy():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_only_what_was_given_is_read(project, pytester):
+    text = "def test(equibench_record):\n    assert equibench_record('vae').bits_per_dim == {}"
+    (one,) = (pytester.path / "results" / "run").glob("vae-s1-*.json")
+    (pytester.path / "results" / "tables.json").write_text("{}")
+    project(text.format(3.42), "--equibench-results", str(one)).assert_outcomes(passed=1)
+    project(text.format(3.42), "--equibench-results", "results").assert_outcomes(passed=1)
+    result = project(text.format(3.42), "--equibench-results", "results/run/nowhere")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*no records at results/run/nowhere, which is not there*"])

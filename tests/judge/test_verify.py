@@ -60,3 +60,37 @@ def test_a_smoke_cell_is_run_again_and_reproduces(tmp_path):
     assert all(finding.holds for finding in findings), findings
     assert len(findings) == 4  # value, arrays, weights, the run
     assert "the same to the last bit" in findings[-1].sentence
+
+
+def test_a_record_is_found_by_what_it_holds(tmp_path):
+    folder = save([make("vae"), make("gan")], tmp_path / "results", with_arrays=False)
+    text = citation.cite("FD", "vae", [folder])[0].signature
+    (file,) = folder.glob("vae-*.json")
+    renamed = file.rename(folder / "my favourite.json")
+    (folder / "tables.json").write_text("{}")
+    assert verify(text, [folder])[0].holds
+    assert verify(text, [renamed])[0].holds
+    (other,) = folder.glob("gan-*.json")
+    other.rename(file)  # the name of the one, the content of the other
+    renamed.unlink()
+    with pytest.raises(UserError, match="no record"):
+        verify(text, [folder])
+
+
+def test_what_was_not_fetched_is_not_known(tmp_path):
+    folder = save([make("vae", checkpoint="vae.safetensors")], tmp_path)
+    text = citation.cite("FD", "vae", [folder])[0].signature
+    pointer = f"version https://git-lfs.github.com/spec/v1\noid sha256:{'0' * 64}\nsize 12345\n"
+    for file in (next(folder.glob("*.npz")), folder / "vae.safetensors"):
+        file.write_text(pointer)
+    findings = verify(text, [folder])
+    assert [finding.holds for finding in findings] == [True, None, None]
+    assert all("git lfs pull" in finding.sentence for finding in findings[1:])
+
+
+@pytest.mark.parametrize("rec", ["", ",", "x", "0123abc", "0123abcd,"])
+def test_a_signature_names_its_records_by_whole_keys(tmp_path, rec):
+    folder = save([make("vae")], tmp_path, with_arrays=False)
+    text = citation.cite("FD", "vae", [folder])[0].signature
+    with pytest.raises(UserError, match="is not a whole signature"):
+        verify(text.rpartition("|rec:")[0] + f"|rec:{rec}", [folder])

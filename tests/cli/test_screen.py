@@ -1,0 +1,73 @@
+"""Tables and sentences of every verb: whole in logs, names as they are."""
+
+import io
+import re
+import sys
+
+import pytest
+from fixtures import equibench
+from rich.table import Table
+
+from equibench.cli.options import console
+
+
+class Terminal(io.StringIO):
+    encoding = "utf-8"
+
+    def isatty(self):
+        return True
+
+
+def printed(monkeypatch, stream, *things):
+    monkeypatch.setattr(sys, "stdout", stream)
+    screen = console()
+    for thing in things:
+        screen.print(thing)
+    return stream.getvalue()
+
+
+NAME = "ref[step=100]v[b]x[/] :smile: https://x.y 12 'q'"
+
+
+def test_text_of_users_is_no_markup(monkeypatch):
+    table = Table("na[i]me", "value")
+    table.add_row(NAME, "\x1b[2J\n")
+    shown = printed(monkeypatch, io.StringIO(), table, f"against {NAME}", "a\nb\udcff")
+    assert shown.count(NAME) == 2
+    assert "na[i]me" in shown
+    assert r"\x1b[2J\n" in shown
+    assert r"a\nb\xff" in shown
+    assert "\x1b" not in shown
+
+
+def test_a_log_gets_whole_tables(monkeypatch):
+    table = Table("name", "value")
+    table.add_row("x" * 500, "y z " * 200)
+    shown = printed(monkeypatch, io.StringIO(), table, "word " * 300)
+    assert "x" * 500 in shown
+    assert ("y z " * 200).strip() in shown
+    assert ("word " * 300).strip() in shown
+    assert "…" not in shown
+
+
+def test_a_terminal_cuts_nothing(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "40")
+    table = Table("name", "value")
+    table.add_row("abcdefghij" * 10, "y" * 100)
+    shown = printed(monkeypatch, Terminal(), table)
+    assert "…" not in shown
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", shown).splitlines()
+    assert max(map(len, lines)) <= 40
+    rows = [line.split("│") for line in lines if line.startswith("│")]
+    assert "".join(row[1].strip() for row in rows) == "abcdefghij" * 10
+    assert "".join(row[2].strip() for row in rows) == "y" * 100
+
+
+@pytest.mark.parametrize("words", [["ls"], ["doctor"]])
+def test_verbs_that_print_tables_print_them_whole(words):
+    done = equibench(*words)
+    assert done.returncode == 0, done.stderr
+    rows = [line for line in done.stdout.splitlines() if line.startswith("│")]
+    assert len(rows) > 3
+    assert "…" not in done.stdout
+    assert all(line.split("│")[1].strip() for line in rows)  # no row goes on in the next line
