@@ -58,8 +58,8 @@ def main() -> None:
     """Entry point: whatever is no verdict ends in one sentence on stderr."""
     if COMPLETE in os.environ:  # a shell asks what may follow
         cli.main(prog_name=PROGRAM)
-    endings.prepare()
     try:
+        endings.prepare()
         with cli.make_context(PROGRAM, sys.argv[1:]) as context:
             cli.invoke(context)
         sys.stdout.flush()

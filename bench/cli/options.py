@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -93,9 +94,8 @@ def check_writable(folder: Path) -> None:
     """Raises UserError for a folder that nothing can be written to, before anything is trained for it."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / ".equibench-probe"
-        probe.touch()
-        probe.unlink()
+        with tempfile.TemporaryFile(dir=folder) as probe:  # of a name that no other process takes
+            probe.write(b"\0" * 4096)
     except OSError as error:
         raise UserError(f"cannot write to {folder} ({error.strerror}); give another folder with --out") from None
 

@@ -206,3 +206,9 @@ def test_the_page_lists_every_code():
     told = equibench("--help").stdout
     assert "docs/exit-codes.md" in told
     assert "Exit codes: 0" in told
+
+
+def test_a_shell_can_still_ask_what_may_follow():
+    words = {"_EQUIBENCH_COMPLETE": "bash_complete", "COMP_WORDS": "equibench sch", "COMP_CWORD": "1"}
+    done = equibench(env={**os.environ, **words})
+    assert done.stdout.split() == ["plain,schema"]
