@@ -18,9 +18,9 @@ from equibench.record.base import Scalar, Strict
 from equibench.record.cost import Energy, MatrixProducts, Memory, Speed
 from equibench.record.surroundings import Attempt, Libraries, Numerics, TimedBlock, Tuning
 
-# Of the form of a record: a field that is added, renamed or comes to mean another thing raises it. Records that were
-# written before it had a version are of form 0.
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = (
+    1  # of a record's form: fields that are added, or come to mean another thing, raise it (docs/records.md)
+)
 
 # the vocabulary of a record's clock, of the parts of its training, and which of the former are the work itself
 Part = Literal[
@@ -58,8 +58,7 @@ class Spent(Strict):
     updates: int
     train_sec: float
     compile_sec: float = 0.0
-    # "data", "update", "checkpoint", "other" sum to train_sec; "measurement" comes on top
-    parts_sec: dict[str, float] = {}
+    parts_sec: dict[str, float] = {}  # those but "measurement", which comes on top, sum to train_sec
     energy: Energy | None = None
 
 

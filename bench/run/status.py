@@ -12,6 +12,7 @@ from equibench import atomic
 from equibench.errors import UserError
 from equibench.hashing import digest
 from equibench.record import files as record_files
+from equibench.record import find
 from equibench.run import claims
 
 UNFINISHED = ".cells"  # the folder, beside the records, of cells that are not finished; hidden, as it is no result
@@ -46,7 +47,7 @@ def status(out: Path) -> list[CellStatus]:
             for name, seed, record in json.loads(file.read_bytes())["cells"]:
                 cells.setdefault(str(record), (str(name), int(seed)))
     with contextlib.suppress(UserError):  # none yet
-        for path, record in record_files.read_all([out]):
+        for path, record in find.read_all([out]):
             cells.setdefault(path.name, (record.entrant, record.seed))
     if not cells:
         raise UserError(f"no run has written to {out}; start one with `equibench run SUITE --out {out}`")
