@@ -79,7 +79,7 @@ def reference(dataset: str, out: Path, **options: Any) -> None:
     from equibench.measure.quality import exchange
     from equibench.measure.quality.reference import reference_of_images
 
-    file = out if out.suffix == ".npz" else out.with_name(out.name + ".npz")
+    file = out if out.suffix == ".npz" or out.is_dir() else out.with_name(out.name + ".npz")
     exchange.refuse_out(file, dataset, options["force"])
     found = sets.load(dataset, options["data_root"], options["download"])
     extractor = load_extractor(options, resolve_device(options["device"]))

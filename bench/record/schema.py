@@ -18,9 +18,7 @@ from equibench.record.base import Scalar, Strict
 from equibench.record.cost import Energy, MatrixProducts, Memory, Speed
 from equibench.record.surroundings import Attempt, Libraries, Numerics, TimedBlock, Tuning
 
-SCHEMA_VERSION = (
-    1  # of a record's form: fields that are added, or come to mean another thing, raise it (docs/records.md)
-)
+SCHEMA_VERSION = 1  # of a record's form (docs/records.md): a field that is added, or changes its meaning, raises it
 
 # the vocabulary of a record's clock, of the parts of its training, and which of the former are the work itself
 Part = Literal[

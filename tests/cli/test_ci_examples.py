@@ -10,7 +10,7 @@ import sys
 from xml.etree import ElementTree
 
 import pytest
-from fixtures import ROOT
+from fixtures import ROOT, equibench
 
 TINY = """
 name = "tiny"
@@ -80,6 +80,18 @@ def execute(command, folder, **environment):
         text=True,
         check=False,
     )
+
+
+def test_a_run_with_a_cell_that_is_not_ok_ends_in_3_and_is_reported(tmp_path):
+    (tmp_path / "tiny.toml").write_text(TINY.replace("seeds = [0]", "seeds = [0]\ncell_limit_sec = 0.001"))
+    run = ("run", "tiny.toml", "--device", "cpu", "--out", "out")
+    for _ in range(2):  # what is there already counts too
+        done = equibench(*run, cwd=tmp_path)
+        assert done.returncode == 3, done.stderr
+        assert re.search(r"[1-6] of 6 cells are not ok; their records say why", done.stderr)
+    assert "timed out" in done.stdout
+    assert equibench("report", "out", "--out", "page", cwd=tmp_path).returncode == 0
+    assert equibench(*run[:-1], "tiny.toml", cwd=tmp_path).returncode == 2  # a file
 
 
 @pytest.fixture

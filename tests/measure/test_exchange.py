@@ -55,3 +55,14 @@ def test_another_s_file_is_replaced_only_by_force(project):
     assert (project / "other.npz").read_bytes() == before
     assert reference("data.npz", "other.npz", "--force").returncode == 0
     exchange.refuse_out(project / "other.npz", "data.npz")  # ours now
+
+
+def test_a_file_of_the_data_s_folder_is_data_too(project):
+    (project / "images").mkdir()
+    (project / "images" / "0.png").write_bytes(b"an image")
+    with pytest.raises(UserError, match="is there already"):
+        exchange.refuse_out(project / "images" / "0.png", "images", force=True)
+    with pytest.raises(UserError, match="is a folder"):
+        exchange.refuse_out(project / "images", "data.npz", force=True)
+    done = reference("data.npz", ".")
+    assert (done.returncode, "is a folder" in done.stderr) == (2, True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import zipfile
 import zlib
 from pathlib import Path
@@ -50,12 +51,14 @@ def export(reference: Reference, info: FeatureInfo, data_name: str, path: Path) 
 
 
 def refuse_out(path: Path, dataset: str, force: bool = False) -> None:
-    """Raises UserError where statistics may not be written to `path`: over the data set they are of, or, without
-    `force`, over a file that is not such statistics.
+    """Raises UserError where statistics may not be written to `path`: over the data set they are of or a file in its
+    folder, or, without `force`, over any other file that is not such statistics.
     """
-    source = Path(dataset)
-    if path.exists() and source.exists() and path.samefile(source):
-        raise UserError(f"{path} is the data set itself, which would be lost; {WAY_OUT}")
+    source = Path(os.path.expanduser(dataset))
+    if path.exists() and source.exists():
+        if path.samefile(source):
+            raise UserError(f"{path} is the data set itself, which would be lost; {WAY_OUT}")
+        force = force and not path.resolve().is_relative_to(source.resolve())
     outputs.refuse_foreign(path, lambda there: force or _is_export(there), "a file of statistics", WAY_OUT)
 
 
