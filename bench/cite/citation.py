@@ -72,8 +72,7 @@ def cite(metric: str, entrant: str, results: Sequence[Path], without: Sequence[s
     """The number `metric` of `entrant`, one a row: data set, budget and protocol set rows apart.
 
     `metric` is a name as in a signature ("FD_5k", "bits_per_dim"), without its number of samples too, or a dotted path;
-    `results` and `without` are as in `gather`.
-    Raises UserError with the nearest name for one that is not there.
+    `results` and `without` are as in `gather`. Raises UserError with the nearest name for one that is not there.
     """
     if metric.startswith("quality.also."):
         metric = metric.removesuffix(".value")

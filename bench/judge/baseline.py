@@ -94,6 +94,7 @@ def _replace(out: Path, files: Sequence[Path], stale: Sequence[Path]) -> None:
     moves, which a kill may stop, stand under a mark that says so. Raises OSError.
     """
     out.mkdir(parents=True, exist_ok=True)
+    fresh = {file.name for file in files}
     copies = Path(tempfile.mkdtemp(prefix=".baseline-", suffix=".partial", dir=out))
     try:
         for file in files:
@@ -102,8 +103,8 @@ def _replace(out: Path, files: Sequence[Path], stale: Sequence[Path]) -> None:
         atomic.write(mark, b"")
         for file in files:
             (copies / file.name).replace(out / file.name)
-        for file in stale:
-            if file.name not in {file.name for file in files}:
+        for file in reversed(stale):  # a record after its arrays, which nothing would name any more
+            if file.name not in fresh:
                 file.unlink(missing_ok=True)
         mark.unlink()
     finally:

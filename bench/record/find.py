@@ -17,8 +17,6 @@ from equibench.record.reading import MARKS, NoRecordError, record_of, remark, va
 from equibench.record.schema import Record
 
 NAME = re.compile(r".+-s-?\d+-[0-9a-f]{8}\.json", re.DOTALL)  # as `files.filename` gives
-
-
 UNFINISHED = ".equibench-unfinished"  # marks a baseline while it is being replaced: old and new records lie in it
 
 
