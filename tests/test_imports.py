@@ -28,7 +28,7 @@ MAY_IMPORT = {
     "hashing": set(),
     "usercode": {"errors"},
     "stats": {"protocol"},
-    "record": {"atomic", "errors", "protocol", "hashing"},
+    "record": {"atomic", "errors", "protocol", "hashing", "terminal"},
     "intervals": GROUND,
     "data": GROUND,
     "machine": GROUND,

@@ -1,10 +1,8 @@
 """Text as a terminal may show it."""
 
-import json
-
 import pytest
 
-from equibench.terminal import ascii_json, visible, visible_lines
+from equibench.terminal import visible, visible_lines
 
 
 @pytest.mark.parametrize(
@@ -26,11 +24,3 @@ def test_names_stay_as_they_are_and_controls_are_seen(text, shown):
 
 def test_lines_stay_lines():
     assert visible_lines("a\n\x1bb\n") == "a\n\\x1bb\n"
-
-
-@pytest.mark.parametrize("value", ["±", "👩‍💻\x7f\x9b\u2028", "\ud800", {"é": ["a\nb", 1.5]}])
-@pytest.mark.parametrize("indent", [None, 1])
-def test_json_beyond_ascii_is_the_same_json(value, indent):
-    text = ascii_json(json.dumps(value, ensure_ascii=False, indent=indent))
-    assert text.isascii()
-    assert json.loads(text) == value

@@ -115,7 +115,7 @@ def numbers(one: Record) -> Iterator[str]:
 def write(citations: Sequence[Citation], form: str) -> str:
     """In one of FORMATS."""
     if form == "json":
-        return json.dumps([asdict(one) for one in citations], indent=1, ensure_ascii=False)
+        return json.dumps([asdict(one) for one in citations], indent=1)  # ASCII survives every encoding and terminal
     return "\n\n".join({"text": _text, "latex": _latex, "bibtex": _bibtex}[form](one) for one in citations)
 
 

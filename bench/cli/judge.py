@@ -12,7 +12,7 @@ import click
 from equibench.cli.endings import WORSE
 from equibench.cli.options import ALLOW_CODE, PATH, console
 from equibench.errors import UserError
-from equibench.terminal import ascii_json, visible, visible_lines
+from equibench.terminal import visible, visible_lines
 
 RESULTS = click.option(
     "--results",
@@ -93,7 +93,7 @@ def cite(metric: str | None, entrant: str | None, results: tuple[Path, ...], for
         raise UserError("give METRIC and ENTRANT, such as `equibench cite bits_per_dim vae`, or --methods")
     else:
         text = citation.write(citation.cite(metric, entrant, *places), form)
-        click.echo(ascii_json(text) if form == "json" else visible_lines(text))
+        click.echo(text if form == "json" else visible_lines(text))
 
 
 @click.command(short_help="Say whether a signature still holds.")

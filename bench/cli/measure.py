@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -20,7 +21,7 @@ from equibench.cli.options import (
     extractor_options,
     load_extractor,
 )
-from equibench.terminal import ascii_json, visible
+from equibench.terminal import visible
 
 if TYPE_CHECKING:
     from equibench.measure.samples import Measured
@@ -59,7 +60,7 @@ def measure(samples: Path, **options: Any) -> None:
             data_root=options["data_root"],
             download=options["download"],
         )
-    click.echo(ascii_json(found.model_dump_json(indent=2))) if options["as_json"] else print_measured(found)
+    click.echo(json.dumps(found.model_dump(mode="json"), indent=2)) if options["as_json"] else print_measured(found)
 
 
 @click.command(short_help="Write the statistics of a data set to a file.")

@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import stat
 import zipfile
 import zlib
@@ -17,6 +18,7 @@ from equibench import atomic
 from equibench.errors import UserError
 from equibench.record.reading import LFS_POINTER, NoRecordError, record_of
 from equibench.record.schema import Record
+from equibench.terminal import visible
 
 LARGEST_RECORD_BYTES = 256 * 2**20  # far above any: the largest so far has 0.1 MB
 LARGEST_ARRAYS_BYTES = 4 * 2**30  # unpacked
@@ -39,6 +41,8 @@ def write(record: Record, folder: Path, arrays: dict[str, np.ndarray] | None = N
         _write_arrays(path.with_suffix(".npz"), buffer.getvalue(), path)
         record = record.model_copy(update={"arrays_sha256": hashlib.sha256(buffer.getvalue()).hexdigest()})
     text = json.dumps(record.model_dump(mode="json"), indent=1, sort_keys=True, ensure_ascii=False)
+    # no UTF-8 can hold what Python makes of other bytes in a file's name: such a byte is told as in a terminal
+    text = re.sub("[\ud800-\udfff]", lambda found: json.dumps(visible(found[0]))[1:-1], text)
     if not atomic.write_once(path, (text + "\n").encode()):
         raise FileExistsError(f"{path} exists: a record is written once")
     return path

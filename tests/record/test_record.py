@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import numpy as np
 import pytest
@@ -100,3 +101,10 @@ def test_keys_of_dictionaries_are_looked_up_as_they_are():
     one = make("vae", portrait=portrait, bounds=[make("vae").bounds[0]])
     assert [value_at(one, f"portrait.numbers.{key}") for key in ("10", "²", "a.b")] == [1.0, 2.0, 4.0]
     assert value_at(one, "bounds.importance weighting.curve.4") == one.bounds[0].curve[4]
+
+
+def test_a_name_in_bytes_that_are_no_utf_8_is_told_as_in_a_terminal(tmp_path):
+    data = make("vae").data.model_copy(update={"name": os.fsdecode(b'caf\xe9 "x".npz')})
+    path = record_files.write(make("vae", data=data), tmp_path)
+    path.read_bytes().decode()
+    assert record_files.read(path).data.name == r'caf\xe9 "x".npz'
