@@ -26,7 +26,7 @@ def printed(monkeypatch, stream, *things):
     return stream.getvalue()
 
 
-NAME = "ref[step=100]v[b]x[/] :smile: https://x.y 12 'q'"
+NAME = "ref[step=100]v[b]x[/] :smile: 12 'q'"
 
 
 def test_text_of_users_is_no_markup(monkeypatch):
