@@ -75,7 +75,7 @@ def test_a_fault_shows_where_it_lies_if_asked(monkeypatch, capsys):
         [][0]
     assert endings.code_of(caught.value) == 2
     told = capsys.readouterr().err
-    assert "test_endings.py" in told
+    assert "test_exit_codes.py" in told
     assert told.splitlines()[-1].startswith("equibench: this is a fault of equibench: IndexError")
 
 
