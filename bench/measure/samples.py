@@ -88,7 +88,7 @@ def _against_statistics(
     samples: Path, images: NDArray[np.uint8], statistics: Path, against: Reference, extractor: Extractor
 ) -> tuple[NDArray[np.uint8], list[str]]:
     """The images as these statistics were made of, with remarks on what is not known of them."""
-    notes = []
+    notes = list(against.notes)
     if against.shape is None:
         notes.append(
             f"{statistics.name} does not say which network and images made it; it was taken to be "
