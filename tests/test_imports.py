@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-GROUND = {"atomic", "cache", "errors", "protocol", "hashing", "usercode", "stats", "record"}
+GROUND = {"atomic", "cache", "errors", "protocol", "hashing", "usercode", "stats", "validation", "record"}
 MEASURING = {"data", "machine", "models", "suite", "intervals"}
 READING = {"intervals", "quantities", "summary", "cite", "models"}
 MAY_IMPORT = {
@@ -25,6 +25,7 @@ MAY_IMPORT = {
     "protocol": set(),
     "hashing": set(),
     "usercode": {"errors"},
+    "validation": {"errors"},
     "stats": {"protocol"},
     "record": {"atomic", "errors", "protocol", "hashing"},
     "intervals": GROUND,

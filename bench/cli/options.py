@@ -63,11 +63,12 @@ def load_suite(options: dict[str, Any]) -> tuple[Suite, Dataset]:
     changes: dict[str, Any] = {}
     if options["dataset"]:
         changes["dataset"] = options["dataset"]
-    if options["seeds"]:
+    if options["seeds"] is not None:
         try:
             changes["seeds"] = [int(seed) for seed in options["seeds"].split(",")]
         except ValueError:
             raise UserError(f"--seeds takes whole numbers with commas between, not {options['seeds']!r}") from None
+        suite.changed(chosen, seeds=changes["seeds"])  # raises for one that is no seed, or is there twice
     if options["only"]:
         names = [entrant.name for entrant in chosen.entrant]
         wanted = options["only"].split(",")

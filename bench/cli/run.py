@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from functools import partial
 from pathlib import Path
@@ -74,13 +73,14 @@ def run(**options: Any) -> None:
 def only_loaded(suite: Suite, path: Path, device: torch.device, allow_code: bool) -> Suite:
     """The suite with one entrant: the checkpoint, named after its file."""
     from equibench.run import checkpoint
-    from equibench.suite import Entrant
+    from equibench.run.families import validated
+    from equibench.suite import Entrant, name_from
 
-    _, provenance = checkpoint.load(path, device, allow_code)
+    model, provenance = checkpoint.load(path, device, allow_code)
+    checkpoint.check_finite(model, path)
     sampler = next((e.sampler for e in suite.entrant if e.family == provenance.family), {})
-    entrant = Entrant.model_validate(
-        {"name": re.sub(r"[^\w.+-]", "-", path.stem), "family": provenance.family, "sampler": sampler}
-    )
+    entrant = Entrant(name=name_from(path), family=provenance.family, sampler=sampler)
+    validated(model.options_type, entrant.sampler, entrant.name, "sampler option")
     return suite.model_copy(update={"entrant": [entrant], "seeds": suite.seeds[:1], "budget": suite.budget[:1]})
 
 

@@ -38,9 +38,12 @@ def test_a_budget_below_one_update_is_refused(images):
         ({"config": {"widht": 8}}, "did you mean 'width'"),
         ({"config": {"width": 2}}, "width"),
         ({"sampler": {"step": 3}}, "unknown sampler option 'step'; did you mean 'steps'"),
-        ({"sampler": {"sampler": "dmp-solver++"}}, "sampler: input should be 'sde-dpm-solver\\+\\+'"),
-        ({"sampler": {"steps": 0}}, r"steps: input should be greater than or equal to 1 \(it is 0\)"),
-        ({"config": {"greatest": "much"}}, "greatest: input should be a valid number"),
+        (
+            {"sampler": {"sampler": "dmp-solver++"}},
+            "sampler must be one of .* not 'dmp-solver",
+        ),
+        ({"sampler": {"steps": 0}}, "steps must be at least 1, not 0"),
+        ({"config": {"greatest": "much"}}, "greatest must be a number, not 'much'"),
     ],
 )
 def test_bad_entrants_are_refused(images, entrant, sentence):

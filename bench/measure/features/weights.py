@@ -10,9 +10,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from equibench.errors import UserError, first_line
+from equibench.errors import LFS_POINTER, UserError, first_line
 
-LFS_POINTER = b"version https://git-lfs.github.com/"
 SLACK = 2  # of a file's size over that of the network's own numbers: double precision, names
 
 

@@ -17,9 +17,8 @@ import torch
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from equibench.errors import UserError, first_line
+from equibench.errors import LFS_POINTER, UserError, first_line
 from equibench.measure.features.extractor import Extractor
-from equibench.measure.features.weights import LFS_POINTER
 from equibench.measure.quality.frechet import Statistics, statistics
 from equibench.measure.quality.pairwise import within
 from equibench.measure.quality.reference import Reference
