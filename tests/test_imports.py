@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-GROUND = {"atomic", "cache", "errors", "protocol", "hashing", "usercode", "stats", "validation", "record"}
+GROUND = {"atomic", "cache", "errors", "protocol", "hashing", "usercode", "stats", "terminal", "validation", "record"}
 MEASURING = {"data", "machine", "models", "suite", "intervals"}
 READING = {"intervals", "quantities", "summary", "cite", "models"}
 MAY_IMPORT = {
@@ -23,6 +23,7 @@ MAY_IMPORT = {
     "cache": set(),
     "errors": set(),
     "protocol": set(),
+    "terminal": set(),
     "hashing": set(),
     "usercode": {"errors"},
     "validation": {"errors"},
