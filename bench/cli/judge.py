@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from equibench.cli.options import ALLOW_CODE, PATH, console
+from equibench.cli.options import PATH, console, rerun_options
 from equibench.errors import UserError
 
 TOLERANCE_HELP = "Allow so much more (quality, likelihood, cost, speed, memory)."
@@ -88,13 +88,17 @@ def cite(metric: str | None, entrant: str | None, results: tuple[Path, ...], for
 @click.argument("signature")
 @click.option("--results", multiple=True, default=["results"], show_default=True, type=PATH)
 @click.option("--rerun", is_flag=True, help="Train and measure the cells again, and compare.")
-@click.option("--suite", "suite_name", metavar="SUITE", help="The suite of --rerun. [default: the one in the record]")
-@ALLOW_CODE
-def verify(signature: str, results: tuple[Path, ...], rerun: bool, suite_name: str | None, allow_code: bool) -> None:
-    """Say whether SIGNATURE still holds: exit code 0 if so, 1 if not, 2 if its records cannot be found."""
-    from equibench.judge import verify as verifying
+@rerun_options
+def verify(signature: str, results: tuple[Path, ...], rerun: bool, **options: Any) -> None:
+    """Say whether SIGNATURE still holds: exit code 0 if so, 1 if not, 2 if its records cannot be found.
 
-    findings = verifying.verify(signature, results, rerun=rerun, suite=suite_name, allow_code=allow_code)
+    A record holds the hash of its data, not the data, and the names of a suite, a feature network and a checkpoint:
+    where these are files of your own, give them to --rerun as you gave them to `run`.
+    """
+    from equibench.judge import verify as verifying
+    from equibench.judge.rerun import Rerun
+
+    findings = verifying.verify(signature, results, rerun=Rerun(**options) if rerun else None)
     for finding in findings:
         mark = {True: "holds", False: "DOES NOT HOLD", None: "not known"}[finding.holds]
         click.echo(f"{mark}: {finding.sentence}")

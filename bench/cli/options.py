@@ -54,6 +54,19 @@ def extractor_options(command: Command) -> Command:
     )(command)
 
 
+def rerun_options(command: Command) -> Command:
+    """What a record names and does not hold, as `run` takes it."""
+    return _all(
+        click.option("--suite", metavar="SUITE", help="The suite of --rerun. [default: the one in the record]"),
+        click.option("--dataset", help="Its data, by name or path. [default: the record's or the suite's]"),
+        DATA_ROOT,
+        DOWNLOAD,
+        extractor_options,
+        click.option("--from", "loaded", type=PATH, help="The checkpoint that was measured without training."),
+        ALLOW_CODE,
+    )(command)
+
+
 def load_suite(options: dict[str, Any]) -> tuple[Suite, Dataset]:
     """The suite with the options laid over it, and its data. Raises UserError."""
     from equibench import suite

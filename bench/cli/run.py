@@ -53,6 +53,7 @@ def run(**options: Any) -> None:
     Each cell has a process of its own; one that fails becomes a record with the reason, which --retry tries again.
     """
     from equibench.machine.device import resolve_device
+    from equibench.run.loaded import only_loaded
     from equibench.run.session import Session
 
     suite, data = load_suite(options)
@@ -68,20 +69,6 @@ def run(**options: Any) -> None:
     reload = partial(load_extractor, {**options, "download": False}, device, suite.measure.extractor)
     session = Session(suite, data, device, extractor, out, options["loaded"], options["allow_code"], reload)
     run_with_bars(session, options["retry"])
-
-
-def only_loaded(suite: Suite, path: Path, device: torch.device, allow_code: bool) -> Suite:
-    """The suite with one entrant: the checkpoint, named after its file."""
-    from equibench.run import checkpoint
-    from equibench.run.families import validated
-    from equibench.suite import Entrant, name_from
-
-    model, provenance = checkpoint.load(path, device, allow_code)
-    checkpoint.check_finite(model, path)
-    sampler = next((e.sampler for e in suite.entrant if e.family == provenance.family), {})
-    entrant = Entrant(name=name_from(path), family=provenance.family, sampler=sampler)
-    validated(model.options_type, entrant.sampler, entrant.name, "sampler option")
-    return suite.model_copy(update={"entrant": [entrant], "seeds": suite.seeds[:1], "budget": suite.budget[:1]})
 
 
 def print_plan(suite: Suite, data: Dataset, device: torch.device) -> None:
