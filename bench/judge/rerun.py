@@ -123,9 +123,7 @@ def _cell(one: Record, chosen: Suite, loaded: Path | None, device: torch.device,
     return Cell(chosen, one.entrant, one.seed, entrant, one.budget)
 
 
-def _extractor(
-    one: Record, chosen: Suite, device: torch.device, given: Rerun, loaded: bool
-) -> Callable[[], Extractor]:
+def _extractor(one: Record, chosen: Suite, device: torch.device, given: Rerun, loaded: bool) -> Callable[[], Extractor]:
     """Loads the record's feature network: the given one, the one that its features are named after, or the suite's."""
     from equibench.measure.features.load import load_extractor
     from equibench.measure.features.names import extractor_named

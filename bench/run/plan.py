@@ -99,7 +99,7 @@ def _fitted(family_name: str, fields_json: str, budget: Budget, shape: Shape) ->
         flops, kept_bytes = counted_per_image(model, shape)
     except UserError:
         raise
-    except (Exception, SystemExit) as error:
+    except Exception as error:
         said = " ".join(first_line(error).split())[:200]
         raise UserError(
             f"the family {family_name} cannot be built and updated once ({type(error).__name__}: {said})"
