@@ -57,7 +57,8 @@ def _said(kind: str, context: Mapping[str, Any], value: Any, place: Place, messa
         return f"needs at least {context['min_length']} {'entries' if context['min_length'] > 1 else 'entry'}"
     if kind in LIMITS:
         words, key = LIMITS[kind]
-        must = f"{words} {context[key]}"
+        limit = context[key]
+        must = f"{words} {f'{limit:g}' if isinstance(limit, float) else limit}"
     elif kind == "finite_number":
         must = "a finite number"
     elif kind == "literal_error":

@@ -28,7 +28,7 @@ class Config(BaseModel):
         64, ge=8, le=2**20, description="channels of the hidden maps: the knob turned to meet the parameter cap"
     )
     batch_size: int = Field(64, ge=1, description="images an update")
-    learning_rate: float = Field(2e-3, gt=0, le=10, description="greatest step size of Adam")
+    learning_rate: float = Field(2e-3, gt=0, description="greatest step size of Adam")
 
 
 class Options(BaseModel):

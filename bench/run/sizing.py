@@ -94,7 +94,8 @@ class _Kept:
 
     def __init__(self, tensor: Tensor, saved: Saved) -> None:
         self.tensor, self.saved = tensor, saved
-        self.size_bytes = 0 if tensor.is_leaf and tensor.requires_grad else tensor.numel() * tensor.element_size()
+        base = tensor if tensor._base is None else tensor._base  # a weight may be kept as a view of it
+        self.size_bytes = 0 if base.is_leaf and base.requires_grad else tensor.numel() * tensor.element_size()
         saved.now_bytes += self.size_bytes
         saved.peak_bytes = max(saved.peak_bytes, saved.now_bytes)
 

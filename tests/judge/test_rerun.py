@@ -11,9 +11,8 @@ from equibench.errors import UserError
 from equibench.judge.rerun import Rerun
 from equibench.judge.verify import verify
 from equibench.measure.features.own import function
-from equibench.run import cell as cells
-from equibench.run import checkpoint
-from equibench.run.cell import run_cell
+from equibench.run import checkpoint, supervise
+from equibench.run.cell import run_here
 from equibench.run.loaded import only_loaded
 from equibench.run.session import Session
 from equibench.run.stages import STAGES
@@ -39,17 +38,18 @@ def made(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         for name in STAGES.keys() - {"likelihood", "quality"}:
             patch.setitem(STAGES, name, lambda work, found: found)
+        patch.setattr(supervise, "run_cell", run_here)
         chosen = suite.load(str(root / "mine.toml"))
         data, network = sets.load(str(root / "mine.npz")), function(OWN, CPU)
         session = Session(chosen, data, CPU, network, root / "out")
         vae = next(one for one in chosen.entrant if one.name == "vae")
-        path, trained = run_cell(Cell(chosen, "vae", 7, vae, chosen.budget[0]), session)  # a seed of --seeds
-        _, floor = run_cell(Cell(chosen, "global histogram", 0), session)
+        path, trained = run_here(Cell(chosen, "vae", 7, vae, chosen.budget[0]), session)  # a seed of --seeds
+        _, floor = run_here(Cell(chosen, "global histogram", 0), session)
         weights = (root / "weights.safetensors").absolute()
         weights.write_bytes(path.with_suffix(".safetensors").read_bytes())
         only = only_loaded(chosen, weights, CPU, False)
         loaded = Session(only, data, CPU, network, root / "out", weights)
-        _, measured = run_cell(Cell(only, "weights", 7, only.entrant[0], only.budget[0]), loaded)
+        _, measured = run_here(Cell(only, "weights", 7, only.entrant[0], only.budget[0]), loaded)
         yield root, {"trained": trained, "floor": floor, "loaded": measured}
 
 
@@ -84,7 +84,7 @@ def test_any_cell_reproduces_to_the_last_bit(made, which):
     ],
 )
 def test_what_is_not_the_record_s_is_said_before_anything_runs(made, tmp_path, monkeypatch, which, changes, sentence):
-    monkeypatch.setattr(cells, "run_cell", lambda *_: pytest.fail("it ran"))
+    monkeypatch.setattr(supervise, "run_cell", lambda *_: pytest.fail("it ran"))
     if changes.get("loaded"):
         model, provenance = checkpoint.load(made[0] / "weights.safetensors", CPU)
         with torch.no_grad():
