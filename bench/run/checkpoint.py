@@ -62,8 +62,8 @@ def load(path: Path, device: torch.device, allow_code: bool = False) -> tuple[Mo
     family = resolve_family(provenance.family)
     try:
         # sizes that the file names are those of its weights, before anything is made of them
-        expected = _form(sizing.skeleton(family, provenance.config, provenance.shape).state_dict())
-        for name in (*expected, *found):
+        expected = _expected(family, provenance)
+        for name in (*expected, *found) if expected else ():
             if expected.get(name) != found.get(name):
                 raise ValueError(f"{name} is {found.get(name, 'missing')}, not {expected.get(name, 'in the model')}")
         model = family.build(provenance.config, provenance.shape)
@@ -128,6 +128,18 @@ def _opened(path: Path) -> Iterator[Any]:
     except (OSError, SafetensorError, ValueError) as error:
         said = first_line(error)
         raise UserError(f"cannot read the checkpoint {path} ({said}); train again or give another file") from None
+
+
+def _expected(family: type[Model], provenance: Provenance) -> dict[str, str]:
+    """Shapes and dtypes of the model's weights; none for a family of a user's own that cannot be built without them."""
+    try:
+        return _form(sizing.skeleton(family, provenance.config, provenance.shape).state_dict())
+    except (UserError, pydantic.ValidationError):
+        raise
+    except Exception:
+        if provenance.family in FAMILIES:
+            raise
+        return {}
 
 
 def _form(weights: Mapping[str, torch.Tensor]) -> dict[str, str]:

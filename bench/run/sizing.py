@@ -74,6 +74,8 @@ def skeleton(family: type[Model], config: Mapping[str, Any], shape: Shape) -> Mo
 def check_memory(needed_bytes: float, what: str) -> None:
     """Raises UserError where this machine has less memory than `what` needs."""
     there = psutil.virtual_memory().total
+    if torch.cuda.is_available():
+        there = max(there, torch.cuda.get_device_properties(0).total_memory)
     if needed_bytes > there:
         raise UserError(
             f"{what} needs about {needed_bytes / 2**30:,.3g} GiB, and this machine has {there / 2**30:,.3g} GiB of "
