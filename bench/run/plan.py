@@ -77,9 +77,9 @@ def plan(cell: Cell, shape: tuple[int, int, int]) -> Plan:
     sizing.check_memory(5 * pixels * smallest, f"measure.speed_batch_sizes = {smallest:,}")
     fitted = _fitted(entrant.family, json.dumps(entrant.config, sort_keys=True), cell.budget, shape)
     for what, images in (("batch_size", batch_size), ("measure.memory_batch_size", measure.memory_batch_size)):
-        needed = (
-            images * (fitted.kept_bytes_per_image + pixels) / (2 if torch.cuda.is_available() else 1)
-        )  # in bfloat16
+        needed = images * (fitted.kept_bytes_per_image + pixels)
+        if torch.cuda.is_available():
+            needed /= 2  # in bfloat16
         sizing.check_memory(needed, f"entrant {entrant.name!r}: an update with {what} = {images:,}")
     allowance = Allowance(cell.budget, batch_size, fitted.flops_per_image * batch_size)
     _ = allowance.updates  # raises where the budget buys none

@@ -13,8 +13,19 @@ from equibench.run import checkpoint
 from equibench.run.loaded import only_loaded
 from equibench.suite import load
 from equibench_models import family
+from equibench_models.vae.model import VAE
 
 CPU = torch.device("cpu")
+
+
+class Reads(VAE):
+    """A family of a user's own that cannot be built without numbers."""
+
+    def __init__(self, config, shape):
+        super().__init__(config, shape)
+        assert float(torch.ones(2).sum()) == 2
+
+
 SHAPE = (1, 8, 8)
 
 
@@ -69,6 +80,15 @@ def test_what_does_not_fit_is_said_before_it_is_built(file, monkeypatch, name):
     monkeypatch.setattr(checkpoint, "_weights", lambda _: pytest.fail("its weights were read"))
     with pytest.raises(UserError, match=sentence):
         checkpoint.load(file, CPU)
+
+
+def test_a_family_that_cannot_be_built_without_numbers_is_loaded(file):
+    rewritten(file, family="test_checkpoint:Reads")
+    model, _ = checkpoint.load(file, CPU, allow_code=True)
+    assert type(model).__name__ == "Reads"
+    rewritten(file, CHANGES["more"][0])
+    with pytest.raises(UserError, match="does not fit this version"):
+        checkpoint.load(file, CPU, allow_code=True)
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
