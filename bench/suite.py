@@ -151,7 +151,7 @@ class Suite(_Table):
         """Equal cells would be one record."""
         _no_double("entrant", [entrant.name for entrant in self.entrant], _alike)
         _no_double("seed", self.seeds)
-        _no_double("budget", [f"{one.params} parameters and {one.amount:g} {one.unit}" for one in self.budget])
+        _no_double("budget", [f"{one.params} parameters and {one.amount} {one.unit}" for one in self.budget])
         _no_double("bound", [repr(bound.model_dump()) for bound in self.measure.bound])
         return self
 

@@ -68,14 +68,14 @@ def of_torch_fidelity(
             f"no weights of {name} in torch's cache; fetch them with --download, on a machine with a network"
             f"{inception if name == 'inception-v3' else ''}"
         )
-    known, sha256 = published_sha256(name), file_sha256(found)
-    if weights is None and sha256 != known and name not in CLIP:
+    known = published_sha256(name)
+    if weights is None and name not in CLIP and (sha256 := _sha256(found)) != known:
         other = "; to use it as it is, give it with --inception-weights" if name == "inception-v3" else ""
         raise UserError(
             f"{found} is not the file that is published (its sha256 begins with {sha256[:8]}, not {known[:8]}); delete "
             f"it and fetch it again with --download{other}"
         )
-    if name in CLIP and sha256 != known:
+    if name in CLIP and _sha256(found) != known:
         require_consent(f"{found}, a TorchScript file,", allow_code)
     with warnings.catch_warnings(action="ignore"):  # torch means to drop TorchScript, in which CLIP comes, one day
         build = _inception if name == "inception-v3" else _clip if name in CLIP else _dino
@@ -89,6 +89,13 @@ def of_torch_fidelity(
     shown = space_name("Inception-v3" if name == "inception-v3" else name, sha256, known)
     resize = f"torch-fidelity: TF-1 bilinear (not antialiased) to {side}x{side}, grey repeated to RGB"
     return make_extractor(shown, sha256, resize, dims, features, device, bfloat16)
+
+
+def _sha256(path: Path) -> str:
+    try:
+        return file_sha256(path)
+    except OSError as error:
+        raise UserError(f"cannot read {path} ({error.strerror}); give a file that can be read") from None
 
 
 def published_sha256(name: str) -> str:
