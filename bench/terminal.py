@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 # Controls (C0, DEL, C1), separators of lines and paragraphs, marks and overrides of direction, the byte order mark,
@@ -22,18 +21,6 @@ def visible(text: str | Path) -> str:
 def visible_lines(text: str) -> str:
     """The same of a text of several lines."""
     return "\n".join(visible(line) for line in text.split("\n"))
-
-
-def ascii_json(text: str) -> str:
-    r"""A JSON text with all beyond ASCII as `\u`: it is the same JSON, and survives every encoding and terminal."""
-    return re.sub(r"[^\n -~]", lambda found: "".join(_units(found[0])), text)
-
-
-def _units(character: str) -> Iterator[str]:
-    """A character as JSON writes it: two halves beyond the first 65,536."""
-    encoded = character.encode("utf-16-be", "surrogatepass")
-    for at in range(0, len(encoded), 2):
-        yield f"\\u{encoded[at : at + 2].hex()}"
 
 
 def _escape(found: re.Match[str]) -> str:

@@ -11,7 +11,7 @@ import torch
 from toys import IMAGES, extractor, features_of
 
 from equibench.errors import UserError
-from equibench.measure.quality import exchange, metrics
+from equibench.measure.quality import imported, metrics
 from equibench.measure.quality.frechet import frechet_distance, statistics
 
 DIMS = 6
@@ -27,7 +27,7 @@ def written(folder, **arrays):
 
 
 def read(folder, **arrays):
-    return exchange.read(written(folder, **arrays), TOY)
+    return imported.read(written(folder, **arrays), TOY)
 
 
 def independent(features):
@@ -163,5 +163,5 @@ def encrypted(path):
 def test_files_of_other_kinds_are_named(tmp_path, name, write, sentence):
     write(tmp_path / name)
     with pytest.raises(UserError, match=sentence) as found:
-        exchange.read(tmp_path / name, TOY)
+        imported.read(tmp_path / name, TOY)
     assert "\n" not in str(found.value)
