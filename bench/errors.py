@@ -15,6 +15,7 @@ _OF_THE_MACHINE = {
         "ETIMEDOUT",
     )
 }  # fmt: skip
+LFS_POINTER = b"version https://git-lfs.github.com/"  # what a file starts with that Git LFS has not fetched yet
 
 
 class UserError(Exception):

@@ -2,33 +2,64 @@
 
 from __future__ import annotations
 
+import codecs
 import re
 import tomllib
-from collections.abc import Iterator
+import unicodedata
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 
-from equibench.errors import UserError, nearest
+from equibench.errors import UserError, first_line, nearest
 from equibench.hashing import digest
 from equibench.protocol import PROTOCOL
 from equibench.record.base import Scalar, Strict
 from equibench.record.schema import Budget, FeatureInfo
+from equibench.validation import explain, shortened
 from equibench_models import FAMILIES
 
 FLOORS = ("real data", "uniform", "global histogram", "per-pixel histogram", "3-neighbour table")
+MOST_NAME_BYTES = 100  # a file's name may have 255, of which seed, key and endings need some
+MOST_FILE_BYTES = 2**20  # of a suite
+MOST = 10**9  # of anything that is counted in a suite, far above what any machine does
+Count = Annotated[int, Field(ge=1, le=MOST)]
+Several = Annotated[int, Field(ge=2, le=MOST)]
+Seconds = Annotated[float, Field(gt=0, le=MOST)]
+MOST_SPENT = 1e30  # parameters, FLOPs or images: what all computers of the world have not done
+Seed = Annotated[int, Field(ge=0, lt=2**63)]
 
 
-class Entrant(Strict):
+class _Table(Strict):
+    """A table of a suite's file."""
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_truth_for_a_number(cls, value: Any, info: ValidationInfo) -> Any:
+        """Python counts true as 1, but nobody means it so."""
+        parts = value if isinstance(value, list) else [value]
+        if cls.model_fields[info.field_name or ""].annotation is not bool and any(isinstance(x, bool) for x in parts):
+            raise ValueError("true and false stand for no number and no text here")
+        return value
+
+
+class Entrant(_Table):
     """One competitor: a family with the fields of its config that differ from the defaults."""
 
-    name: str = Field(pattern=r"^[\w.+-]+$")
+    name: str
     family: str  # a name of equibench_models.FAMILIES, or one's own as module:Class
     config: dict[str, Scalar] = {}
     sampler: dict[str, Scalar] = {}  # options of `sample` for the headline numbers
+
+    @field_validator("name")
+    @classmethod
+    def _no_floor(cls, name: str) -> str:
+        if _alike(name) in {_alike(floor.replace(" ", "-")) for floor in FLOORS}:
+            raise ValueError(f"{name!r} is the name of a floor; give another")
+        return usable_name(name)
 
     @field_validator("family")
     @classmethod
@@ -38,66 +69,91 @@ class Entrant(Strict):
         return family
 
 
-class BoundSetting(Strict):
+class BoundSetting(_Table):
     """Another way to the likelihood than the usual one, for the families that declare it."""
 
     name: Literal[
         "importance weighting", "uniform dequantization", "full chain", "continuous time", "probability-flow ODE"
     ]
-    images: int = Field(ge=2)  # the first of the test split
-    passes: int = Field(1, ge=1)  # for importance weighting K, else draws to average
+    images: Several  # the first of the test split
+    passes: Count = 1  # for importance weighting K, else draws to average
     check_steps: bool = True  # where a chain or a solver has steps, measure twice as many too
 
 
-class Annealing(Strict):
+class Annealing(_Table):
     """Annealed importance sampling through the decoder, for the families that have one."""
 
-    images: int = Field(16, ge=2)
-    chains: int = Field(8, ge=1)
-    temperatures: int = Field(500, ge=2)
-    leapfrog_steps: int = Field(10, ge=1)
+    images: Several = 16
+    chains: Count = 8
+    temperatures: Several = 500
+    leapfrog_steps: Count = 10
     sigma: float = Field(0.1, gt=0)  # deviation of the Gaussian observation model, images in [0, 1]
 
 
-class Measuring(Strict):
+class Measuring(_Table):
     """What is measured on every cell, and with how much."""
 
-    samples: int = Field(5000, ge=2)  # for the Frechet distance
-    reference_images: int = Field(10_000, ge=2)  # of the test split
+    samples: Several = 5000  # for the Frechet distance
+    reference_images: Several = 10_000  # of the test split
     extractor: str = "auto"  # see `equibench ls`
-    splits: int = Field(10, ge=1)  # into halves, for the interval of the Frechet distance and for pairs of entrants
-    resamples: int = Field(20, ge=2)  # of the bootstrap, for the distance without bias
-    memorization_images: int = Field(10_000, ge=0)  # of training, and as many held out; 0: no test
+    splits: Count = 10  # into halves, for the interval of the Frechet distance and for pairs of entrants
+    resamples: Several = 20  # of the bootstrap, for the distance without bias
+    memorization_images: int = Field(10_000, ge=0, le=MOST)  # of training, and as many held out; 0: no test
     sampler_points: bool = True  # measure the other sampler settings of each family too
-    sweep_samples: int = Field(5000, ge=2)  # for the distance at each of these settings, at most `samples`
-    sweep_evaluations: int = Field(1000, ge=1)  # settings that take more passes through the network are left out
-    likelihood_images: int = Field(10_000, ge=1)
-    likelihood_passes: int = Field(1, ge=1)
+    sweep_samples: Several = 5000  # for the distance at each of these settings, at most `samples`
+    sweep_evaluations: Count = 1000  # settings that take more passes through the network are left out
+    likelihood_images: Count = 10_000
+    likelihood_passes: Count = 1
     bound: list[BoundSetting] = []
     annealing: Annealing | None = None
     out_of_distribution: list[Literal["inverted", "constant", "noise", "shuffled pixels"]] = []
-    out_of_distribution_images: int = Field(500, ge=2)
-    speed_batch_sizes: list[int] = Field([16, 64, 256], min_length=1)  # the headline shows the fastest
+    out_of_distribution_images: Several = 500
+    speed_batch_sizes: list[Count] = Field([16, 64, 256], min_length=1)  # the headline shows the fastest
     speed_modes: list[Literal["compile", "cuda graph"]] = []  # beside eager mode, which is always measured
-    speed_limit_sec: float = Field(3.0, gt=0)  # for each batch size, after warm-up
-    latency_limit_sec: float = Field(10.0, gt=0)  # for 100 repeats at batch 1
-    memory_batch_size: int = Field(64, ge=1)
+    speed_limit_sec: Seconds = 3.0  # for each batch size, after warm-up
+    latency_limit_sec: Seconds = 10.0  # for 100 repeats at batch 1
+    memory_batch_size: Count = 64
 
 
-class Suite(Strict):
+class Suite(_Table):
     """A suite as its TOML file gives it: what is trained, on which data and budgets, and how it is measured."""
 
-    name: str = Field(pattern=r"^[\w.+-]+$")
+    name: str
     about: str
     dataset: str
-    train_images: int | None = Field(None, ge=1)  # the first n of the split; all by default
-    test_images: int | None = Field(None, ge=1)
-    seeds: list[int] = Field(min_length=1)
+    train_images: Count | None = None  # the first n of the split; all by default
+    test_images: Count | None = None
+    seeds: list[Seed] = Field(min_length=1)
     budget: list[Budget] = Field(min_length=1)
     entrant: list[Entrant] = Field(min_length=1)
-    cell_limit_sec: float | None = Field(None, gt=0)  # a cell that takes longer is stopped, and recorded as timed out
-    checkpoint_sec: float = Field(60.0, gt=0)  # of training between two saves, which take less than 2 % all the same
+    # a cell that takes longer is stopped, and recorded as timed out
+    cell_limit_sec: float | None = Field(None, ge=1, le=MOST)
+    checkpoint_sec: Seconds = 60.0  # of training between two saves, which take less than 2 % all the same
     measure: Measuring = Measuring()
+
+    @field_validator("name")
+    @classmethod
+    def _usable(cls, name: str) -> str:
+        return usable_name(name)
+
+    @field_validator("budget", mode="before")
+    @classmethod
+    def _amounts(cls, budget: Any) -> Any:
+        tables = [table for table in budget if isinstance(table, dict)] if isinstance(budget, list) else []
+        for table in tables:
+            for key, value in table.items():
+                if isinstance(value, bool) or (isinstance(value, int | float) and value > MOST_SPENT):
+                    raise ValueError(f"{shortened(value)} is no {key} that a machine could spend")
+        return budget
+
+    @model_validator(mode="after")
+    def _each_once(self) -> Self:
+        """Equal cells would be one record."""
+        _no_double("entrant", [entrant.name for entrant in self.entrant], _alike)
+        _no_double("seed", self.seeds)
+        _no_double("budget", [f"{one.params} parameters and {one.amount} {one.unit}" for one in self.budget])
+        _no_double("bound", [repr(bound.model_dump()) for bound in self.measure.bound])
+        return self
 
 
 @dataclass(frozen=True)
@@ -170,27 +226,73 @@ def load(name: str) -> Suite:
     if name not in known and path.suffix != ".toml":
         raise UserError(f"unknown suite {name!r}{nearest(name, known)}, or give the path of a .toml file")
     try:
-        return Suite.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except OSError as error:
-        raise UserError(f"cannot read the suite {path} ({error.strerror})") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is not valid TOML ({error})") from None
+        return Suite.model_validate(tomllib.loads(_text(path)))
     except ValidationError as error:
-        raise UserError(f"suite {path}: {explain(error)}") from None
+        raise UserError(f"suite {path}: {explain(error, Suite)}") from None
+    except RecursionError:
+        raise UserError(f"suite {path}: its tables are nested too deep") from None
+    except ValueError as error:  # TOMLDecodeError, and a number of thousands of digits
+        said = first_line(error).replace("Cannot overwrite a value", "a key is there twice")
+        raise UserError(f"{path} is not valid TOML ({said[:200]})") from None
 
 
-def explain(error: ValidationError) -> str:
-    """The first thing wrong, in one clause; for an unknown key with the nearest that is known."""
-    # an unknown key explains a missing one: it may be its misspelling
-    errors = sorted(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
-    first = errors[0]
-    where = ".".join(str(part) for part in first["loc"])
-    if first["type"] != "extra_forbidden":
-        if first["type"] == "value_error":  # of our own validators, whose sentence says it all
-            return f"{where}: {first['ctx']['error']}"
-        message = first["msg"][:1].lower() + first["msg"][1:]
-        return f"{where}: {message} (it is {first['input']!r})"
-    *parents, key = (str(part) for part in first["loc"])
-    tables: dict[str, type[Strict]] = {"budget": Budget, "entrant": Entrant, "measure": Measuring}
-    table = tables[parents[0]] if parents and parents[0] in tables else Suite
-    return f"unknown key {where!r}{nearest(key, table.model_fields)}"
+def changed(suite: Suite, **changes: Any) -> Suite:
+    """The suite with other values, held to the same rules. Raises UserError."""
+    try:
+        return Suite.model_validate({**suite.model_dump(), **changes})
+    except ValidationError as error:
+        raise UserError(explain(error, Suite)) from None
+
+
+def _text(path: Path) -> str:
+    """What the file says, without a byte order mark. Raises UserError."""
+    try:
+        if path.exists() and not path.is_file():
+            raise UserError(f"{path} is no file; give the path of a suite's .toml file")
+        with path.open("rb") as stream:
+            content = stream.read(MOST_FILE_BYTES + 1)
+    except (OSError, ValueError) as error:  # a null byte in the name
+        reason = getattr(error, "strerror", None) or first_line(error)
+        raise UserError(f"cannot read the suite {path} ({reason})") from None
+    if len(content) > MOST_FILE_BYTES:
+        raise UserError(f"{path} has more than {MOST_FILE_BYTES:,} bytes; it is no suite")
+    try:
+        return content.removeprefix(codecs.BOM_UTF8).decode("utf-8")
+    except UnicodeDecodeError:
+        raise UserError(f"{path} is not in UTF-8; save it in that encoding") from None
+
+
+def usable_name(name: str) -> str:
+    """`name` where files may be called by it. Raises ValueError with a sentence otherwise."""
+    if not re.fullmatch(r"[\w.+-]+", name):
+        raise ValueError(f"{shortened(name)} is no usable name; use letters, digits and . _ + - only")
+    if name[0] in ".-":
+        raise ValueError(f"{shortened(name)} begins with {name[0]!r}; a name begins with a letter, a digit, _ or +")
+    if len(name.encode()) > MOST_NAME_BYTES:
+        raise ValueError(f"{shortened(name)} is too long; give a name of at most {MOST_NAME_BYTES} bytes")
+    return name
+
+
+def name_from(path: Path) -> str:
+    """A name for an entrant, after a file."""
+    name = re.sub(r"[^\w.+-]", "-", path.stem).lstrip(".-")
+    name = name.encode()[:MOST_NAME_BYTES].decode(errors="ignore") or "checkpoint"
+    try:
+        return Entrant(name=name, family="gan").name
+    except ValidationError:  # a floor's
+        return f"{name}-checkpoint"
+
+
+def _alike(name: str) -> str:
+    """Equal for names that some file systems take for one."""
+    return unicodedata.normalize("NFKC", name).casefold()
+
+
+def _no_double(what: str, values: Sequence[Any], by: Callable[[Any], Any] = lambda value: value) -> None:
+    seen: dict[Any, Any] = {}
+    for value in values:
+        if by(value) in seen:
+            other = seen[by(value)]
+            same = f"{value!r} is there twice" if other == value else f"{other!r} and {value!r} differ too little"
+            raise ValueError(f"each {what} may be there once: {same}")
+        seen[by(value)] = value

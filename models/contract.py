@@ -22,9 +22,11 @@ LikelihoodKind = Literal["none", "exact", "upper bound", "estimate"]
 class Config(BaseModel):
     """What all configs hold; a family adds its own fields. Unknown or out-of-range values raise."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    width: int = Field(64, ge=8, description="channels of the hidden maps: the knob turned to meet the parameter cap")
+    width: int = Field(
+        64, ge=8, le=2**20, description="channels of the hidden maps: the knob turned to meet the parameter cap"
+    )
     batch_size: int = Field(64, ge=1, description="images an update")
     learning_rate: float = Field(2e-3, gt=0, description="greatest step size of Adam")
 
@@ -32,7 +34,7 @@ class Config(BaseModel):
 class Options(BaseModel):
     """Options of a family's `sample`, with their defaults; a family adds its own. Unknown or bad ones raise."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 @dataclass(frozen=True)

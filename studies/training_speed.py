@@ -119,7 +119,7 @@ def operators(update: Callable[[], object]) -> list[tuple[str, float]]:
 
 def flops_per_sec(family: str, config: dict[str, Any], change: Change, limit_sec: float) -> float:
     """Of the fastest update."""
-    flops = plan.flops_per_image(load_family(family).build(config, SHAPE), SHAPE) * int(config["batch_size"])
+    flops = plan.counted_per_image(load_family(family).build(config, SHAPE), SHAPE)[0] * int(config["batch_size"])
     with updating(family, config, change) as update:
         return flops / seconds_of(update, limit_sec)
 

@@ -1,4 +1,6 @@
-"""Weights of Inception-v3 that a test makes: the real ones cannot be had everywhere, the loading of a file can."""
+"""Weights of Inception-v3 that a test makes: the real ones cannot be had everywhere, the loading of a file can. They
+give FD, not FID; a test of what is called FID takes their hash for the published one (`publish`).
+"""
 
 import importlib
 from pathlib import Path
@@ -6,7 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from equibench.measure.features.names import INCEPTION_FILE
+from equibench.hashing import file_sha256
+from equibench.measure.features.names import INCEPTION_FILE, KNOWN_SHA256
 
 
 def write_weights(folder: Path) -> Path:
@@ -34,3 +37,10 @@ def write_weights(folder: Path) -> Path:
             weights[name] = 1 + 0.1 * torch.randn(shape) if name.endswith("bn.weight") else 0.1 * torch.randn(shape)
     torch.save(weights, path)
     return path
+
+
+def publish(monkeypatch: pytest.MonkeyPatch, file: Path, name: str = "inception-v3") -> str:
+    """Let the hash of `file` be the published one of that network's weights."""
+    sha256 = file_sha256(file)
+    monkeypatch.setitem(KNOWN_SHA256, name, sha256)
+    return sha256

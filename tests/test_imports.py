@@ -15,7 +15,19 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-GROUND = {"atomic", "cache", "errors", "protocol", "hashing", "usercode", "stats", "terminal", "outputs", "record"}
+GROUND = {
+    "atomic",
+    "cache",
+    "errors",
+    "protocol",
+    "hashing",
+    "usercode",
+    "stats",
+    "terminal",
+    "outputs",
+    "validation",
+    "record",
+}
 MEASURING = {"data", "machine", "models", "suite", "intervals"}
 READING = {"intervals", "quantities", "summary", "cite", "models"}
 MAY_IMPORT = {
@@ -27,6 +39,7 @@ MAY_IMPORT = {
     "outputs": {"atomic", "errors"},
     "hashing": set(),
     "usercode": {"errors"},
+    "validation": {"errors"},
     "stats": {"protocol"},
     "record": {"atomic", "errors", "protocol", "hashing", "terminal"},
     "intervals": GROUND,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from equibench.cite.signature import parse, signature
 from equibench.errors import UserError, nearest
 from equibench.quantities import glossary
 from equibench.quantities.identity import look_up, name_of
+from equibench.quantities.tex import tex
 from equibench.quantities.text import budget_words, join, slug
 from equibench.record import find
 from equibench.record.paths import member_name
@@ -22,6 +24,7 @@ from equibench.record.schema import Record, SampleMetric
 from equibench.stats import Stat
 from equibench.summary.sections import failed
 from equibench.summary.sort import rows
+from equibench.terminal import visible
 
 FORMATS = ("text", "latex", "bibtex", "json")
 ERRORS = {
@@ -30,7 +33,6 @@ ERRORS = {
     "se-samples": "standard error over samples, for this one model",
     "se-images": "standard error over test images, for this one model",
 }
-TEX = str.maketrans({c: f"\\{c}" for c in "&%$#_{}"} | {"\\": r"\textbackslash{}", "~": r"\~{}", "^": r"\^{}"})
 
 
 @dataclass(frozen=True)
@@ -191,19 +193,22 @@ def _latex(one: Citation) -> str:
     """The number alone, and in comments what it is, so that it can stand in a sentence or a table."""
     value = one.shown.replace("±", r" \pm ").replace("e+", "e")
     value = re.sub(r"e(-?)0*(\d+)", r" \\times 10^{\1\2}", value)
-    return f"% {one.metric} of {one.entrant}; equibench verify '{one.signature}'\n${value}$"
+    said = visible(f"{one.metric} of {one.entrant}; equibench verify {shlex.quote(one.signature)}")
+    return f"% {said}\n${value}$"
 
 
 def _bibtex(one: Citation) -> str:
-    def tex(text: str) -> str:
-        return text.translate(TEX).replace("±", r"$\pm$")
+    def braced(text: str) -> str:
+        """BibTeX counts braces, whatever stands before them."""
+        return tex(text).replace(r"\{", r"\textbraceleft{}").replace(r"\}", r"\textbraceright{}")
 
     fields = {
-        "title": tex(f"{one.metric} of {one.entrant} on {one.data}: {one.shown}"),
+        "title": braced(f"{one.metric} of {one.entrant} on {one.data}: {one.shown}"),
         "author": "{equibench}",
-        "howpublished": tex(f"equibench {one.version}, protocol {one.protocol}, commit {join(one.commits)}"),
+        "howpublished": braced(f"equibench {one.version}, protocol {one.protocol}, commit {join(one.commits)}"),
         "year": one.created[:4],
-        "note": tex(one.signature),
+        "note": braced(one.signature),
     }
-    key = f"equibench-{slug(one.entrant)}-{slug(one.metric)}-{one.records[0][:8]}".replace("_", "-")
+    named = re.sub("[^0-9A-Za-z]+", "-", f"{slug(one.entrant)}-{slug(one.metric)}").strip("-")
+    key = f"equibench-{named}-{one.records[0][:8]}"
     return "\n".join([f"@misc{{{key},", *(f"  {name} = {{{value}}}," for name, value in fields.items()), "}"])

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from equibench.cli.endings import WORSE
-from equibench.cli.options import ALLOW_CODE, PATH, console
+from equibench.cli.options import PATH, console, rerun_options
 from equibench.errors import UserError
 from equibench.terminal import visible, visible_lines
 
@@ -100,16 +100,18 @@ def cite(metric: str | None, entrant: str | None, results: tuple[Path, ...], for
 @click.argument("signature")
 @RESULTS
 @click.option("--rerun", is_flag=True, help="Train and measure the cells again, and compare.")
-@click.option("--suite", "suite_name", metavar="SUITE", help="The suite of --rerun. [default: the one in the record]")
-@ALLOW_CODE
-def verify(signature: str, results: tuple[Path, ...], rerun: bool, suite_name: str | None, allow_code: bool) -> None:
-    """Say whether SIGNATURE still holds: exit code 0 if so, 1 if not, 2 if its records cannot be found."""
+@rerun_options
+def verify(signature: str, results: tuple[Path, ...], rerun: bool, **options: Any) -> None:
+    """Say whether SIGNATURE still holds: exit code 0 if so, 1 if not, 2 if its records cannot be found.
+
+    A record holds the hash of its data, not the data, and the names of a suite, a feature network and a checkpoint:
+    where these are files of your own, give them to --rerun as you gave them to `run`.
+    """
     from equibench.judge import verify as verifying
+    from equibench.judge.rerun import Rerun
 
     places, without = searched(results)
-    findings = verifying.verify(
-        signature, places, rerun=rerun, suite=suite_name, allow_code=allow_code, without=without
-    )
+    findings = verifying.verify(signature, places, rerun=Rerun(**options) if rerun else None, without=without)
     for finding in findings:
         mark = {True: "holds", False: "DOES NOT HOLD", None: "not known"}[finding.holds]
         click.echo(visible(f"{mark}: {finding.sentence}"))

@@ -42,10 +42,11 @@ def doctor(data_root: Path | None) -> None:
     from rich.table import Table
 
     from equibench.data import sets
+    from equibench.hashing import file_sha256
     from equibench.machine.device import resolve_device
     from equibench.machine.provenance import describe_machine, package_versions
     from equibench.measure.features.names import INCEPTION_FILE
-    from equibench.measure.features.torch_fidelity import find_inception
+    from equibench.measure.features.torch_fidelity import find_inception, published_sha256
 
     found = describe_machine(resolve_device("auto"))
     table = Table("what", "found", show_header=False)
@@ -58,9 +59,11 @@ def doctor(data_root: Path | None) -> None:
         table.add_row(package, version)
     if not torch.cuda.is_available():
         table.add_row("CUDA", "none: everything runs on the processor")
-    inception = find_inception()
-    missing = f"no: put {INCEPTION_FILE} into torch's cache, or give --inception-weights"
-    table.add_row("Inception-v3 (FID)", f"yes: {inception}" if inception else missing)
+    shown = f"no: put {INCEPTION_FILE} into torch's cache, or give --inception-weights"
+    if inception := find_inception():
+        same = file_sha256(inception) == published_sha256("inception-v3")
+        shown = f"yes: {inception}" if same else f"no: {inception} has not the published sha256; fetch it again"
+    table.add_row("Inception-v3 (FID)", shown)
     table.add_row("EfficientNet-Lite0 (FD)", "yes: packaged")
     for source in sets.describe(data_root):
         table.add_row(f"data: {source.name}", source.found)

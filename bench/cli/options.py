@@ -53,6 +53,19 @@ def extractor_options(command: Command) -> Command:
     )(command)
 
 
+def rerun_options(command: Command) -> Command:
+    """What a record names and does not hold, as `run` takes it."""
+    return _all(
+        click.option("--suite", metavar="SUITE", help="The suite of --rerun. [default: the one in the record]"),
+        click.option("--dataset", help="Its data, by name or path. [default: the record's or the suite's]"),
+        DATA_ROOT,
+        DOWNLOAD,
+        extractor_options,
+        click.option("--from", "loaded", type=PATH, help="The checkpoint that was measured without training."),
+        ALLOW_CODE,
+    )(command)
+
+
 def load_suite(options: dict[str, Any]) -> tuple[Suite, Dataset]:
     """The suite with the options laid over it, and its data. Raises UserError."""
     from equibench import suite
@@ -62,11 +75,12 @@ def load_suite(options: dict[str, Any]) -> tuple[Suite, Dataset]:
     changes: dict[str, Any] = {}
     if options["dataset"]:
         changes["dataset"] = options["dataset"]
-    if options["seeds"]:
+    if options["seeds"] is not None:
         try:
             changes["seeds"] = [int(seed) for seed in options["seeds"].split(",")]
         except ValueError:
             raise UserError(f"--seeds takes whole numbers with commas between, not {options['seeds']!r}") from None
+        suite.changed(chosen, seeds=changes["seeds"])  # raises for one that is no seed, or is there twice
     if options["only"]:
         names = [entrant.name for entrant in chosen.entrant]
         wanted = options["only"].split(",")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import re
+import os
+import shutil
 import sys
 from functools import partial
 from pathlib import Path
@@ -21,6 +22,9 @@ from equibench.cli.options import (
     load_suite,
     suite_options,
 )
+from equibench.errors import UserError
+from equibench.measure.features.names import BFLOAT16, extractor_named
+from equibench.protocol import LEAST_SHARE_OF_CAP
 
 if TYPE_CHECKING:
     import torch
@@ -38,7 +42,7 @@ def plan(**options: Any) -> None:
     from equibench.machine.device import resolve_device
 
     suite, data = load_suite(options)
-    print_plan(suite, data, resolve_device(options["device"]))
+    print_plan(suite, data, resolve_device(options["device"]), network_meant(suite.measure.extractor))
 
 
 @click.command(epilog=SUITE_HELP, short_help="Train or load every cell of a suite, and measure it.")
@@ -56,6 +60,7 @@ def run(**options: Any) -> None:
     Exit code 3 says that a cell is not ok.
     """
     from equibench.machine.device import resolve_device
+    from equibench.run.loaded import only_loaded
     from equibench.run.session import Session
 
     suite, data = load_suite(options)
@@ -64,7 +69,12 @@ def run(**options: Any) -> None:
     if options["loaded"]:
         suite = only_loaded(suite, options["loaded"], device, options["allow_code"])
     if options["dry_run"]:
-        print_plan(suite, data, device)
+        name = load_extractor(options, device, suite.measure.extractor).info.name
+        if options["loaded"]:
+            click.echo(f"{suite.entrant[0].name} would be measured on {data.name}, without training.")
+            check_out(out, 0.0)
+        else:
+            check_out(out, print_plan(suite, data, device, extractor_named(name) or name))
         return
     check_writable(out)
     extractor = load_extractor(options, device, suite.measure.extractor)
@@ -73,56 +83,85 @@ def run(**options: Any) -> None:
     run_with_bars(session, options["retry"])
 
 
-def only_loaded(suite: Suite, path: Path, device: torch.device, allow_code: bool) -> Suite:
-    """The suite with one entrant: the checkpoint, named after its file."""
-    from equibench.run import checkpoint
-    from equibench.suite import Entrant
+def network_meant(extractor: str) -> str:
+    """The feature network that a suite's name of one stands for here."""
+    from equibench.measure.features.torch_fidelity import find_inception
 
-    _, provenance = checkpoint.load(path, device, allow_code)
-    sampler = next((e.sampler for e in suite.entrant if e.family == provenance.family), {})
-    entrant = Entrant.model_validate(
-        {"name": re.sub(r"[^\w.+-]", "-", path.stem), "family": provenance.family, "sampler": sampler}
-    )
-    return suite.model_copy(update={"entrant": [entrant], "seeds": suite.seeds[:1], "budget": suite.budget[:1]})
+    if extractor.removesuffix(BFLOAT16) != "auto":
+        return extractor
+    return "inception-v3" if find_inception() else "efficientnet-lite0"
 
 
-def print_plan(suite: Suite, data: Dataset, device: torch.device) -> None:
-    """What every cell would train, and for how long by a rate measured now."""
+def print_plan(suite: Suite, data: Dataset, device: torch.device, extractor: str) -> float:
+    """What every cell would train, and for how long by a rate measured now; gives the bytes that the records take."""
     from rich.table import Table
 
     from equibench.machine.device import training_rate
     from equibench.machine.provenance import describe_machine
-    from equibench.run.plan import plan
+    from equibench.quantities.text import duration
+    from equibench.run.estimate import estimate
+    from equibench.run.isolated import isolated_plan
     from equibench.suite import cells
 
     rate = training_rate(device)
-    table = Table("entrant", "seed", "parameters", "of the cap", "FLOPs an update", "updates", "images", "training")
-    seconds = 0.0
+    table = Table(
+        "entrant", "seed", "parameters", "of the cap", "FLOPs an update", "updates", "images", "training", "measuring"
+    )
+    train_sec = measure_sec = disk_bytes = 0.0
+    notes: dict[str, None] = {}
     for cell in cells(suite):
         if cell.budget is None:
             continue
-        planned = plan(cell, data.shape)
-        cost = cell.budget.amount if planned.train_flops is None else planned.train_flops / rate
-        seconds += cost
+        planned = isolated_plan(cell, data.shape)
+        if planned is None:
+            notes[f"{cell.name} cannot be planned: its own code ends or hangs as it is updated once."] = None
+            continue
+        cost = estimate(planned, data.shape, extractor, rate)
+        train_sec, measure_sec = train_sec + cost.train_sec, measure_sec + cost.measure_sec
+        disk_bytes += cost.disk_bytes
         updates = planned.allowance.updates
+        outside = not LEAST_SHARE_OF_CAP <= planned.of_cap <= 1
+        if outside:
+            notes[
+                f"{cell.name} has a fixed size outside 95 to 100 % of the cap: its cells will count as having missed "
+                "their budget."
+            ] = None
         table.add_row(
             cell.name,
             str(cell.seed),
             f"{planned.params:,}",
-            f"{planned.params / cell.budget.params:.1%}",
+            f"{planned.of_cap:.1%}{' (!)' if outside else ''}",
             f"{planned.allowance.flops_per_update:.3g}",
             "until the time is spent" if updates is None else f"{updates:,}",
             "" if updates is None else f"{updates * planned.allowance.batch_size:,}",
-            f"about {cost:.0f} s",
+            duration(cost.train_sec),
+            duration(cost.measure_sec),
         )
     screen = console()
     screen.print(table)
     screen.print(
         f"{suite.name} on {data.name}: {len(data.train):,} training and {len(data.test):,} test images of "
-        f"{'x'.join(str(side) for side in data.shape)}. Training takes about {seconds / 60:.1f} minutes at the "
+        f"{'x'.join(str(side) for side in data.shape)}. Training takes about {duration(train_sec)} at the "
         f"{rate / 1e9:.0f} GFLOP/s estimated for {describe_machine(device).device} (a quarter of its "
-        "matrix-product rate, measured just now); measuring comes on top."
+        f"matrix-product rate, measured just now), and measuring, by a rough count, about {duration(measure_sec)}; "
+        f"records and checkpoints take about {disk_bytes / 1e6:,.0f} MB on the disk."
     )
+    for note in notes:
+        screen.print(note)
+    return disk_bytes
+
+
+def check_out(folder: Path, needed_bytes: float) -> None:
+    """Raises UserError where a run could not write its records to the folder, which is not made."""
+    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        raise UserError(f"cannot write to {folder}; give another folder with --out")
+    free = shutil.disk_usage(there).free
+    if needed_bytes > free:
+        raise UserError(
+            f"the records take about {needed_bytes / 1e6:,.0f} MB, and {there} has {free / 1e6:,.0f} MB free; make "
+            "room or give another --out"
+        )
 
 
 def run_with_bars(session: Session, retry: bool) -> None:

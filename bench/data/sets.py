@@ -97,12 +97,21 @@ class _Files:
     names: tuple[str, ...]
     folder: str
     torchvision: str  # the class that downloads them
+    beside: tuple[str, ...] = ()  # files that come with them
+    archive: str | None = None  # what they came in
 
 
 _FILES = {
     "fashion-mnist": _Files("clothes, 28x28 grey, 60,000 + 10,000", _IDX, "FashionMNIST/raw", "FashionMNIST"),
     "mnist": _Files("digits, 28x28 grey, 60,000 + 10,000", _IDX, "MNIST/raw", "MNIST"),
-    "cifar10": _Files("things, 32x32 colour, 50,000 + 10,000", _BATCHES, "cifar-10-batches-py", "CIFAR10"),
+    "cifar10": _Files(
+        "things, 32x32 colour, 50,000 + 10,000",
+        _BATCHES,
+        "cifar-10-batches-py",
+        "CIFAR10",
+        ("batches.meta", "readme.html"),
+        "cifar-10-python.tar.gz",
+    ),
 }
 NAMES = (DEFAULT, *_FILES, "oracle")
 
@@ -129,6 +138,17 @@ def load(name: str = DEFAULT, root: Path | None = None, download: bool = False) 
         dataset = _user(name)
     _check(dataset)
     return dataset
+
+
+def downloads() -> dict[str, tuple[str, ...]]:
+    """By data set, the files that torchvision's download leaves, relative to the cache."""
+    return {
+        name: tuple(
+            [f"{files.folder}/{file}{packed}" for file in (*files.names, *files.beside) for packed in ("", ".gz")]
+            + [archive for archive in (files.archive,) if archive]
+        )
+        for name, files in _FILES.items()
+    }
 
 
 def describe(root: Path | None = None) -> list[Listing]:

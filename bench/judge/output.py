@@ -13,6 +13,7 @@ from rich.text import Text
 from equibench import outputs
 from equibench.judge.check import Check, Comparison
 from equibench.quantities.text import MISSING, number, spread
+from equibench.terminal import visible
 
 WAY_OUT = "give another file with --junit"
 STYLES = {"regression": "bold red", "passed": "green", "reproduced": "green", "skipped": "yellow", "new": "cyan"}
@@ -86,11 +87,12 @@ def write_junit(check: Check, path: Path) -> None:
         skipped=str(sum(line.verdict in ("skipped", "new") for line in check.lines)),
     )
     for line in check.lines:
-        case = ElementTree.SubElement(suite, "testcase", classname=f"equibench.{line.row}", name=line.number)
+        names = {"classname": _xml(f"equibench.{line.row}"), "name": _xml(line.number)}
+        case = ElementTree.SubElement(suite, "testcase", names)
         if line.verdict == "regression":
-            ElementTree.SubElement(case, "failure", message=told(line)).text = told(line)
+            ElementTree.SubElement(case, "failure", message=_xml(told(line))).text = _xml(told(line))
         elif line.verdict in ("skipped", "new"):
-            ElementTree.SubElement(case, "skipped", message=line.sentence)
+            ElementTree.SubElement(case, "skipped", message=_xml(line.sentence))
     root = ElementTree.Element("testsuites")
     root.append(suite)
     refuse_junit(path)
@@ -132,8 +134,13 @@ def told(line: Comparison) -> str:
     return "".join([*parts, line.sentence])
 
 
+def _xml(text: str) -> str:
+    """What XML may hold: ElementTree escapes its markup, but writes characters that are none in XML as they are."""
+    return visible(text).replace("\ufffe", r"\ufffe").replace("\uffff", r"\uffff")
+
+
 def _message(text: str) -> str:
-    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+    return visible(text).replace("%", "%25")
 
 
 def _property(text: str) -> str:

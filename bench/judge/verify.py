@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 from equibench.cite.signature import Signature, parse, signature
 from equibench.errors import UserError
-from equibench.quantities.identity import look_up
+from equibench.judge.rerun import Rerun, again
 from equibench.record import files as record_files
 from equibench.record import find
 from equibench.record.schema import SCHEMA_VERSION, Record
-from equibench.usercode import require_consent
 
 
 class Finding(NamedTuple):
@@ -25,16 +22,9 @@ class Finding(NamedTuple):
 
 
 def verify(
-    text: str,
-    results: Sequence[Path],
-    *,
-    rerun: bool = False,
-    suite: str | None = None,
-    allow_code: bool = False,
-    without: Sequence[str] = (),
+    text: str, results: Sequence[Path], *, rerun: Rerun | None = None, without: Sequence[str] = ()
 ) -> list[Finding]:
-    """What still holds of the signature `text`. `rerun` trains and measures its cells again, by the suite that their
-    records name, or by `suite`, whose own code runs only with `allow_code`.
+    """What still holds of the signature `text`. With `rerun` its cells are trained and measured again.
 
     Raises UserError if the text is no signature, or if a record of it is not in `results` or their subfolders, but for
     those called as in `without`.
@@ -46,7 +36,7 @@ def verify(
     for path, one in found:
         findings += [*_form(path, one), _arrays(path, one), *_checkpoint(path, one)]
     if rerun:
-        findings += [_again(one, parsed.path, suite or one.suite, allow_code) for _, one in found]
+        findings += [Finding(*again(one, path, parsed.path, rerun)) for path, one in found]
     return findings
 
 
@@ -117,51 +107,3 @@ def _checkpoint(path: Path, one: Record) -> list[Finding]:
     except UserError as error:
         return [Finding(False, str(error))]
     return [Finding(same, f"the weights {file.name} {'have' if same else 'do not have'} the hash in the record")]
-
-
-def _again(one: Record, path: str, suite_name: str, allow_code: bool) -> Finding:
-    """Run the record's cell again, in a folder that goes away, and compare its number to the last bit."""
-    import torch
-
-    from equibench import suite
-    from equibench.data import sets
-    from equibench.measure.features.load import load_extractor
-    from equibench.measure.features.names import EXTRACTORS
-    from equibench.run.session import Session
-    from equibench.run.supervise import run_cell
-
-    chosen = suite.load(suite_name)
-    found = sets.load(one.data.name)
-    found = found.limited(chosen.train_images or len(found.train), chosen.test_images or len(found.test))
-    entrant = next((entrant for entrant in chosen.entrant if entrant.name == one.entrant), None)
-    if (entrant is None) != (one.role == "floor") or (entrant and one.budget not in chosen.budget):
-        raise UserError(
-            f"suite {suite_name} does not have {one.entrant} with the record's budget; give the one it was run with by "
-            "--suite"
-        )
-    device = torch.device("cpu" if one.machine.device == "cpu" or not torch.cuda.is_available() else "cuda")
-    cell = suite.Cell(chosen, one.entrant, one.seed, entrant, one.budget)
-    named = one.quality.features.name.lower() if one.quality and one.quality.features else ""
-    space = named if named in EXTRACTORS else chosen.measure.extractor
-    used = chosen.model_copy(update={"entrant": [entrant] if entrant else []})
-    for name in suite.code_in(used, extractor=space not in EXTRACTORS):
-        require_consent(f"{name}, which the suite {suite_name} names,", allow_code)
-    extractor = load_extractor(space, device, allow_code=allow_code)
-    with tempfile.TemporaryDirectory() as folder:
-        reload = partial(load_extractor, space, device, allow_code=allow_code)
-        session = Session(chosen, found, device, extractor, Path(folder), None, allow_code, reload)
-        _, again = run_cell(cell, session)
-    name = f"{one.entrant} seed {one.seed}"
-    if again.status != one.status:
-        return Finding(False, f"{name} run again is {again.status}: {again.reason}")
-    was, now = look_up(one, path), look_up(again, path)
-    if again.key != one.key:
-        why = (
-            "another machine" if again.machine.key != one.machine.key else "another protocol, suite or feature network"
-        )
-        return Finding(None, f"{name} run again gives {now!r}, the record {was!r}, but on {why}: not the same cell")
-    if was == now:
-        return Finding(True, f"{name} run again gives {now!r}, the same to the last bit")
-    same = again.weights_sha256 == one.weights_sha256
-    weights = "the same weights" if same else "other weights"
-    return Finding(False, f"{name} run again gives {now!r}, the record {was!r}, from {weights}")

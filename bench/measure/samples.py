@@ -13,7 +13,7 @@ from equibench.errors import UserError
 from equibench.hashing import array_sha256
 from equibench.machine.provenance import code_version, package_versions
 from equibench.measure.features.extractor import Extractor
-from equibench.measure.quality import exchange, metrics
+from equibench.measure.quality import imported, metrics
 from equibench.measure.quality.memorization import memorization_test
 from equibench.measure.quality.reference import Reference, drawn, features_of, reference_of_images
 from equibench.protocol import PROTOCOL
@@ -57,7 +57,7 @@ def measure(
     images = load(samples)
     if statistics is not None:
         found = None
-        against = exchange.read(statistics, extractor)
+        against = imported.read(statistics, extractor)
         images, notes = _against_statistics(samples, images, statistics, against, extractor)
     else:
         assert dataset is not None
@@ -88,7 +88,7 @@ def _against_statistics(
     samples: Path, images: NDArray[np.uint8], statistics: Path, against: Reference, extractor: Extractor
 ) -> tuple[NDArray[np.uint8], list[str]]:
     """The images as these statistics were made of, with remarks on what is not known of them."""
-    notes = []
+    notes = list(against.notes)
     if against.shape is None:
         notes.append(
             f"{statistics.name} does not say which network and images made it; it was taken to be "

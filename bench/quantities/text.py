@@ -48,6 +48,14 @@ def spread(stat: Stat, unit: float = 1, digits: int = 3) -> str:
     return f"{stat.mean / unit:,.{decimals}f} ± {stat.sd / unit:,.{decimals}f}"
 
 
+def duration(sec: float) -> str:
+    """A length of time in the unit that people would say it in."""
+    for unit, length_sec in (("years", 31_557_600), ("days", 86_400), ("hours", 3600), ("minutes", 60)):
+        if sec >= 1.5 * length_sec:
+            return f"{number(sec / length_sec, 2)} {unit}"
+    return f"{sec:.0f} s"
+
+
 def settings(options: Mapping[str, Scalar]) -> str:
     """Options in words."""
     return ", ".join(f"{key} {value}" for key, value in sorted(options.items())) or "default"

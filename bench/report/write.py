@@ -139,7 +139,7 @@ def _files(cells: list[FiledRecord]) -> dict[str, bytes]:
         files |= picture.files
     files |= _exports(found, detailed)
     files[TABLES] = raw.as_json(found, sections)
-    files["tables/cells.csv"] = load_frame(cells).to_csv(index=False, lineterminator="\n").encode()
+    files["tables/cells.csv"] = raw.csv_of(load_frame(cells)).encode()
     return files
 
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import pydantic
 
-from equibench import suite
 from equibench.errors import UserError, nearest
 from equibench.usercode import import_name
+from equibench.validation import explain
 from equibench_models import FAMILIES, family
 from equibench_models.contract import Config, Model, Options
 
@@ -39,7 +39,9 @@ def validated(kind: type[Config] | type[Options], fields: dict[str, Any], entran
     for key in fields:
         if key not in kind.model_fields:
             raise UserError(f"entrant {entrant!r}: unknown {what} {key!r}{nearest(key, kind.model_fields)}")
+        if isinstance(fields[key], bool) and kind.model_fields[key].annotation is not bool:
+            raise UserError(f"entrant {entrant!r}: {key} must be no true or false, which stand for no number here")
     try:
         return kind.model_validate(fields).model_dump()
     except pydantic.ValidationError as error:
-        raise UserError(f"entrant {entrant!r}: {suite.explain(error)}") from None
+        raise UserError(f"entrant {entrant!r}: {explain(error, kind)}") from None

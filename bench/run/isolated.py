@@ -43,7 +43,8 @@ def isolated_plan(cell: Cell, shape: Shape) -> Plan | None:
         receiver.close()
     if "mistake" in found:
         raise UserError(found["mistake"])
-    return Plan(cell, found["config"], found["params"], Allowance(cell.budget, *found["allowance"]))
+    allowance = Allowance(cell.budget, *found["allowance"])
+    return Plan(cell, found["config"], found["params"], allowance, found["state_bytes"])
 
 
 def _plan(sender: Connection, cell: Cell, shape: Shape, threads: int) -> None:
@@ -52,7 +53,9 @@ def _plan(sender: Connection, cell: Cell, shape: Shape, threads: int) -> None:
     try:
         found = plan(cell, shape)
         allowance = found.allowance.batch_size, found.allowance.flops_per_update
-        answer = {"config": found.config, "params": found.params, "allowance": allowance}
+        answer = {
+            "config": found.config, "params": found.params, "allowance": allowance, "state_bytes": found.state_bytes,
+        }  # fmt: skip
     except UserError as error:
         answer = {"mistake": str(error)}
     sender.send_bytes(json.dumps(answer).encode())

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import functools
 import json
+import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 
-from equibench.errors import UserError
+from equibench.errors import UserError, first_line
 from equibench.record.schema import Budget
 from equibench.run import sizing
 from equibench.run.families import resolve_family, validated
@@ -30,6 +31,7 @@ class Plan:
     config: dict[str, Any]
     params: int
     allowance: Allowance
+    state_bytes: int  # of its weights, averages among them
 
     @property
     def train_flops(self) -> float | None:
@@ -37,51 +39,95 @@ class Plan:
         updates = self.allowance.updates
         return None if updates is None else updates * self.allowance.flops_per_update
 
+    @property
+    def of_cap(self) -> float:
+        """Parameters as a share of the cap; a width that the suite fixes may have any."""
+        assert self.cell.budget is not None
+        return self.params / self.cell.budget.params
+
+
+class Fitted(NamedTuple):
+    """A family's config with its width, and what it takes."""
+
+    config: dict[str, Any]
+    params: int
+    state_bytes: int
+    flops_per_image: float  # of an update
+    kept_bytes_per_image: float  # for its backward pass
+
 
 def plan(cell: Cell, shape: tuple[int, int, int]) -> Plan:
     """Fit the entrant's width to the cap and count its update.
 
-    Raises UserError for a bad family, config or sampler option, or a budget below one update.
+    Raises UserError for a bad family, config or sampler option, for a size that this machine's memory does not hold or
+    that takes minutes to build, or a budget below one update.
     """
     assert cell.entrant is not None
     assert cell.budget is not None
-    entrant = cell.entrant
+    entrant, measure = cell.entrant, cell.suite.measure
     family = resolve_family(entrant.family)
     validated(family.options_type, entrant.sampler, entrant.name, "sampler option")
     fields = {"width": family.config_type.model_fields["width"].default, **entrant.config}
-    validated(family.config_type, fields, entrant.name, "config key")
-    config, params, flops = _fitted(entrant.family, json.dumps(entrant.config, sort_keys=True), cell.budget, shape)
-    batch_size = int(config["batch_size"])
-    per_update = flops * batch_size
-    allowance = Allowance(cell.budget, batch_size, per_update)
+    batch_size = int(validated(family.config_type, fields, entrant.name, "config key")["batch_size"])
+    if entrant.family in FAMILIES and (shape[1] % 4 or shape[2] % 4):
+        raise UserError(f"the families train on sides that are multiples of 4, and the data has {shape[1]}x{shape[2]}")
+    pixels = math.prod(shape)
+    sizing.check_memory(5 * pixels * measure.samples, f"measure.samples = {measure.samples:,}")  # noise and images
+    smallest = min(measure.speed_batch_sizes)
+    sizing.check_memory(5 * pixels * smallest, f"measure.speed_batch_sizes = {smallest:,}")
+    fitted = _fitted(entrant.family, json.dumps(entrant.config, sort_keys=True), cell.budget, shape)
+    for what, images in (("batch_size", batch_size), ("measure.memory_batch_size", measure.memory_batch_size)):
+        needed = images * (fitted.kept_bytes_per_image + pixels)
+        if torch.cuda.is_available():
+            needed /= 2  # in bfloat16
+        sizing.check_memory(needed, f"entrant {entrant.name!r}: an update with {what} = {images:,}")
+    allowance = Allowance(cell.budget, batch_size, fitted.flops_per_image * batch_size)
     _ = allowance.updates  # raises where the budget buys none
-    return Plan(cell, dict(config), params, allowance)
+    return Plan(cell, dict(fitted.config), fitted.params, allowance, fitted.state_bytes)
 
 
 @functools.cache  # the seeds of an entrant are planned alike, before the run and again in their cells
-def _fitted(family_name: str, fields_json: str, budget: Budget, shape: Shape) -> tuple[dict[str, Any], int, float]:
-    """Whole config, parameters and FLOPs an image of an update."""
+def _fitted(family_name: str, fields_json: str, budget: Budget, shape: Shape) -> Fitted:
     family, fields = resolve_family(family_name), json.loads(fields_json)
     try:
         if "width" not in fields:
             fields["width"] = sizing.fit_width(family, fields, shape, budget)
         config = family.config_type.model_validate(fields).model_dump()
+        if size := _size(family_name, config, shape):
+            # gradients and two moments of each trainable number come to the state
+            sizing.check_memory(size.state_bytes + 12 * size.params, f"{family_name} with {size.params:,} parameters")
         model = family.build(config, shape)
-        params = sum(p.numel() for p in model.parameters() if p.requires_grad)
-        flops = flops_per_image(model, shape)
+        size = sizing.of(model)
+        flops, kept_bytes = counted_per_image(model, shape)
     except UserError:
         raise
     except Exception as error:
-        if family_name in FAMILIES:
-            raise
-        reason = f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else 'no reason'}"
-        raise UserError(f"the family {family_name} cannot be built and updated once ({reason})") from None
+        said = " ".join(first_line(error).split())[:200]
+        raise UserError(
+            f"the family {family_name} cannot be built and updated once ({type(error).__name__}: {said})"
+        ) from None
     if not flops:
         raise UserError(f"an update of {family_name} takes no FLOPs: it has no matrix product and no convolution")
-    return config, params, flops
+    return Fitted(config, size.params, size.state_bytes, flops, kept_bytes)
 
 
-def flops_per_image(model: Model, shape: tuple[int, int, int]) -> float:
-    """FLOPs of an update on the CPU for each of its images. The model is changed by it."""
+def _size(family_name: str, config: dict[str, Any], shape: Shape) -> sizing.Size | None:
+    """None for a family of a user's own that cannot be built without numbers."""
+    try:
+        return sizing.size(resolve_family(family_name), config, shape)
+    except UserError:
+        raise
+    except Exception:
+        if family_name in FAMILIES:
+            raise
+        return None
+
+
+def counted_per_image(model: Model, shape: tuple[int, int, int]) -> tuple[float, float]:
+    """FLOPs of an update on the CPU for each of its images, and bytes that it keeps for its backward pass. The model is
+    changed by it.
+    """
     few = np.zeros((FLOPS_BATCH, *shape), np.uint8)
-    return count_flops(model, few, torch.device("cpu")) / FLOPS_BATCH
+    with sizing.counting_saved() as saved:
+        flops = count_flops(model, few, torch.device("cpu"))
+    return flops / FLOPS_BATCH, saved.peak_bytes / FLOPS_BATCH

@@ -40,7 +40,7 @@ ODE_STEPS = 50
 
 class DiffusionOptions(Options):
     sampler: Sampler = Field("sde-dpm-solver++", description="how the reverse process is solved, or drawn from")
-    steps: int = Field(10, ge=1, description="passes through the network")
+    steps: int = Field(10, ge=1, le=100_000, description="passes through the network")
 
 
 class Diffusion(Model):

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+from typing import Self
 
 import torch
 import torch.nn.functional as F
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from equibench_models.contract import Config, Shape
@@ -24,15 +25,21 @@ class DiffusionConfig(Config):
     fine_blocks: int = Field(1, ge=1, description="residual blocks at half the side, before and again after the others")
     coarse_blocks: int = Field(3, ge=1, description="residual blocks at a quarter of the side")
     condition: int = Field(64, ge=1, description="size of the vector that tells the network the noise level")
-    chain_steps: int = Field(1000, ge=2, description="T, steps of the chain whose bound is reported")
+    chain_steps: int = Field(1000, ge=2, le=100_000, description="T, steps of the chain whose bound is reported")
     greatest: float = Field(9.6, description="log signal-to-noise ratio of step 1: noise of a grey level")
     least: float = Field(-9.0, description="and of step T, where next to no signal is left")
     even_share: float = Field(0.7, ge=0, le=1, description="of a batch with noise levels drawn evenly, as the bound")
     focus_mean: float = Field(2.0, description="mean over the rest of the log signal-to-noise ratio, as samples need")
     focus_std: float = Field(2.4, gt=0)
     deviation_weight: float = Field(0.1, ge=0, description="of the bound's gradient into the learned deviations")
-    bound_steps: int = Field(2, ge=1, description="chain steps drawn an image to estimate the bound")
+    bound_steps: int = Field(2, ge=1, le=1000, description="chain steps drawn an image to estimate the bound")
     average_gamma: float = Field(10.0, ge=0)
+
+    @model_validator(mode="after")
+    def _noise_rises(self) -> Self:
+        if self.least >= self.greatest:
+            raise ValueError(f"least ({self.least:g}) must be below greatest ({self.greatest:g})")
+        return self
 
 
 class Denoiser(nn.Module):

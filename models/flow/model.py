@@ -26,7 +26,7 @@ from equibench_models.layers import Average, in_batches, learning_rate, rows, st
 
 
 class FlowOptions(Options):
-    temperature: float = Field(1.0, ge=0, description="times the noise; 1 samples the model's own distribution")
+    temperature: float = Field(1.0, ge=0, le=100, description="times the noise; 1 samples the model's own distribution")
 
 
 class Flow(Model):

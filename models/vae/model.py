@@ -24,7 +24,7 @@ Decoding = Literal["sample", "mean"]
 
 class VAEOptions(Options):
     decoding: Decoding = Field("sample", description="of p(x | z): pixels drawn from it, or their mean")
-    temperature: float = Field(1.0, ge=0, description="times the noise of the latents")
+    temperature: float = Field(1.0, ge=0, le=100, description="times the noise of the latents")
 
 
 class VAE(Model):

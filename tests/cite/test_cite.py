@@ -1,11 +1,15 @@
 """Numbers to cite, by whatever they are called, in every format."""
 
+import dataclasses
+import itertools
 import json
 import re
+import shlex
 import statistics
 
 import pytest
 from fixtures import equibench, everything, make, save
+from hostile import HOSTILE
 
 from equibench.cite import citation
 from equibench.cite.methods import methods
@@ -14,6 +18,7 @@ from equibench.errors import UserError
 from equibench.quantities.identity import look_up
 from equibench.record import schema
 from equibench.record.cost import SpeedPoint
+from equibench.terminal import visible
 
 
 @pytest.fixture(scope="module")
@@ -160,3 +165,17 @@ def test_members_with_dots_and_sweeps_can_be_cited():
     for path in ("sampler_points.DDIM, 2.5 steps.quality.value", "speed.sweep.64.images_per_sec"):
         assert path in paths
         assert parse(signature([make("diffusion", sampler_points=[point], speed=speed)], path)).path == path
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_no_text_becomes_tex_or_a_command_of_the_shell(results, text):
+    (found,) = citation.cite("bits_per_dim", "vae", [results])
+    one = dataclasses.replace(found, entrant=text, data=text, signature=text)
+    comment, value = citation.write([one], "latex").split("\n")
+    assert comment.startswith("% ")
+    assert value.startswith("$3.4")
+    assert shlex.split(comment.partition("equibench verify ")[2]) == [visible(text)]
+    bibtex = citation.write([one], "bibtex")
+    assert re.match(r"@misc\{[0-9A-Za-z-]+,\n", bibtex)
+    depths = list(itertools.accumulate({"{": 1, "}": -1}.get(character, 0) for character in bibtex))
+    assert depths.index(0, depths.index(1)) == len(depths) - 1  # one entry, which ends where it should

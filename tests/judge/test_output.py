@@ -1,15 +1,19 @@
 """A check as JUnit XML, GitHub annotations and JSON."""
 
 import json
+import re
+from dataclasses import replace
 from xml.etree import ElementTree
 
 import pytest
 from fixtures import floor, make
+from hostile import HOSTILE
 from judging import OTHERS, SEEDS, changed
 
 from equibench.errors import UserError
 from equibench.judge.check import compare
 from equibench.judge.output import as_json, github_commands, write_junit
+from equibench.terminal import visible
 
 
 @pytest.fixture
@@ -59,3 +63,21 @@ def test_junit_replaces_nothing_but_its_own(worse, tmp_path):
     with pytest.raises(UserError, match=r"cannot write .*; give another file with --junit"):
         write_junit(worse, path / "below.xml")
     assert [file.name for file in tmp_path.iterdir()] == ["check.xml"]
+
+
+def test_no_text_becomes_xml_or_a_command_of_github(worse, tmp_path):
+    for text in HOSTILE:
+        lines = tuple(replace(line, row=text, sentence=text) for line in worse.lines)
+        check = replace(worse, lines=lines)
+        write_junit(check, tmp_path / "check.xml")
+        cases = ElementTree.parse(tmp_path / "check.xml").getroot().findall("testsuite/testcase")
+        assert len(cases) == len(lines)
+        assert {case.get("classname") for case in cases} == {f"equibench.{visible_xml(text)}"}
+        for line in github_commands(check):
+            assert line.startswith("::")
+            assert not re.search("[\x00-\x1f\x7f-\x9f]", line)
+            assert re.fullmatch(r"::(error|warning|notice) title=[^:,]*::.*", line)
+
+
+def visible_xml(text):
+    return visible(text).replace("\ufffe", r"\ufffe").replace("\uffff", r"\uffff")

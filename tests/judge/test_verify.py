@@ -6,6 +6,7 @@ from fixtures import equibench, everything, make, save
 from equibench.cite import citation
 from equibench.cite.signature import signature
 from equibench.errors import UserError
+from equibench.judge.rerun import Rerun
 from equibench.judge.verify import verify
 from equibench.record import find
 
@@ -56,7 +57,7 @@ def test_a_smoke_cell_is_run_again_and_reproduces(tmp_path):
     assert done.returncode == 0, done.stderr
     one = next(one for _, one in find.read_all([tmp_path]) if one.entrant == "vae")
     text = signature([one], "likelihood.bits_per_dim")
-    findings = verify(text, [tmp_path], rerun=True)
+    findings = verify(text, [tmp_path], rerun=Rerun())
     assert all(finding.holds for finding in findings), findings
     assert len(findings) == 4  # value, arrays, weights, the run
     assert "the same to the last bit" in findings[-1].sentence

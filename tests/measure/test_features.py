@@ -7,10 +7,10 @@ import warnings
 import numpy as np
 import pytest
 import torch
-from inception import write_weights
+from inception import publish, write_weights
 
 from equibench.errors import UserError
-from equibench.measure.features import torch_fidelity
+from equibench.measure.features import names, torch_fidelity
 from equibench.measure.features.load import load_extractor
 from equibench.measure.quality import frechet, pairwise
 
@@ -58,9 +58,13 @@ def hub(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def inception(hub):
-    """Inception weights that the test makes, in torch's cache under torch-fidelity's name."""
-    return write_weights(hub / "checkpoints")
+def inception(hub, monkeypatch):
+    """Inception weights that the test makes, in torch's cache under torch-fidelity's name; their hash is the published
+    one here.
+    """
+    file = write_weights(hub / "checkpoints")
+    publish(monkeypatch, file)
+    return file
 
 
 def test_inception_is_used_and_called_fid_where_weights_are_found(inception):
@@ -137,49 +141,62 @@ def test_clip_is_read_from_torchs_cache(hub):
     with pytest.raises(UserError, match=r"a TorchScript file, can run any code .* --allow-code"):
         load_extractor("clip-vit-b-16", CPU)  # not the file that torch-fidelity fetches, whose hash is known
     found = load_extractor("clip-vit-b-16", CPU, allow_code=True)
-    assert (found.metric, found.info.name, found.info.dims) == ("FD", "clip-vit-b-16", 24)
+    name = f"clip-vit-b-16[{found.info.weights_sha256[:8]}]"
+    assert (found.metric, found.info.name, found.info.dims) == ("FD", name, 24)
     assert found(IMAGES[:3]).shape == (3, 24)
     with pytest.raises(UserError, match="no weights of clip-vit-b-32"):
         load_extractor("clip-vit-b-32", CPU)
 
 
+HUBCONF = """
+import torch
+class Tiny(torch.nn.Module):
+    embed_dim = 12
+    def __init__(self):
+        super().__init__()
+        self.scale = torch.nn.Parameter(torch.ones(1))
+    def forward(self, x):
+        return self.scale * x.flatten(1)[:, :12]
+def dinov2_vits14(pretrained=True):
+    assert not pretrained  # which would unpickle what lies in torch's cache
+    return Tiny()
+"""
+
+
 def test_dinov2_is_read_from_torchs_cache(hub, monkeypatch):
+    """By its code at one commit; its weights are tensors with the published hash."""
     importlib.import_module("torch_fidelity.feature_extractor_dinov2")
     with pytest.raises(UserError, match=r"code from torch's cache, can run any code .* --allow-code"):
         load_extractor("dinov2-vit-s-14", CPU)
     with pytest.raises(UserError, match="no weights of dinov2-vit-s-14"):
         load_extractor("dinov2-vit-s-14", CPU, allow_code=True)
-    code = hub / "facebookresearch_dinov2_main"
+    code = hub / f"facebookresearch_dinov2_{torch_fidelity.DINO_COMMIT}"
     code.mkdir()
-    (hub / "checkpoints" / "dinov2_vits14_pretrain.pth").write_bytes(b"weights")
-
-    class Tiny(torch.nn.Module):
-        embed_dim = 12
-
-        def forward(self, x):
-            return x.flatten(1)[:, :12]
-
-    monkeypatch.setattr(torch.hub, "load", lambda repo, name: Tiny() if name == "dinov2_vits14" else None)
+    (code / "hubconf.py").write_text(HUBCONF)
+    file = hub / "checkpoints" / "dinov2_vits14_pretrain.pth"
+    torch.save({"scale": torch.full((1,), 2.0)}, file)
+    with pytest.raises(UserError, match=r"is not the file that is published .* --download$"):
+        load_extractor("dinov2-vit-s-14", CPU, allow_code=True)
+    sha256 = publish(monkeypatch, file, "dinov2-vit-s-14")
     found = load_extractor("dinov2-vit-s-14", CPU, allow_code=True)
-    assert (found.metric, found.info.dims) == ("FD", 12)
+    assert (found.metric, found.info.name, found.info.dims) == ("FD", "dinov2-vit-s-14", 12)
     assert found(IMAGES[:3]).shape == (3, 12)
-    assert found.info.weights_sha256 == hashlib.sha256(b"weights").hexdigest()
+    assert found.info.weights_sha256 == sha256
 
 
 @pytest.mark.parametrize("good", [True, False])
-def test_inception_is_fetched_once_and_checked_against_the_hash_in_its_name(inception, hub, monkeypatch, good):
+def test_inception_is_fetched_once_and_checked_against_the_published_hash(inception, hub, monkeypatch, good):
     """The network is a file here; torch's own download and its check of the hash are real."""
     source = inception.rename(hub / "source.pth")
     sha = hashlib.sha256(source.read_bytes()).hexdigest()
-    name = f"weights-inception-2015-12-05-{sha[:8] if good else '0' * 8}.pth"
-    monkeypatch.setattr(torch_fidelity, "INCEPTION_FILE", name)
+    monkeypatch.setitem(names.KNOWN_SHA256, "inception-v3", sha if good else "0" * 64)
     monkeypatch.setattr("torch_fidelity.feature_extractor_inceptionv3.URL_INCEPTION_V3", source.as_uri())
     with pytest.raises(UserError, match="--download"):
         load_extractor("inception-v3", CPU)
     if not good:
         with pytest.raises(UserError, match="invalid hash"):
             load_extractor("inception-v3", CPU, download=True)
-        assert not (hub / "checkpoints" / name).exists()
+        assert not inception.exists()
         return
     assert load_extractor("inception-v3", CPU, download=True).info.weights_sha256 == sha
     source.unlink()

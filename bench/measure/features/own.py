@@ -25,12 +25,13 @@ def torchscript(path: Path, device: torch.device, bfloat16: bool = False) -> Ext
     """The user's own network: a TorchScript module, uint8 images `[N, 3, H, W]` -> features `[N, d]`."""
     if not path.is_file():
         raise UserError(f"there is no extractor file {path}; give a TorchScript module saved with torch.jit.save")
+    sha256 = file_sha256(path)
     try:
         with warnings.catch_warnings(action="ignore"):  # torch means to drop TorchScript one day
             network = torch.jit.load(str(path), map_location=device).eval()
-    except RuntimeError as error:
+    except Exception as error:  # whatever torch raises for a file that is none
         raise UserError(f"{path} is no TorchScript module ({first_line(error)}); save it with torch.jit.save") from None
-    return _own(path.name, file_sha256(path), network, device, bfloat16)
+    return _own(path.name, sha256, network, device, bfloat16)
 
 
 def function(name: str, device: torch.device, bfloat16: bool = False) -> Extractor:

@@ -1,8 +1,4 @@
-"""References: what samples are compared with, computed once and kept under the hash of all that it depends on.
-
-`.npz` files in the convention of other tools (`mu`, `sigma`) are written with their provenance, and read with or
-without one.
-"""
+"""References: what samples are compared with, computed once and kept under the hash of all that it depends on."""
 
 from __future__ import annotations
 
@@ -40,6 +36,7 @@ class Reference:
     shape: tuple[int, int, int] | None = None  # C, H, W of the images, where known
     features: Tensor | None = None  # [M, d] float32
     within: Within | None = None
+    notes: tuple[str, ...] = ()  # what is odd about imported statistics
 
 
 def reference_of_images(
@@ -139,9 +136,6 @@ def _cached(
             np.savez(out, **found)  # type: ignore[arg-type]
         partial.replace(file)
     return found
-
-
-# --- files that other tools read --------------------------------------------------------------------------------------
 
 
 def drawn(total: int, n: int) -> NDArray[np.int64]:

@@ -17,43 +17,25 @@ import re
 from collections.abc import Iterator, Sequence
 
 from equibench.quantities.identity import KEY_DIGITS
-from equibench.quantities.text import MISSING, TIMES
+from equibench.quantities.tex import tex
 from equibench.report.tables.table import Entry, Table
+from equibench.terminal import visible
 
 DIGITS = ("Zero", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine")
-SUPERSCRIPTS = dict(zip("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456789", strict=True))
-SIGNS = {
-    "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "%": r"\%", "#": r"\#", "_": r"\_",
-    "^": r"\textasciicircum{}", "~": r"\textasciitilde{}", "<": r"\ensuremath{<}", ">": r"\ensuremath{>}",
-    "|": r"\ensuremath{|}", "±": r"\ensuremath{\pm}", TIMES: r"\ensuremath{\times}", "↑": r"\ensuremath{\uparrow}",
-    "↓": r"\ensuremath{\downarrow}", "→": r"\ensuremath{\rightarrow}", "←": r"\ensuremath{\leftarrow}",
-    MISSING: "--", "\N{RIGHT SINGLE QUOTATION MARK}": "'", "“": "``", "”": "''",
-}  # fmt: skip
 # A line is named by its words: columns that say what was measured. The others hold what was found.
 IDENTIFYING = ("entrant", "other", "seed", "measure", "quantity", "from", "to", "setting", "name", "metric", "ability",
                "number", "key")  # fmt: skip
-
-
-def text(plain: str) -> str:
-    """Any text as LaTeX that typesets as that text; a letter that the base fonts lack becomes a question mark."""
-
-    def one(found: re.Match[str]) -> str:
-        if found[0][0] in SUPERSCRIPTS:
-            return rf"\textsuperscript{{{''.join(SUPERSCRIPTS[sign] for sign in found[0])}}}"
-        return SIGNS.get(found[0]) or (found[0] if found[0] <= "ÿ" else "?")
-
-    return re.sub(r"[⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+|[\\{}$&%#_^~<>|]|[^\x20-\x7e]", one, " ".join(plain.split()))
 
 
 def tabular(table: Table, about: str) -> str:
     """The table as a `tabular` with its footnotes under it. `about` is a comment on what it holds."""
     columns = "".join("r" if numeric else "l" for numeric in table.numeric)
     lines = [
-        f"% {' '.join(about.split())}",
+        f"% {visible(about)}",
         r"% needs \usepackage{booktabs}",
         rf"\begin{{tabular}}{{@{{}}{columns}@{{}}}}",
     ]
-    lines += [r"\toprule", _row([text(label) for label in table.labels]), r"\midrule"]
+    lines += [r"\toprule", _row([tex(label) for label in table.labels]), r"\midrule"]
     kind = table.lines[0].kind if table.lines else ""
     for line in table.lines:
         if line.kind != kind:
@@ -61,12 +43,12 @@ def tabular(table: Table, about: str) -> str:
             kind = line.kind
         shown = [_entry(entry) for entry in line.entries[: 2 if line.span else None]]
         if line.span:
-            shown.append(rf"\multicolumn{{{len(line.entries) - 2}}}{{l@{{}}}}{{{text(line.span)}}}")
+            shown.append(rf"\multicolumn{{{len(line.entries) - 2}}}{{l@{{}}}}{{{tex(line.span)}}}")
         lines.append(_row(shown))
     lines.append(r"\bottomrule")
     for i, note in enumerate(table.notes, 1):
         lines.append(
-            _row([rf"\multicolumn{{{len(columns)}}}{{@{{}}p{{0.9\linewidth}}@{{}}}}{{\footnotesize {i} {text(note)}}}"])
+            _row([rf"\multicolumn{{{len(columns)}}}{{@{{}}p{{0.9\linewidth}}@{{}}}}{{\footnotesize {i} {tex(note)}}}"])
         )
     return "\n".join([*lines, r"\end{tabular}", ""])
 
@@ -84,8 +66,9 @@ def numbers(tables: Sequence[tuple[Table, str]]) -> str:
                 name += "Again"
             taken.add(name)
             source = entry.source
-            whence = f" % {source.path} {' '.join(r.key[:KEY_DIGITS] for r in source.records)}" if source else ""
-            lines.append(rf"\newcommand{{\{name}}}{{{text(entry.text)}}}{whence}")
+            keys = " ".join(record.key[:KEY_DIGITS] for record in source.records) if source else ""
+            whence = f" % {visible(source.path)} {keys}" if source else ""
+            lines.append(rf"\newcommand{{\{name}}}{{{tex(entry.text)}}}{whence}")
             lines.append(rf"\newcommand{{\{name}Raw}}{{{entry.raw}}}")
     return "\n".join([*lines, ""])
 
@@ -106,10 +89,10 @@ def _named(table: Table, letter: str) -> Iterator[tuple[str, Entry]]:
 
 
 def _entry(entry: Entry) -> str:
-    shown = text(entry.text)
+    shown = tex(entry.text)
     if entry.strong:
         shown = rf"\textbf{{{shown}}}"
-    return shown + (f" ({text(entry.detail)})" if entry.detail else "")
+    return shown + (f" ({tex(entry.detail)})" if entry.detail else "")
 
 
 def _row(entries: list[str]) -> str:

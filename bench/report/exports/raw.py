@@ -12,6 +12,10 @@ from equibench.quantities.text import budget_words
 from equibench.record.base import Scalar
 from equibench.report.tables.table import Entry, Table
 from equibench.summary.sections import Section
+from equibench.terminal import visible
+
+# at the start of a cell, spreadsheets compute what follows; the wide forms are those of East Asian keyboards
+FORMULA = tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
 
 BEGIN = b'{"sections":'  # of the JSON of every report
 
@@ -30,7 +34,24 @@ def as_csv(tables: Sequence[Table]) -> str:
                 row |= {name: entry.raw, **more}
             rows.append(row)
     columns = [column for name, more in order.items() for column in (name, *more)]
-    return pd.DataFrame(rows, columns=columns, dtype=object).to_csv(index=False, lineterminator="\n")
+    return csv_of(pd.DataFrame(rows, columns=columns, dtype=object))
+
+
+def csv_of(frame: pd.DataFrame) -> str:
+    """A frame as CSV. Numbers are as they are; a text that a spreadsheet would compute stands behind an apostrophe."""
+    frame = frame.rename(columns=_plain)
+    texts = [name for name, dtype in frame.dtypes.items() if not pd.api.types.is_numeric_dtype(dtype)]
+    for name in texts:
+        frame[name] = frame[name].map(_plain, na_action="ignore")
+    return frame.to_csv(index=False, lineterminator="\n")
+
+
+def _plain(value: Any) -> Any:
+    """A text without control characters that is no formula; anything else as it is."""
+    if not isinstance(value, str):
+        return value
+    shown = visible(value)
+    return f"'{shown}" if value[:1] in FORMULA else shown
 
 
 def as_json(found: Mapping[str, Sequence[Table]], sections: Sequence[Section]) -> bytes:
@@ -61,7 +82,8 @@ def as_json(found: Mapping[str, Sequence[Table]], sections: Sequence[Section]) -
 
 
 def _dump(content: Any) -> bytes:
-    return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
+    # halves of characters, as in a path that is no UTF-8, become JSON's own escapes
+    return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode(errors="backslashreplace")
 
 
 def _table(table: Table) -> dict[str, Any]:

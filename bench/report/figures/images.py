@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from equibench.errors import UserError
 from equibench.record import files as record_files
-from equibench.report.figures.style import DPI, render, style
+from equibench.report.figures.style import DPI, drawn, render, style
 from equibench.summary.sections import FiledRecord
 
 
@@ -84,7 +84,7 @@ def _bands(bands: list[tuple[str, np.ndarray]], gap: int = 10) -> Figure:
             place = (left / width, top / height, picture.shape[1] / width, picture.shape[0] / height)
             axes = figure.add_axes(place, frameon=False, xticks=[], yticks=[])
             axes.imshow(picture, interpolation="none", aspect="auto")
-            figure.text(4 / width, (top + picture.shape[0] / 2) / height, label, va="center", fontsize=10)
+            figure.text(4 / width, (top + picture.shape[0] / 2) / height, drawn(label), va="center", fontsize=10)
             top -= gap
     return figure
 

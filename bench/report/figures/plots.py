@@ -14,7 +14,7 @@ from matplotlib.ticker import NullFormatter
 from equibench.quantities.glossary import MIB
 from equibench.quantities.metric import bits_kind, metric_names
 from equibench.record.schema import USUAL
-from equibench.report.figures.style import FLOOR, colour_of, look_of, style
+from equibench.report.figures.style import FLOOR, colour_of, drawn, look_of, style
 from equibench.stats import Stat
 from equibench.summary.sections import Row, Section, flops_per_image, sec_per_image
 
@@ -34,16 +34,16 @@ def quality_and_speed(section: Section) -> Figure | None:
             for axes, (label, cost) in zip(pair, costs.items(), strict=True):
                 for row in section.ran:
                     here = [(s, x) for s in row.settings() if s.metric == metric and (x := cost(s)) is not None]
-                    labels = ["" if s.label == USUAL else s.label for s, _ in here]
+                    labels = ["" if s.label == USUAL else drawn(s.label) for s, _ in here]
                     _trade_off(axes, row, [x for _, x in here], [s.distance for s, _ in here], labels)
                 axes.set(xscale="log", xlabel=f"{label} (log scale, ← better)")
                 _whole_decades(axes)
                 for row in section.references:
                     if stat := row.quality(metric):
-                        _level(axes, stat.mean, row.label, 8)
+                        _level(axes, stat.mean, drawn(row.label), 8)
             for axes, cost in zip(pair, costs.values(), strict=True):  # last, as it reaches to the edges
                 _front(axes, [(x, s.distance.mean) for _, s in section.front(metric, cost) if (x := cost(s))])
-            pair[0].set_ylabel(f"{names[metric]} (↓ better)")
+            pair[0].set_ylabel(f"{drawn(names[metric])} (↓ better)")
         handles, labels = figure.axes[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=6, fontsize=9, frameon=False)
         figure.suptitle("Quality against speed; large: the headline's setting", x=0.01, ha="left")
@@ -64,10 +64,11 @@ def bits_per_dim(section: Section) -> Figure | None:
         for y, (row, stat) in enumerate(rows):
             axes.errorbar(stat.mean, y, xerr=stat.sd, markersize=9, capsize=4, **look_of(row))
             likelihood = row.first.likelihood
-            text = f"{stat.mean:.3f}  {bits_kind(likelihood) if likelihood else ''}"
+            text = f"{stat.mean:.3f}  {drawn(bits_kind(likelihood)) if likelihood else ''}"
             behind = {"facecolor": "white", "edgecolor": "none", "pad": 1}  # keeps a floor's line out of the text
             axes.annotate(text, (stat.mean, y), (6, 9), textcoords="offset points", fontsize=8.5, bbox=behind)
-        axes.set(yticks=range(len(rows)), yticklabels=[row.label for row, _ in rows], ylim=(len(rows) - 0.3, -0.8))
+        labels = [drawn(row.label) for row, _ in rows]
+        axes.set(yticks=range(len(rows)), yticklabels=labels, ylim=(len(rows) - 0.3, -0.8))
         axes.set_xlabel("bits per dimension (← better); dashed: floors that need no training")
         axes.grid(axis="y", visible=False)
         values = [stat.mean for _, stat in rows] + [value for _, value in floors]
@@ -83,7 +84,7 @@ def bits_per_dim(section: Section) -> Figure | None:
             place = axes.get_xaxis_transform()
             arrow = {"arrowstyle": "-", "color": FLOOR, "linewidth": 0.6}
             axes.annotate(
-                f"{label} {value:.2f}",
+                f"{drawn(label)} {value:.2f}",
                 (value, 1),
                 (at, 1.06),
                 xycoords=place,
@@ -117,11 +118,11 @@ def memory(section: Section) -> Figure | None:
                         axes.annotate(
                             f" {stat.mean / MIB.scale:,.0f}", (stat.mean / MIB.scale, y), va="center", fontsize=9
                         )
-                axes.set_xlabel(f"MiB, {quantity} (← better)")
+                axes.set_xlabel(f"MiB, {drawn(quantity)} (← better)")
                 axes.set_title({"train": "Training", "sample": "Sampling"}[part])
                 axes.margins(x=0.14)
                 axes.grid(axis="y", visible=False)
-            pair[0].set(yticks=range(len(section.ran)), yticklabels=[row.label for row in section.ran])
+            pair[0].set(yticks=range(len(section.ran)), yticklabels=[drawn(row.label) for row in section.ran])
             pair[0].invert_yaxis()
     return figure
 
@@ -140,7 +141,7 @@ def curves(section: Section) -> Figure | None:
             name = f"{row.label} ({row.first.status})" if row.failed else row.label
             for axes, loss in zip(line, losses, strict=False):
                 _seeds(axes, row, loss, unit)
-                axes.set_title(f"{name}: {loss.replace('_', ' ')}", fontsize=10)
+                axes.set_title(drawn(f"{name}: {loss.replace('_', ' ')}"), fontsize=10)
             for axes in line[len(losses) :]:
                 axes.set_visible(False)
         figure.supxlabel(label, fontsize=10)
@@ -174,7 +175,7 @@ def _trade_off(axes: Axes, row: Row, x: list[float], distances: list[Stat], name
     axes.plot(
         [x[i] for i in order], [y[i] for i in order], **look | {"linestyle": "-", "linewidth": 1.2, "markersize": 5}
     )
-    axes.errorbar(x[0], y[0], yerr=distances[0].sd, capsize=3, markersize=10, label=row.label, **look)
+    axes.errorbar(x[0], y[0], yerr=distances[0].sd, capsize=3, markersize=10, label=drawn(row.label), **look)
     for rank, i in enumerate(i for i in order if names[i]):
         beside = (5, -13 if rank % 2 else 6)  # neighbours on the curve would lie over each other
         axes.annotate(names[i], (x[i], y[i]), beside, textcoords="offset points", fontsize=8, color=look["color"])

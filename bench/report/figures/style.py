@@ -15,6 +15,7 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 from equibench.summary.sections import Row
+from equibench.terminal import visible
 from equibench_models import FAMILIES
 
 PALETTE = sns.color_palette("colorblind").as_hex()
@@ -57,6 +58,14 @@ def render(figure: Figure, kind: Kind) -> bytes:
             FigureCanvasAgg(figure).print_png(buffer, metadata={"Software": None})
     figure.set_layout_engine("none")  # laid out once, as it takes most of the time: the next kind looks the same
     return buffer.getvalue()
+
+
+def drawn(text: str) -> str:
+    """A text as figures show it as it is: matplotlib sets what stands between dollar signs as a formula, leaves labels
+    that begin with _ out of legends, and writes all into SVG, which holds no control characters.
+    """
+    shown = visible(text).replace("$", r"\$")
+    return f" {shown}" if shown.startswith("_") else shown
 
 
 def colour_of(row: Row) -> str:

@@ -13,6 +13,7 @@ from equibench.quantities.identity import KEY_DIGITS, kind_of
 from equibench.quantities.text import join
 from equibench.record.schema import Record
 from equibench.report.tables.table import Entry, Origin
+from equibench.terminal import visible
 
 
 def cite(source: Origin) -> str | None:
@@ -29,11 +30,15 @@ def attributes(entry: Entry) -> Markup:
     """The entry's `data-*` attributes and its title; without a source, its value alone."""
     raw = "" if entry.raw is None else entry.raw
     if entry.source is None or not entry.is_number:
-        return Markup(' data-value="{}"').format(raw)
+        return Markup(f' data-value="{_safe(raw)}"')
     found = _facts(entry, entry.source)
-    title = "\n".join([*_words(entry, entry.source, found)])
-    data = "".join(f' data-{name}="{escape(value)}"' for name, value in found.items() if value not in ("", None))
-    return Markup(f' data-value="{escape(raw)}"{data} title="{escape(title)}"')
+    title = "\n".join(visible(line) for line in _words(entry, entry.source, found))
+    data = "".join(f' data-{name}="{_safe(value)}"' for name, value in found.items() if value not in ("", None))
+    return Markup(f' data-value="{_safe(raw)}"{data} title="{escape(title)}"')
+
+
+def _safe(value: object) -> Markup:
+    return escape(visible(str(value)))
 
 
 def _facts(entry: Entry, source: Origin) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,7 +15,9 @@ from equibench.quantities.text import budget_words, join, number, superscript
 from equibench.report.pages.facts import attributes
 from equibench.report.tables.families import entrants
 from equibench.report.tables.table import Entry, Table
+from equibench.terminal import visible
 
+POLICY = "POLICY"  # its place in the head of the page, before anything from a record
 LINES = 200  # of a table in a page: all of them are in CSV and JSON
 
 
@@ -23,6 +27,7 @@ def fill(template: str, context: Mapping[str, Any]) -> bytes:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
         autoescape=html,
+        finalize=_in_a_line if html else None,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -37,13 +42,35 @@ def fill(template: str, context: Mapping[str, Any]) -> bytes:
         "budget": budget_words,
     }
     page = environment.get_template(template).render({**context, "most_lines": LINES})
-    return (re.sub(r"\n{3,}", "\n\n", page).strip() + "\n").encode()
+    page = re.sub(r"\n{3,}", "\n\n", page).strip() + "\n"
+    return (_with_policy(page) if html else page).encode(errors="backslashreplace")
+
+
+def _in_a_line(value: object) -> object:
+    """What is no markup, without control characters."""
+    return visible(value) if type(value) is str else value
+
+
+def _with_policy(page: str) -> str:
+    """The page with the hashes of its own style and script, beside which a browser runs and loads nothing."""
+
+    def hashed(tag: str) -> str:
+        found = re.search(rf"<{tag}>(.*?)</{tag}>", page, re.DOTALL)
+        assert found is not None
+        return f"'sha256-{base64.b64encode(hashlib.sha256(found[1].encode()).digest()).decode()}'"
+
+    policy = (
+        f"default-src 'none'; img-src data:; style-src {hashed('style')}; script-src {hashed('script')}; "
+        "base-uri 'none'; form-action 'none'"
+    )
+    return page.replace(POLICY, policy, 1)
 
 
 def markdown(text: object) -> str:
-    """Text from a record as plain Markdown on one line: nothing in it is read as markup."""
-    plain = re.sub(r"([\\`*\[\]<>|~#]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9]))", r"\\\1", str(text).replace("&", "&amp;"))
-    return " ".join(plain.split())
+    """Text from a record as plain Markdown on one line: nothing in it is read as markup, a formula or a link."""
+    plain = visible(" ".join(str(text).split())).replace("&", "&amp;")
+    plain = re.sub(r"([\\`*\[\]<>|~#$]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])|^[-+](?=\s)|^\d+(?=[.)]\s))", r"\\\1", plain)
+    return re.sub(r"^\\(\d+)", r"\1\\", plain)  # a number of a list is escaped behind its digits
 
 
 def markdown_table(table: Table) -> str:

@@ -1,0 +1,162 @@
+"""Runs the cell of a record again, with what the record says of it and what the user has to add, and compares."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from equibench.errors import UserError
+from equibench.quantities.identity import look_up
+from equibench.record.schema import Record
+from equibench.usercode import require_consent
+
+if TYPE_CHECKING:
+    import torch
+
+    from equibench.data.sets import Dataset
+    from equibench.measure.features.extractor import Extractor
+    from equibench.suite import Cell, Suite
+
+
+@dataclass(frozen=True)
+class Rerun:
+    """What a record names and does not hold, where it is not found by that name: as the options of `run`."""
+
+    suite: str | None = None
+    dataset: str | None = None
+    data_root: Path | None = None
+    download: bool = False
+    extractor: str | None = None
+    inception_weights: Path | None = None
+    loaded: Path | None = None
+    allow_code: bool = False
+
+
+def again(one: Record, file: Path, path: str, given: Rerun) -> tuple[bool | None, str]:
+    """Run the cell of the record `one`, which lies at `file`, in a folder that goes away, and compare its number at
+    `path` to the last bit: whether it holds (None: another cell, as on another machine), and a sentence.
+
+    Raises UserError where the data, the suite, the checkpoint or the feature network are not those of the record, and
+    for code that may not run. The data is looked at first.
+    """
+    import torch
+
+    from equibench import suite
+    from equibench.run.session import Session
+    from equibench.run.supervise import run_cell
+
+    chosen = suite.load(given.suite or _suite_of(one))
+    found = _data(one, chosen, given)
+    device = torch.device("cpu" if one.machine.device == "cpu" or not torch.cuda.is_available() else "cuda")
+    loaded = _checkpoint(one, file, given) if one.role == "entrant" and one.budget is None else None
+    cell = _cell(one, chosen, loaded, device, given)
+    load = _extractor(one, cell.suite, device, given, loaded is not None)
+    extractor = load()
+    _check_features(one, extractor)
+    with tempfile.TemporaryDirectory() as folder:
+        here = Session(cell.suite, found, device, extractor, Path(folder), loaded, given.allow_code, load)
+        _, now = run_cell(cell, here)
+    return _compared(one, now, path)
+
+
+def _suite_of(one: Record) -> str:
+    from equibench import suite
+
+    if one.suite in suite.shipped():
+        return one.suite
+    raise UserError(f"{one.entrant} was run by the suite {one.suite!r}, which does not ship; give its .toml by --suite")
+
+
+def _data(one: Record, chosen: Suite, given: Rerun) -> Dataset:
+    """The record's data: by the given name, its own, or the suite's."""
+    from equibench.data import sets
+
+    name = given.dataset or (one.data.name if one.data.name in sets.NAMES else chosen.dataset)
+    try:
+        found = sets.load(name, given.data_root, given.download).limited(one.data.n_train, one.data.n_test)
+    except UserError as error:
+        if given.dataset or name in sets.NAMES:
+            raise
+        raise UserError(f"the data of {one.entrant} is not there ({error}); give it by --dataset") from None
+    if found.sha256 != one.data.sha256:
+        raise UserError(
+            f"{name} is not the data of {one.entrant}: its hash begins with {found.sha256[:8]}, in the record with "
+            f"{one.data.sha256[:8]}; give the data of the run by --dataset"
+        )
+    return found
+
+
+def _checkpoint(one: Record, file: Path, given: Rerun) -> Path:
+    """That which the record's run measured without training it."""
+    from equibench.run import checkpoint
+
+    beside = file.parent / (one.checkpoint or "")
+    found = given.loaded or (beside if one.checkpoint and beside.is_file() else None)
+    if found is None:
+        raise UserError(f"{one.entrant} was loaded from {one.checkpoint}, which is not here; give it by --from")
+    if checkpoint.sha256(found) != one.weights_sha256:
+        raise UserError(f"{found} does not hold the weights of {one.entrant}; give those of the run by --from")
+    return found
+
+
+def _cell(one: Record, chosen: Suite, loaded: Path | None, device: torch.device, given: Rerun) -> Cell:
+    """The record's cell, in a suite without the others; without a limit, as another hour may be a slower one."""
+    from equibench.run.loaded import only_loaded
+    from equibench.suite import Cell
+
+    limit = chosen.cell_limit_sec if one.status == "timed out" else None
+    chosen = chosen.model_copy(update={"cell_limit_sec": limit})
+    if loaded is not None:
+        chosen = only_loaded(chosen, loaded, device, given.allow_code, one.entrant)
+        return Cell(chosen, one.entrant, one.seed, chosen.entrant[0], chosen.budget[0])
+    entrant = next((entrant for entrant in chosen.entrant if entrant.name == one.entrant), None)
+    if (entrant is None) != (one.role == "floor") or (entrant and one.budget not in chosen.budget):
+        raise UserError(
+            f"suite {chosen.name} does not have {one.entrant} with the record's budget; give the one "
+            "that it was run with by --suite"
+        )
+    chosen = chosen.model_copy(update={"entrant": [entrant] if entrant else []})
+    return Cell(chosen, one.entrant, one.seed, entrant, one.budget)
+
+
+def _extractor(one: Record, chosen: Suite, device: torch.device, given: Rerun, loaded: bool) -> Callable[[], Extractor]:
+    """Loads the record's feature network: the given one, the one that its features are named after, or the suite's."""
+    from equibench.measure.features.load import load_extractor
+    from equibench.measure.features.names import extractor_named
+    from equibench.suite import code_in
+
+    was = one.quality.features if one.quality else None
+    name = given.extractor or (was and extractor_named(was.name)) or chosen.measure.extractor
+    from_suite = name == chosen.measure.extractor and not given.extractor
+    for code in code_in(chosen, families=not loaded, extractor=from_suite):
+        require_consent(f"{code}, which the suite {chosen.name} names,", given.allow_code)
+    return partial(load_extractor, name, device, given.inception_weights, given.download, given.allow_code)
+
+
+def _check_features(one: Record, extractor: Extractor) -> None:
+    """Raises UserError where the feature space is another than the record's."""
+    was, now = one.quality.features if one.quality else None, extractor.info
+    if was and (was.name, was.weights_sha256, was.preprocessing) != (now.name, now.weights_sha256, now.preprocessing):
+        raise UserError(
+            f"the features of {one.entrant} are {was.name} (weights {was.weights_sha256[:8]}), and these are "
+            f"{now.name} (weights {now.weights_sha256[:8]}); give those of the run by --extractor"
+            f"{' and --inception-weights' if was.name.startswith('Inception') else ''}"
+        )
+
+
+def _compared(one: Record, now: Record, path: str) -> tuple[bool | None, str]:
+    name = f"{one.entrant} seed {one.seed}"
+    if now.status != one.status:
+        return False, f"{name} run again is {now.status}: {now.reason}"
+    was, value = look_up(one, path), look_up(now, path)
+    if now.key != one.key:
+        why = "another machine" if now.machine.key != one.machine.key else "another protocol or suite"
+        return None, f"{name} run again gives {value!r}, the record {was!r}, but on {why}: not the same cell"
+    if was == value:
+        return True, f"{name} run again gives {value!r}, the same to the last bit"
+    weights = "the same weights" if now.weights_sha256 == one.weights_sha256 else "other weights"
+    return False, f"{name} run again gives {value!r}, the record {was!r}, from {weights}"

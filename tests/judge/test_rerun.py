@@ -1,0 +1,103 @@
+"""Any cell that `run` makes is run again by what its record says and the user adds; its data is looked at first."""
+
+import numpy as np
+import pytest
+import torch
+
+from equibench import suite
+from equibench.cite.signature import signature
+from equibench.data import sets
+from equibench.errors import UserError
+from equibench.judge.rerun import Rerun
+from equibench.judge.verify import verify
+from equibench.measure.features.own import function
+from equibench.run import checkpoint, supervise
+from equibench.run.cell import run_here
+from equibench.run.loaded import only_loaded
+from equibench.run.session import Session
+from equibench.run.stages import STAGES
+from equibench.suite import Cell
+
+CPU = torch.device("cpu")
+OWN = "test_rerun:blocks"
+BITS = "likelihood.bits_per_dim"
+
+
+def blocks(images):
+    return torch.nn.functional.adaptive_avg_pool2d(images[:, :1].float(), 4).flatten(1)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """Records of an own suite on own data with an own feature network: trained, a floor, and loaded from a file."""
+    root = tmp_path_factory.mktemp("rerun")
+    images = np.random.default_rng(0).integers(0, 256, (300, 8, 8), np.uint8)
+    np.savez(root / "mine.npz", train=images[:200], test=images[200:])
+    text = suite.shipped()["smoke"].read_text().replace('name = "smoke"', 'name = "mine"\ncell_limit_sec = 1000')
+    (root / "mine.toml").write_text(text)
+    with pytest.MonkeyPatch.context() as patch:
+        for name in STAGES.keys() - {"likelihood", "quality"}:
+            patch.setitem(STAGES, name, lambda work, found: found)
+        patch.setattr(supervise, "run_cell", run_here)
+        chosen = suite.load(str(root / "mine.toml"))
+        data, network = sets.load(str(root / "mine.npz")), function(OWN, CPU)
+        session = Session(chosen, data, CPU, network, root / "out")
+        vae = next(one for one in chosen.entrant if one.name == "vae")
+        path, trained = run_here(Cell(chosen, "vae", 7, vae, chosen.budget[0]), session)  # a seed of --seeds
+        _, floor = run_here(Cell(chosen, "global histogram", 0), session)
+        weights = (root / "weights.safetensors").absolute()
+        weights.write_bytes(path.with_suffix(".safetensors").read_bytes())
+        only = only_loaded(chosen, weights, CPU, False)
+        loaded = Session(only, data, CPU, network, root / "out", weights)
+        _, measured = run_here(Cell(only, "weights", 7, only.entrant[0], only.budget[0]), loaded)
+        yield root, {"trained": trained, "floor": floor, "loaded": measured}
+
+
+def given(root, **changes):
+    usual = {"suite": str(root / "mine.toml"), "dataset": str(root / "mine.npz"), "extractor": OWN}
+    return Rerun(**usual | changes)
+
+
+def last(made, which, **changes):
+    root, records = made
+    return verify(signature([records[which]], BITS), [root / "out"], rerun=given(root, **changes))[-1]
+
+
+@pytest.mark.parametrize("which", ["trained", "floor", "loaded"])
+def test_any_cell_reproduces_to_the_last_bit(made, which):
+    found = last(made, which, loaded=made[0] / "weights.safetensors" if which == "loaded" else None)
+    assert found.holds, found.sentence
+    assert "the same to the last bit" in found.sentence
+
+
+@pytest.mark.parametrize(
+    ("which", "changes", "sentence"),
+    [
+        ("trained", {"dataset": "oracle"}, "oracle is not the data of vae: its hash begins with"),
+        ("trained", {"dataset": None}, "fashion-mnist-10k is not the data of vae"),
+        ("trained", {"dataset": "nowhere.npz"}, "there is no folder or .npz file nowhere.npz"),
+        ("trained", {"suite": None}, "by the suite 'mine', which does not ship; give its .toml by --suite"),
+        ("trained", {"suite": "quick"}, "suite quick does not have vae with the record's budget"),
+        ("trained", {"extractor": "efficientnet-lite0"}, "the features of vae are test_rerun:blocks .* --extractor$"),
+        ("loaded", {}, "weights was loaded from weights.safetensors, which is not here; give it by --from"),
+        ("loaded", {"loaded": "bad"}, "does not hold the weights of weights"),
+    ],
+)
+def test_what_is_not_the_record_s_is_said_before_anything_runs(made, tmp_path, monkeypatch, which, changes, sentence):
+    monkeypatch.setattr(supervise, "run_cell", lambda *_: pytest.fail("it ran"))
+    if changes.get("loaded"):
+        model, provenance = checkpoint.load(made[0] / "weights.safetensors", CPU)
+        with torch.no_grad():
+            next(model.parameters()).add_(1)
+        checkpoint.save(tmp_path / "other.safetensors", model, provenance)
+        changes = {"loaded": tmp_path / "other.safetensors"}
+    with pytest.raises(UserError, match=sentence):
+        last(made, which, **changes)
+
+
+def test_the_feature_network_of_the_suite_needs_consent(made):
+    root, _ = made
+    text = (root / "mine.toml").read_text().replace("samples = 32\n", f'samples = 32\nextractor = "{OWN}"\n')
+    (root / "names.toml").write_text(text)
+    with pytest.raises(UserError, match=f"{OWN}, which the suite mine names, can run any code"):
+        last(made, "trained", suite=str(root / "names.toml"), extractor=None)
