@@ -125,3 +125,17 @@ def test_resamples_are_distances_of_the_drawn_rows():
     assert resampler.whole() == pytest.approx(frechet_distance(statistics(x), against), rel=1e-9)
     with pytest.raises(ValueError, match="NaN"):
         frechet.Resampler(x.index_fill(0, torch.tensor([1]), float("nan")), against)
+
+
+def test_very_many_images_need_no_copy_and_give_the_same_distances(monkeypatch):
+    """Each row whitened, or the sum of their products; all rows held at once, or a few."""
+    x, y = sets()
+    found = []
+    for many, held in ((10**6, 2**20), (0, 2**20), (10**6, 100), (0, 100)):
+        monkeypatch.setattr(frechet, "MANY", many)
+        monkeypatch.setattr(frechet, "HELD", held)
+        draw = frechet.Resampler(x, frechet.statistics(y))
+        assert (draw._whitened is None) == (many == 0)
+        found.append([draw.whole(), *draw.halves(3, seed=1), *draw.bootstrap(3, seed=2)])
+    np.testing.assert_allclose(found[1:], [found[0]] * 3, rtol=1e-9)
+    assert found[0][0] == pytest.approx(frechet.frechet_distance(frechet.statistics(x), frechet.statistics(y)))

@@ -12,8 +12,10 @@ import torch
 from torch import Tensor
 
 ROWS = 500  # of a matrix of pairs that are held at a time: more would not fit a cache
+HELD = 2**20  # numbers of features that are held in float64 at a time, by each worker
+MANY = 16  # images a dimension, beyond which whitening each takes more than whitening the sum of their products
 COLUMNS = 256  # of a symmetric product that are computed at a time
-WORKERS = 4  # draws at once, each with a copy of the features
+WORKERS = 4  # draws at once, each with sums of its own
 T = TypeVar("T")
 
 
@@ -43,25 +45,23 @@ def statistics(features: Tensor) -> Statistics:
     """
     if features.ndim != 2 or len(features) < 2:
         raise ValueError(f"features must be [N, d] with N >= 2, not {list(features.shape)}")
-    mean = torch.stack([part.double().sum(0) for part in features.split(ROWS)]).sum(0) / len(features)
-    _check_finite(mean)
+    mean = _mean(features)
     scatter = torch.zeros(len(mean), len(mean), dtype=torch.float64, device=features.device)
     for part in features.split(ROWS):
         _add_lower(scatter, part.double() - mean)
     return Statistics(len(features), mean, _mirrored(scatter) / (len(features) - 1))
 
 
-def _check_finite(mean: Tensor) -> None:
+def _mean(features: Tensor) -> Tensor:
+    parts = features.split(ROWS)
+    # made once: small results kept between large ones that go would leave holes in the memory as large as all features
+    sums = features.new_empty(len(parts), features.shape[1], dtype=torch.float64)
+    for part, total in zip(parts, sums, strict=True):
+        total.copy_(part.double().sum(0))
+    mean = sums.sum(0) / len(features)
     if not mean.isfinite().all():
         raise ValueError("features hold NaN or infinity")
-
-
-def _gram(rows: Tensor) -> Tensor:
-    """rows^T rows, `[d, d]`."""
-    d = rows.shape[1]
-    total = rows.new_zeros(d, d)
-    _add_lower(total, rows)
-    return _mirrored(total)
+    return mean
 
 
 def _add_lower(total: Tensor, rows: Tensor) -> None:
@@ -104,32 +104,52 @@ class Resampler:
     """Frechet distances to `reference` of parts and resamples of one set of features `[N, d]`.
 
     What all draws share is computed once: the features in the reference's whitened frame, y = R (x - mean), in which
-    R S R^T of a draw is the covariance of its y. Raises ValueError for features that are not finite.
+    R S R^T of a draw is the covariance of its y. Of very many images the products of x are summed instead, and each sum
+    is whitened: that takes no copy of the features in float64. Raises ValueError for features that are not finite.
     """
 
     def __init__(self, features: Tensor, reference: Statistics) -> None:
         self._reference = reference
-        self._centre = features.double().mean(0)
-        _check_finite(self._centre)
-        self._apart = features.double() - self._centre
-        self._whitened = self._apart @ reference.root.mT
-        self._squares = self._apart.square().sum(1)
-        self._all = _gram(self._whitened)
+        self._features = features
+        self._rows = max(HELD // features.shape[1], 1)
+        self._centre = _mean(features)
+        self._squares = features.new_empty(len(features), dtype=torch.float64)
+        for part, squares in zip(features.split(self._rows), self._squares.split(self._rows), strict=True):
+            squares.copy_((part.double() - self._centre).square().sum(1))
+        self._whitened: Tensor | None = None
+        if len(features) <= MANY * features.shape[1]:
+            self._whitened = (features.double() - self._centre) @ reference.root.mT
+        self._all = self._scatter(self._squares.new_ones(len(features)))
+
+    def _scatter(self, counts: Tensor) -> Tensor:
+        """The sum of y y^T, `[d, d]`, each image counted so often."""
+        root = self._reference.root
+        total = torch.zeros_like(root)
+        for start in range(0, len(counts), self._rows):
+            some = counts[start : start + self._rows]
+            drawn = some.nonzero().squeeze(1)
+            if self._whitened is not None:
+                rows = self._whitened[start + drawn]
+            else:
+                rows = self._features[start + drawn].double() - self._centre
+            _add_lower(total, rows.mul_(some[drawn].sqrt()[:, None]))
+        total = _mirrored(total)
+        return total if self._whitened is not None else root @ total @ root.mT
 
     def whole(self) -> float:
         """`frechet_distance` of all features."""
-        return self._distance(torch.ones(len(self._apart)).to(self._apart), self._all)
+        return self._distance(self._squares.new_ones(len(self._features)), self._all)
 
     def halves(self, draws: int, seed: int) -> list[float]:
         """Distances of random halves, without replacement: both halves of each of `draws` splits. The splits depend on
         N and `seed` alone, so that sets of the same size are split alike.
         """
         generator = torch.Generator().manual_seed(seed)
-        n, device = len(self._apart), self._apart.device
+        n, device = len(self._features), self._features.device
 
         def both(first: Tensor) -> tuple[float, float]:
-            scatter = _gram(self._whitened[first])
             inside = torch.zeros(n, dtype=torch.float64, device=device).index_fill_(0, first, 1.0)
+            scatter = self._scatter(inside)
             return self._distance(inside, scatter), self._distance(1 - inside, self._all - scatter)
 
         firsts = [torch.randperm(n, generator=generator)[: n // 2].to(device) for _ in range(draws)]
@@ -138,20 +158,22 @@ class Resampler:
     def bootstrap(self, draws: int, seed: int) -> list[float]:
         """Distances of `draws` resamples of N rows with replacement (Efron 1979)."""
         generator = torch.Generator().manual_seed(seed)
-        n, device = len(self._apart), self._apart.device
+        n, device = len(self._features), self._features.device
 
         def resampled(counts: Tensor) -> float:
-            drawn = counts.nonzero().squeeze(1)
-            weighted = self._whitened[drawn] * counts[drawn].double().sqrt()[:, None]
-            return self._distance(counts.double(), _gram(weighted))
+            return self._distance(counts, self._scatter(counts))
 
-        counted = [torch.randint(n, (n,), generator=generator).bincount(minlength=n).to(device) for _ in range(draws)]
-        return _of_each(resampled, counted)
+        drawn = [torch.randint(n, (n,), generator=generator).bincount(minlength=n) for _ in range(draws)]
+        return _of_each(resampled, [counts.double().to(device) for counts in drawn])
 
     def _distance(self, counts: Tensor, scatter: Tensor) -> float:
         """Of the features, each counted so often; `scatter` is the sum of y y^T over them."""
         n = counts.sum()
-        shift = counts @ self._apart / n  # of the draw's mean from that of all
+        parts = counts.split(self._rows), self._features.split(self._rows)
+        shifts = counts.new_empty(len(parts[0]), self._features.shape[1])
+        for some, part, total in zip(*parts, shifts, strict=True):
+            total.copy_(some @ (part.double() - self._centre))
+        shift = shifts.sum(0) / n  # of the draw's mean from that of all
         whitened_shift = self._reference.root @ shift
         covariance = (scatter - n * torch.outer(whitened_shift, whitened_shift)) / (n - 1)
         trace = (counts @ self._squares - n * shift.square().sum()) / (n - 1)

@@ -110,13 +110,16 @@ def _others(features: Tensor, reference: Reference, extractor: Extractor) -> lis
     else:
         found += [metric(name, getattr(balls, name), True) for name in shapes]
     pairs = min(n, m)
-    ours = features[torch.from_numpy(drawn(n, pairs)).to(features.device)]
-    sliced = _projections(reference, pairs).distance(ours)
+    sliced = _projections(reference, pairs).distance(_some(features, pairs))
     return [*found, metric("sliced Wasserstein", sliced, False, pairs=pairs)]
 
 
 @functools.lru_cache(maxsize=1)  # the same reference for all entrants: half of the work is its own
 def _projections(reference: Reference, n: int) -> Projections:
     assert reference.features is not None
-    chosen = torch.from_numpy(drawn(len(reference.features), n)).to(reference.features.device)
-    return Projections(reference.features[chosen], PROJECTIONS, PROJECTION_SEED)
+    return Projections(_some(reference.features, n), PROJECTIONS, PROJECTION_SEED)
+
+
+def _some(features: Tensor, n: int) -> Tensor:
+    """The features of `n` images that are drawn; no copy where that is all."""
+    return features if n == len(features) else features[torch.from_numpy(drawn(len(features), n)).to(features.device)]

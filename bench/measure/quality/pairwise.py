@@ -15,6 +15,7 @@ from torch import Tensor
 from equibench.measure.quality.frechet import ROWS
 from equibench.stats import Estimate
 
+PAIRS = 2**23  # in a block at most: of very many images fewer rows at a time
 PRECISION_NEIGHBOURS = 3  # Kynkaanniemi et al. 2019
 COVERAGE_NEIGHBOURS = 5  # Naeem et al. 2020
 
@@ -65,26 +66,32 @@ def _blocks(x: Tensor, y: Tensor) -> Iterator[_Block]:
     """All pairs of `x` and `y`, a few rows of `x` at a time: one product of matrices serves kernel and distances."""
     centre = y.mean(0)
     y = y - centre
-    y_squares, y_shift = y.square().sum(1), y @ centre
-    for i, rows in enumerate(x.split(ROWS)):
+    y_squares, y_shift = y.new_empty(len(y)), y @ centre
+    for part, squares in zip(y.split(ROWS), y_squares.split(ROWS), strict=True):
+        squares.copy_(part.square().sum(1))
+    many = max(min(ROWS, PAIRS // len(y)), 1)
+    for i, rows in enumerate(x.split(many)):
         apart = rows - centre
         squares, shift = apart.square().sum(1, keepdim=True), (rows @ centre)[:, None]
-        yield _Block(i * ROWS, x.shape[1], apart @ y.mT, squares, y_squares, shift, y_shift)
+        yield _Block(i * many, x.shape[1], apart @ y.mT, squares, y_squares, shift, y_shift)
 
 
 def within(features: Tensor) -> Within:
     """Kernel means and radii of features `[N, d]`, N >= 2."""
     n, k = len(features), (PRECISION_NEIGHBOURS, COVERAGE_NEIGHBOURS)
-    means, radii = [], []
+    # made once: small results kept between large ones that go would leave holes in the memory
+    means = features.new_empty(n, dtype=torch.float64)
+    radii = features.new_empty(2, n) if n > max(k) else None
     for block in _blocks(features, features):
         rows = torch.arange(len(block.products), device=features.device)
+        here = block.start + rows
         kernel, distances = block.kernel(), block.squared_distances()
-        kernel[rows, block.start + rows] = 0
-        means.append(kernel.sum(1, dtype=torch.float64) / (n - 1))
-        if n > max(k):
-            distances[rows, block.start + rows] = -1.0  # itself comes first, also where others are equal to it
-            radii.append(distances.topk(max(k) + 1, largest=False).values[:, list(k)].mT)
-    return Within(torch.cat(means), torch.cat(radii, dim=1) if radii else None)
+        kernel[rows, here] = 0
+        means[here] = kernel.sum(1, dtype=torch.float64) / (n - 1)
+        if radii is not None:
+            distances[rows, here] = -1.0  # itself comes first, also where others are equal to it
+            radii[:, here] = distances.topk(max(k) + 1, largest=False).values[:, list(k)].mT
+    return Within(means, radii)
 
 
 def compare_pairs(x: Tensor, y: Tensor, y_within: Within | None = None) -> tuple[Estimate, Manifold | None]:
@@ -101,31 +108,31 @@ def compare_pairs(x: Tensor, y: Tensor, y_within: Within | None = None) -> tuple
     none, as one sample moves many balls.
     """
     ours, theirs = within(x), y_within or within(y)
-    x_to_y, y_to_x = [], torch.zeros(len(y), dtype=torch.float64, device=y.device)
-    in_real, counts = [], []
+    across, y_to_x = (torch.zeros(len(side), dtype=torch.float64, device=y.device) for side in (x, y))
+    in_real, counts = (torch.zeros(len(x), dtype=kind, device=y.device) for kind in (torch.bool, torch.int64))
     recalled = torch.zeros(len(y), dtype=torch.bool, device=y.device)
     covered = torch.zeros_like(recalled)
     for block in _blocks(x, y):
         kernel = block.kernel()
-        x_to_y.append(kernel.mean(1, dtype=torch.float64))
+        here = slice(block.start, block.start + len(kernel))
+        across[here] = kernel.mean(1, dtype=torch.float64)
         y_to_x += kernel.sum(0, dtype=torch.float64) / len(x)
         if ours.radii is not None and theirs.radii is not None:
-            distances, own = block.squared_distances(), ours.radii[0, block.start : block.start + len(kernel), None]
-            in_real.append((distances <= theirs.radii[0]).any(1))
+            distances = block.squared_distances()
+            in_real[here] = (distances <= theirs.radii[0]).any(1)
             inside = distances <= theirs.radii[1]
-            counts.append(inside.sum(1))
+            counts[here] = inside.sum(1)
             covered |= inside.any(0)
-            recalled |= (distances <= own).any(0)
-    across = torch.cat(x_to_y)
+            recalled |= (distances <= ours.radii[0, here, None]).any(0)
     value = ours.kernel_means.mean() + theirs.kernel_means.mean() - 2 * across.mean()
     variance = (ours.kernel_means - across).var() / len(x) + (theirs.kernel_means - y_to_x).var() / len(y)
     distance = Estimate(float(value), math.sqrt(4 * float(variance)))
-    if not in_real:
+    if ours.radii is None or theirs.radii is None:
         return distance, None
     return distance, Manifold(
-        precision=_mean(torch.cat(in_real).double()),
+        precision=_mean(in_real.double()),
         recall=Estimate(float(recalled.double().mean()), None),
-        density=_mean(torch.cat(counts).double() / COVERAGE_NEIGHBOURS),
+        density=_mean(counts.double() / COVERAGE_NEIGHBOURS),
         coverage=Estimate(float(covered.double().mean()), None),
     )
 
@@ -136,8 +143,9 @@ def _mean(values: Tensor) -> Estimate:
 
 def nearest(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     """Squared distance to and index of the nearest of `y` for each of `x`, `[N]` each."""
-    found = [block.squared_distances().min(1) for block in _blocks(x, y)]
-    return torch.cat([one.values for one in found]), torch.cat([one.indices for one in found])
-
-
-# --- projections -----------------------------------------------------------------------------------------------------
+    distances, indices = x.new_empty(len(x)), torch.empty(len(x), dtype=torch.int64, device=x.device)
+    for block in _blocks(x, y):
+        found = block.squared_distances().min(1)
+        here = slice(block.start, block.start + len(found.values))
+        distances[here], indices[here] = found.values, found.indices
+    return distances, indices
