@@ -17,8 +17,21 @@ def file_sha256(path: Path) -> str:
 
 
 def array_sha256(array: NDArray[Any]) -> str:
-    """Hash of shape and values: of pixels, of features."""
-    return hashlib.sha256(repr(array.shape).encode() + np.ascontiguousarray(array).tobytes()).hexdigest()
+    """Hash of shape and values."""
+    total = hashlib.sha256(repr(array.shape).encode())
+    total.update(np.ascontiguousarray(array).data)
+    return total.hexdigest()
+
+
+def image_digests(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The sha256 of each image's bytes: images `[N, ...]` -> `[N, 32]`."""
+    digests = b"".join(hashlib.sha256(np.ascontiguousarray(image).data).digest() for image in images)
+    return np.frombuffer(digests, np.uint8).reshape(-1, 32)
+
+
+def images_sha256(shape: tuple[int, ...], digests: NDArray[np.uint8]) -> str:
+    """Hash of images of `shape` `[N, C, H, W]` in their order, by the digest of each: no two need be there at once."""
+    return hashlib.sha256(repr(shape).encode() + digests.tobytes()).hexdigest()
 
 
 def digest(value: Any) -> str:

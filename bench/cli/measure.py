@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-import sys
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +24,9 @@ from equibench.cli.options import (
 from equibench.terminal import visible
 
 if TYPE_CHECKING:
-    from equibench.measure.samples import Measured
+    from rich.progress import TaskID
+
+    from equibench.measure.samples import Measured, Tell
     from equibench.record.schema import Interval
 
 
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
 @extractor_options
 @DEVICE
 @ALLOW_CODE
+@click.option("--allow-lossy", is_flag=True, help="Compare images compressed with loss with others that are not.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 def measure(samples: Path, **options: Any) -> None:
     """Measure the quality of SAMPLES: a folder of images, an .npz or an .npy file, of any tool.
@@ -50,7 +53,7 @@ def measure(samples: Path, **options: Any) -> None:
     from equibench.measure.samples import measure
 
     extractor = load_extractor(options, resolve_device(options["device"]))
-    with busy(f"{extractor.info.name} features, then metrics"):
+    with bars() as tell:
         found = measure(
             samples,
             extractor,
@@ -59,6 +62,8 @@ def measure(samples: Path, **options: Any) -> None:
             statistics=options["reference"],
             data_root=options["data_root"],
             download=options["download"],
+            allow_lossy=options["allow_lossy"],
+            tell=tell,
         )
     click.echo(json.dumps(found.model_dump(mode="json"), indent=2)) if options["as_json"] else print_measured(found)
 
@@ -82,21 +87,48 @@ def reference(dataset: str, out: Path, **options: Any) -> None:
 
     file = out if out.suffix == ".npz" or out.is_dir() else out.with_name(out.name + ".npz")
     exchange.refuse_out(file, dataset, options["force"])
-    found = sets.load(dataset, options["data_root"], options["download"])
     extractor = load_extractor(options, resolve_device(options["device"]))
     split = options["split"]
-    images = getattr(found, split)
-    with busy(f"{extractor.info.name} features of {len(images):,} images"):
-        of_split = reference_of_images(split, images, extractor)
+    with bars() as tell:
+        found = sets.streamed(
+            dataset, options["data_root"], options["download"], lambda n: tell(f"reading {dataset}", n, 0)
+        )
+        part = found.part(split)
+        of_split = reference_of_images(
+            split, part, extractor, progress=lambda n: tell(f"features of {found.name}", n, len(part))
+        )
     exchange.export(of_split, extractor.info, found.name, file)
-    click.echo(visible(f"{file}: {extractor.info.name}, {len(images):,} images of {found.name} ({split})"))
+    told = f"{file}: {extractor.info.name}, {len(part):,} of {found.name}'s {len(found.whole):,} images ({split})"
+    for line in (told, *(f"Note: {note}." for note in found.notes)):
+        click.echo(visible(line))
 
 
-def busy(doing: str) -> AbstractContextManager[object]:
-    """A sign of life on a terminal while something takes long; nothing elsewhere."""
-    from rich.text import Text
+@contextmanager
+def bars() -> Iterator[Tell]:
+    """Progress on a terminal, with the time that is left where it is known how much there is; nothing elsewhere."""
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
 
-    return console(stderr=True).status(Text(visible(doing))) if sys.stderr.isatty() else nullcontext()
+    columns = (
+        TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )  # fmt: skip
+    stderr = console(stderr=True)
+    tasks: dict[str, TaskID] = {}
+    with Progress(*columns, console=stderr, disable=not stderr.is_terminal) as progress:
+
+        def tell(what: str, done: int, total: int) -> None:
+            if what not in tasks:
+                tasks[what] = progress.add_task(visible(what), total=total or None)
+            progress.update(tasks[what], advance=done)
+
+        yield tell
 
 
 def print_measured(found: Measured) -> None:

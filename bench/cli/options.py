@@ -29,7 +29,13 @@ DOWNLOAD = click.option("--download", is_flag=True, help="Fetch data and feature
 ALLOW_CODE = click.option(
     "--allow-code", is_flag=True, help="Run code that a suite or file brings: own families, extractors, TorchScript."
 )
-SPLIT = click.option("--split", type=click.Choice(["test", "train"]), default="test", show_default=True)
+SPLIT = click.option(
+    "--split",
+    type=click.Choice(["test", "train", "all"]),
+    default="test",
+    show_default=True,
+    help="Which images of the data set; all of them with `all`.",
+)
 
 
 def suite_options(command: Command) -> Command:

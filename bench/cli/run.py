@@ -78,6 +78,8 @@ def run(**options: Any) -> None:
         return
     check_writable(out)
     extractor = load_extractor(options, device, suite.measure.extractor)
+    for note in data.notes:
+        console().print(f"Note: {note}.")
     reload = partial(load_extractor, {**options, "download": False}, device, suite.measure.extractor)
     session = Session(suite, data, device, extractor, out, options["loaded"], options["allow_code"], reload)
     run_with_bars(session, options["retry"])
@@ -146,7 +148,7 @@ def print_plan(suite: Suite, data: Dataset, device: torch.device, extractor: str
         f"matrix-product rate, measured just now), and measuring, by a rough count, about {duration(measure_sec)}; "
         f"records and checkpoints take about {disk_bytes / 1e6:,.0f} MB on the disk."
     )
-    for note in notes:
+    for note in (*notes, *(f"Note: {note}." for note in data.notes)):
         screen.print(note)
     return disk_bytes
 

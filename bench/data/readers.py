@@ -1,152 +1,92 @@
-"""Image files to arrays: IDX, CIFAR's batches, folders of pictures and `.npz`.
+"""The files of known data sets to arrays: IDX and CIFAR's batches.
 
-Each function raises UserError, with the file's name and what to do, where a file is broken or not of its kind.
+Each function raises UserError, with the file's name and what to do, where a file is broken or not of its kind. None
+takes more memory than the file's real content does, whatever the file says.
 """
 
 from __future__ import annotations
 
 import gzip
 import math
-import os
 import pickle
-import zipfile
 import zlib
+from io import BufferedIOBase
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
 
-from equibench.errors import UserError
-
-Images = NDArray[np.uint8]  # [N, C, H, W]
-Labels = NDArray[np.int64]  # [N]
+from equibench.data.arrays import PIECE_BYTES, Images
+from equibench.data.listing import check_is_file
+from equibench.data.parts import Labels
+from equibench.data.pictures import check_not_a_pointer
+from equibench.errors import UserError, first_line
 
 SIDES = range(8, 65, 4)  # in pixels: the families halve images twice
-FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "TIFF")  # of no other: some are programs, which Pillow hands on
-SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff")
 
 
 def idx(path: Path, dims: int) -> Images:
-    """A file in the IDX format as a uint8 array of `dims` dimensions.
+    """A file in the IDX format, packed or not, as a uint8 array of `dims` dimensions.
 
     The format: bytes 0, 0, 8 (the type) and dims, the sizes as big-endian 32-bit integers, then the data.
     """
+    check_is_file(path)
     try:
-        content = path.read_bytes()
-        content = gzip.decompress(content) if path.suffix == ".gz" else content
+        with path.open("rb") as plain:
+            check_not_a_pointer(path, plain.read(64))
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as stream:
+            start = stream.read(4 + 4 * dims)
+            sizes = [int(size) for size in np.frombuffer(start[4:], ">u4")] if len(start) == 4 + 4 * dims else []
+            # one byte more than the header says: a longer file is none, however long it is
+            content = _read(stream, math.prod(sizes) + 1) if sizes else bytearray()
     except (OSError, EOFError, zlib.error) as error:
         raise UserError(f"cannot read {path} ({error}); fetch it again") from None
-    header = 4 + 4 * dims
-    sizes = [int(size) for size in np.frombuffer(content[4:header], ">u4")] if len(content) >= header else []
-    if content[:4] != bytes([0, 0, 8, dims]) or len(content) != header + math.prod(sizes):
+    if start[:4] != bytes([0, 0, 8, dims]) or len(content) != math.prod(sizes):
         raise UserError(f"{path} is not a whole IDX file of {dims}-dimensional bytes; fetch it again")
-    writable = bytearray(content)  # as torch wants it
-    return np.frombuffer(writable, np.uint8, offset=header).reshape(sizes)
+    return np.frombuffer(content, np.uint8).reshape(sizes)  # writable, as torch wants it
+
+
+def _read(stream: BufferedIOBase, most: int) -> bytearray:
+    """At most `most` bytes, piece by piece: what is not there takes no memory."""
+    content = bytearray()
+    while len(content) < most and (piece := stream.read(min(PIECE_BYTES, most - len(content)))):
+        content += piece
+    return content
 
 
 def cifar_batch(path: Path) -> tuple[Images, Labels]:
     """Images [N, 3, 32, 32] and labels of one batch of CIFAR-10's python version, a pickle."""
+    check_is_file(path)
     try:
         with path.open("rb") as file:
+            check_not_a_pointer(path, file.read(64))
+            file.seek(0)
             batch = _PlainUnpickler(file, encoding="bytes").load()
-        images = channels_first(path, batch[b"data"].array().reshape(-1, 3, 32, 32))
-        return images, checked_labels(path, batch[b"labels"], images)
-    except (OSError, EOFError, ValueError, LookupError, TypeError, AttributeError, pickle.PickleError) as error:
-        raise UserError(f"{path} is not a CIFAR-10 batch of the python version ({error}); fetch it again") from None
+        images = batch[b"data"].array().reshape(-1, 3, 32, 32)
+        return images, checked_labels(path, batch[b"labels"], len(images))
+    except UserError:
+        raise
+    except (Exception, MemoryError) as error:  # a forged pickle may raise anything, and ask for any amount of memory
+        reason = first_line(error)
+        raise UserError(f"{path} is not a CIFAR-10 batch of the python version ({reason}); fetch it again") from None
 
 
-def pictures(folder: Path) -> Images:
-    """All images under `folder`, by path, [N, C, H, W]: one channel if all are grey, else three."""
-    files = picture_files(folder)
-    if not files:
-        raise UserError(f"{folder} holds no images; give a folder with files {', '.join(SUFFIXES)}")
-    images = []
-    for file in files:
-        images.append(_read_image(file))
-        size, first = images[-1].shape, images[0].shape
-        if size != first:
-            raise UserError(
-                f"images differ in size: {files[0]} has {first[1]}x{first[0]} pixels and {file} has "
-                f"{size[1]}x{size[0]}; crop or resize them to one size"
-            )
-        check_sides(file, *size[:2])
-    stacked = np.stack(images)
-    grey = bool((stacked == stacked[..., :1]).all())
-    return channels_first(folder, stacked[..., :1] if grey else stacked)
-
-
-def picture_files(folder: Path) -> list[Path]:
-    """Image files under `folder`, by path; what is hidden, or in a hidden folder, is left out."""
-    found = []
-    for place, folders, names in os.walk(folder, followlinks=True):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        found += [Path(place, name) for name in names if not name.startswith(".")]
-    return sorted(file for file in found if file.suffix.lower() in SUFFIXES)
-
-
-def is_lossy(file: Path) -> bool:
-    """Whether an image file is JPEG or WebP by its content."""
-    try:
-        with Image.open(file, formats=FORMATS) as image:
-            return image.format in ("JPEG", "MPO", "WEBP")
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-        return False  # `pictures` says what is wrong with it
-
-
-def _read_image(file: Path) -> Images:
-    """One image as uint8 [H, W, 3]; transparency is dropped."""
-    try:
-        with Image.open(file, formats=FORMATS) as image:
-            if image.mode[0] in "IF":
-                raise UserError(f"{file} has more than 8 bits a channel; convert it to 8 bits")
-            # A palette with transparency converts in two steps, or Pillow warns
-            return np.array((image.convert("RGBA") if image.mode == "P" else image).convert("RGB"))
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise UserError(f"cannot read the image {file} ({error}); replace or remove it") from None
-
-
-def npz(path: Path) -> dict[str, Any]:
-    """What an `.npz` file holds, by key; a member that is no array comes as bytes."""
-    try:
-        with zipfile.ZipFile(path), np.load(path, allow_pickle=False) as arrays:  # np.load alone takes other formats
-            return dict(arrays)
-    except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error) as error:
-        raise UserError(f"cannot read {path} ({error}); save it again with numpy.savez") from None
-
-
-def channels_first(path: Path, images: Any) -> Images:
-    """`images` of `path` as [N, C, H, W]: uint8 [N, H, W], [N, H, W, C] or else [N, C, H, W], with C of 1 or 3."""
-    if not isinstance(images, np.ndarray) or images.dtype != np.uint8:
-        kind = images.dtype if isinstance(images, np.ndarray) else type(images).__name__
-        raise UserError(
-            f"{path} holds images of type {kind}; save levels 0..255 as uint8 (of 0..1: (255 * images).round())"
-        )
-    if images.ndim == 3:
-        return images[:, None]
-    if images.ndim == 4 and images.shape[-1] in (1, 3):
-        return np.ascontiguousarray(images.transpose(0, 3, 1, 2))
-    if images.ndim == 4 and images.shape[1] in (1, 3):
-        return images
-    raise UserError(
-        f"{path} holds images of shape {images.shape}; save [N, H, W], [N, H, W, C] or [N, C, H, W], C 1 or 3"
-    )
-
-
-def checked_labels(path: Path, values: Any, images: Images) -> Labels:
-    """`values` of `path` as int64 labels, one for each of `images`."""
+def checked_labels(path: Path, values: Any, count: int) -> Labels:
+    """`values` of `path` as int64 labels, one for each of `count` images."""
     labels = np.asarray(values)
-    if labels.shape != images.shape[:1] or labels.dtype.kind not in "iu":
-        raise UserError(f"{path} holds labels that do not fit {len(images)} images; give one integer an image")
+    if labels.shape != (count,) or labels.dtype.kind not in "iu":
+        raise UserError(f"{path} holds labels that do not fit {count} images; give one integer an image")
+    if count and (labels.min() < 0 or labels.max() > np.iinfo(np.int64).max):
+        raise UserError(f"{path} holds labels below 0 or beyond 64 bits; give classes from 0")
     return labels.astype(np.int64)
 
 
 def check_sides(where: Path | str, height: int, width: int) -> None:
-    """Raises UserError unless both sides are in SIDES."""
+    """Raises UserError unless both sides are in SIDES, as the families that are trained need them."""
     if height not in SIDES or width not in SIDES:
         raise UserError(
-            f"{where} has {width}x{height} pixels; sides must be multiples of 4 from 8 to 64, so crop, pad or resize"
+            f"{where} has {width}x{height} pixels; to be trained on, sides must be multiples of 4 from 8 to 64, so "
+            "crop, pad or resize"
         )
 
 
@@ -190,5 +130,11 @@ class _PlainUnpickler(pickle.Unpickler):
         if module.startswith("numpy") and name in stands_for:
             return stands_for[name]
         if (module, name) == ("_codecs", "encode"):  # how protocol 2 writes bytes
-            return super().find_class(module, name)
+            return _encoded
         raise pickle.UnpicklingError(f"it refers to {module}.{name}")
+
+
+def _encoded(text: str, encoding: str) -> bytes:
+    if encoding != "latin1":
+        raise pickle.UnpicklingError(f"it encodes in {encoding}")
+    return text.encode(encoding)

@@ -8,17 +8,21 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+import math
 import os
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+import psutil
 
 from equibench.cache import cache_folder
-from equibench.data import oracle, readers
-from equibench.data.readers import Images, Labels
+from equibench.data import oracle, own, readers
+from equibench.data.arrays import Images
+from equibench.data.listing import is_there
+from equibench.data.parts import Labels, Part, Progress, StreamedDataset, part_of
+from equibench.data.source import joined
 from equibench.errors import UserError
 from equibench.record.schema import DataInfo
 
@@ -29,7 +33,6 @@ _DEBIAN = Path("/usr/share/datasets/fashion-mnist")  # of the package dataset-fa
 _CACHE = cache_folder()
 _IDX = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
 _BATCHES = (*(f"data_batch_{i}" for i in range(1, 6)), "test_batch")
-_TEST_ONE_IN = 10
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,6 +45,10 @@ class Dataset:
     train_labels: Labels | None = None
     test_labels: Labels | None = None
     entropy_bits_per_dim: float | None = None  # of the distribution the images are drawn from; known for `oracle` only
+    classes: tuple[str, ...] = ()  # names in the order of their labels, where folders give them
+    split: str | None = None  # of a user's own images: "by hash" or "its own"
+    lossy: str | None = None  # how many of a user's own images were compressed with loss, and how
+    notes: tuple[str, ...] = ()  # what was left out, and how the rest was split
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -49,25 +56,38 @@ class Dataset:
         channels, height, width = self.train.shape[1:]
         return channels, height, width
 
-    @cached_property
+    @property
+    def streamed(self) -> StreamedDataset:
+        """The same, as what is read from files is given to measurements."""
+        train, test = part_of(self.train), part_of(self.test)
+        digests = np.concatenate([train.digests, test.digests])
+        whole = Part(joined([train.source, test.source]), np.arange(len(digests)), digests)
+        return StreamedDataset(
+            self.name,
+            train,
+            test,
+            whole,
+            self.train_labels,
+            self.test_labels,
+            self.entropy_bits_per_dim,
+            self.classes,
+            self.split,
+            self.lossy,
+            self.notes,
+        )
+
+    @property
     def sha256(self) -> str:
-        """Of shapes and pixels of both splits. Labels and the files' origin and format do not enter."""
-        total = hashlib.sha256()
-        for split in (self.train, self.test):
-            total.update(repr(split.shape).encode())
-            total.update(np.ascontiguousarray(split).data)
-        return total.hexdigest()
+        """Of shapes, pixels and labels (data/parts.py)."""
+        return self._info.sha256
 
     def info(self) -> DataInfo:
         """What a record says of the data."""
-        return DataInfo(
-            name=self.name,
-            sha256=self.sha256,
-            shape=self.shape,
-            n_train=len(self.train),
-            n_test=len(self.test),
-            entropy_bits_per_dim=self.entropy_bits_per_dim,
-        )
+        return self._info
+
+    @cached_property
+    def _info(self) -> DataInfo:
+        return self.streamed.info()
 
     def limited(self, n_train: int, n_test: int) -> Dataset:
         """The first images of each split (all, where it has fewer), with a hash of their own."""
@@ -117,27 +137,57 @@ NAMES = (DEFAULT, *_FILES, "oracle")
 
 
 def load(name: str = DEFAULT, root: Path | None = None, download: bool = False) -> Dataset:
-    """The data set `name`: one of NAMES, or the path of a folder of images or of an `.npz` file.
+    """The data set `name`, in memory, to be trained on: one of NAMES, or the path of a folder of images, of an `.npz`
+    or of an `.npy` file.
 
     Files that do not ship with the package are looked for in `root`, then in the system's folders and equibench's
-    cache; with `download` torchvision fetches what is missing (to `root`, or else the cache). A path's images are put
-    in a split, and in an order, by their own pixels: file names and order do not matter, and exact duplicates share a
-    split. An `.npz` file with `train` and `test` is used as it is.
+    cache; with `download` torchvision fetches what is missing (to `root`, or else the cache). Of a user's own images
+    `train` and `test` (or `val`) are used as they are; others are put in a split by their pixels (data/own.py).
 
     Raises UserError if the data set is unknown, missing, damaged or not of a kind that equibench takes.
     """
-    if name == DEFAULT:
-        dataset = _packaged()
-    elif name == "oracle":
-        splits = oracle.images(10_000, seed=1), oracle.images(10_000, seed=2)
-        dataset = Dataset(name, *splits, entropy_bits_per_dim=oracle.entropy_bits_per_dim())
-    elif name in _FILES:
-        folder = _find(name, root) or _download(name, root, download)
-        dataset = _read_batches(name, folder) if _FILES[name].names is _BATCHES else _read_idx_files(name, folder)
-    else:
-        dataset = _user(name)
-    _check(dataset)
-    return dataset
+    if name in NAMES:
+        return _named(name, root, download)
+    path = _own_path(name)
+    images = own.own_images(path)
+    readers.check_sides(path, *images.source.shape[1:])
+    _check_memory(path, images.source.count * math.prod(images.source.shape))
+    found = own.split(path, own.held(images))
+    if not len(found.train) or not len(found.test):
+        raise UserError(
+            f"{path} has too few images: by their hashes {len(found.train)} go to train and {len(found.test)} to test, "
+            "and neither may be empty; give about 100 or more"
+        )
+    notes = found.notes
+    if found.split == "by hash":
+        notes = (
+            f"{found.name} has no splits of its own: {len(found.test):,} of its {len(found.whole):,} images are for "
+            "testing, by hash",
+            *notes,
+        )
+    return Dataset(
+        found.name,
+        found.train.whole(),
+        found.test.whole(),
+        found.train_labels,
+        found.test_labels,
+        classes=found.classes,
+        split=found.split,
+        lossy=found.lossy,
+        notes=notes,
+    )
+
+
+def streamed(
+    name: str = DEFAULT, root: Path | None = None, download: bool = False, progress: Progress = lambda n: None
+) -> StreamedDataset:
+    """The data set `name`, to be compared with: as `load` finds it, with images of any size, which are read once here
+    and again when they are asked for. `progress` hears how many were read. Raises UserError.
+    """
+    if name in NAMES:
+        return _named(name, root, download).streamed
+    path = _own_path(name)
+    return own.split(path, own.own_images(path), progress)
 
 
 def downloads() -> dict[str, tuple[str, ...]]:
@@ -158,8 +208,23 @@ def describe(root: Path | None = None) -> list[Listing]:
         found = _find(name, root)
         rows.append(Listing(name, files.what, str(found) if found else "pass --download, or --data-root FOLDER"))
     rows.append(Listing("oracle", "glyphs of known entropy, 32x32 colour, 10,000 + 10,000", "computed"))
-    rows.append(Listing("PATH", "a folder of images, or an .npz file", "yours"))
+    rows.append(Listing("PATH", "a folder of images, an .npz or an .npy file", "yours"))
     return rows
+
+
+def _named(name: str, root: Path | None, download: bool) -> Dataset:
+    if name == DEFAULT:
+        return _packaged()
+    if name == "oracle":
+        splits = oracle.images(10_000, seed=1), oracle.images(10_000, seed=2)
+        return Dataset(name, *splits, entropy_bits_per_dim=oracle.entropy_bits_per_dim())
+    folder = _find(name, root) or _download(name, root, download)
+    found = _read_batches(name, folder) if _FILES[name].names is _BATCHES else _read_idx_files(name, folder)
+    for part in (found.train, found.test):
+        if part.shape[1:] != found.train.shape[1:] or not part.size:
+            raise UserError(f"{folder} holds splits {found.train.shape} and {found.test.shape}; fetch its files again")
+    readers.check_sides(folder, *found.shape[1:])
+    return found
 
 
 def _packaged() -> Dataset:
@@ -184,7 +249,7 @@ def _find(name: str, root: Path | None) -> Path | None:
 
 
 def _file(folder: Path, name: str) -> Path | None:
-    return next((path for path in (folder / name, folder / f"{name}.gz") if path.is_file()), None)
+    return next((path for path in (folder / name, folder / f"{name}.gz") if os.path.isfile(path)), None)
 
 
 def _download(name: str, root: Path | None, allowed: bool) -> Path:
@@ -213,7 +278,10 @@ def _read_idx_files(name: str, folder: Path) -> Dataset:
 def _dataset_of_idx(name: str, paths: list[Path]) -> Dataset:
     """From files in the order of `_IDX`."""
     train, train_labels, test, test_labels = map(readers.idx, paths, (3, 1, 3, 1))
-    labels = readers.checked_labels(paths[1], train_labels, train), readers.checked_labels(paths[3], test_labels, test)
+    labels = (
+        readers.checked_labels(paths[1], train_labels, len(train)),
+        readers.checked_labels(paths[3], test_labels, len(test)),
+    )
     return Dataset(name, train[:, None], test[:, None], *labels)
 
 
@@ -223,55 +291,24 @@ def _read_batches(name: str, folder: Path) -> Dataset:
     return Dataset(name, images, test[0], labels, test[1])
 
 
-def _user(name: str) -> Dataset:
-    path = Path(os.path.expanduser(name))  # Path.expanduser raises where there is no such user
-    if name and path.is_dir():
-        return _split(path, readers.pictures(path), None)
-    if path.is_file() and path.suffix == ".npz":
-        return _dataset_of_arrays(path, readers.npz(path))
-    if name and path.exists():
-        raise UserError(f"{name} is neither a folder of images nor an .npz file; give one of these")
+def _own_path(name: str) -> Path:
+    """The path that `name` is of. Raises UserError where nothing is there."""
+    path = own.expanded(name)
+    if name and is_there(path):
+        return path
     if len(path.parts) > 1 or path.suffix:
-        raise UserError(f"there is no folder or .npz file {name}; give an existing one, or one of {', '.join(NAMES)}")
+        raise UserError(
+            f"there is no folder, .npz or .npy file {name}; give an existing one, or one of {', '.join(NAMES)}"
+        )
     near = difflib.get_close_matches(name.lower(), NAMES, n=1, cutoff=0)[0]
     raise UserError(f"there is no data set '{name}'; did you mean '{near}' (of {', '.join(NAMES)}, or a PATH)?")
 
 
-def _dataset_of_arrays(path: Path, arrays: dict[str, Any]) -> Dataset:
-    """Of `train` and `test` as they are, or else of all images, split."""
-
-    def labels(key: str, images: Images) -> Labels | None:
-        return readers.checked_labels(path, arrays[key], images) if key in arrays else None
-
-    if "train" in arrays and "test" in arrays:
-        train, test = (readers.channels_first(path, arrays[key]) for key in ("train", "test"))
-        return Dataset(path.name, train, test, labels("train_labels", train), labels("test_labels", test))
-    key = next((key for key in ("images", "arr_0", "x") if key in arrays), None)
-    if key is None:
-        raise UserError(f"{path} holds {', '.join(arrays) or 'nothing'}; save images, or train and test, in it")
-    images = readers.channels_first(path, arrays[key])
-    return _split(path, images, labels("labels", images))
-
-
-def _split(path: Path, images: Images, labels: Labels | None) -> Dataset:
-    """Split and order by each image's sha256: the first n of a split are a fair draw, whatever the files' order."""
-    digests = [hashlib.sha256(image.tobytes()).digest() for image in images]
-    order = sorted(range(len(images)), key=digests.__getitem__)
-    test = [i for i in order if int.from_bytes(digests[i]) % _TEST_ONE_IN == 0]
-    train = [i for i in order if int.from_bytes(digests[i]) % _TEST_ONE_IN != 0]
-    if not train or not test:
+def _check_memory(path: Path, size: int) -> None:
+    """Raises UserError where images of so many bytes, and their splits, do not fit the memory that is free."""
+    free = psutil.virtual_memory().available
+    if 2 * size > free:
         raise UserError(
-            f"{path} has too few images: by their hashes {len(train)} go to train and {len(test)} to test, and neither "
-            "may be empty; give about 100 or more"
+            f"{path} has {size / 1e9:.1f} GB of pixels, which training keeps in memory twice for a moment, where "
+            f"{free / 1e9:.1f} GB are free; give fewer images"
         )
-    parts = (None, None) if labels is None else (labels[train], labels[test])
-    return Dataset(path.resolve().name, images[train], images[test], *parts)
-
-
-def _check(dataset: Dataset) -> None:
-    train, test = dataset.train.shape, dataset.test.shape
-    if train[1:] != test[1:] or 0 in (train[0], test[0]):
-        raise UserError(
-            f"{dataset.name} has splits {train} and {test}; neither may be empty, nor their images differ in shape"
-        )
-    readers.check_sides(dataset.name, *dataset.shape[1:])

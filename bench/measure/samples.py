@@ -2,27 +2,42 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
-from equibench.data import readers, sets
+from equibench.data import sets
+from equibench.data.arrays import Images
+from equibench.data.listing import shown
+from equibench.data.parts import Levels, Part, StreamedDataset, batch_size, is_grey
+from equibench.data.source import Source, of_path
 from equibench.errors import UserError
-from equibench.hashing import array_sha256
+from equibench.hashing import image_digests, images_sha256
 from equibench.machine.provenance import code_version, package_versions
 from equibench.measure.features.extractor import Extractor
 from equibench.measure.quality import imported, metrics
-from equibench.measure.quality.memorization import memorization_test
-from equibench.measure.quality.reference import Reference, drawn, features_of, reference_of_images
+from equibench.measure.quality.memorization import nearness_test
+from equibench.measure.quality.reference import (
+    Reference,
+    drawn,
+    extractor_batch,
+    features_of,
+    reference_of_images,
+)
 from equibench.protocol import PROTOCOL
 from equibench.record.base import Strict
-from equibench.record.schema import Code, DataInfo, Quality
+from equibench.record.schema import Code, DataInfo, Memorization, Quality
 
 FEWEST = 50  # below this the numbers would say more of the draw than of the model
 COPIES = 0.01  # share of exact copies from which they are remarked on
 SPLITS, RESAMPLES = 10, 20
+
+Tell = Callable[[str, int, int], None]  # what is being done, how many images are newly done, of how many
 
 
 class Measured(Strict):
@@ -33,6 +48,7 @@ class Measured(Strict):
     data: DataInfo | None  # None where the reference is imported statistics
     quality: Quality
     notes: list[str]
+    allowed_lossy: str | None = None  # what was compressed with loss, where it was measured all the same
     protocol: str = PROTOCOL
     versions: dict[str, str]
     code: Code
@@ -47,131 +63,202 @@ def measure(
     statistics: Path | None = None,
     data_root: Path | None = None,
     download: bool = False,
+    allow_lossy: bool = False,
+    tell: Tell = lambda what, done, total: None,
 ) -> Measured:
-    """Quality of the images at `samples` against a split of `dataset`, or against imported `statistics`.
+    """Quality of the images at `samples` against a split of `dataset` (`train`, `test` or `all`), or against imported
+    `statistics`. Images are read in batches: of neither side do all need to fit the memory.
 
-    Raises UserError where a file is not readable, or where samples and reference cannot be compared.
+    Raises UserError where a file is not readable, or where samples and reference cannot be compared; with `allow_lossy`
+    one side may be compressed with loss where the other is not.
     """
     if (dataset is None) == (statistics is None):
         raise UserError("give one thing to compare with: --dataset NAME, or --reference FILE with mu and sigma")
-    images = load(samples)
+    source = load(samples)
+    notes = [f"samples: {note}" for note in source.notes]
+    found, lossy = None, None
     if statistics is not None:
-        found = None
         against = imported.read(statistics, extractor)
-        images, notes = _against_statistics(samples, images, statistics, against, extractor)
+        source, more = _against_statistics(samples, source, statistics, against, extractor)
+        check_levels(samples, source)
+        features, digests = _features(source, extractor, tell)
     else:
         assert dataset is not None
-        found = sets.load(dataset, data_root, download)
-        images = _against_data(samples, images, dataset, found)
-        notes = _copies(images, getattr(found, split), split)
-        against = reference_of_images(split, getattr(found, split), extractor)
-    features = torch.from_numpy(extractor(images)).to(extractor.device)
-    result = metrics.measure(features, against, extractor, splits=SPLITS, resamples=RESAMPLES, also=True)
+        found = sets.streamed(dataset, data_root, download, lambda n: tell(f"reading {dataset}", n, 0))
+        part = found.part(split)
+        lossy = _unlike(samples, source, found, allow_lossy)
+        source = _fitting(samples, source, found.name, found.shape)
+        check_levels(samples, source)
+        against = reference_of_images(
+            split, part, extractor, progress=lambda n: tell(f"features of {found.name}", n, len(part))
+        )
+        features, digests = _features(source, extractor, tell)
+        more = [*_about_data(found, split, lossy), *_copies(digests, part.digests, split)]
+    tell("metrics", 0, 0)
+    on_device = torch.from_numpy(features).to(extractor.device)
+    result = metrics.measure(on_device, against, extractor, splits=SPLITS, resamples=RESAMPLES, also=True)
     if found is not None:
-        n = min(len(found.train), len(found.test))
-        train, held_out = (part[drawn(len(part), n)] for part in (found.train, found.test))
-        known, others = (features_of(part, extractor) for part in (train, held_out))
-        test, _ = memorization_test(features, images, train, known, others)
-        result = result.model_copy(update={"memorization": test})
+        result = result.model_copy(
+            update={
+                "reason": _with_more(result, found, split, extractor),
+                "memorization": _memorization(on_device, found, part, against, extractor),
+            }
+        )
     return Measured(
-        samples=str(samples),
-        samples_sha256=array_sha256(images),
+        samples=shown(samples),
+        samples_sha256=images_sha256((source.count, *source.shape), digests),
         data=found.info() if found else None,
         quality=result,
-        notes=notes,
+        notes=notes + more,
+        allowed_lossy=lossy,
         versions=package_versions(),
         code=code_version(),
     )
 
 
+def load(path: Path) -> Source:
+    """Samples, by their headers: all images of a folder, or the one array of images in an `.npz` or `.npy`."""
+    source = of_path(path)
+    if source.count < FEWEST:
+        raise UserError(
+            f"{path} holds {source.count} images; give at least {FEWEST}, better as many as the reference has"
+        )
+    return source
+
+
+def check_levels(path: Path, source: Source) -> None:
+    """Raises UserError where the levels are those of floats cast without scaling; reads no further than it must."""
+    levels = Levels()
+    for images in source.batches(batch_size(source.shape)):
+        levels.see(images)
+        if levels.others:
+            return
+    levels.check(str(path))
+
+
+def _features(source: Source, extractor: Extractor, tell: Tell) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+    """Features `[N, d]` and digests `[N, 32]` of all images, read once."""
+    features, digests, at = np.empty((source.count, extractor.info.dims), np.float32), [], 0
+    for images in source.batches(extractor_batch(source, extractor)):
+        features[at : at + len(images)] = extractor(images)
+        digests.append(image_digests(images))
+        at += len(images)
+        tell("features of the samples", len(images), source.count)
+    return features, np.concatenate(digests)
+
+
 def _against_statistics(
-    samples: Path, images: NDArray[np.uint8], statistics: Path, against: Reference, extractor: Extractor
-) -> tuple[NDArray[np.uint8], list[str]]:
+    samples: Path, source: Source, statistics: Path, against: Reference, extractor: Extractor
+) -> tuple[Source, list[str]]:
     """The images as these statistics were made of, with remarks on what is not known of them."""
     notes = list(against.notes)
     if against.shape is None:
         notes.append(
-            f"{statistics.name} does not say which network and images made it; it was taken to be "
+            f"{shown(statistics.name)} does not say which network and images made it; it was taken to be "
             f"{extractor.info.name} on images like these"
         )
     else:
-        images = _fitting(samples, images, statistics.name, against.shape)
-    if _lossy(samples):
-        notes.append("the samples are JPEG or WebP, and compression changes the distance unless the reference is, too")
-    return images, notes
-
-
-def _against_data(samples: Path, images: NDArray[np.uint8], dataset: str, found: sets.Dataset) -> NDArray[np.uint8]:
-    """The images as the data set has them. Raises UserError where the two cannot be compared."""
-    lossy = dataset not in sets.NAMES and _lossy(Path(dataset).expanduser())
-    if _lossy(samples) != lossy:
-        raise UserError(
-            f"{samples} holds {'JPEG or WebP' if not lossy else 'lossless'} images, {found.name} "
-            f"{'lossless' if not lossy else 'JPEG or WebP'} ones; compression changes the distance: save both alike"
+        source = _fitting(samples, source, statistics.name, against.shape)
+    if source.lossy_count:
+        notes.append(
+            f"{source.lossy_count:,} of {source.count:,} samples were compressed with loss ({source.lossy_example}), "
+            "which changes the distance unless the reference's images were, too"
         )
-    return _fitting(samples, images, found.name, found.shape)
+    return source, notes
 
 
-def load(path: Path) -> NDArray[np.uint8]:
-    """Samples as uint8 `[N, C, H, W]`: all images of a folder, or the one array of images in an `.npz` or `.npy`."""
-    if path.is_dir():
-        images = readers.pictures(path)
-    elif path.suffix == ".npz" and path.is_file():
-        images = readers.channels_first(path, _images_of(path, readers.npz(path)))
-    elif path.suffix == ".npy" and path.is_file():
-        try:
-            images = readers.channels_first(path, np.load(path, allow_pickle=False))
-        except (OSError, EOFError, ValueError) as error:
-            raise UserError(f"cannot read {path} ({error}); save it again with numpy.save") from None
-    else:
-        raise UserError(f"there are no samples at {path}; give a folder of images, an .npz or an .npy file")
-    if not images.size:
-        raise UserError(f"{path} holds images without pixels ({list(images.shape)}); save [N, H, W, C] or [N, C, H, W]")
-    readers.check_sides(path, *images.shape[2:])
-    if len(images) < FEWEST:
+def _unlike(samples: Path, source: Source, found: StreamedDataset, allowed: bool) -> str | None:
+    """What was compressed with loss, where samples and data are not alike in this and may be compared all the same.
+
+    Raises UserError where they may not.
+    """
+    theirs = found.whole.source
+
+    def kind(one: Source) -> int:  # none, some, all
+        return (one.lossy_count > 0) + (one.lossy_count == one.count)
+
+    if kind(source) == kind(theirs):
+        return None
+    example = source.lossy_example or theirs.lossy_example
+    unlike = (
+        f"{source.lossy_count:,} of {source.count:,} images of {shown(samples)} and {theirs.lossy_count:,} of "
+        f"{theirs.count:,} of {found.name} were compressed with loss (such as {example})"
+    )
+    if not allowed:
         raise UserError(
-            f"{path} holds {len(images)} images; give at least {FEWEST}, better as many as the reference has"
+            f"{unlike}, which changes the distance; save both alike, or pass --allow-lossy to measure all the same"
         )
-    levels = set(np.unique(images).tolist())
-    if 1 in levels and levels <= {0, 1, 255}:  # of 0..1, or of -1..1, cast to whole numbers
-        shown = ", ".join(str(level) for level in sorted(levels))
-        raise UserError(f"{path} holds no levels but {shown}; save levels 0..255 (of 0..1: (255 * images).round())")
-    return images
+    return unlike
 
 
-def _images_of(path: Path, arrays: dict[str, NDArray[np.generic]]) -> NDArray[np.generic]:
-    key = next((key for key in ("samples", "images", "arr_0", "x") if key in arrays), None)
-    if key is None:
-        raise UserError(f"{path} holds {', '.join(arrays) or 'nothing'}; save the samples as `images` in it")
-    return arrays[key]
-
-
-def _fitting(path: Path, images: NDArray[np.uint8], name: str, shape: tuple[int, int, int]) -> NDArray[np.uint8]:
-    """`images` with the reference's channels: grey pictures saved in colour are grey. Raises UserError otherwise."""
-    if shape[0] == 1 and images.shape[1] == 3 and (images == images[:, :1]).all():
-        images = np.ascontiguousarray(images[:, :1])
-    if images.shape[1:] != shape:
-        theirs, ours = ("x".join(map(str, sides)) for sides in (images.shape[1:], shape))
-        raise UserError(
-            f"{path} holds images of {theirs} (channels, height, width) and {name} of {ours}; resizing changes "
-            "the distance, so sample at the data's size"
+def _about_data(found: StreamedDataset, split: str, lossy: str | None) -> list[str]:
+    notes = [f"{lossy}, which changes the distance; it was measured all the same (--allow-lossy)"] if lossy else []
+    if found.split == "by hash" and split != "all":
+        notes.append(
+            f"{split}: {len(found.part(split)):,} of {found.name}'s {len(found.whole):,} images, by hash; --split all "
+            "takes them all"
         )
-    return images
+    return notes + [f"{found.name}: {note}" for note in found.notes]
 
 
-def _copies(images: NDArray[np.uint8], reference: NDArray[np.uint8], split: str) -> list[str]:
+def _with_more(result: Quality, found: StreamedDataset, split: str, extractor: Extractor) -> str | None:
+    """Why there is no distance, with where more images are to be had."""
+    few, many = len(found.part(split)), len(found.whole)
+    if result.value is not None or few > extractor.info.dims or few == many:
+        return result.reason
+    other = "all" if split == "train" else "train or all"
+    return f"{result.reason}; {split} is {few:,} of {found.name}'s {many:,} images, and --split {other} takes more"
+
+
+def _fitting(path: Path, source: Source, name: str, shape: tuple[int, int, int]) -> Source:
+    """The samples with the reference's channels: grey ones saved in colour are grey, and grey ones beside colour have
+    three equal channels. Raises UserError, or the source does as it is read, where they cannot be compared.
+    """
+    theirs, ours = ("x".join(map(str, sides)) for sides in (source.shape, shape))
+    refusal = f"{path} holds images of {theirs} (channels, height, width) and {name} of {ours}; "
+    if source.shape[1:] != shape[1:]:
+        raise UserError(f"{refusal}resizing changes the distance, so sample at the data's size")
+
+    def one_channel(images: Images) -> Images:
+        if not is_grey(images):
+            raise UserError(f"{refusal}sample in the data's channels, or compare with data in colour")
+        return images[:, :1]
+
+    if source.shape[0] == shape[0]:
+        return source
+    return source.changed(shape[0], one_channel if shape[0] == 1 else partial(np.repeat, repeats=3, axis=1))
+
+
+def _copies(digests: NDArray[np.uint8], reference: NDArray[np.uint8], split: str) -> list[str]:
     """Remarks on samples that are equal to the last pixel, to each other or to images of the reference."""
-    kinds, there = {image.tobytes() for image in images}, {image.tobytes() for image in reference}
-    repeated = len(images) - len(kinds)
-    shared = sum(image.tobytes() in there for image in images)
+    ours, theirs = ([digest.tobytes() for digest in part] for part in (digests, reference))
+    there = set(theirs)
+    repeated, shared = len(ours) - len(set(ours)), sum(digest in there for digest in ours)
     notes = []
-    if repeated > COPIES * len(images):
-        notes.append(f"{repeated:,} of {len(images):,} samples are exact copies of others: N counts them all")
-    if shared > COPIES * len(images):
-        notes.append(f"{shared:,} of {len(images):,} samples are images of the {split} split to the last pixel")
+    if repeated > COPIES * len(ours):
+        notes.append(f"{repeated:,} of {len(ours):,} samples are exact copies of others: N counts them all")
+    if shared > COPIES * len(ours):
+        where = "the data set" if split == "all" else f"the {split} split"
+        notes.append(f"{shared:,} of {len(ours):,} samples are images of {where} to the last pixel")
     return notes
 
 
-def _lossy(path: Path) -> bool:
-    """Whether a folder holds images that were compressed with loss, whatever their files are called."""
-    return path.is_dir() and any(readers.is_lossy(file) for file in readers.picture_files(path))
+def _memorization(
+    features: Tensor, found: StreamedDataset, part: Part, against: Reference, extractor: Extractor
+) -> Memorization | None:
+    """Whether samples lie nearer to training images than to as many held-out ones; None where a split is empty."""
+    n = min(len(found.train), len(found.test))
+    if not n:
+        return None
+    rows = {digest.tobytes(): row for row, digest in enumerate(part.digests)}
+    theirs = []
+    for images in (found.train, found.test):
+        chosen = images.at(drawn(len(images), n))
+        there = [rows.get(digest.tobytes()) for digest in chosen.digests]
+        if None in there:
+            theirs.append(torch.from_numpy(features_of(chosen, extractor)).to(features.device))
+        else:  # the features of these images are the reference's
+            assert against.features is not None
+            theirs.append(against.features[torch.tensor(there, device=features.device)])
+    test = nearness_test(features, *theirs)
+    return Memorization(share_nearer_train=test.share, stderr=test.stderr, p=test.p, n_train=n)

@@ -71,7 +71,7 @@ class Curve(Strict):
 
 class DataInfo(Strict):
     name: str
-    sha256: str  # of the pixels of both splits
+    sha256: str  # of the pixels and labels of both splits, and the names of the classes
     shape: tuple[int, int, int]  # C, H, W
     n_train: int
     n_test: int

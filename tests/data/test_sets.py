@@ -1,6 +1,7 @@
 """Data sets by name: what they hold, where they are found, how they are split."""
 
 import gzip
+import hashlib
 import importlib
 import re
 import shutil
@@ -15,10 +16,10 @@ from files_of_images import pixels, write_cifar, write_idx, write_pngs
 from equibench.data import sets
 from equibench.errors import UserError
 
-PACKAGED = "a4f30e7f5b2cad6d971ae89815f6e89118d107cbb2a01213551535cc92ca4639"
+PACKAGED = "b938cc94631cde6b9a81fe7409b6b283433398b7f62c70f6b8612f2a4e2ca6a1"
 
 
-ORACLE = "941245c87f74c418f975b841bd7edf7427d71e43cdbcdbe254c8b2dd1a441222"
+ORACLE = "6bd32e14b47c029e7c90a594799298e7525ec5c304b71ece6d39fc7a26659be9"
 
 
 def test_packaged_data_set_is_the_pinned_one():
@@ -55,21 +56,42 @@ def test_oracle_is_the_pinned_one():
     assert dataset.sha256 == ORACLE
 
 
-def test_hash_is_of_shapes_pixels_and_splits_alone():
+def test_hash_is_of_shapes_pixels_labels_and_splits_alone():
     images = pixels(12, 3, 8, 12)
     base = sets.Dataset("a", images[:8], images[8:])
-    labelled = sets.Dataset("b", images[:8], images[8:], np.arange(8), np.arange(4))
     strided = np.ascontiguousarray(images.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2)
-    assert base.sha256 == labelled.sha256 == sets.Dataset("c", strided[:8], strided[8:]).sha256
+    assert base.sha256 == sets.Dataset("c", strided[:8], strided[8:], notes=("read",)).sha256
     changed = images.copy()
     changed[11, 2, 7, 11] ^= 1
+    labels = np.arange(8) % 4, np.arange(4)
     others = [
         sets.Dataset("a", changed[:8], changed[8:]),
         sets.Dataset("a", images[:7], images[7:]),
         sets.Dataset("a", images.reshape(12, 3, 12, 8)[:8], images.reshape(12, 3, 12, 8)[8:]),
+        sets.Dataset("a", images[[1, 0, *range(2, 8)]], images[8:]),
         base.limited(8, 3),
+        sets.Dataset("a", images[:8], images[8:], labels[0]),
+        sets.Dataset("a", images[:8], images[8:], None, labels[1]),
+        sets.Dataset("a", images[:8], images[8:], *labels),
+        sets.Dataset("a", images[:8], images[8:], labels[0][::-1].copy(), labels[1]),
+        sets.Dataset("a", images[:8], images[8:], *labels, classes=("p", "q", "r", "s")),
+        sets.Dataset("a", images[:8], images[8:], *labels, classes=("q", "p", "r", "s")),
     ]
-    assert len({dataset.sha256 for dataset in [base, *others]}) == 5
+    assert len({dataset.sha256 for dataset in [base, *others]}) == 12
+
+
+def test_hash_by_hand():
+    """Of each split its shape and the sha256 of each image, then its labels; then the names of the classes."""
+    images, labels = pixels(3, 1, 8, 8), np.array([1, 0], np.int64)
+    total = hashlib.sha256()
+    for shape, split, more in (
+        ("(2, 1, 8, 8)", images[:2], b"labels" + bytes([1, *[0] * 15])),
+        ("(1, 1, 8, 8)", images[2:], b""),
+    ):
+        digests = b"".join(hashlib.sha256(bytes(image.flatten().tolist())).digest() for image in split)
+        total.update(hashlib.sha256(shape.encode() + digests).hexdigest().encode() + more)
+    total.update(b'["cat", "dog"]')
+    assert sets.Dataset("a", images[:2], images[2:], labels, classes=("cat", "dog")).sha256 == total.hexdigest()
 
 
 def test_limited_takes_the_first_of_each_split():
@@ -191,9 +213,9 @@ def test_npz_with_splits_is_used_as_it_is(tmp_path):
         ("CIFAR-10", "there is no data set 'CIFAR-10'; did you mean 'cifar10' (of "),
         ("Oracle", "there is no data set 'Oracle'; did you mean 'oracle' (of "),
         ("", "there is no data set ''; did you mean '"),
-        ("~nobody/images", "there is no folder or .npz file ~nobody/images"),
-        ("nowhere/images", "there is no folder or .npz file nowhere/images; give an existing one"),
-        ("nothing.npz", "there is no folder or .npz file nothing.npz; give an existing one"),
+        ("~nobody/images", "there is no folder, .npz or .npy file ~nobody/images"),
+        ("nowhere/images", "there is no folder, .npz or .npy file nowhere/images; give an existing one"),
+        ("nothing.npz", "there is no folder, .npz or .npy file nothing.npz; give an existing one"),
         ("mnist", "mnist is not on this machine; pass --download to fetch it with torchvision, or --data-root FOLDER"),
         ("cifar10", "cifar10 is not on this machine; pass --download"),
     ],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import os
+import math
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -16,14 +16,19 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from equibench import atomic
 from equibench.cache import cache_folder
+from equibench.data.parts import Part, Progress, part_of
+from equibench.data.source import Source
+from equibench.errors import UserError
 from equibench.hashing import array_sha256, digest
-from equibench.measure.features.extractor import Extractor
+from equibench.measure.features.extractor import BATCH_SIZE, Extractor
 from equibench.measure.quality.frechet import Statistics, statistics
 from equibench.measure.quality.pairwise import Within, within
 from equibench.protocol import PROTOCOL, SUBSET_SEED
 
 CHECKED = 4  # images whose features are computed again when the cache has them
+BATCH_BYTES = 2**27  # of pixels that an extractor gets at once
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,20 +45,28 @@ class Reference:
 
 
 def reference_of_images(
-    name: str, images: NDArray[np.uint8], extractor: Extractor, cache: Path | None = None
+    name: str,
+    images: NDArray[np.uint8] | Part,
+    extractor: Extractor,
+    cache: Path | None = None,
+    progress: Progress = lambda n: None,
 ) -> Reference:
     """The reference of uint8 `images` `[M, C, H, W]` in the extractor's features; from the cache where it is there."""
-    return reference_of_features(name, images, features_of(images, extractor, cache), extractor, cache)
+    part = images if isinstance(images, Part) else part_of(images)
+    return reference_of_features(name, part, features_of(part, extractor, cache, progress), extractor, cache)
 
 
 def reference_of_features(
     name: str,
-    images: NDArray[np.uint8],
+    images: NDArray[np.uint8] | Part,
     extracted: NDArray[np.float32],
     extractor: Extractor,
     cache: Path | None = None,
 ) -> Reference:
     """The reference of images whose features `extracted` `[M, d]` are known: moments, kernel means and radii."""
+    part = images if isinstance(images, Part) else part_of(images)
+    if len(part) < 2:
+        raise UserError(f"the reference {name} has {len(part)} images; two or more are needed")
     features = torch.from_numpy(extracted).to(extractor.device)
 
     def compute() -> dict[str, NDArray[np.float64]]:
@@ -66,48 +79,64 @@ def reference_of_features(
 
     def whole(kept: dict[str, NDArray[Any]]) -> bool:
         return (
-            kept["covariance"].shape == (d, d)
-            and kept["mean"].shape == (d,)
-            and len(kept["kernel_means"]) == len(images)
+            kept["covariance"].shape == (d, d) and kept["mean"].shape == (d,) and len(kept["kernel_means"]) == len(part)
         )
 
     kept = _cached("reference", {"features": array_sha256(extracted)}, cache, compute, whole)
     there = {key: torch.from_numpy(array).to(extractor.device) for key, array in kept.items()}
-    channels, height, width = images.shape[1:]
     return Reference(
         name,
-        Statistics(len(images), there["mean"], there["covariance"]),
-        array_sha256(images),
-        (channels, height, width),
+        Statistics(len(part), there["mean"], there["covariance"]),
+        part.sha256,
+        part.source.shape,
         features,
         Within(there["kernel_means"], there.get("radii")),
     )
 
 
 def features_of(
-    images: NDArray[np.uint8],
+    images: NDArray[np.uint8] | Part,
     extractor: Extractor,
     cache: Path | None = None,
-    progress: Callable[[int], None] = lambda n: None,
+    progress: Progress = lambda n: None,
 ) -> NDArray[np.float32]:
     """Features `[N, d]` of images that will be asked for again: those of a data set.
 
     What the cache holds is compared with the features of some of the images: an extractor of the user's may change in
     ways that its identity does not show.
     """
-    few = np.arange(len(images))[:: max(len(images) // CHECKED, 1)][:CHECKED]
+    part = images if isinstance(images, Part) else part_of(images)
+    if part.source.seeks:
+        few = np.arange(len(part))[:: max(len(part) // CHECKED, 1)][:CHECKED]
+    else:
+        few = np.argsort(part.positions)[:CHECKED]  # the first in the file, whose end may be far
 
     def current(kept: dict[str, NDArray[Any]]) -> bool:
         found = kept["features"]
-        if found.shape != (len(images), extractor.info.dims):
+        if found.shape != (len(part), extractor.info.dims):
             return False
         # batches of other sizes round differently, bfloat16 most
-        return bool(np.linalg.norm(extractor(images[few]) - found[few]) <= 0.01 * np.linalg.norm(found[few]))
+        return bool(np.linalg.norm(extractor(part.at(few).whole()) - found[few]) <= 0.01 * np.linalg.norm(found[few]))
 
-    identity = {"images": array_sha256(images), "protocol": PROTOCOL, **extractor.info.model_dump()}
-    found = _cached("features", identity, cache, lambda: {"features": extractor(images, progress)}, current)
+    def compute() -> dict[str, NDArray[np.float32]]:
+        features = np.empty((len(part), extractor.info.dims), np.float32)
+        for places, batch in part.batches(extractor_batch(part.source, extractor)):
+            features[places] = extractor(batch, progress)
+        return {"features": features}
+
+    identity = {"images": part.sha256, "protocol": PROTOCOL, **extractor.info.model_dump()}
+    if part.as_stored:  # in other batches, so that the last bits may be others, too
+        identity["order"] = "as stored"
+    found = _cached("features", identity, cache, compute, current)
     features: NDArray[np.float32] = found["features"]
     return features
+
+
+def extractor_batch(source: Source, extractor: Extractor) -> int:
+    """How many images are given to the extractor at once: its own batch, so that features are those of one call with
+    all images to the last bit, and fewer only of images so large that a batch would not fit the memory.
+    """
+    return max(min(BATCH_SIZE[extractor.device.type], BATCH_BYTES // math.prod(source.shape)), 1)
 
 
 def _cached(
@@ -129,12 +158,8 @@ def _cached(
             if valid(there):
                 return there
     found = compute()
-    with contextlib.suppress(OSError):
-        folder.mkdir(parents=True, exist_ok=True)
-        partial = file.with_suffix(f".{os.getpid()}.partial")
-        with partial.open("wb") as out:
-            np.savez(out, **found)  # type: ignore[arg-type]
-        partial.replace(file)
+    with contextlib.suppress(OSError), atomic.replacing(file) as out:
+        np.savez(out, **found)  # type: ignore[arg-type]
     return found
 
 
