@@ -30,7 +30,7 @@ _ORIENTATION = 274  # of EXIF
 
 
 @dataclass(frozen=True, slots=True)
-class Header:
+class ImageHeader:
     """What is known of an image before it is decoded."""
 
     width: int
@@ -41,7 +41,7 @@ class Header:
     more: bool  # a JPEG with further pictures in it: previews, gain maps, the other eye
 
 
-def header(file: Path) -> Header:
+def header(file: Path) -> ImageHeader:
     """What the file says of itself. Raises UserError for what cannot be read, or would be read as something else: more
     than 8 bits a channel, colours that are not RGB, several frames, sizes beyond MOST_PIXELS.
     """
@@ -53,7 +53,7 @@ def header(file: Path) -> Header:
             stream.seek(0)
             with Image.open(stream, formats=FORMATS) as image:
                 _check(file, image, stream)
-                return Header(
+                return ImageHeader(
                     *image.size,
                     1 if image.mode in _GREY else 3,
                     _lossy(image, stream),
@@ -68,7 +68,7 @@ def header(file: Path) -> Header:
         raise UserError(_unreadable(file, error)) from None
 
 
-def decoded(file: Path, known: Header, channels: int) -> NDArray[np.uint8]:
+def decoded(file: Path, known: ImageHeader, channels: int) -> NDArray[np.uint8]:
     """The pixels of a file with header `known`: uint8 [H, W] for one channel, which only greys have, [H, W, 3] for 3.
 
     Raises UserError for a file that is broken or has pixels that are not opaque.

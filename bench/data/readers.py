@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 
 from equibench.data.arrays import PIECE_BYTES, Images
 from equibench.data.listing import check_is_file
@@ -87,6 +88,16 @@ def check_sides(where: Path | str, height: int, width: int) -> None:
         raise UserError(
             f"{where} has {width}x{height} pixels; to be trained on, sides must be multiples of 4 from 8 to 64, so "
             "crop, pad or resize"
+        )
+
+
+def check_memory(path: Path, size: int) -> None:
+    """Raises UserError where images of so many bytes, and their splits, do not fit the memory that is free."""
+    free = psutil.virtual_memory().available
+    if 2 * size > free:
+        raise UserError(
+            f"{path} has {size / 1e9:.1f} GB of pixels, which training keeps in memory twice for a moment, where "
+            f"{free / 1e9:.1f} GB are free; give fewer images"
         )
 
 

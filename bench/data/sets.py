@@ -10,12 +10,11 @@ import difflib
 import hashlib
 import math
 import os
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-import psutil
 
 from equibench.cache import cache_folder
 from equibench.data import oracle, own, readers
@@ -62,19 +61,8 @@ class Dataset:
         train, test = part_of(self.train), part_of(self.test)
         digests = np.concatenate([train.digests, test.digests])
         whole = Part(joined([train.source, test.source]), np.arange(len(digests)), digests)
-        return StreamedDataset(
-            self.name,
-            train,
-            test,
-            whole,
-            self.train_labels,
-            self.test_labels,
-            self.entropy_bits_per_dim,
-            self.classes,
-            self.split,
-            self.lossy,
-            self.notes,
-        )
+        known = {field.name: getattr(self, field.name) for field in fields(self)}
+        return StreamedDataset(whole=whole, **{**known, "train": train, "test": test})
 
     @property
     def sha256(self) -> str:
@@ -151,7 +139,7 @@ def load(name: str = DEFAULT, root: Path | None = None, download: bool = False) 
     path = _own_path(name)
     images = own.own_images(path)
     readers.check_sides(path, *images.source.shape[1:])
-    _check_memory(path, images.source.count * math.prod(images.source.shape))
+    readers.check_memory(path, images.source.count * math.prod(images.source.shape))
     found = own.split(path, own.held(images))
     if not len(found.train) or not len(found.test):
         raise UserError(
@@ -219,7 +207,10 @@ def _named(name: str, root: Path | None, download: bool) -> Dataset:
         splits = oracle.images(10_000, seed=1), oracle.images(10_000, seed=2)
         return Dataset(name, *splits, entropy_bits_per_dim=oracle.entropy_bits_per_dim())
     folder = _find(name, root) or _download(name, root, download)
-    found = _read_batches(name, folder) if _FILES[name].names is _BATCHES else _read_idx_files(name, folder)
+    if _FILES[name].names is _BATCHES:
+        found = _read_batches(name, folder)
+    else:
+        found = _dataset_of_idx(name, [path for file in _IDX if (path := _file(folder, file))])
     for part in (found.train, found.test):
         if part.shape[1:] != found.train.shape[1:] or not part.size:
             raise UserError(f"{folder} holds splits {found.train.shape} and {found.test.shape}; fetch its files again")
@@ -271,10 +262,6 @@ def _download(name: str, root: Path | None, allowed: bool) -> Path:
     return folder
 
 
-def _read_idx_files(name: str, folder: Path) -> Dataset:
-    return _dataset_of_idx(name, [path for file in _IDX if (path := _file(folder, file))])
-
-
 def _dataset_of_idx(name: str, paths: list[Path]) -> Dataset:
     """From files in the order of `_IDX`."""
     train, train_labels, test, test_labels = map(readers.idx, paths, (3, 1, 3, 1))
@@ -302,13 +289,3 @@ def _own_path(name: str) -> Path:
         )
     near = difflib.get_close_matches(name.lower(), NAMES, n=1, cutoff=0)[0]
     raise UserError(f"there is no data set '{name}'; did you mean '{near}' (of {', '.join(NAMES)}, or a PATH)?")
-
-
-def _check_memory(path: Path, size: int) -> None:
-    """Raises UserError where images of so many bytes, and their splits, do not fit the memory that is free."""
-    free = psutil.virtual_memory().available
-    if 2 * size > free:
-        raise UserError(
-            f"{path} has {size / 1e9:.1f} GB of pixels, which training keeps in memory twice for a moment, where "
-            f"{free / 1e9:.1f} GB are free; give fewer images"
-        )

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from files_of_images import pixels, write_pngs
 
-from equibench.data import sets
+from equibench.data import readers, sets
 from equibench.errors import UserError
 
 IMAGES = pixels(40, 8, 12, 3)
@@ -201,7 +201,7 @@ def test_folder_of_large_images_is_refused_by_its_headers(tmp_path):
 
 def test_what_no_memory_holds_is_refused_before_it_is_read(tmp_path, monkeypatch):
     np.savez(tmp_path / "a.npz", images=pixels(60, 8, 8))
-    monkeypatch.setattr(sets.psutil, "virtual_memory", lambda: type("Memory", (), {"available": 2 * 60 * 64 - 1}))
+    monkeypatch.setattr(readers.psutil, "virtual_memory", lambda: type("Memory", (), {"available": 2 * 60 * 64 - 1}))
     refused(tmp_path / "a.npz", "where 0.0 GB are free; give fewer images")
 
 
