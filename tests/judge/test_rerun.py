@@ -75,7 +75,7 @@ def test_any_cell_reproduces_to_the_last_bit(made, which):
     [
         ("trained", {"dataset": "oracle"}, "oracle is not the data of vae: its hash begins with"),
         ("trained", {"dataset": None}, "fashion-mnist-10k is not the data of vae"),
-        ("trained", {"dataset": "nowhere.npz"}, "there is no folder or .npz file nowhere.npz"),
+        ("trained", {"dataset": "nowhere.npz"}, "there is no folder, .npz or .npy file nowhere.npz"),
         ("trained", {"suite": None}, "by the suite 'mine', which does not ship; give its .toml by --suite"),
         ("trained", {"suite": "quick"}, "suite quick does not have vae with the record's budget"),
         ("trained", {"extractor": "efficientnet-lite0"}, "the features of vae are test_rerun:blocks .* --extractor$"),
