@@ -126,8 +126,7 @@ class Suite(_Table):
     seeds: list[Seed] = Field(min_length=1)
     budget: list[Budget] = Field(min_length=1)
     entrant: list[Entrant] = Field(min_length=1)
-    # a cell that takes longer is stopped, and recorded as timed out
-    cell_limit_sec: float | None = Field(None, ge=1, le=MOST)
+    cell_limit_sec: float | None = Field(None, gt=0, le=MOST)  # a cell that takes longer is stopped: timed out
     checkpoint_sec: Seconds = 60.0  # of training between two saves, which take less than 2 % all the same
     measure: Measuring = Measuring()
 
