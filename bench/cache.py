@@ -27,6 +27,16 @@ def cache_folder() -> Path:
     return folder if folder.is_absolute() else NOWHERE
 
 
+def usable_cache(instead: Path) -> Path:
+    """The cache folder if this user can write there, else `instead`: what several processes need is computed once."""
+    folder = cache_folder()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return instead
+    return folder if os.access(folder, os.W_OK | os.X_OK) else instead
+
+
 class Kept(NamedTuple):
     """Files of one kind in the cache that equibench, or torchvision for it, put there."""
 

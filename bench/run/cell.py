@@ -151,7 +151,7 @@ def _floor(cell: Cell, session: Session, clock: Clock) -> Ending:
     try:
         if cell.name == "real data":
             with clock.part("features"):
-                train = features_of(data.train[: measure.samples], session.extractor)
+                train = features_of(data.train[: measure.samples], session.extractor, session.cache)
                 _ = session.reference_features  # computed on first use
             with clock.part("quality"):
                 return Ending(Found(Results(quality=session.quality(train, {}))))

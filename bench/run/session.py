@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from equibench.cache import usable_cache
 from equibench.data.sets import Dataset
 from equibench.hashing import digest, file_sha256
 from equibench.machine import energy
@@ -59,14 +60,21 @@ class Session:
         return energy.counter(self.device)
 
     @cached_property
+    def cache(self) -> Path:
+        """Where features of the data are kept for the cells that follow, each in a process of its own."""
+        return usable_cache(self.out / UNFINISHED / "cache")
+
+    @cached_property
     def reference_features(self) -> NDArray[np.float32]:
         """Of the reference's images: computed once for all cells."""
-        return features_of(self._reference_images, self.extractor)
+        return features_of(self._reference_images, self.extractor, self.cache)
 
     @cached_property
     def reference(self) -> Reference:
         """The test images as what samples are compared with: computed once for all cells."""
-        return reference_of_features("test", self._reference_images, self.reference_features, self.extractor)
+        return reference_of_features(
+            "test", self._reference_images, self.reference_features, self.extractor, self.cache
+        )
 
     @property
     def _reference_images(self) -> NDArray[np.uint8]:
@@ -77,7 +85,7 @@ class Session:
         chosen, there = drawn(len(self.data.test), n), self.reference_features
         if len(there) == len(self.data.test):
             return there[chosen]
-        return features_of(self.data.test[chosen], self.extractor)
+        return features_of(self.data.test[chosen], self.extractor, self.cache)
 
     def quality(self, features: NDArray[np.float32], options: Mapping[str, Scalar], whole: bool = True) -> Quality:
         """Sample quality by `features`: all metrics and intervals, or the Frechet distance alone."""

@@ -56,7 +56,7 @@ def memorization(work: Work, found: Found) -> Found:
     images, features, measured = needed(found.images), needed(found.features), needed(found.results.quality)
     with work.clock.part("features"):
         known = data.train[drawn(len(data.train), n)]
-        theirs, held_out = features_of(known, session.extractor), session.test_features(n)
+        theirs, held_out = features_of(known, session.extractor, session.cache), session.test_features(n)
     with work.clock.part("quality"):
         on_device = torch.from_numpy(features).to(session.device)
         test, neighbours = memorization_test(on_device, images, known, theirs, held_out)
