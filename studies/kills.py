@@ -54,6 +54,7 @@ by default.
 
 def main(kills: int, seed: int) -> None:
     """Writes the page; exits with 1 where a value differs."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored by what a shell starts in the background
     generator = random.Random(seed)
     counts: Counter[tuple[str, str]] = Counter()
     finished = values = 0

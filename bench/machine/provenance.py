@@ -62,7 +62,8 @@ def code_version() -> Code:
 
     commit = git("rev-parse", "HEAD") if (root / ".git").exists() else None
     status = git("status", "--porcelain", "--", "bench", "models", "pyproject.toml") if commit else None
-    return Code(commit=commit, dirty=None if status is None else bool(status), version=__version__)
+    dirty = None if status is None else bool(status)
+    return Code(commit=commit, dirty=dirty, version=__version__, sources_sha256=code_digest())
 
 
 @functools.cache

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import signal
 import socket
@@ -25,6 +26,7 @@ from equibench.run.session import Tell
 from equibench.run.worker import LONGEST_MESSAGE, Task, work
 
 STOP_SEC = 10.0  # for a process that was asked to stop, to keep what it has
+START_SEC = 120.0  # for a process to import and read what it needs, which no limit of a cell counts
 LOOK_SEC = 1.0  # between two looks at the clock and the output
 LONGEST_OUTPUT = 2**20  # bytes of what a cell prints
 
@@ -44,22 +46,24 @@ class Watched:
 def run_process(
     task: Task, limit_sec: float | None, tell: Tell, alive: Callable[[str, float], None] = lambda doing, share: None
 ) -> Watched:
-    """Do the task in a process of its own, and leave nothing of it behind. After `limit_sec` it is killed. `alive`
-    hears of it about every second. Raises KeyboardInterrupt, after the process has kept what it has, and UserError
-    where the system gives no process.
+    """Do the task in a process of its own, and leave nothing of it behind. When the cell has taken `limit_sec` it is
+    killed. `alive` hears of it about every second. Raises KeyboardInterrupt, after the process has kept what it has,
+    and UserError where the system gives no process.
     """
     before, kills = processes.children(), processes.out_of_memory_kills()
     task.unfinished.folder.mkdir(parents=True, exist_ok=True)
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
     ours.setblocking(False)
+    begun_sec = time.monotonic()
     process = processes.start(work, (task, theirs))
     theirs.close()
     watch = _Watch(process, ours, task.unfinished.output, tell, alive)
     try:
-        watch.wait(None if limit_sec is None else time.monotonic() + limit_sec)
+        watch.wait(lambda: (watch.ready_sec or begun_sec + START_SEC) + (math.inf if limit_sec is None else limit_sec))
     except KeyboardInterrupt:
         process.terminate()
-        watch.wait(time.monotonic() + STOP_SEC)
+        until_sec = time.monotonic() + STOP_SEC
+        watch.wait(lambda: until_sec)
         raise
     finally:
         processes.end(process, before)
@@ -87,26 +91,25 @@ class _Watch:
         self.found = Watched()
         self._process, self._bell, self._output, self._tell, self._alive = process, bell, output, tell, alive
         self.stopped = False  # by a signal
+        self.ready_sec: float | None = None  # when it began with the cell itself
         self._share = 0.0
 
-    def wait(self, deadline_sec: float | None) -> None:
+    def wait(self, until_sec: Callable[[], float]) -> None:
         """Until the process ends, or this moment of the monotonic clock passes."""
-        looked_sec = -LOOK_SEC
+        looked_sec = -math.inf
         while True:
-            left_sec = LOOK_SEC if deadline_sec is None else min(LOOK_SEC, deadline_sec - time.monotonic())
-            ended = self._process.sentinel in connection.wait(
-                [self._process.sentinel, self._bell], timeout=max(left_sec, 0.0)
-            )
+            left_sec = until_sec() - time.monotonic()
+            if left_sec <= 0:
+                self.found.timed_out = True
+                return
+            ready = connection.wait([self._process.sentinel, self._bell], timeout=min(left_sec, LOOK_SEC))
+            ended = self._process.sentinel in ready
             while self._hear():
                 pass
             if ended:
                 return
-            now_sec = time.monotonic()
-            if deadline_sec is not None and now_sec >= deadline_sec:
-                self.found.timed_out = True
-                return
-            if now_sec - looked_sec >= LOOK_SEC:
-                looked_sec = now_sec
+            if time.monotonic() - looked_sec >= LOOK_SEC:
+                looked_sec = time.monotonic()
                 self._alive(self.found.doing, self._share)
                 with contextlib.suppress(OSError):
                     if self._output.stat().st_size > LONGEST_OUTPUT:
@@ -123,6 +126,8 @@ class _Watch:
         if isinstance(doing := message.get("doing"), str):
             self.found.doing, self._share = doing, _share(message.get("share"))
             self._tell(doing, self._share)
+        if "ready" in message:
+            self.ready_sec = time.monotonic()
         if isinstance(mistake := message.get("mistake"), str):
             self.found.mistake = mistake
         self.stopped = self.stopped or bool(message.get("stopped"))

@@ -111,6 +111,7 @@ def _measure(task: Task, messenger: Messenger) -> None:
     before = task.unfinished.load(task.identity)[0].clock
     start_sec = before.get("start", 0.0) + max(time.time() - task.begun_sec, 0.0)
     clock = Clock(synchronize=synchronizer(session.device), before={**before, "start": start_sec})
+    messenger.send({"ready": True})
     ending = measure_cell(cell, session, clock, messenger.tell, lambda: messenger.stopping, task.unfinished)
     finish(task.unfinished, session, cell, ending, clock)
     messenger.send({"done": True})
