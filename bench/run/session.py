@@ -116,11 +116,10 @@ class Session:
         return self.out / UNFINISHED / self.path(cell).stem
 
     def identity(self, cell: Cell) -> str:
-        """Of all that must be the same for an unfinished cell to go on: the cell, the code, versions, threads, the
-        module of a family of the user's own.
+        """Of all that must be the same for an unfinished cell to go on: the cell, with machine and threads in its key,
+        the code, versions, the module of a family of the user's own.
         """
         own = cell.entrant.family.partition(":")[0] if cell.entrant and ":" in cell.entrant.family else None
         module = importlib.util.find_spec(own) if own else None
         source = file_sha256(Path(module.origin)) if module and module.origin else None
-        machine = describe_machine(self.device).model_dump()
-        return digest([self.key(cell), code_digest(), package_versions(), machine, source])
+        return digest([self.key(cell), code_digest(), package_versions(), source])

@@ -19,9 +19,9 @@ from equibench.measure.cost import speed as speed_of
 from equibench.measure.quality.memorization import memorization_test
 from equibench.measure.quality.reference import drawn, features_of
 from equibench.record.schema import Portrait
-from equibench.run import sweep
 from equibench.run.likelihoods import bounds, decoder_likelihood, likelihood, out_of_distribution
-from equibench.run.work import Found, Work, needed
+from equibench.run.sweep import Sweep
+from equibench.run.work import Found, Work, attempt, needed
 from equibench_models.contract import Shape
 
 T = TypeVar("T")
@@ -127,17 +127,23 @@ def sampler_points(work: Work, found: Found) -> Found:
     measure = work.session.suite.measure
     if not measure.sampler_points:
         return found
-    points = sweep.sampler_points(
+    features, speed = needed(found.features), needed(found.results.speed)
+    sweep = Sweep(
         work.model,
         work.options,
         measure,
         work.session.device,
         work.clock,
-        headline=(needed(found.features), needed(found.results.speed)),
         features_of=lambda n, options, label: _sampled(work, n, options, f"({label})")[1],
         quality_of=partial(work.session.quality, whole=False),
     )
-    return found.plus(sampler_points=points)
+    found = found.plus(sampler_points=[sweep.headline(features, speed)])
+    n = min(measure.sweep_samples, len(features))
+    for label, options in sweep.settings():
+        point, found = attempt(found, label, partial(sweep.point, label, options, n, speed.batch_size))
+        if point:
+            found = found.plus(sampler_points=[*found.results.sampler_points, point])
+    return found
 
 
 # by the part of the record that each fills; memorization's is within the quality

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,57 +20,56 @@ from equibench_models.contract import Model
 Features = NDArray[np.float32]
 
 
-def sampler_points(
-    model: Model,
-    options: Mapping[str, Any],
-    measure: Measuring,
-    device: torch.device,
-    clock: Clock,
-    *,
-    headline: tuple[Features, Speed],
-    features_of: Callable[[int, Mapping[str, Any], str], Features],
-    quality_of: Callable[[Features, Mapping[str, Any]], Quality],
-) -> list[SamplerPoint]:
-    """The headline's setting, on the first of its samples, then the family's others: `features_of(n, options, label)`
-    samples them, `quality_of(features, options)` gives their distance.
-
-    All have `sweep_samples` images, so that the distances compare, and speed at the headline's batch size.
+@dataclass(frozen=True)
+class Sweep:
+    """What every point is measured with: `features_of(n, options, label)` samples a setting, `quality_of(features,
+    options)` gives its distance. All have `sweep_samples` images, so that the distances compare, and speed at the
+    headline's batch size.
     """
-    features, speed = headline
-    n = min(measure.sweep_samples, len(features))
-    with clock.part("quality"):
-        usual = quality_of(features[:n], options)
-    points = [
-        SamplerPoint(
+
+    model: Model
+    options: Mapping[str, Any]  # of the headline
+    measure: Measuring
+    device: torch.device
+    clock: Clock
+    features_of: Callable[[int, Mapping[str, Any], str], Features]
+    quality_of: Callable[[Features, Mapping[str, Any]], Quality]
+
+    def headline(self, features: Features, speed: Speed) -> SamplerPoint:
+        """The headline's setting, on the first of its samples."""
+        with self.clock.part("quality"):
+            quality = self.quality_of(features[: self.measure.sweep_samples], self.options)
+        return SamplerPoint(
             label=USUAL,
-            options=dict(options),
-            quality=usual,
+            options=dict(self.options),
+            quality=quality,
             images_per_sec=speed.images_per_sec,
             network_evaluations=speed.network_evaluations,
             flops_per_image=speed.flops_per_image,
         )
-    ]
-    for label, changed in model.samplers.items():
-        merged = {**options, **changed}
-        evaluations = model.network_evaluations(**merged)
-        same = model.options_type(**merged) == model.options_type(**options)
-        if same or evaluations > measure.sweep_evaluations:
-            continue
-        found = features_of(n, merged, label)
-        with clock.part("quality"):
-            quality = quality_of(found, merged)
-        with clock.part("speed"):
-            there, _ = cost.throughput(model, merged, device, speed.batch_size, measure.speed_limit_sec)
-            flops = cost.sampling_flops(model, merged, device)
+
+    def settings(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        """The family's others, by label: options of `sample`."""
+        for label, changed in self.model.samplers.items():
+            merged = {**self.options, **changed}
+            same = self.model.options_type(**merged) == self.model.options_type(**self.options)
+            if not same and self.model.network_evaluations(**merged) <= self.measure.sweep_evaluations:
+                yield label, merged
+
+    def point(self, label: str, options: dict[str, Any], n: int, batch_size: int) -> SamplerPoint:
+        """One of them, on `n` samples."""
+        features = self.features_of(n, options, label)
+        with self.clock.part("quality"):
+            quality = self.quality_of(features, options)
+        with self.clock.part("speed"):
+            there, _ = cost.throughput(self.model, options, self.device, batch_size, self.measure.speed_limit_sec)
+            flops = cost.sampling_flops(self.model, options, self.device)
         assert there.images_per_sec is not None
-        points.append(
-            SamplerPoint(
-                label=label,
-                options=merged,
-                quality=quality,
-                images_per_sec=there.images_per_sec,
-                network_evaluations=evaluations,
-                flops_per_image=flops,
-            )
+        return SamplerPoint(
+            label=label,
+            options=options,
+            quality=quality,
+            images_per_sec=there.images_per_sec,
+            network_evaluations=self.model.network_evaluations(**options),
+            flops_per_image=flops,
         )
-    return points

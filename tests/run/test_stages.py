@@ -17,6 +17,7 @@ from equibench.run.cell import run_here
 from equibench.run.session import Session
 from equibench.run.stages import STAGES
 from equibench.suite import Cell
+from equibench_models.vae.model import VAE
 
 CPU = torch.device("cpu")
 # what a stage fills, where that is not a part of its own name; and what starts from it
@@ -103,6 +104,21 @@ def test_one_kind_of_image_that_fails_takes_no_other_with_it(vae, monkeypatch):
     record = vae()
     assert record.failures == {"likelihood of noise": "RuntimeError: this one broke"}
     assert record.out_of_distribution_bits_per_dim.keys() == {"inverted", "constant", "shuffled pixels"}
+
+
+def test_one_setting_of_the_sampler_that_fails_takes_no_other_with_it(vae, monkeypatch):
+    sound = VAE.sample
+    labels = list(VAE.samplers)
+
+    def broken(model, n, generator, **options):
+        if options.items() >= VAE.samplers[labels[0]].items():
+            raise RuntimeError("this one broke")
+        return sound(model, n, generator, **options)
+
+    monkeypatch.setattr(VAE, "sample", broken)
+    record = vae()
+    assert record.failures == {labels[0]: "RuntimeError: this one broke"}
+    assert [point.label for point in record.sampler_points] == ["headline", *labels[1:]]
 
 
 def test_one_bound_that_fails_takes_no_other_with_it(session, monkeypatch, tmp_path):
