@@ -57,7 +57,7 @@ def main(kills: int, seed: int) -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored by what a shell starts in the background
     generator = random.Random(seed)
     counts: Counter[tuple[str, str]] = Counter()
-    finished = values = 0
+    finished = values = told = 0
     different: list[str] = []
     partial: list[str] = []
     with tempfile.TemporaryDirectory() as temporary:
@@ -68,12 +68,16 @@ def main(kills: int, seed: int) -> None:
             done = sum(counts.values()) >= kills or not ended(run, generator, cut, counts)
             if done:
                 run.communicate()
-                assert run.returncode == 0, f"a run ended with {run.returncode}"
+                if run.returncode:
+                    different.append(f"a run ended with {run.returncode}")
                 compared, differing = compare(whole, cut)
                 values, finished, different = values + compared, finished + 1, different + differing
                 partial += [file.name for file in cut.rglob("*.partial")]
                 shutil.rmtree(cut)
             print(f"{sum(counts.values())} kills, {finished} finished, {len(different)} differ", flush=True)
+            for line in different[told:]:
+                print(line, flush=True)
+            told = len(different)
         share = max(map(cost, whole.glob("*.json")))
     rows = [
         f"| {phase} | " + " | ".join(str(counts[phase, way]) for way in WAYS) + " |"
@@ -86,8 +90,6 @@ def main(kills: int, seed: int) -> None:
             dashes=" | ".join("---:" for _ in WAYS), rows="\n".join(rows), share=share,
         )
     )  # fmt: skip
-    for line in different:
-        print(line)
     sys.exit(bool(different or partial))
 
 
@@ -149,7 +151,11 @@ def compare(whole: Path, cut: Path) -> tuple[int, list[str]]:
         if name.endswith(".json"):
             one, other = (dict(flat(json.loads((folder / name).read_bytes()))) for folder in (whole, cut))
             compared += len(one)
-            different += [f"{name}: {key}" for key in one.keys() | other.keys() if one.get(key) != other.get(key)]
+            different += [
+                f"{name}: {key} is {other.get(key)!r}, not {one.get(key)!r}"
+                for key in one.keys() | other.keys()
+                if one.get(key) != other.get(key)
+            ]
             continue
         read = load_file if name.endswith(".safetensors") else np.load
         one, other = (dict(read(folder / name)) for folder in (whole, cut))
