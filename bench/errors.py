@@ -7,12 +7,12 @@ import errno
 from collections.abc import Iterable
 
 LONGEST_REASON = 300  # characters
-# what a machine answers when it, and not the program, has failed: full, gone, or of no more files and processes
+# what a machine answers when it, and not the program, has failed: full, gone, or of no more files for anyone (EMFILE
+# says that one process has opened too many)
 _OF_THE_MACHINE = {
     getattr(errno, name)
     for name in (
-        "ENOSPC", "EDQUOT", "EROFS", "EIO", "ESTALE", "ENODEV", "ENXIO", "EMFILE", "ENFILE", "ENOTCONN", "EHOSTDOWN",
-        "ETIMEDOUT",
+        "ENOSPC", "EDQUOT", "EROFS", "EIO", "ESTALE", "ENODEV", "ENXIO", "ENFILE", "ENOTCONN", "EHOSTDOWN", "ETIMEDOUT",
     )
 }  # fmt: skip
 LFS_POINTER = b"version https://git-lfs.github.com/"  # what a file starts with that Git LFS has not fetched yet
@@ -33,6 +33,7 @@ def first_line(error: BaseException) -> str:
     except Exception:  # an exception of a user's own may fail to say what it is
         text = ""
     line = text.splitlines()[0] if text else type(error).__name__
+    line = line.encode(errors="backslashreplace").decode()  # of a path that is no UTF-8, which no file of JSON can hold
     return line if len(line) <= LONGEST_REASON else line[: LONGEST_REASON - 1] + "…"
 
 

@@ -7,7 +7,7 @@ from functools import partial
 
 import torch
 
-from equibench.errors import UserError, nearest
+from equibench.errors import UserError, first_line, nearest
 from equibench.machine.clock import repeat
 from equibench.record.cost import MatrixProducts
 
@@ -59,7 +59,7 @@ def reset_defaults() -> None:
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether PyTorch or Python ran out of memory; on a CPU, PyTorch says so in words alone."""
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in first_line(error)
 
 
 def time_matrix_products(device: torch.device, seconds: float = 1.5) -> MatrixProducts:

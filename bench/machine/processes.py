@@ -84,8 +84,10 @@ def _reported() -> Iterator[None]:
 
 def server_pid() -> int | None:
     """The fork server's, while it is running."""
-    pid: int | None = getattr(forkserver._forkserver, "_forkserver_pid", None)
-    return pid if pid is not None and psutil.pid_exists(pid) else None
+    pid = _server_pid()
+    with contextlib.suppress(psutil.Error):  # one that was killed stays on the list until it is asked how it ended
+        return pid if pid is not None and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE else None
+    return None
 
 
 def settle(output: Path | None = None) -> None:
@@ -138,7 +140,7 @@ def end(process: ForkServerProcess, before: set[int]) -> None:
             os.killpg(process.pid, signal.SIGKILL)
     _kill(doomed)
     process.join(GONE_SEC)
-    kept = before | ({server} if server is not None else set())
+    kept = before | {_server_pid()}  # also where it was killed: multiprocessing will ask how it ended
     for orphan in [child for child in _children(os.getpid()) if child.pid not in kept and not _is_ours(child.pid)]:
         _kill([*_tree(orphan.pid), orphan])
         with contextlib.suppress(OSError):
@@ -172,6 +174,11 @@ def ending(code: int | None, kills_before: int) -> tuple[bool, str]:
             return False, f"the process was ended by signal {-code} ({name})"
         return False, f"the process was ended by signal {-code}"
     return False, f"the process ended without a result, with code {code}"
+
+
+def _server_pid() -> int | None:
+    pid: int | None = getattr(forkserver._forkserver, "_forkserver_pid", None)
+    return pid
 
 
 def _field(file: Path, name: str) -> int | None:

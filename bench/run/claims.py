@@ -53,6 +53,16 @@ class Claim:
     def beat_file(self) -> Path:
         return self.folder / f"beat-{self.number}"
 
+    def is_lost(self) -> bool:
+        """Whether another process has taken over, as this one showed no beat for long: it was stopped, or the folder
+        was out of reach.
+        """
+        try:
+            latest = last(self.folder)
+        except OSError:
+            return False
+        return latest is not None and latest.number >= self.number and latest.owner.token != self.owner.token
+
     def beat(self, doing: str = "", share: float = 0.0) -> None:
         """Show that the owner lives, and what it is doing. A beat that cannot be written is left out: it decides
         nothing that was done.

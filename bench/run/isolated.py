@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import time
+from collections.abc import Callable
 from multiprocessing import connection, get_context
 from multiprocessing.connection import Connection
 
@@ -17,11 +19,12 @@ from equibench_models import FAMILIES
 from equibench_models.contract import Shape
 
 LIMIT_SEC = 120.0
+LOOK_SEC = 1.0
 
 
-def isolated_plan(cell: Cell, shape: Shape) -> Plan | None:
+def isolated_plan(cell: Cell, shape: Shape, alive: Callable[[], None] = lambda: None) -> Plan | None:
     """`plan`, which may raise UserError; None where the entrant's own code ended its process, or hung: what it does in
-    its cell is that cell's reason.
+    its cell is that cell's reason. `alive` is called about every second meanwhile.
     """
     assert cell.entrant is not None
     assert cell.budget is not None
@@ -32,7 +35,9 @@ def isolated_plan(cell: Cell, shape: Shape) -> Plan | None:
     process = processes.start(_plan, (sender, cell, shape, torch.get_num_threads()))
     sender.close()
     try:
-        connection.wait([receiver, process.sentinel], timeout=LIMIT_SEC)
+        deadline_sec = time.monotonic() + LIMIT_SEC
+        while not connection.wait([receiver, process.sentinel], timeout=LOOK_SEC) and time.monotonic() < deadline_sec:
+            alive()
         if not receiver.poll(0):
             return None
         found = json.loads(receiver.recv_bytes())

@@ -56,14 +56,16 @@ def run_cells(session: Session, tell: Callable[[Cell, str, float], None], retry:
     # of the time now, what no record's clock holds yet: it is the next one's
     begun_sec = psutil.Process().create_time()
     observer = claims.Observer()
-    again = {path for cell in todo if retry and _not_ok(path := session.path(cell))}
+    # read before anything is trained: one that cannot be read is to be mended first
+    there = {path: record_files.read(path) for cell in todo if (path := session.path(cell)).exists()}
+    again = {path: record for path, record in there.items() if retry and record.status != "ok"}
     while todo:
         held = []
         for cell in todo:
-            done = _one(cell, session, observer, partial(tell, cell), begun_sec, session.path(cell) in again)
+            done = _one(cell, session, observer, partial(tell, cell), begun_sec, again.get(session.path(cell)))
             if done is None:
                 held.append(cell)
-                again.discard(session.path(cell))  # what the other makes of it stands
+                again.pop(session.path(cell), None)  # what the other makes of it stands
                 continue
             if not done.found:
                 begun_sec = time.time()
@@ -76,11 +78,11 @@ def run_cells(session: Session, tell: Callable[[Cell, str, float], None], retry:
 
 
 def _one(
-    cell: Cell, session: Session, observer: claims.Observer, tell: Tell, begun_sec: float, again: bool
+    cell: Cell, session: Session, observer: claims.Observer, tell: Tell, begun_sec: float, again: Record | None
 ) -> Finished | None:
-    """The cell, done now or before; None where another process is working on it."""
+    """The cell, done now or before; None where another process is working on it. `again`: the record to replace."""
     path, folder = session.path(cell), session.folder(cell)
-    if path.exists() and not again:
+    if path.exists() and again is None:
         return Finished(cell, path, record_files.read(path), found=True)
     with _writing(folder):
         try:
@@ -89,9 +91,9 @@ def _one(
             return None
     if claim is None:
         return None
-    if again and _not_ok(path):
+    if path.exists() and again == record_files.read(path):  # and not what another has made of it meanwhile
         with _writing(path):
-            _set_aside(path, session)
+            _set_aside(path, again, session)
     if path.exists():  # it was finished between the look and the claim
         claim.give_back()
         return Finished(cell, path, record_files.read(path), found=True)
@@ -99,6 +101,8 @@ def _one(
     beat("start", 0.0)
     try:
         path, record = run_cell(cell, session, tell, begun_sec, beat)
+    except _LostError:  # it was stopped for long: what the other makes of the cell stands
+        return None
     finally:
         claim.give_back()
     return Finished(cell, path, record, found=False)
@@ -116,8 +120,12 @@ def _writing(where: Path) -> Iterator[None]:
         ) from None
 
 
+class _LostError(Exception):
+    """Another process has taken the cell over."""
+
+
 class _Beat:
-    """Shows that this process works on a cell, no oftener than others have to look."""
+    """Shows that this process works on a cell, no oftener than others have to look. Raises _LostError."""
 
     def __init__(self, claim: claims.Claim) -> None:
         self._claim, self._last_sec = claim, -claims.BEAT_SEC
@@ -125,16 +133,13 @@ class _Beat:
     def __call__(self, doing: str, share: float) -> None:
         if time.monotonic() - self._last_sec >= claims.BEAT_SEC:
             self._last_sec = time.monotonic()
+            if self._claim.is_lost():
+                raise _LostError
             self._claim.beat(doing, share)
 
 
-def _not_ok(path: Path) -> bool:
-    return path.exists() and record_files.read(path).status != "ok"
-
-
-def _set_aside(path: Path, session: Session) -> None:
+def _set_aside(path: Path, record: Record, session: Session) -> None:
     """Keep a record that is to be replaced, out of sight. What was trained stays, unless the budget was missed."""
-    record = record_files.read(path)
     place = session.out / UNFINISHED / "replaced"
     place.mkdir(parents=True, exist_ok=True)
     if record.status == "budget missed":

@@ -19,16 +19,18 @@ from typing import Any
 
 import torch
 
-from equibench.errors import UserError
+from equibench.errors import LONGEST_REASON, UserError
 from equibench.machine import processes
 from equibench.measure.cost import memory
 from equibench.run.session import Tell
 from equibench.run.worker import LONGEST_MESSAGE, Task, work
+from equibench.terminal import visible
 
 STOP_SEC = 10.0  # for a process that was asked to stop, to keep what it has
 START_SEC = 120.0  # for a process to import and read what it needs, which no limit of a cell counts
 LOOK_SEC = 1.0  # between two looks at the clock and the output
 LONGEST_OUTPUT = 2**20  # bytes of what a cell prints
+MOST_MESSAGES = 1000  # at a time: some code may never stop talking
 
 
 @dataclass
@@ -60,18 +62,22 @@ def run_process(
     watch = _Watch(process, ours, task.unfinished.output, tell, alive)
     try:
         watch.wait(lambda: (watch.ready_sec or begun_sec + START_SEC) + (math.inf if limit_sec is None else limit_sec))
+        if not watch.found.done:
+            time.sleep(processes.SETTLE_SEC)  # who ends all processes of a job ends this one a little later
     except KeyboardInterrupt:
         process.terminate()
         until_sec = time.monotonic() + STOP_SEC
         watch.wait(lambda: until_sec)
         raise
     finally:
-        processes.end(process, before)
-        ours.close()
+        watch.close(before)
     found = watch.found
     if process.exitcode != 0 or not found.done:
         found.done = False
-        found.out_of_memory, found.how = processes.ending(-signal.SIGTERM if watch.stopped else process.exitcode, kills)
+        code = -signal.SIGTERM if watch.stopped else process.exitcode
+        found.out_of_memory, found.how = processes.ending(code, kills)
+        if code and code > 0 and (words := _last_words(task.unfinished.output)):  # Python's, of what nobody caught
+            found.how += f" ({words})"
         if processes.server_pid() is None and not found.timed_out and not found.mistake:
             raise UserError("the process that starts cells was killed; run again: what was done is kept")
     return found
@@ -93,6 +99,17 @@ class _Watch:
         self.stopped = False  # by a signal
         self.ready_sec: float | None = None  # when it began with the cell itself
         self._share = 0.0
+        self._over = False
+        self._measuring: threading.Thread | None = None
+
+    def close(self, before: set[int]) -> None:
+        """End the process and all that it started, and what measures memory for it; `before` is for `processes.end`."""
+        self._over = True
+        processes.end(self._process, before)
+        if self._measuring is not None and self._measuring.is_alive():
+            self._measuring.join(processes.GONE_SEC)
+            processes.end(self._process, before)  # one more may have been started meanwhile
+        self._bell.close()
 
     def wait(self, until_sec: Callable[[], float]) -> None:
         """Until the process ends, or this moment of the monotonic clock passes."""
@@ -104,9 +121,10 @@ class _Watch:
                 return
             ready = connection.wait([self._process.sentinel, self._bell], timeout=min(left_sec, LOOK_SEC))
             ended = self._process.sentinel in ready
-            while self._hear():
-                pass
-            if ended:
+            for _ in range(MOST_MESSAGES):
+                if not self._hear():
+                    break
+            if ended or self.found.mistake:
                 return
             if time.monotonic() - looked_sec >= LOOK_SEC:
                 looked_sec = time.monotonic()
@@ -116,11 +134,13 @@ class _Watch:
                         os.truncate(self._output, 0)  # it goes on at the new end, as it appends
 
     def _hear(self) -> bool:
-        """Whether there was a message. One that is none is as good as none."""
+        """Whether something was said. Code of the entrant's own can speak here too, so that it may be anything."""
         try:
             message = json.loads(self._bell.recv(LONGEST_MESSAGE))
-        except (OSError, ValueError):
+        except OSError:
             return False
+        except (ValueError, RecursionError):
+            return True
         if not isinstance(message, dict):
             return True
         if isinstance(doing := message.get("doing"), str):
@@ -132,16 +152,39 @@ class _Watch:
             self.found.mistake = mistake
         self.stopped = self.stopped or bool(message.get("stopped"))
         if "memory" in message:
-            threading.Thread(target=self._measure_memory, args=(message["memory"],), daemon=True).start()
+            self._measuring = threading.Thread(target=self._measure_memory, args=(message["memory"],), daemon=True)
+            try:
+                self._measuring.start()
+            except RuntimeError:
+                self.found.mistake = "this system starts no further thread; end other programs and run again"
         self.found.done = self.found.done or bool(message.get("done"))
         return True
 
     def _measure_memory(self, wanted: Any) -> None:
-        (family, config, shape, options, device), named = wanted
-        found = memory.peak_memory(family, config, tuple(shape), options, torch.device(device), **named)
+        try:
+            (family, config, shape, options, device), named = wanted
+            on = torch.device(device)
+        except (TypeError, ValueError, RuntimeError):  # not of the stage that measures memory
+            return
+        try:
+            found = memory.peak_memory(
+                family, config, tuple(shape), options, on, **named, wanted=lambda: not self._over
+            )
+        except UserError as error:
+            self.found.mistake = str(error)
+            return
         with contextlib.suppress(OSError):  # the cell may have ended meanwhile
             self._bell.send(found.model_dump_json().encode())
 
 
 def _share(value: Any) -> float:
-    return min(max(float(value), 0.0), 1.0) if isinstance(value, int | float) else 0.0
+    return float(min(max(value, 0.0), 1.0)) if isinstance(value, int | float) else 0.0
+
+
+def _last_words(output: Path) -> str:
+    """The last line that a process printed, cut where it is long."""
+    with contextlib.suppress(OSError), output.open("rb") as stream:
+        stream.seek(max(output.stat().st_size - LONGEST_MESSAGE, 0))
+        lines = stream.read(LONGEST_MESSAGE).decode(errors="replace").split("\n")
+        return next((visible(line.strip())[:LONGEST_REASON] for line in reversed(lines) if line.strip()), "")
+    return ""

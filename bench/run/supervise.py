@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -37,20 +38,23 @@ def run_cell(
     cell before. `alive` hears about every second that the cell is being worked on.
     Raises UserError for a user's mistake and where the machine has failed, with all that was done kept.
     """
-    unfinished = Unfinished(session.folder(cell))
+    unfinished = Unfinished(session.folder(cell).absolute())
     identity = session.identity(cell)
     no_network: Any = None
-    bare = dataclasses.replace(session, extractor=no_network)
+    # the entrant's own code may change the working folder of its process
+    loaded = session.loaded and session.loaded.absolute()
+    bare = dataclasses.replace(session, extractor=no_network, out=session.out.absolute(), loaded=loaded)
     begun_sec = time.time() if begun_sec is None else begun_sec
     while True:
         before, _ = unfinished.load(identity)
         task = Task(cell, bare, unfinished, identity, torch.get_num_threads(), begun_sec)
         watched = run_process(task, _left_sec(session, before), tell, alive)
+        alive(watched.doing, 1.0)  # whose the cell still is, before anything is said of it
         if watched.mistake:
             raise UserError(watched.mistake)
         progress, found = unfinished.load(identity)
         if not watched.done or progress.status is None:
-            ending = _verdict(cell, session, watched, progress, found)
+            ending = _verdict(cell, session, watched, progress, found, partial(alive, watched.doing, 1.0))
             _keep(unfinished, progress, ending, begun_sec)
             if ending.status == "ok":
                 begun_sec = time.time()
@@ -75,17 +79,20 @@ def _left_sec(session: Session, before: Progress) -> float | None:
     return max(limit_sec - sum(sec for part, sec in before.clock.items() if part != "start"), 0.0)
 
 
-def _verdict(cell: Cell, session: Session, watched: Watched, progress: Progress, found: Found) -> Ending:
+def _verdict(
+    cell: Cell, session: Session, watched: Watched, progress: Progress, found: Found, alive: Callable[[], None]
+) -> Ending:
     """What a process that did not end well means for its cell: "ok" where others of its stages are still to come."""
+    planned = partial(isolated_plan, alive=alive)
     if watched.timed_out:
         limit_sec = session.suite.cell_limit_sec
         reason = f"stopped in {watched.doing} as it had taken the {limit_sec:g} s that the suite allows a cell"
-        return Ending(configured(cell, session, found, isolated_plan), "timed out", reason)
+        return Ending(configured(cell, session, found, planned), "timed out", reason)
     status: Status = "out of memory" if watched.out_of_memory else "crashed"
-    reason = f"{watched.how} in {watched.doing}"
+    reason = f"{watched.how or 'what its process had found was gone at the end'} in {watched.doing}"
     at = next((name for name in STAGES if name not in progress.done), None)
     if cell.entrant is None or not found.results.weights_sha256 or at is None:
-        return Ending(configured(cell, session, found, isolated_plan), status, reason)
+        return Ending(configured(cell, session, found, planned), status, reason)
     why = f"{status}: {reason}" if status == "out of memory" else reason
     progress.done.append(at)
     return Ending(found.failed(at, why))

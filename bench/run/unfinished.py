@@ -74,8 +74,10 @@ class Unfinished:
         if set(found.arrays) - self._arrays:
             self._write("arrays.npz", dict(found.arrays))
             self._arrays = set(found.arrays)
-        text = json.dumps(progress.model_copy(update={"results": found.results}).model_dump(mode="json"))
-        atomic.write(self.folder / "progress.json", text.encode())
+        whole = progress.model_copy(update={"results": found.results}).model_dump(mode="json")
+        # what is no Unicode, as in a path of other bytes, could not be read again
+        text = json.dumps(whole, ensure_ascii=False).encode(errors="replace")
+        atomic.write(self.folder / "progress.json", text)
 
     def clear(self) -> None:
         """Forget what the stages found, but not who works on the cell: another identity starts from nothing."""

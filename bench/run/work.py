@@ -98,7 +98,7 @@ def failure(error: BaseException) -> tuple[Status, str]:
         return "diverged", text
     if is_out_of_memory(error):
         return "out of memory", text
-    return "crashed", f"{type(error).__name__}: {text}"
+    return "crashed", f"{type(error).__name__[:100]}: {text}"
 
 
 def needed(value: T | None) -> T:

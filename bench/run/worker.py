@@ -11,6 +11,7 @@ import signal
 import socket
 import time
 from dataclasses import dataclass, replace
+from multiprocessing import connection
 from typing import Any
 
 import torch
@@ -27,6 +28,7 @@ from equibench.run.unfinished import Unfinished
 from equibench.suite import Cell
 
 LONGEST_MESSAGE = 2**15  # bytes
+LOOK_SEC = 0.5  # between two looks at whether to stop, where another process works
 TELL_SEC = 0.1  # between two messages of how far the work is
 
 
@@ -69,6 +71,8 @@ class Messenger:
         """The waiting process has it measured: the processes that it takes are not this one's to start."""
         family, config, shape, options, device = arguments
         self.send({"memory": [[family, dict(config), list(shape), dict(options), str(device)], named]})
+        while not connection.wait([self._end], timeout=LOOK_SEC):
+            self.tell("memory", 0.0)
         return Memory.model_validate_json(self._end.recv(LONGEST_MESSAGE))
 
 
@@ -113,14 +117,14 @@ def _measure(task: Task, messenger: Messenger) -> None:
     clock = Clock(synchronize=synchronizer(session.device), before={**before, "start": start_sec})
     messenger.send({"ready": True})
     ending = measure_cell(cell, session, clock, messenger.tell, lambda: messenger.stopping, task.unfinished)
-    finish(task.unfinished, session, cell, ending, clock)
+    finish(task.unfinished, task.identity, ending, clock)
     messenger.send({"done": True})
 
 
-def finish(unfinished: Unfinished, session: Session, cell: Cell, ending: Ending, clock: Clock) -> None:
+def finish(unfinished: Unfinished, identity: str, ending: Ending, clock: Clock) -> None:
     """Keep how the cell ended, for the process that writes its record. Raises OSError."""
     seconds = clock.seconds()
     del seconds["wall"]
-    progress, _ = unfinished.load(session.identity(cell))
+    progress, _ = unfinished.load(identity)
     changes = {"clock": seconds, "status": ending.status, "reason": ending.reason, "ended_sec": time.time()}
     unfinished.save(progress.model_copy(update=changes), ending.found)

@@ -48,12 +48,17 @@ def peak_memory(
     *,
     train_batch_size: int,
     sample_batch_size: int,
+    wanted: Callable[[], bool] = lambda: True,
 ) -> Memory:
-    """Peak memory of training and of sampling a model of random weights, each in a process of its own."""
+    """Peak memory of training and of sampling a model of random weights, each in a process of its own. None is started
+    once it is no longer `wanted`. Raises UserError where the system gives no process.
+    """
     # a tiny twin first: libraries load code and set up threads on first use, which is no cost of the model
     twin = {**config, "width": 8}
     train, sample = (
         in_fresh_process(work, (family, twin, shape, *rest, 2), (family, dict(config), shape, *rest, n), device)
+        if wanted()
+        else Peak(reason="stopped")
         for work, rest, n in ((_train, (), train_batch_size), (_sample, (dict(options),), sample_batch_size))
     )
     reasons = [f"{job}: {peak.reason}" for job, peak in (("train", train), ("sample", sample)) if peak.reason]
