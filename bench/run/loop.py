@@ -57,7 +57,7 @@ def run_cells(session: Session, tell: Callable[[Cell, str, float], None], retry:
     begun_sec = psutil.Process().create_time()
     observer = claims.Observer()
     # read before anything is trained: one that cannot be read is to be mended first
-    there = {path: record_files.read(path) for cell in todo if (path := session.path(cell)).exists()}
+    there = {path: _there(path) for cell in todo if (path := session.path(cell)).exists()}
     again = {path: record for path, record in there.items() if retry and record.status != "ok"}
     while todo:
         held = []
@@ -91,7 +91,7 @@ def _one(
             return None
     if claim is None:
         return None
-    if path.exists() and again == record_files.read(path):  # and not what another has made of it meanwhile
+    if again is not None and path.exists() and _same(again, record_files.read(path)):
         with _writing(path):
             _set_aside(path, again, session)
     if path.exists():  # it was finished between the look and the claim
@@ -118,6 +118,18 @@ def _writing(where: Path) -> Iterator[None]:
             f"cannot write to {where} ({error.strerror}); make room or give another --out, and run again: what was "
             "done is kept"
         ) from None
+
+
+def _same(before: Record, now: Record) -> bool:
+    """Whether nobody has done the cell again meanwhile. NaN, which is not equal to itself, is the same as text."""
+    return before.model_dump_json() == now.model_dump_json()
+
+
+def _there(path: Path) -> Record:
+    try:
+        return record_files.read(path)
+    except UserError as error:
+        raise UserError(f"{error}; move it away and run again") from None
 
 
 class _LostError(Exception):

@@ -58,7 +58,10 @@ def status(out: Path) -> list[CellStatus]:
 def _state(out: Path, record: str, observer: claims.Observer) -> tuple[State, str]:
     path = out / record
     if path.exists():
-        found = record_files.read(path)
+        try:
+            found = record_files.read(path)
+        except UserError as error:
+            return "failed", str(error)
         return ("done", "ok") if found.status == "ok" else ("failed", f"{found.status}: {found.reason}")
     folder = out / UNFINISHED / path.stem
     claim = claims.last(folder)

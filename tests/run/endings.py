@@ -8,8 +8,10 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 
+import psutil
 import torch
 from pydantic import Field
 
@@ -100,9 +102,49 @@ def speak_out_of_turn():
     raise RuntimeError("said too much")
 
 
+def interrupt():
+    raise KeyboardInterrupt
+
+
+class MuteError(Exception):
+    def __str__(self):
+        raise RuntimeError("not even its words")
+
+
+def raise_what_says_nothing():
+    raise MuteError
+
+
+def name_a_file_of_other_bytes():
+    raise ValueError("no caf\udce9 here")
+
+
+def open_too_many():
+    held = []
+    while True:
+        held.append(open(os.devnull))  # noqa: SIM115
+
+
+def move():
+    os.chdir(tempfile.mkdtemp())
+
+
+def take_more_threads():
+    torch.set_num_threads(torch.get_num_threads() + 5)
+
+
+def end_with_all():
+    """As where a whole job is ended: its own process first, the program a moment later."""
+    program = psutil.Process(os.getppid()).ppid()
+    subprocess.Popen(["sh", "-c", f"sleep 0.3; kill -INT {program}"], start_new_session=True)
+    kill()
+
+
 WAYS = {function.__name__: function for function in (
     segfault, kill, terminate, leave, leave_at_once, abort, hang, hang_with_the_lock, hang_deaf, leave_an_orphan, talk,
     run_out, fill_the_disk, lie_about_memory, change_defaults, speak_out_of_turn,
+    interrupt, raise_what_says_nothing, name_a_file_of_other_bytes, open_too_many, move, take_more_threads,
+    end_with_all,
 )}  # fmt: skip
 
 
@@ -132,8 +174,7 @@ class Family(Model):
             WAYS[self.config.how]()
 
     def update(self, images, progress=0.0):
-        if progress:
-            self._end("update")
+        self._end("update" if progress else "plan")
         return self.vae.update(images, progress)
 
     def sample(self, n, generator, *, batch_size=250):

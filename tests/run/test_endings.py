@@ -88,6 +88,10 @@ def left_behind():
         ("run_out", "out of memory", "memory"),
         ("lie_about_memory", "crashed", "RuntimeError: it is not that I am out of memory"),
         ("speak_out_of_turn", "crashed", "RuntimeError: said too much"),
+        ("interrupt", "crashed", r"without a result, with code 1 \(KeyboardInterrupt\) in train"),
+        ("raise_what_says_nothing", "crashed", "MuteError"),
+        ("name_a_file_of_other_bytes", "crashed", r"^ValueError: no caf\\udce9 here$"),
+        ("open_too_many", "crashed", "Too many open files"),
     ],
 )
 def test_a_training_that_ends_badly(run, how, status, reason):

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from fixtures import equibench
@@ -14,6 +15,7 @@ from test_endings import session  # noqa: F401 (a fixture)
 
 from equibench import suite
 from equibench.errors import UserError
+from equibench.machine import processes
 from equibench.machine.clock import Clock
 from equibench.record import files as record_files
 from equibench.run import claims, loop, supervise
@@ -164,6 +166,69 @@ def test_a_full_disk_in_a_cell_s_process_stops_the_run(mini):
     assert states["real data"] == "done"
     assert states["two"] == "left"
     assert not list(here.out.glob("full-*.json"))
+
+
+def test_what_an_entrant_changes_of_its_process_is_its_own(mini, tmp_path, monkeypatch):
+    """Its working folder, where results go to a relative path, and its threads."""
+    monkeypatch.chdir(tmp_path)
+    changing = [
+        Entrant(name=how, family="endings:Family", config={"how": how}) for how in ("move", "take_more_threads")
+    ]
+    here = dataclasses.replace(only(mini, *changing), out=Path("relative"))
+    assert {done.record.reason for done in run(here)} == {None}
+    assert len(list(Path("relative").glob("*.safetensors"))) == 2
+
+
+def test_a_cell_is_no_result_where_all_is_ended(mini, monkeypatch):
+    """The signal to this process comes a little after that to the cell's."""
+    monkeypatch.setattr(processes, "SETTLE_SEC", 10.0)
+    ends = Entrant(name="ends", family="endings:Family", config={"how": "end_with_all"})
+    with pytest.raises(KeyboardInterrupt):
+        run(only(mini, ends))
+    assert not list(mini.out.glob("ends-*.json"))
+
+
+def test_who_was_stopped_for_long_leaves_the_cell_to_who_took_it_over(mini, monkeypatch):
+    monkeypatch.setattr(claims, "BEAT_SEC", 0.0)
+    one = next(cell for cell in suite.cells(mini.suite) if cell.entrant)
+    takers = []
+
+    def tell(cell, what, share):  # noqa: ARG001
+        if cell.name == "one" and what == "train" and not takers:
+            takers.append(claims.take(mini.folder(one), SimpleNamespace(is_dead=lambda _: True)))
+        if what == "done by another process" and len(takers) == 1:
+            takers.append(supervise.run_cell(one, mini))
+            takers[0].give_back()
+
+    found = {done.cell.name: done for done in run_cells(mini, tell)}
+    assert found["one"].found
+    path, record = takers[1]
+    assert found["one"].record.clock == record.clock
+    assert record_files.read(path).clock == record.clock
+
+
+def test_records_that_cannot_be_read_are_said_before_anything_is_trained(mini):
+    one, two = (cell for cell in suite.cells(mini.suite) if cell.entrant)
+    mini.out.mkdir()
+    mini.path(two).write_text("{")
+    with pytest.raises(UserError, match=r"two-s0.*move it away and run again"):
+        run(mini)
+    assert not mini.path(one).exists()
+    states = {found.cell: found.state for found in status(mini.out)}
+    assert (states["one"], states["two"]) == ("left", "failed")
+
+
+def test_what_another_has_tried_again_meanwhile_is_not_tried_once_more(mini):
+    here = only(mini, Entrant(name="one", family="endings:Family", config={"how": "leave_at_once"}))
+    run(here)
+    cells = run_cells(here, lambda *_: None, retry=True)
+    next(cells)
+    other = run(here, retry=True)[-1]
+    assert not other.found
+    mine = list(cells)[-1]
+    assert mine.found
+    assert mine.record.clock == other.record.clock
+    assert len(list((here.out / UNFINISHED / "replaced").glob("*.json"))) == 1
 
 
 def test_status_says_what_stands_where(mini, tmp_path):
