@@ -38,6 +38,7 @@ class Watched:
     """How a process ended. `doing` is what it was at, as it last said."""
 
     doing: str = "start"
+    ready: bool = False  # it began with the cell itself: what ended it before was not the cell's own
     done: bool = False  # it said so, and ended well
     timed_out: bool = False
     out_of_memory: bool = False
@@ -146,8 +147,8 @@ class _Watch:
         if isinstance(doing := message.get("doing"), str):
             self.found.doing, self._share = doing, _share(message.get("share"))
             self._tell(doing, self._share)
-        if "ready" in message:
-            self.ready_sec = time.monotonic()
+        if "ready" in message and not self.found.ready:
+            self.found.ready, self.ready_sec = True, time.monotonic()
         if isinstance(mistake := message.get("mistake"), str):
             self.found.mistake = mistake
         self.stopped = self.stopped or bool(message.get("stopped"))

@@ -179,6 +179,14 @@ def test_what_an_entrant_changes_of_its_process_is_its_own(mini, tmp_path, monke
     assert len(list(Path("relative").glob("*.safetensors"))) == 2
 
 
+def test_a_process_that_ends_before_its_cell_begins_is_no_result(mini):
+    """The feature network that a user brings may end every process that loads it."""
+    here = dataclasses.replace(mini, reload=os.abort)
+    with pytest.raises(UserError, match=r"real data with seed 0 was not begun: .*SIGABRT.* run again"):
+        run(here)
+    assert not list(mini.out.glob("*.json"))
+
+
 def test_a_cell_is_no_result_where_all_is_ended(mini, monkeypatch):
     """The signal to this process comes a little after that to the cell's."""
     monkeypatch.setattr(processes, "SETTLE_SEC", 10.0)
