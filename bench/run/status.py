@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import json
+import time
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from equibench import atomic
 from equibench.errors import UserError
@@ -55,6 +56,13 @@ def status(out: Path) -> list[CellStatus]:
     return [CellStatus(name, seed, *_state(out, record, observer)) for record, (name, seed) in cells.items()]
 
 
+def _silence(beat: dict[str, Any]) -> str:
+    """How long ago the owner was heard of, where that is long: of another machine's nothing else is known at once."""
+    then = beat.get("time")
+    silent_sec = time.time() - then if isinstance(then, float) else 0.0
+    return f"; not heard of for {silent_sec / 60:.0f} min" if silent_sec > claims.DEAD_SEC else ""
+
+
 def _state(out: Path, record: str, observer: claims.Observer) -> tuple[State, str]:
     path = out / record
     if path.exists():
@@ -68,7 +76,8 @@ def _state(out: Path, record: str, observer: claims.Observer) -> tuple[State, st
     if claim is not None and not observer.is_dead(claim):
         beat = claim.last_beat()
         doing, share = str(beat.get("doing", "start")), beat.get("share", 0.0)
-        return "running", f"{doing}, {share:.0%}" if isinstance(share, float) and share else doing
+        shown = f"{doing}, {share:.0%}" if isinstance(share, float) and share else doing
+        return "running", shown + _silence(beat)
     kept = [name for name in ("training", "progress.json") if (folder / name).exists()]
     if path.with_suffix(".safetensors").exists():
         return "stopped", "trained; the rest goes on with the next run"

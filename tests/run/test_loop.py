@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -21,7 +22,7 @@ from equibench.record import files as record_files
 from equibench.run import claims, loop, supervise
 from equibench.run.cell import measure_cell
 from equibench.run.loop import run_cells
-from equibench.run.status import UNFINISHED, status
+from equibench.run.status import UNFINISHED, status, want
 from equibench.run.unfinished import Unfinished
 from equibench.suite import Entrant
 
@@ -237,6 +238,20 @@ def test_what_another_has_tried_again_meanwhile_is_not_tried_once_more(mini):
     assert mine.found
     assert mine.record.clock == other.record.clock
     assert len(list((here.out / UNFINISHED / "replaced").glob("*.json"))) == 1
+
+
+def test_status_says_of_whom_nothing_was_heard_for_long(tmp_path):
+    """A process of another machine may have ended since."""
+    want(tmp_path, "mini", [("one", 0, tmp_path / "one-s0-1.json")])
+    folder = tmp_path / UNFINISHED / "one-s0-1"
+    folder.mkdir()
+    owner = {"machine": "elsewhere", "pid": 1, "started": 1.0, "token": "x"}
+    (folder / "claim-1").write_text(json.dumps(owner))
+    beat = {"time": time.time() - 7200, "doing": "train", "share": 0.5}
+    (folder / "beat-1").write_text(json.dumps(beat))
+    assert status(tmp_path)[0][2:] == ("running", "train, 50%; not heard of for 120 min")
+    (folder / "beat-1").write_text(json.dumps({**beat, "time": time.time()}))
+    assert status(tmp_path)[0][2:] == ("running", "train, 50%")
 
 
 def test_status_says_what_stands_where(mini, tmp_path):
