@@ -15,7 +15,7 @@ from equibench.errors import UserError
 from equibench.record.schema import Record, Status
 from equibench.run.cell import Ending, configured, publish
 from equibench.run.isolated import isolated_plan
-from equibench.run.process import START_SEC, Watched, run_process
+from equibench.run.process import Watched, run_process
 from equibench.run.session import Session, Tell
 from equibench.run.stages import STAGES
 from equibench.run.unfinished import Progress, Unfinished
@@ -53,7 +53,7 @@ def run_cell(
         if watched.mistake:
             raise UserError(watched.mistake)
         if not watched.ready:
-            how = f"its process was not ready within {START_SEC:g} s" if watched.timed_out else watched.how
+            how = "its process was not ready in time" if watched.timed_out else watched.how
             raise UserError(
                 f"{cell.name} with seed {cell.seed} was not begun: {how} as it got the data and the feature network "
                 f"{session.extractor.info.name}; mend that and run again: what was done is kept"

@@ -66,7 +66,8 @@ def test_whatever_is_said_nothing_breaks(bell, watch, words):
 
 def test_who_never_stops_talking_is_stopped_all_the_same(watch, monkeypatch):
     monkeypatch.setattr(watch, "_hear", lambda: True)
-    watch.wait(time.monotonic() + 0.05)
+    until_sec = time.monotonic() + 0.05
+    watch.wait(lambda: until_sec)
     assert watch.found.timed_out
 
 
