@@ -147,6 +147,16 @@ def end(process: ForkServerProcess, before: set[int]) -> None:
             os.waitpid(orphan.pid, 0 if orphan.status() == psutil.STATUS_ZOMBIE else os.WNOHANG)
 
 
+def end_all() -> None:
+    """Kill what was started and is still there: an interruption may come between a start and what waits for its end,
+    and Python does not end before such a process does.
+    """
+    for one in multiprocessing.active_children():
+        if isinstance(one, ForkServerProcess):
+            _kill(_tree(one.pid) if one.pid is not None else [])
+            one.kill()
+
+
 def out_of_memory_kills() -> int:
     """How many processes the system has killed for want of memory: in this control group, or else on this machine."""
     with contextlib.suppress(OSError):

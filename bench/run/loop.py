@@ -59,22 +59,25 @@ def run_cells(session: Session, tell: Callable[[Cell, str, float], None], retry:
     # read before anything is trained: one that cannot be read is to be mended first
     there = {path: _there(path) for cell in todo if (path := session.path(cell)).exists()}
     again = {path: record for path, record in there.items() if retry and record.status != "ok"}
-    while todo:
-        held = []
-        for cell in todo:
-            done = _one(cell, session, observer, partial(tell, cell), begun_sec, again.get(session.path(cell)))
-            if done is None:
-                held.append(cell)
-                again.pop(session.path(cell), None)  # what the other makes of it stands
-                continue
-            if not done.found:
-                begun_sec = time.time()
-                session = _knowing(session, done.record)
-            yield done
-        todo = held
-        if held:
-            tell(held[0], "done by another process", 0.0)
-            time.sleep(LOOK_SEC)
+    try:
+        while todo:
+            held = []
+            for cell in todo:
+                done = _one(cell, session, observer, partial(tell, cell), begun_sec, again.get(session.path(cell)))
+                if done is None:
+                    held.append(cell)
+                    again.pop(session.path(cell), None)  # what the other makes of it stands
+                    continue
+                if not done.found:
+                    begun_sec = time.time()
+                    session = _knowing(session, done.record)
+                yield done
+            todo = held
+            if held:
+                tell(held[0], "done by another process", 0.0)
+                time.sleep(LOOK_SEC)
+    finally:
+        processes.end_all()
 
 
 def _one(

@@ -64,3 +64,10 @@ def test_a_system_that_gives_no_process_is_one_sentence(monkeypatch):
 )
 def test_how_a_process_ended_is_a_clause(code, how):
     assert processes.ending(code, processes.out_of_memory_kills()) == (False, how)
+
+
+def test_what_nobody_waits_for_is_ended():
+    process = processes.start(time.sleep, (600.0,))
+    processes.end_all()
+    process.join(10)
+    assert process.exitcode == -signal.SIGKILL
