@@ -22,14 +22,23 @@ class Stat:
     @cached_property
     def mean(self) -> float:
         first = self.values[0]  # equal values have that value as their mean, to the last bit, and no spread
-        return first if self.values.count(first) == self.n else math.fsum(self.values) / self.n
+        if self.values.count(first) == self.n:
+            return first
+        try:
+            return math.fsum(self.values) / self.n
+        except OverflowError:  # of the sum, not of the mean
+            return math.fsum(value / self.n for value in self.values)
 
     @cached_property
     def sd(self) -> float | None:
         """Sample standard deviation; None for a single seed, whose spread nobody knows."""
         if self.n < 2:
             return None
-        return math.sqrt(math.fsum((value - self.mean) ** 2 for value in self.values) / (self.n - 1))
+        deviations = [value - self.mean for value in self.values]
+        try:
+            return math.sqrt(math.fsum(deviation**2 for deviation in deviations) / (self.n - 1))
+        except OverflowError:  # of the squares
+            return math.hypot(*deviations) / math.sqrt(self.n - 1)
 
 
 def stat_of(values: list[float | None]) -> Stat | None:

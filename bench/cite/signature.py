@@ -110,6 +110,8 @@ def _number(value: float, spread: float | None) -> str:
     """To two digits of the spread, or to six digits without one."""
     if not spread:
         return f"{value:.6g}" + ("" if spread is None else "±0")
+    if not math.isfinite(spread):
+        return f"{value:.6g}±{spread:.2g}"
     decimals = 1 - math.floor(math.log10(spread))
     if value:
         decimals = min(decimals, VALUE_DIGITS - 1 - math.floor(math.log10(abs(value))))

@@ -190,6 +190,9 @@ def _array(path: Path, key: str | None, stream: IO[bytes], size: int) -> StoredA
         shape, fortran, dtype = read(io.BytesIO(counted + text))
     except Exception as error:  # the header is read as Python is, and may fail in any of its ways
         raise ValueError(first_line(error)) from None
+    shape = tuple(int(side) for side in shape)  # where Python counts True as one
+    if math.prod(max(side, 1) for side in shape) * max(dtype.itemsize, 1) >= 2**63:  # an empty one among them
+        raise ValueError(f"no array has the shape {list(shape)}"[:100])
     name = str(path) if key is None else f"{key} in {path}"
     if dtype.hasobject:
         raise UserError(f"{name} holds Python objects, not numbers; save levels 0..255 as uint8, in one array")
@@ -200,7 +203,7 @@ def _array(path: Path, key: str | None, stream: IO[bytes], size: int) -> StoredA
             f"{name} says it has {list(shape)} of {dtype}, {expected:,} bytes, but {size - offset:,} are there; "
             "save it again"
         )
-    return StoredArray(path, key, tuple(shape), dtype, fortran and len(shape) > 1, offset)
+    return StoredArray(path, key, shape, dtype, fortran and len(shape) > 1, offset)
 
 
 def _exactly(stream: IO[bytes], size: int) -> bytes:

@@ -65,6 +65,9 @@ def tolerances(changes: Sequence[str]) -> dict[Category, Tolerance]:
     return found
 
 
+_MOST_LOG = 709.0  # of what a float holds
+
+
 class Sample(NamedTuple):
     """A gate's number over the seeds of one side, the errors of each (over samples or images) and its raw repeats, in
     seconds an image.
@@ -130,7 +133,7 @@ def between_processes(
 ) -> Outcome:
     """Speed or memory on one machine: values are logarithms, `common` is their spread within rows, over all rows."""
     change = _worse(gate, baseline.mean, run.mean)
-    worse_by = math.expm1(change)
+    worse_by = math.expm1(change) if change < _MOST_LOG else math.inf
     apart = not baseline.repeats or not run.repeats or _longer(baseline.repeats, run.repeats)
     if known:
         sd = max(common.sd, pooled([baseline, run]).sd)

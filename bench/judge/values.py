@@ -40,7 +40,7 @@ def _repeats(gate: Quantity, one: Record) -> list[float]:
     """Raw repeats in seconds an image: the fastest batch size may be another one in each record."""
     found: list[float] = value_at(one, gate.repeats) or [] if gate.repeats else []
     images = value_at(one, gate.repeats_of) if gate.repeats_of else 1
-    return [sec / images for sec in found]
+    return [sec / images for sec in found] if images else []
 
 
 def why_missing(path: str, row: Mapping[int, Record]) -> str:

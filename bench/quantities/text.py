@@ -19,6 +19,8 @@ def number(value: float, digits: int = 3) -> str:
     """`value` to so many significant digits (whole digits are kept); with a power of ten if very long or small."""
     if value == 0 or (isinstance(value, int) and abs(value) < 10**7):
         return f"{value:,.0f}"
+    if not math.isfinite(value):  # too large in the unit that is shown
+        return MISSING if math.isnan(value) else "∞" if value > 0 else "-∞"
     exponent = math.floor(math.log10(abs(value)))
     if not -4 <= exponent < 7:
         mantissa, power = f"{value:.2e}".split("e")  # rounds 9.999 up to the next power
@@ -28,7 +30,7 @@ def number(value: float, digits: int = 3) -> str:
 
 def amount(value: float) -> str:
     """A count as such where it is whole, else as any number."""
-    return number(int(value) if value == int(value) else value)
+    return number(int(value) if math.isfinite(value) and value == int(value) else value)
 
 
 def superscript(value: int) -> str:
@@ -37,15 +39,16 @@ def superscript(value: int) -> str:
 
 def spread(stat: Stat, unit: float = 1, digits: int = 3) -> str:
     """Mean ± standard deviation over seeds, to two significant digits of the latter; of one seed the value alone."""
-    if not stat.sd:
-        return number(stat.mean / unit, digits)
-    decimals = 1 - math.floor(math.log10(stat.sd / unit))
-    if stat.mean:  # a spread far below the value's own digits says no more than that it is small
-        decimals = min(decimals, digits + 1 - math.floor(math.log10(abs(stat.mean / unit))))
+    mean, sd = stat.mean / unit, (stat.sd or 0.0) / unit
+    if not sd:
+        return number(mean, digits)
+    if mean >= 1e7 or not math.isfinite(mean + sd):  # counts such as FLOPs
+        return f"{number(mean)} ± {number(sd)}"
+    decimals = 1 - math.floor(math.log10(sd))
+    if mean:  # a spread far below the value's own digits says no more than that it is small
+        decimals = min(decimals, digits + 1 - math.floor(math.log10(abs(mean))))
     decimals = max(0, decimals)
-    if stat.mean / unit >= 1e7:  # counts such as FLOPs
-        return f"{number(stat.mean / unit)} ± {number(stat.sd / unit)}"
-    return f"{stat.mean / unit:,.{decimals}f} ± {stat.sd / unit:,.{decimals}f}"
+    return f"{mean:,.{decimals}f} ± {sd:,.{decimals}f}"
 
 
 def duration(sec: float) -> str:

@@ -9,13 +9,12 @@ import os
 import re
 import stat
 import zipfile
-import zlib
 from pathlib import Path
 
 import numpy as np
 
 from equibench import atomic
-from equibench.errors import UserError
+from equibench.errors import UserError, first_line
 from equibench.record.reading import LFS_POINTER, NoRecordError, record_of
 from equibench.record.schema import Record
 from equibench.terminal import visible
@@ -119,9 +118,12 @@ def read_arrays(path: Path, record: Record) -> dict[str, np.ndarray]:
             if sum(member.file_size for member in members.infolist()) > LARGEST_ARRAYS_BYTES:
                 raise ValueError("it would unpack to more than 4 GiB")
         with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-            return dict(arrays)
-    except (OSError, EOFError, ValueError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
-        raise UserError(f"{file} holds no arrays that can be read ({error}); move it away") from None
+            found = dict(arrays)
+        if odd := [name for name, array in found.items() if not isinstance(array, np.ndarray)]:
+            raise ValueError(f"{odd[0]} in it is no array")
+        return found
+    except Exception as error:  # zipfile, zlib, lzma and numpy raise many kinds for a damaged archive
+        raise UserError(f"{file} holds no arrays that can be read ({first_line(error)}); move it away") from None
 
 
 def _write_arrays(file: Path, content: bytes, record: Path) -> None:

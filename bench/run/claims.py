@@ -140,7 +140,7 @@ def _names(folder: Path) -> list[str]:
 def _json(file: Path) -> dict[str, Any]:
     try:
         found = json.loads(file.read_bytes())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
 

@@ -125,15 +125,16 @@ class Course:
         }
 
     def restore(self, tensors: dict[str, Tensor], plain: dict[str, Any]) -> None:
-        """Go on from what `state` gave. Raises KeyError or TypeError where it is something else."""
-        self.batches.order.bit_generator.state = plain["order"]
-        self.batches.queue = tensors["queue"]
-        self.meter = Meter(**plain["meter"])
+        """Go on from what `state` gave. Raises, and changes nothing, where it is something else."""
+        order = np.random.default_rng(0)
+        order.bit_generator.state = plain["order"]
         sums = {name: total.to(self._device) for name, total in tensors.items() if name.startswith("sum ")}
-        self.curve.sums = {name.removeprefix("sum "): total for name, total in sums.items()}
-        self.curve.count = plain["count"]
-        self.curve.points = [(updates, flops, sec) for updates, flops, sec in plain["points"]]
-        self.curve.losses = plain["losses"]
-        self.logged = plain["logged"]
-        self.energy = EnergyMeter(self._counter, plain["joules"] or 0.0)
-        self.clock = Clock(self._now, before=plain["parts_sec"])
+        curve = CurveWriter()
+        curve.sums = {name.removeprefix("sum "): total for name, total in sums.items()}
+        curve.count, curve.losses = plain["count"], plain["losses"]
+        curve.points = [(updates, flops, sec) for updates, flops, sec in plain["points"]]
+        parts = tensors["queue"], Meter(**plain["meter"]), plain["logged"]
+        measuring = EnergyMeter(self._counter, plain["joules"] or 0.0), Clock(self._now, before=plain["parts_sec"])
+        self.batches.order, self.curve = order, curve
+        self.batches.queue, self.meter, self.logged = parts
+        self.energy, self.clock = measuring

@@ -75,15 +75,20 @@ class Keeping:
                 return False
             tensors = deserialize(content)
             about = json.loads(tensors.pop(ABOUT).numpy().tobytes())
-        except (OSError, SafetensorError, ValueError, KeyError):
-            return False
-        if about["identity"] != self.identity:
+            if about["identity"] != self.identity:
+                return False
+            before = capture(model, device)
+        except (OSError, SafetensorError, ValueError, KeyError, TypeError, RecursionError, NotResumableError):
             return False
         parts: dict[str, dict[str, torch.Tensor]] = {"model": {}, "course": {}}
-        for name, tensor in tensors.items():
-            part, _, rest = name.partition(" ")
-            parts[part][rest] = tensor
-        course.restore(parts["course"], about["course"])
-        restore(model, device, parts["model"], about["model"])
+        try:
+            for name, tensor in tensors.items():
+                part, _, rest = name.partition(" ")
+                parts[part][rest] = tensor
+            restore(model, device, parts["model"], about["model"])
+            course.restore(parts["course"], about["course"])
+        except Exception:  # a sum that holds over what no training wrote may lead to any
+            restore(model, device, *before)
+            return False
         self._last_sec, self.resumed_sec = course.clock.elapsed("measurement"), course.clock.elapsed()
         return True

@@ -56,8 +56,8 @@ def restore(model: Model, device: torch.device, tensors: Tensors, plain: Plain) 
     with torch.no_grad():
         for name, value in _weights(model):
             value.copy_(tensors[f"weight {name}"])
-            if (gradient := tensors.get(f"gradient {name}")) is not None:
-                value.grad = torch.empty_like(value).copy_(gradient)
+            gradient = tensors.get(f"gradient {name}")
+            value.grad = None if gradient is None else torch.empty_like(value).copy_(gradient)
             if value.is_leaf:
                 value.requires_grad_(plain[f"requires_grad {name}"])
     for path, value in list(_attributes(model)):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -18,6 +19,7 @@ from equibench.run import claims
 
 UNFINISHED = ".cells"  # the folder, beside the records, of cells that are not finished; hidden, as it is no result
 WANTED = "wanted"  # within it: which cells each run was asked for
+LONGEST_NAME = 255  # bytes, of a file
 
 State = Literal["done", "failed", "running", "stopped", "left"]
 
@@ -44,9 +46,10 @@ def status(out: Path) -> list[CellStatus]:
     """
     cells: dict[str, tuple[str, int]] = {}
     for file in sorted((out / UNFINISHED / WANTED).glob("*.json"), key=lambda file: file.stat().st_mtime):
-        with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
+        with contextlib.suppress(OSError, ValueError, TypeError, KeyError, OverflowError, RecursionError):
             for name, seed, record in json.loads(file.read_bytes())["cells"]:
-                cells.setdefault(str(record), (str(name), int(seed)))
+                if _is_name_of_record(record):
+                    cells.setdefault(record, (str(name), int(seed)))
     with contextlib.suppress(UserError):  # none yet
         for path, record in find.read_all([out]):
             cells.setdefault(path.name, (record.entrant, record.seed))
@@ -61,6 +64,11 @@ def _silence(beat: dict[str, Any]) -> str:
     then = beat.get("time")
     silent_sec = time.time() - then if isinstance(then, float) else 0.0
     return f"; not heard of for {silent_sec / 60:.0f} min" if silent_sec > claims.DEAD_SEC else ""
+
+
+def _is_name_of_record(name: str) -> bool:
+    """Whether a file of this folder, and of no other, can be called so."""
+    return bool(find.NAME.fullmatch(name)) and not {"/", "\0"} & {*name} and len(os.fsencode(name)) <= LONGEST_NAME
 
 
 def _state(out: Path, record: str, observer: claims.Observer) -> tuple[State, str]:

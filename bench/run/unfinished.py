@@ -9,14 +9,13 @@ import contextlib
 import io
 import json
 import shutil
-import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from equibench import atomic
 from equibench.record.base import Strict
@@ -57,13 +56,15 @@ class Unfinished:
 
     def load(self, identity: str) -> tuple[Progress, Found]:
         """What was found so far; nothing where there is nothing, or it is of another identity, or damaged."""
-        with contextlib.suppress(OSError, ValidationError, ValueError, EOFError, zipfile.BadZipFile):
+        with contextlib.suppress(Exception):  # zipfile, zlib, lzma and numpy raise many kinds for a damaged archive
             progress = Progress.model_validate_json((self.folder / "progress.json").read_bytes())
             if progress.identity == identity:
                 arrays = self._read("arrays.npz")
                 samples = self._read("samples.npz") if progress.status is None else {}
-                self._arrays = set(arrays)
-                return progress, Found(progress.results, arrays, samples.get("images"), samples.get("features"))
+                found = Found(progress.results, arrays, samples.get("images"), samples.get("features"))
+                if _are_samples(found):
+                    self._arrays = set(arrays)
+                    return progress, found
         return Progress(identity=identity), Found()
 
     def save(self, progress: Progress, found: Found) -> None:
@@ -94,9 +95,22 @@ class Unfinished:
         if not file.exists():
             return {}
         with np.load(io.BytesIO(file.read_bytes()), allow_pickle=False) as held:
-            return dict(held)
+            found = dict(held)
+        if not all(isinstance(array, np.ndarray) for array in found.values()):  # numpy gives the bytes of what is none
+            raise ValueError(f"{name} holds more than arrays")
+        return found
 
     def _write(self, name: str, arrays: dict[str, NDArray[Any]]) -> None:
         buffer = io.BytesIO()
         np.savez(buffer, **arrays)  # type: ignore[arg-type]  # numpy 1 has no allow_pickle
         atomic.write(self.folder / name, buffer.getvalue())
+
+
+def _are_samples(found: Found) -> bool:
+    """Whether images and features are of the kinds that later stages take, where they are there at all."""
+    images, features = found.images, found.features
+    if images is not None and (images.dtype != np.uint8 or images.ndim != 4):
+        return False
+    if features is None:
+        return True
+    return images is not None and features.dtype == np.float32 and features.ndim == 2 and len(features) == len(images)

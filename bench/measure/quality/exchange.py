@@ -59,5 +59,5 @@ def _is_export(path: Path) -> bool:
     try:
         with zipfile.ZipFile(path) as members:
             return {name.removesuffix(".npy") for name in members.namelist()} == {"mu", "sigma", "n", "equibench"}
-    except (OSError, ValueError, zipfile.BadZipFile):
+    except (OSError, ValueError, NotImplementedError, zipfile.BadZipFile):
         return False

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import math
-import zipfile
-import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -151,10 +149,12 @@ def _cached(
     """
     folder = cache or cache_folder()
     file = folder / f"{kind}-{digest(identity)}.npz"
-    unreadable = (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error)
     if file.is_file():
-        with contextlib.suppress(*unreadable), file.open("rb") as stream, np.load(stream, allow_pickle=False) as kept:
+        there: dict[str, NDArray[Any]] = {}
+        # zipfile, zlib, lzma and numpy raise many kinds for a damaged archive
+        with contextlib.suppress(Exception), file.open("rb") as stream, np.load(stream, allow_pickle=False) as kept:
             there = dict(kept)
+        with contextlib.suppress(ValueError, KeyError, TypeError):
             if valid(there):
                 return there
     found = compute()
