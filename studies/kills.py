@@ -142,9 +142,10 @@ def compare(whole: Path, cut: Path) -> tuple[int, list[str]]:
     from safetensors.numpy import load_file
 
     compared, different = 0, []
-    names = sorted(file.name for file in whole.glob("*.*"))
-    if names != sorted(file.name for file in cut.glob("*.*")):
-        different.append(f"other files: {set(names) ^ {file.name for file in cut.glob('*.*')}}")
+    names = sorted(file.name for file in whole.iterdir() if file.is_file())
+    others = sorted(file.name for file in cut.iterdir() if file.is_file())
+    if names != others:
+        different.append(f"other files: {sorted(set(names) ^ set(others))}")
     for name in names:
         if not (cut / name).exists():
             continue
