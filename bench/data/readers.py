@@ -42,7 +42,7 @@ def idx(path: Path, dims: int) -> Images:
             content = _read(stream, math.prod(sizes) + 1) if sizes else bytearray()
     except (OSError, EOFError, zlib.error) as error:
         raise UserError(f"cannot read {path} ({error}); fetch it again") from None
-    if start[:4] != bytes([0, 0, 8, dims]) or len(content) != math.prod(sizes):
+    if start[:4] != bytes([0, 0, 8, dims]) or 0 in sizes or len(content) != math.prod(sizes):
         raise UserError(f"{path} is not a whole IDX file of {dims}-dimensional bytes; fetch it again")
     return np.frombuffer(content, np.uint8).reshape(sizes)  # writable, as torch wants it
 

@@ -48,6 +48,12 @@ def test_cifar_batch_runs_no_code(tmp_path, capsys):
         ("train-images-idx3-ubyte", b"version https://git-lfs.github.com/spec/v1\n", "is a Git LFS pointer"),
         ("train-images-idx3-ubyte", b"\0\0\x08\x03", "is not a whole IDX file of 3-dimensional bytes"),
         ("train-images-idx3-ubyte", idx(pixels(6, 28, 28)) + b"\0", "is not a whole IDX file of 3-dimensional bytes"),
+        # no image, of a size that no array may have
+        (
+            "train-images-idx3-ubyte",
+            b"\0\0\x08\x03" + bytes(4) + b"\xff" * 8,
+            "is not a whole IDX file of 3-dimensional",
+        ),
         ("train-images-idx3-ubyte", idx(pixels(6)), "is not a whole IDX file of 3-dimensional bytes"),
         ("t10k-labels-idx1-ubyte", idx(pixels(3)), "t10k-labels-idx1-ubyte holds labels that do not fit 4 images"),
     ],

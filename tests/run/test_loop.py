@@ -19,6 +19,7 @@ from equibench.errors import UserError
 from equibench.machine import processes
 from equibench.machine.clock import Clock
 from equibench.record import files as record_files
+from equibench.record import find
 from equibench.run import claims, loop, supervise
 from equibench.run.cell import measure_cell
 from equibench.run.loop import run_cells
@@ -92,7 +93,7 @@ def test_four_processes_in_one_folder_do_each_cell_once(tmp_path):
     done = [line for line in lines if "there already" not in line]
     assert len(lines) == 4 * 6
     assert len(done) == 5 + 2
-    assert {record.status for _, record in record_files.read_all([tmp_path / "out"])} == {"ok"}
+    assert {record.status for _, record in find.read_all([tmp_path / "out"])} == {"ok"}
     assert not [file for file in (tmp_path / "out").rglob("*") if file.suffix == ".partial"]
 
 
