@@ -17,10 +17,21 @@ START = (
 )
 
 
-@pytest.fixture(autouse=True)
-def _no_torch(monkeypatch):
-    """The processes of these tests need nothing imported, wherever the fork server starts anew."""
-    monkeypatch.setattr(processes, "PRELOAD", [])
+@pytest.fixture(autouse=True, scope="module")
+def _no_torch():
+    """The processes of these tests need nothing imported; those of other tests are started by another fork server."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(processes, "PRELOAD", [])
+        stop_server()
+        yield
+        stop_server()
+
+
+def stop_server():
+    if server := processes.server_pid():
+        os.kill(server, signal.SIGKILL)
+    while processes.server_pid():
+        time.sleep(0.01)
 
 
 def test_a_long_folder_for_temporary_files_is_no_hindrance(tmp_path):
