@@ -12,7 +12,7 @@ from equibench.measure.cost import modes, speed
 from equibench.measure.cost import speed as cost
 from equibench.record.cost import SpeedPoint
 from equibench.record.schema import USUAL
-from equibench.run import sweep
+from equibench.run.sweep import Sweep
 from equibench.suite import Measuring
 from equibench_models import FAMILIES
 from equibench_models import family as load_family
@@ -136,16 +136,17 @@ def test_the_sweep_has_one_number_of_samples_and_no_setting_twice(timed):
         asked.append((n, options, label))
         return np.zeros((n, 3), np.float32)
 
-    points = sweep.sampler_points(
+    sweep = Sweep(
         model,
         {},
         Measuring(sweep_samples=6, sweep_evaluations=5, speed_limit_sec=1.0),
         CPU,
         clock.Clock(),
-        headline=(np.zeros((10, 3), np.float32), speed),
         features_of=features_of,
         quality_of=lambda features, options: usual.model_copy(update={"n_samples": len(features)}),
     )
+    others = [sweep.point(label, options, 6, speed.batch_size) for label, options in sweep.settings()]
+    points = [sweep.headline(np.zeros((10, 3), np.float32), speed), *others]
     # two steps are the default, and nine are more than five evaluations
     assert [point.label for point in points] == [USUAL, "3 steps"]
     assert {point.quality.n_samples for point in points} == {6}
