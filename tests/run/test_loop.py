@@ -243,8 +243,8 @@ def test_what_another_has_tried_again_meanwhile_is_not_tried_once_more(mini):
 
 def test_status_says_of_whom_nothing_was_heard_for_long(tmp_path):
     """A process of another machine may have ended since."""
-    want(tmp_path, "mini", [("one", 0, tmp_path / "one-s0-1.json")])
-    folder = tmp_path / UNFINISHED / "one-s0-1"
+    want(tmp_path, "mini", [("one", 0, tmp_path / "one-s0-1a2b3c4d.json")])
+    folder = tmp_path / UNFINISHED / "one-s0-1a2b3c4d"
     folder.mkdir()
     owner = {"machine": "elsewhere", "pid": 1, "started": 1.0, "token": "x"}
     (folder / "claim-1").write_text(json.dumps(owner))
