@@ -56,6 +56,12 @@ class Clock:
         """Seconds since the clock was made, work still queued on the device left out; without those of one part."""
         return self._now() - self._start - self._seconds.get(without, 0.0)
 
+    def parts(self) -> dict[str, float]:
+        """As `seconds`, without `wall`: what a clock of another process goes on from, as its `before`."""
+        found = self.seconds()
+        del found["wall"]
+        return found
+
     def seconds(self) -> dict[str, float]:
         """Seconds of each part, of `other`, and of `wall`, which is their sum."""
         wall = self._now() - self._start

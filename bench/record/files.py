@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 
 from equibench import atomic
-from equibench.errors import UserError, first_line
-from equibench.record.reading import LFS_POINTER, NoRecordError, record_of
+from equibench.errors import LFS_POINTER, UserError, first_line
+from equibench.record.reading import NoRecordError, record_of
 from equibench.record.schema import Record
 from equibench.terminal import visible
 

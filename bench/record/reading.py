@@ -13,12 +13,11 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from equibench.errors import Remark
+from equibench.errors import LFS_POINTER, Remark
 from equibench.record.schema import SCHEMA_VERSION, Record
 
 # what sets a record apart from any other JSON file, at its top
 MARKS = frozenset({"key", "entrant", "protocol"})
-LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 _BYTE_ORDER_MARKS = {
     codecs.BOM_UTF8: "utf-8-sig",
     codecs.BOM_UTF32_LE: "utf-32",  # before that of UTF-16, with which it begins

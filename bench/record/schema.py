@@ -70,6 +70,8 @@ class Curve(Strict):
 
 
 class DataInfo(Strict):
+    """The data set that a cell was trained and measured on, identified by its hash."""
+
     name: str
     sha256: str  # of the pixels and labels of both splits, and the names of the classes
     shape: tuple[int, int, int]  # C, H, W

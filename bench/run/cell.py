@@ -98,9 +98,7 @@ def run_here(cell: Cell, session: Session) -> tuple[Path, Record]:
 
 
 def _keep(unfinished: Unfinished, progress: Progress, found: Found, clock: Clock) -> None:
-    seconds = clock.seconds()
-    del seconds["wall"]
-    unfinished.save(progress.model_copy(update={"clock": seconds, "ended_sec": time.time()}), found)
+    unfinished.save(progress.model_copy(update={"clock": clock.parts(), "ended_sec": time.time()}), found)
 
 
 def record_of(cell: Cell, session: Session, ending: Ending, clock_sec: dict[str, float]) -> Record:

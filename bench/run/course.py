@@ -110,8 +110,6 @@ class Course:
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """What it holds, as tensors and as what JSON can hold; the device must have been waited for."""
         self.energy.read()
-        parts_sec = self.clock.seconds()
-        del parts_sec["wall"]
         sums = {f"sum {name}": total for name, total in self.curve.sums.items()}
         return {"queue": self.batches.queue, **sums}, {
             "order": self.batches.order.bit_generator.state,
@@ -121,7 +119,7 @@ class Course:
             "losses": self.curve.losses,
             "logged": self.logged,
             "joules": self.energy.joules,
-            "parts_sec": parts_sec,
+            "parts_sec": self.clock.parts(),
         }
 
     def restore(self, tensors: dict[str, Tensor], plain: dict[str, Any]) -> None:

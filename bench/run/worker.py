@@ -123,8 +123,6 @@ def _measure(task: Task, messenger: Messenger) -> None:
 
 def finish(unfinished: Unfinished, identity: str, ending: Ending, clock: Clock) -> None:
     """Keep how the cell ended, for the process that writes its record. Raises OSError."""
-    seconds = clock.seconds()
-    del seconds["wall"]
     progress, _ = unfinished.load(identity)
-    changes = {"clock": seconds, "status": ending.status, "reason": ending.reason, "ended_sec": time.time()}
+    changes = {"clock": clock.parts(), "status": ending.status, "reason": ending.reason, "ended_sec": time.time()}
     unfinished.save(progress.model_copy(update=changes), ending.found)
