@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -39,6 +40,12 @@ class Stat:
             return math.sqrt(math.fsum(deviation**2 for deviation in deviations) / (self.n - 1))
         except OverflowError:  # of the squares
             return math.hypot(*deviations) / math.sqrt(self.n - 1)
+
+
+def root_mean_square(values: Iterable[float]) -> float:
+    """0 of no values. Squares may leave the range of floats before their root does."""
+    found = list(values)
+    return math.hypot(*found) / math.sqrt(len(found)) if found else 0.0
 
 
 def stat_of(values: list[float | None]) -> Stat | None:

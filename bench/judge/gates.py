@@ -15,7 +15,6 @@ the error over samples or repeats stands in, and the outcome says so. No 5 % is 
 from __future__ import annotations
 
 import math
-import statistics
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -25,6 +24,7 @@ from scipy.stats import mannwhitneyu
 from equibench.errors import UserError, nearest
 from equibench.protocol import SIGNIFICANCE
 from equibench.quantities.glossary import Category, Quantity
+from equibench.stats import Stat, root_mean_square
 
 KNOWN_FROM = 3  # seeds of a baseline from which its spread between trainings counts as known
 
@@ -79,7 +79,7 @@ class Sample(NamedTuple):
 
     @property
     def mean(self) -> float:
-        return statistics.fmean(self.values)
+        return Stat(self.values).mean  # whose sum may leave the range of floats
 
 
 class Spread(NamedTuple):
@@ -103,9 +103,9 @@ class Outcome(NamedTuple):
 
 def pooled(samples: Sequence[Sample]) -> Spread:
     """Deviation within samples, over all of them."""
-    squares = sum(statistics.variance(s.values) * (len(s.values) - 1) for s in samples if len(s.values) > 1)
     freedom = sum(len(s.values) - 1 for s in samples)
-    return Spread(math.sqrt(squares / freedom) if freedom else 0.0, freedom)
+    deviations = [sd * math.sqrt(len(s.values) - 1) for s in samples if (sd := Stat(s.values).sd) is not None]
+    return Spread(math.hypot(*deviations) / math.sqrt(freedom) if freedom else 0.0, freedom)
 
 
 def between_trainings(gate: Quantity, baseline: Sample, run: Sample, tolerance: Tolerance) -> Outcome:
@@ -114,7 +114,7 @@ def between_trainings(gate: Quantity, baseline: Sample, run: Sample, tolerance: 
     """
     change = _worse(gate, baseline.mean, run.mean)
     worse_by = _share(change, baseline.mean)
-    error = _root_mean_square((*baseline.stderrs, *run.stderrs))
+    error = root_mean_square((*baseline.stderrs, *run.stderrs))
     if len(baseline.values) >= KNOWN_FROM:
         spread = pooled([baseline, run])
         sd = max(spread.sd, error) if gate.category == "quality" else spread.sd
@@ -180,10 +180,6 @@ def _student(change: float, error: float, freedom: int) -> float:
 
 def _scale(baseline: Sample, run: Sample) -> float:
     return math.sqrt(1 / len(baseline.values) + 1 / len(run.values))
-
-
-def _root_mean_square(values: Sequence[float]) -> float:
-    return math.sqrt(statistics.fmean(v * v for v in values)) if values else 0.0
 
 
 def _seeds(sample: Sample) -> str:

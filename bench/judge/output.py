@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -51,7 +52,7 @@ def verdict(check: Check) -> str:
 
 
 def as_json(check: Check) -> dict[str, Any]:
-    """All lines with raw values: shares as shares, numbers in the record's units."""
+    """All lines with raw values: shares as shares, numbers in the record's units; null for a share of nothing."""
     return {
         "verdict": "regression" if check.regressions else "passed",
         "sentence": verdict(check),
@@ -64,7 +65,7 @@ def as_json(check: Check) -> dict[str, Any]:
                 "why": line.sentence,
                 "baseline": list(line.baseline.values) if line.baseline else None,
                 "run": list(line.run.values) if line.run else None,
-                "worse_by": line.worse_by,
+                "worse_by": line.worse_by if line.worse_by is None or math.isfinite(line.worse_by) else None,
                 "tolerance": line.tolerance,
                 "p": line.p,
             }

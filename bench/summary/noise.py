@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-import statistics
 from dataclasses import dataclass
 
 from equibench.quantities.metric import Metric, metric_of
 from equibench.record.schema import Record
+from equibench.stats import Stat, root_mean_square
 from equibench.summary.sections import Row
 
 VALUE, STDERR = "quality.value", "quality.stderr"
@@ -29,7 +29,8 @@ class Noise:
         """What is left of the variance: total^2 - evaluation^2, each seed's samples being drawn anew, or 0 where
         chance has made the seeds agree better than their samples alone would.
         """
-        return math.sqrt(max(self.total**2 - self.evaluation**2, 0.0))
+        apart, together = max(self.total - self.evaluation, 0.0), self.total + self.evaluation
+        return math.sqrt(apart) * math.sqrt(together)  # whose squares may leave the range of floats
 
 
 def noise_of(row: Row, metric: Metric) -> Noise | None:
@@ -42,5 +43,6 @@ def noise_of(row: Row, metric: Metric) -> Noise | None:
     if len(found) < 2:
         return None
     records, values, errors = zip(*found, strict=True)
-    evaluation = math.sqrt(statistics.fmean(error * error for error in errors))
-    return Noise(row, metric, records, statistics.fmean(values), statistics.stdev(values), evaluation)
+    stat = Stat(values)
+    assert stat.sd is not None  # of two values or more
+    return Noise(row, metric, records, stat.mean, stat.sd, root_mean_square(errors))

@@ -203,8 +203,8 @@ def failed(record: Record) -> bool:
 
 
 def sec_per_image(setting: SamplerSetting) -> float | None:
-    """Time that one sample costs at the setting's throughput."""
-    return 1 / setting.images_per_sec.mean if setting.images_per_sec else None
+    """Time that one sample costs at the setting's throughput; None where that is unknown, or none."""
+    return 1 / rate.mean if (rate := setting.images_per_sec) and rate.mean else None
 
 
 def flops_per_image(setting: SamplerSetting) -> float | None:
@@ -214,9 +214,10 @@ def flops_per_image(setting: SamplerSetting) -> float | None:
 def utilization(record: Record) -> float | None:
     """Training's FLOP/s over those of the fastest matrix product; None where either is unknown."""
     spent, products = record.spent, record.matrix_products
-    if spent is None or products is None or not spent.train_sec:
+    fastest = max(products.flops_per_sec.values(), default=0.0) if products else 0.0
+    if spent is None or not spent.train_sec or not fastest:
         return None
-    return spent.flops / spent.train_sec / max(products.flops_per_sec.values())
+    return spent.flops / spent.train_sec / fastest
 
 
 def training_shares(record: Record) -> dict[str, float]:
@@ -224,4 +225,5 @@ def training_shares(record: Record) -> dict[str, float]:
     if record.spent is None or not record.spent.parts_sec:
         return {}
     parts = {**record.spent.parts_sec, "writing": record.clock.get("write", 0.0)}
-    return {part: sec / sum(parts.values()) for part, sec in parts.items()}
+    whole = sum(parts.values())
+    return {part: sec / whole for part, sec in parts.items()} if whole else {}

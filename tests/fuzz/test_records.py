@@ -8,6 +8,8 @@ import hashlib
 import json
 import tomllib
 import typing
+import warnings
+from pathlib import Path
 from typing import Any
 
 import fixtures
@@ -28,6 +30,7 @@ from equibench.record import find
 from equibench.record.schema import Record, Status
 from equibench.report import write
 from equibench.stats import Stat
+from equibench.summary.sections import FiledRecord
 from equibench.summary.sort import load_cells, summarise
 
 SUITES = [tomllib.loads(path.read_text()) for path in suite.shipped().values()]
@@ -272,3 +275,23 @@ NO_PICTURES = {"gan-s0-00000000.json": text_of(PICTURED), "gan-s0-00000000.npz":
 @attack(odd_results(most_records=3), write_files, few=3, many=100, found=[NO_PICTURES])
 def test_reports(folder):
     write.write([folder], folder.parent / OUT)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("value", [0.0, 5e-324, 1.7976931348623157e308, -1e308, 0, -1], ids=str)
+def test_each_number_at_its_limits(value):
+    """Every number of a record in turn, on one side and on both, in the check and the tables."""
+    warnings.simplefilter("ignore")
+    usual = [Record.model_validate(one) for one in RECORDS]
+    for place in PLACES:
+        trees = [put(one, place, value) for one in RECORDS]
+        odd_ones = [Record.model_validate(tree) for tree in trees if is_valid(tree)]
+        if not odd_ones:
+            continue
+        for one, other in ((odd_ones, usual), (usual, odd_ones), (odd_ones, odd_ones)):
+            with contextlib.suppress(UserError):
+                found = check.compare(one, other)
+                json.dumps(output.as_json(found), allow_nan=False)
+                list(output.github_commands(found))
+        with contextlib.suppress(UserError):
+            write.all_tables(summarise([FiledRecord(Path(f"{i}.json"), one) for i, one in enumerate(odd_ones)]))
