@@ -6,6 +6,7 @@ none is the result.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import signal
 import socket
@@ -30,6 +31,7 @@ from equibench.suite import Cell
 LONGEST_MESSAGE = 2**15  # bytes
 LOOK_SEC = 0.5  # between two looks at whether to stop, where another process works
 TELL_SEC = 0.1  # between two messages of how far the work is
+NOBODY = "nobody waits for it any more"
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,11 @@ class Messenger:
             self.send({"doing": what[:200], "share": share})
 
     def send(self, message: dict[str, Any]) -> None:
-        self._end.send(json.dumps(message).encode()[:LONGEST_MESSAGE])
+        """Raises StoppedError where nobody listens any more: the program was killed, and this process will be."""
+        try:
+            self._end.send(json.dumps(message).encode()[:LONGEST_MESSAGE])
+        except ConnectionError as error:  # of the socket: a stage must not take it for a failure of its own
+            raise StoppedError(NOBODY) from error
 
     def peak_memory(self, *arguments: Any, **named: Any) -> Memory:
         """The waiting process has it measured: the processes that it takes are not this one's to start."""
@@ -73,7 +79,13 @@ class Messenger:
         self.send({"memory": [[family, dict(config), list(shape), dict(options), str(device)], named]})
         while not connection.wait([self._end], timeout=LOOK_SEC):
             self.tell("memory", 0.0)
-        return Memory.model_validate_json(self._end.recv(LONGEST_MESSAGE))
+        try:
+            answer = self._end.recv(LONGEST_MESSAGE)
+        except ConnectionError:
+            answer = b""
+        if not answer:
+            raise StoppedError(NOBODY)
+        return Memory.model_validate_json(answer)
 
 
 def work(task: Task, end: socket.socket) -> None:
@@ -84,7 +96,8 @@ def work(task: Task, end: socket.socket) -> None:
     try:
         _measure(task, messenger)
     except StoppedError:
-        messenger.send({"stopped": True})
+        with contextlib.suppress(StoppedError):
+            messenger.send({"stopped": True})
     except UserError as error:
         messenger.send({"mistake": str(error)[:2000]})
     except OSError as error:

@@ -4,6 +4,7 @@ import json
 import os
 import socket
 import time
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -18,7 +19,7 @@ from equibench.run import isolated, process
 from equibench.run.isolated import isolated_plan
 from equibench.run.train import StoppedError
 from equibench.run.unfinished import Progress, Unfinished
-from equibench.run.work import Found
+from equibench.run.work import Found, attempt
 from equibench.run.worker import Messenger
 from equibench.suite import Entrant
 
@@ -76,6 +77,20 @@ def test_a_stop_does_not_wait_for_memory_to_be_measured(bell):
     messenger.stop()
     with pytest.raises(StoppedError):
         messenger.peak_memory("vae", {}, (1, 8, 8), {}, "cpu", train_batch_size=2, sample_batch_size=2)
+
+
+@pytest.mark.parametrize("asked", ["told", "memory", "memory, heard"])
+def test_a_cell_whose_program_was_killed_stops_and_records_no_failure(bell, asked):
+    """It lives a moment longer than the program, in which it could write down that a stage of its own had failed."""
+    messenger = Messenger(bell.theirs)
+    memory_of = partial(messenger.peak_memory, "gan", {}, (1, 28, 28), {}, torch.device("cpu"))
+    if asked == "memory, heard":
+        heard = messenger.send
+        messenger.send = lambda message: (heard(message), bell.ours.close())
+    else:
+        bell.ours.close()
+    with pytest.raises(StoppedError):
+        attempt(Found(), "speed", partial(messenger.tell, "speed", 0.5) if asked == "told" else memory_of)
 
 
 def test_no_process_is_started_for_a_cell_that_is_over(monkeypatch):
