@@ -128,12 +128,15 @@ def with_no_error(process: psutil.Process) -> None:
 
 
 def phase(out: Path) -> str:
-    """What the run was doing, by the latest beat that it left."""
+    """What the run was doing, by what it had kept of the cell that it last worked on."""
     beats = sorted(out.glob(".cells/*/beat-*"), key=lambda file: file.stat().st_mtime)
     if not beats:
         return "between cells"
-    doing = str(json.loads(beats[-1].read_bytes()).get("doing", "start"))
-    return doing.split(" (")[0]
+    cell = beats[-1].parent
+    done = json.loads((cell / "progress.json").read_bytes())["done"] if (cell / "progress.json").exists() else []
+    if done:
+        return f"measuring, {done[-1].replace('_', ' ')} done"
+    return "training" if (cell / "training").exists() else "start, or first stage"
 
 
 def compare(whole: Path, cut: Path) -> tuple[int, list[str]]:
