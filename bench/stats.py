@@ -75,4 +75,5 @@ def welch(a: Stat, b: Stat) -> float:
 @dataclass(frozen=True)
 class Estimate:
     value: float
-    stderr: float | None
+    stderr: float | None  # over samples, the reference taken as given
+    stderr_with_reference: float | None = None  # over samples and reference together

@@ -75,7 +75,7 @@ class BoundSetting(_Table):
     name: Literal[
         "importance weighting", "uniform dequantization", "full chain", "continuous time", "probability-flow ODE"
     ]
-    images: Several  # the first of the test split
+    images: Several  # of the likelihood's, drawn
     passes: Count = 1  # for importance weighting K, else draws to average
     check_steps: bool = True  # where a chain or a solver has steps, measure twice as many too
 
@@ -121,7 +121,7 @@ class Suite(_Table):
     name: str
     about: str
     dataset: str
-    train_images: Count | None = None  # the first n of the split; all by default
+    train_images: Count | None = None  # n of the split, drawn by the protocol's seed; all by default
     test_images: Count | None = None
     seeds: list[Seed] = Field(min_length=1)
     budget: list[Budget] = Field(min_length=1)

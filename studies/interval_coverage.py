@@ -1,10 +1,11 @@
 """How often each interval of a Frechet distance covers the truth, on real features: writes docs/interval_coverage.md.
 
-    python -m studies.interval_coverage [--trials 200]
+    python -m studies.interval_coverage [--trials 200] [--part "at N" | --part "without bias"]
 
 The population is the features of packaged training images, as they are or with noise, projected on d random orthonormal
 directions; N samples are drawn from it with replacement, so that the distance of infinitely many is known exactly.
-The reference is the test images, taken as given. The expectation at N is the mean over as many draws again.
+The reference is the test images, taken as given. The expectation at N and the spread are those of the trials.
+A part that is run alone takes the place of its own in the page.
 """
 
 from __future__ import annotations
@@ -32,13 +33,20 @@ TEXT = """# How often the intervals cover the truth
 
 Written by `python -m studies.interval_coverage`; the module says how. Nominal: 95 %. Where it is 93 % or more, an
 interval is given. The last line of each population has the features and the number of samples of the suite `quick`.
-
+The reference is fixed: its own sampling error is in no interval.
+"""
+PARTS = {
+    "at N": """
+The interval of the expectation at N, by the standard error over samples. The mean error is given over the true spread,
+which the trials know to 1 / sqrt(2 trials), and the errors' scatter over their mean. Where training images stand for
+samples, the distance is nearly all bias of N, and the error is too large.
+""",
+    "without bias": """
 The value without bias has two ingredients that err on opposite sides, the bootstrap's estimate of the bias (too small)
 and that of halves (too large); the columns of what each and their mean leave over, in units of the true distance, show
-why the mean is taken. The range of the resamples stands for the percentile bootstrap, which other tools use. The
-reference is fixed: its own sampling error is in no interval.
-
-"""
+why the mean is taken. The range of the resamples stands for the percentile bootstrap, which other tools use.
+""",
+}
 PAGE = Path(__file__).parent.parent / "docs" / "interval_coverage.md"
 
 
@@ -54,7 +62,24 @@ def populations() -> tuple[dict[str, Tensor], Tensor]:
     return {"training images": near, f"with noise of {NOISE:g} levels": far}, test
 
 
-def coverage(population: Tensor, against: Statistics, n: int, trials: int, splits: int, resamples: int) -> list[float]:
+def at_n(population: Tensor, against: Statistics, n: int, trials: int) -> list[float]:
+    """The mean standard error over the true spread, its scatter over its mean, and the share of `trials` in which the
+    interval covers the expectation.
+    """
+    generator = torch.Generator().manual_seed(n)
+    found = []
+    for _ in range(trials):
+        resampler = Resampler(population[torch.randint(len(population), (n,), generator=generator)], against)
+        found.append((resampler.whole(), resampler.stderr()))
+    values, errors = np.array(found).T
+    given = [intervals.at_n(value, error) for value, error in found]
+    hits = [interval.low <= values.mean() <= interval.high for interval in given]
+    return [errors.mean() / values.std(ddof=1), errors.std(ddof=1) / errors.mean(), float(np.mean(hits))]
+
+
+def without_bias(
+    population: Tensor, against: Statistics, n: int, trials: int, splits: int, resamples: int
+) -> list[float]:
     """Shares of `trials` in which each interval covers its truth, then over the true distance: the expectation at `n`,
     and what the bootstrap, the halves and the mean of both leave of the bias.
     """
@@ -62,24 +87,17 @@ def coverage(population: Tensor, against: Statistics, n: int, trials: int, split
     m = len(population)
     truth = frechet_distance(Statistics(m, exact.mean, exact.covariance * (m - 1) / m), against)
     generator = torch.Generator().manual_seed(n)
-
-    def draw() -> Tensor:
-        return population[torch.randint(m, (n,), generator=generator)]
-
-    expected = float(np.mean([frechet_distance(statistics(draw()), against) for _ in range(trials)]))
-    hits, left = np.zeros(3), np.zeros(3)
+    hits, left, values = np.zeros(2), np.zeros(3), []
     for trial in range(trials):
-        samples = draw()
-        value = frechet_distance(statistics(samples), against)
-        resampler = Resampler(samples, against)
+        resampler = Resampler(population[torch.randint(m, (n,), generator=generator)], against)
+        value = resampler.whole()
+        values.append(value)
         halves, drawn = resampler.halves(splits, trial), resampler.bootstrap(resamples, trial)
-        _, at_n = intervals.halves_interval(value, halves)
-        corrected, without_bias = intervals.corrected(value, halves, drawn)
+        corrected, interval = intervals.corrected(value, halves, drawn)
         percentile = Interval(low=min(drawn), high=max(drawn), level=intervals.LEVEL, method="range of the resamples")
-        inside = ((at_n, expected), (without_bias, truth), (percentile, truth))
-        hits += [interval.low <= true <= interval.high for interval, true in inside]
+        hits += [one.low <= truth <= one.high for one in (interval, percentile)]
         left += [2 * value - float(np.mean(drawn)), 2 * value - float(np.mean(halves)), corrected]
-    return [*(hits / trials), expected / truth, *(left / trials / truth - 1)]
+    return [*(hits / trials), float(np.mean(values)) / truth, *(left / trials / truth - 1)]
 
 
 def cases(trials: int) -> Iterator[tuple[int, int, int, tuple[int, int]]]:
@@ -92,31 +110,55 @@ def cases(trials: int) -> Iterator[tuple[int, int, int, tuple[int, int]]]:
     yield *QUICK, max(trials // 5, 1), DRAWS[0]
 
 
-@click.command()
-@click.option("--trials", default=200, show_default=True)
-def main(trials: int) -> None:
-    found, test = populations()
-    lines = [
-        "| Population | d | N/d | Trials | Splits, resamples | E[FD_N] / FD | Halves cover E[FD_N] "
-        "| Without bias covers FD | Range of the resamples covers FD "
-        "| The bootstrap leaves | Halves leave | Their mean leaves |",
-        "| :--- | ---: | ---: | ---: | :--- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
-    ]
-    for name, population in found.items():
+def table_at_n(populations: dict[str, Tensor], test: Tensor, trials: int) -> Iterator[str]:
+    """The lines of a table, in Markdown."""
+    yield "| Population | d | N/d | Trials | Error / true spread | Scatter of the error | Covers E[FD_N] |"
+    yield "| :--- | ---: | ---: | ---: | ---: | ---: | ---: |"
+    for name, population in populations.items():
+        for d, n, many in dict.fromkeys((d, n, many) for d, n, many, _ in cases(trials)):
+            ratio, scatter, covers = at_n(*_projected(population, test, d), n + (n == d), many)
+            yield f"| {name} | {d} | {n / d:.2g} | {many} | {ratio:.2f} | {scatter:.0%} | {covers:.1%} |"
+
+
+def table_without_bias(populations: dict[str, Tensor], test: Tensor, trials: int) -> Iterator[str]:
+    """The lines of a table, in Markdown."""
+    yield (
+        "| Population | d | N/d | Trials | Splits, resamples | E[FD_N] / FD | Without bias covers FD "
+        "| Range of the resamples covers FD | The bootstrap leaves | Halves leave | Their mean leaves |"
+    )
+    yield "| :--- | ---: | ---: | ---: | :--- | ---: | ---: | ---: | ---: | ---: | ---: |"
+    for name, population in populations.items():
         for d, n, many, (splits, resamples) in cases(trials):
-            torch.manual_seed(d)
-            directions = torch.linalg.qr(torch.randn(population.shape[1], d, dtype=torch.float64)).Q
-            against = statistics(test @ directions)
-            *shares, ratio, by_bootstrap, by_halves, by_both = coverage(
-                population @ directions, against, n, many, splits, resamples
-            )
-            lines.append(
+            projected = _projected(population, test, d)
+            *shares, ratio, by_bootstrap, by_halves, by_both = without_bias(*projected, n, many, splits, resamples)
+            yield (
                 f"| {name} | {d} | {n / d:.2g} | {many} | {splits}, {resamples} | {ratio:.2f} "
                 f"| {' | '.join(f'{share:.1%}' for share in shares)} "
                 f"| {by_bootstrap:+.3f} | {by_halves:+.3f} | {by_both:+.3f} |"
             )
-            click.echo(lines[-1])
-    PAGE.write_text(TEXT + "\n".join(lines) + "\n")
+
+
+def _projected(population: Tensor, test: Tensor, d: int) -> tuple[Tensor, Statistics]:
+    """Both on d random directions, the same for all populations."""
+    torch.manual_seed(d)
+    directions = torch.linalg.qr(torch.randn(population.shape[1], d, dtype=torch.float64)).Q
+    return population @ directions, statistics(test @ directions)
+
+
+@click.command()
+@click.option("--trials", default=200, show_default=True)
+@click.option("--part", type=click.Choice(list(PARTS)), help="One of the two tables, in place of the one in the page.")
+def main(trials: int, part: str | None) -> None:
+    tables = {"at N": table_at_n, "without bias": table_without_bias}
+    sections = dict(found.split("\n", 1) for found in PAGE.read_text().split("\n## ")[1:])
+    found, test = populations()
+    for name in [part] if part else PARTS:
+        lines = []
+        for line in tables[name](found, test, trials):
+            click.echo(line)
+            lines.append(line)
+        sections[name] = PARTS[name] + "\n" + "\n".join(lines) + "\n"
+    PAGE.write_text(TEXT + "".join(f"\n## {name}\n{sections[name]}" for name in PARTS if name in sections))
 
 
 if __name__ == "__main__":

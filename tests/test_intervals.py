@@ -10,13 +10,14 @@ from equibench import intervals
 from equibench.measure.quality.frechet import Resampler, Statistics, frechet_distance, statistics
 
 
-def test_halves_by_hand():
-    # half-differences 1 and -2: root mean square sqrt(2.5); Student's 97.5 % quantile with 2 degrees is 4.302653
-    stderr, interval = intervals.halves_interval(10.0, [12.0, 10.0, 9.0, 13.0])
-    assert stderr == pytest.approx(math.sqrt(2.5))
-    assert interval.high - 10 == pytest.approx(4.302653 * stderr, rel=1e-6)
-    assert interval.low == pytest.approx(20 - interval.high)
-    assert intervals.halves_interval(1.0, [12.0, 10.0, 9.0, 13.0])[1].low == 0  # a distance is not negative
+def test_the_interval_at_n_by_hand():
+    interval = intervals.at_n(10.0, 2.0)  # the normal law's 97.5 % quantile is 1.959964
+    assert (interval.low, interval.high) == pytest.approx((10 - 3.919928, 10 + 3.919928), rel=1e-6)
+    assert intervals.at_n(1.0, 2.0).low == 0  # a distance is not negative
+
+
+def test_differences_of_halves_by_hand():
+    assert intervals.split_differences([12.0, 10.0, 9.0, 13.0]) == [1.0, -2.0]
 
 
 def test_correction_by_hand():
@@ -63,7 +64,7 @@ def test_intervals_cover_the_truth_and_a_percentile_bootstrap_does_not(ratio):
         value, resampler = frechet_distance(statistics(samples), against), Resampler(samples, against)
         drawn = resampler.bootstrap(40, trial)
         halves = resampler.halves(10, trial)
-        at_n = intervals.halves_interval(value, halves)[1]
+        at_n = intervals.at_n(value, resampler.stderr())
         without_bias = intervals.corrected(value, halves, drawn)[1]
         naive = np.quantile(drawn, [0.025, 0.975])
         hits += [

@@ -18,6 +18,7 @@ from equibench.data.arrays import Images
 from equibench.data.source import Positions, Source, of_array
 from equibench.errors import UserError
 from equibench.hashing import image_digests, images_sha256
+from equibench.protocol import SUBSET_SEED
 from equibench.record.schema import DataInfo
 
 Labels = NDArray[np.int64]  # [N]
@@ -75,6 +76,21 @@ class Part:
 def part_of(images: Images) -> Part:
     """Of images `[N, C, H, W]` in memory."""
     return Part(of_array(images), np.arange(len(images)), image_digests(images))
+
+
+def drawn_order(digests: NDArray[np.uint8]) -> Positions:
+    """An order of images by which n of them are drawn, its first n: by a hash of each one's digest `[N, 32]` and the
+    protocol's seed. So it is a random sample whatever order the images lie in, the same one in any order, and that of n
+    is part of that of more. Equal images keep their order.
+    """
+    seed = SUBSET_SEED.to_bytes(8, "big")
+    hashed = b"".join(hashlib.sha256(seed + digest.tobytes()).digest()[:8] for digest in digests)
+    return np.argsort(np.frombuffer(hashed, ">u8"), kind="stable")
+
+
+def drawn_of(images: Images, n: int) -> Positions | slice:
+    """Which are the n of `images` `[N, C, H, W]` that are drawn, ascending; all, where there are no more."""
+    return slice(None) if n >= len(images) else np.sort(drawn_order(image_digests(images))[:n])
 
 
 def batch_size(shape: tuple[int, int, int]) -> int:

@@ -20,7 +20,7 @@ from equibench.cache import cache_folder
 from equibench.data import oracle, own, readers
 from equibench.data.arrays import Images
 from equibench.data.listing import is_there
-from equibench.data.parts import Labels, Part, Progress, StreamedDataset, part_of
+from equibench.data.parts import Labels, Part, Progress, StreamedDataset, drawn_of, part_of
 from equibench.data.source import joined
 from equibench.errors import UserError
 from equibench.record.schema import DataInfo
@@ -78,13 +78,16 @@ class Dataset:
         return self.streamed.info()
 
     def limited(self, n_train: int, n_test: int) -> Dataset:
-        """The first images of each split (all, where it has fewer), with a hash of their own."""
+        """Some images of each split, drawn, in the order that they have there, with a hash of their own; all of a split
+        that has no more.
+        """
+        train, test = drawn_of(self.train, n_train), drawn_of(self.test, n_test)
         return replace(
             self,
-            train=self.train[:n_train],
-            test=self.test[:n_test],
-            train_labels=None if self.train_labels is None else self.train_labels[:n_train],
-            test_labels=None if self.test_labels is None else self.test_labels[:n_test],
+            train=self.train[train],
+            test=self.test[test],
+            train_labels=None if self.train_labels is None else self.train_labels[train],
+            test_labels=None if self.test_labels is None else self.test_labels[test],
         )
 
 

@@ -39,7 +39,7 @@ CAUSES: Mapping[Cause, str] = {
 
 
 @dataclass(frozen=True)
-class Difference:
+class ImageDifference:
     """Between two sets of images, one by one."""
 
     n: int  # images on each side
@@ -64,7 +64,7 @@ class Drift:
     sentence: str  # the whole finding, for a person
     failed: bool
     judged: bool  # False: not comparable, or told without a verdict
-    found: Difference | None = None  # None: not comparable, and the sentence says why
+    found: ImageDifference | None = None  # None: not comparable, and the sentence says why
     cause: Cause | None = None  # what the difference speaks of
 
     @property
@@ -117,13 +117,13 @@ def difference(
     after: NDArray[np.uint8],
     features_before: NDArray[np.floating] | None = None,
     features_after: NDArray[np.floating] | None = None,
-) -> Difference:
+) -> ImageDifference:
     """Of uint8 images `[N, C, H, W]`, and of their features `[N, d]` where both are given."""
     apart = np.abs(before.astype(np.int16) - after.astype(np.int16))
     distance = None
     if features_before is not None and features_after is not None:
         distance = _distance(features_before.astype(np.float64), features_after.astype(np.float64))
-    return Difference(len(before), float((apart > 0).mean()), float(apart.mean()), int(apart.max()), distance)
+    return ImageDifference(len(before), float((apart > 0).mean()), float(apart.mean()), int(apart.max()), distance)
 
 
 def _distance(before: NDArray[np.float64], after: NDArray[np.float64]) -> float | None:
@@ -137,7 +137,7 @@ def _distance(before: NDArray[np.float64], after: NDArray[np.float64]) -> float 
     return apart / spread
 
 
-def _said(found: Difference) -> str:
+def _said(found: ImageDifference) -> str:
     if found.kind == "same":
         return f"{found.n} samples from the same noise are equal to the last byte"
     words = {"rounding": "rounded otherwise", "between": "slightly different", "other arithmetic": "different"}

@@ -14,7 +14,7 @@ from torch import Tensor
 from equibench.data import sets
 from equibench.data.arrays import Images
 from equibench.data.listing import shown
-from equibench.data.parts import Levels, Part, StreamedDataset, batch_size, is_grey
+from equibench.data.parts import Levels, Part, StreamedDataset, batch_size, drawn_order, is_grey
 from equibench.data.source import Source, of_path
 from equibench.errors import UserError
 from equibench.hashing import image_digests, images_sha256
@@ -24,7 +24,6 @@ from equibench.measure.quality import imported, metrics
 from equibench.measure.quality.memorization import nearness_test
 from equibench.measure.quality.reference import (
     Reference,
-    drawn,
     extractor_batch,
     features_of,
     reference_of_images,
@@ -253,7 +252,7 @@ def _memorization(
     rows = {digest.tobytes(): row for row, digest in enumerate(part.digests)}
     theirs = []
     for images in (found.train, found.test):
-        chosen = images.at(drawn(len(images), n))
+        chosen = images.at(np.sort(drawn_order(images.digests)[:n]))
         there = [rows.get(digest.tobytes()) for digest in chosen.digests]
         if None in there:
             theirs.append(torch.from_numpy(features_of(chosen, extractor)).to(features.device))

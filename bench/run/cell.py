@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+from equibench.data.parts import drawn_of
 from equibench.errors import UserError, is_of_the_machine
 from equibench.machine.clock import Clock
 from equibench.machine.device import synchronizer
@@ -149,12 +150,13 @@ def _floor(cell: Cell, session: Session, clock: Clock) -> Ending:
     try:
         if cell.name == "real data":
             with clock.part("features"):
-                train = features_of(data.train[: measure.samples], session.extractor, session.cache)
+                some = data.train[drawn_of(data.train, measure.samples)]
+                train = features_of(some, session.extractor, session.cache)
                 _ = session.reference_features  # computed on first use
             with clock.part("quality"):
                 return Ending(Found(Results(quality=session.quality(train, {}))))
         with clock.part("likelihood"):
-            bits = floor(cell.name, data.train, data.test[: measure.likelihood_images])
+            bits = floor(cell.name, data.train, session.likelihood_images)
         return Ending(Found(Results(likelihood=bits)))
     except UserError:
         raise

@@ -10,6 +10,7 @@ import numpy as np
 from equibench.measure.likelihood import annealing
 from equibench.measure.likelihood import bounds as bounds_of
 from equibench.measure.likelihood.bits import summarize
+from equibench.measure.likelihood.monte_carlo import error_parts
 from equibench.record.schema import BoundResult, Likelihood
 from equibench.run.obtain import stream_seed
 from equibench.run.work import Found, Work, attempt, needed
@@ -23,19 +24,20 @@ def likelihood(work: Work, found: Found) -> Found:
     if model.likelihood == "none":
         reason = model.about.abilities["likelihood"]
         return found.plus(likelihood=Likelihood(kind="none", bits_per_dim=None, reason=reason))
+    images, generator = session.likelihood_images, work.generator("likelihood")
     with work.clock.part("likelihood"):
-        nats = bounds_of.nats(
-            model,
-            session.data.test[: measure.likelihood_images],
-            work.generator("likelihood"),
-            passes=measure.likelihood_passes,
-            progress=partial(work.tell, "likelihood"),
-        )
-        bits, stderr = summarize(nats, math.prod(session.data.shape))
+        progress = partial(work.tell, "likelihood")
+        nats = bounds_of.nats(model, images, generator, passes=measure.likelihood_passes, progress=progress)
+        dims = math.prod(session.data.shape)
+        bits, stderr = summarize(nats, dims)
+        monte_carlo = None
+        if noise := bounds_of.drawn_noise(model, images, generator):
+            stderr, monte_carlo = error_parts(nats, noise, dims)
     measured = Likelihood(
         kind=model.likelihood,
         bits_per_dim=bits,
         stderr_bits_per_dim=stderr,
+        stderr_monte_carlo_bits_per_dim=monte_carlo,
         dequantization=model.dequantization,
         n_images=nats.shape[1],
         passes=len(nats),
@@ -50,7 +52,7 @@ def bounds(work: Work, found: Found) -> Found:
     if not wanted or work.model.likelihood == "none":
         return found
     nats = needed(found.arrays.get("nats"))
-    test = work.session.data.test[: len(nats)]
+    test = work.session.likelihood_images
     for one in wanted:
 
         def measure(one: BoundSetting = one) -> BoundResult:
@@ -66,7 +68,7 @@ def bounds(work: Work, found: Found) -> Found:
 
 def out_of_distribution(work: Work, found: Found) -> Found:
     """Bits per dimension of images that are none of the data: inverted, constant, noise."""
-    measure, test = work.session.suite.measure, work.session.data.test
+    measure, test = work.session.suite.measure, work.session.drawn_test
     if work.model.likelihood == "none":
         return found
     for kind in measure.out_of_distribution:
@@ -96,7 +98,7 @@ def decoder_likelihood(work: Work, found: Found) -> Found:
         measured = annealing.measure(
             work.model,
             setting,
-            work.session.data.test,
+            work.session.drawn_test,
             work.session.device,
             stream_seed(work.seed, "annealing"),
             partial(work.tell, "annealing"),

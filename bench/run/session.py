@@ -13,15 +13,16 @@ import torch
 from numpy.typing import NDArray
 
 from equibench.cache import usable_cache
+from equibench.data.parts import drawn_of, drawn_order
 from equibench.data.sets import Dataset
-from equibench.hashing import digest, file_sha256
+from equibench.hashing import digest, file_sha256, image_digests
 from equibench.machine import energy
 from equibench.machine.device import time_matrix_products
 from equibench.machine.provenance import code_digest, describe_machine, package_versions
 from equibench.measure.cost import memory
 from equibench.measure.features.extractor import Extractor
 from equibench.measure.quality import metrics
-from equibench.measure.quality.reference import Reference, drawn, features_of, reference_of_features
+from equibench.measure.quality.reference import Reference, features_of, reference_of_features
 from equibench.record import files as record_files
 from equibench.record.base import Scalar
 from equibench.record.cost import MatrixProducts, Memory
@@ -78,11 +79,21 @@ class Session:
 
     @property
     def _reference_images(self) -> NDArray[np.uint8]:
-        return self.data.test[: self.suite.measure.reference_images]
+        return self.data.test[drawn_of(self.data.test, self.suite.measure.reference_images)]
+
+    @cached_property
+    def drawn_test(self) -> NDArray[np.uint8]:
+        """The test images in an order that looks random, by pixels and the protocol's seed: the first n are n drawn."""
+        return self.data.test[drawn_order(image_digests(self.data.test))]
+
+    @property
+    def likelihood_images(self) -> NDArray[np.uint8]:
+        """Those of which likelihoods are measured, in that order."""
+        return self.drawn_test[: self.suite.measure.likelihood_images]
 
     def test_features(self, n: int) -> NDArray[np.float32]:
-        """Those of n test images, of which most are the reference's."""
-        chosen, there = drawn(len(self.data.test), n), self.reference_features
+        """Those of n test images that are drawn, of which most are the reference's."""
+        chosen, there = drawn_of(self.data.test, n), self.reference_features
         if len(there) == len(self.data.test):
             return there[chosen]
         return features_of(self.data.test[chosen], self.extractor, self.cache)

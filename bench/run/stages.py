@@ -14,10 +14,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from equibench.data.parts import drawn_of
 from equibench.machine.device import autocast, reset_defaults
 from equibench.measure.cost import speed as speed_of
 from equibench.measure.quality.memorization import memorization_test
-from equibench.measure.quality.reference import drawn, features_of
+from equibench.measure.quality.reference import features_of
 from equibench.record.schema import Portrait
 from equibench.run.likelihoods import bounds, decoder_likelihood, likelihood, out_of_distribution
 from equibench.run.sweep import Sweep
@@ -55,7 +56,7 @@ def memorization(work: Work, found: Found) -> Found:
         return found
     images, features, measured = needed(found.images), needed(found.features), needed(found.results.quality)
     with work.clock.part("features"):
-        known = data.train[drawn(len(data.train), n)]
+        known = data.train[drawn_of(data.train, n)]
         theirs, held_out = features_of(known, session.extractor, session.cache), session.test_features(n)
     with work.clock.part("quality"):
         on_device = torch.from_numpy(features).to(session.device)
@@ -103,7 +104,7 @@ def portrait(work: Work, found: Found) -> Found:
     session, about = work.session, work.model.about
     work.tell("portrait", 0.0)
     with work.clock.part("portrait"):
-        few = torch.from_numpy(session.data.test[:PICTURES]).to(session.device)
+        few = torch.from_numpy(session.drawn_test[:PICTURES]).to(session.device)
         with autocast(session.device):
             shown = work.model.show(few, work.generator("portrait"))
         arrays = {name: picture.cpu().numpy() for name, (_, picture) in shown.pictures.items()}
@@ -118,7 +119,7 @@ def portrait(work: Work, found: Found) -> Found:
         pictures=captions | ({"neighbours": NEIGHBOURS} if "neighbours" in found.arrays else {}),
     )
     if found.images is not None:
-        arrays |= {"samples": found.images[:PICTURES], "real": session.data.test[:PICTURES]}
+        arrays |= {"samples": found.images[:PICTURES], "real": session.drawn_test[:PICTURES]}
     return found.plus(arrays, portrait=drawn_of)
 
 

@@ -1,6 +1,7 @@
 """The Frechet distance against closed forms, the general matrix root and torch-fidelity."""
 
 import importlib
+import math
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ import scipy.stats
 import torch
 from feature_sets import sets
 
+from equibench.intervals import split_differences
 from equibench.measure.quality import frechet
 from equibench.measure.quality.frechet import Statistics, frechet_distance, statistics
 
@@ -139,3 +141,81 @@ def test_very_many_images_need_no_copy_and_give_the_same_distances(monkeypatch):
         found.append([draw.whole(), *draw.halves(3, seed=1), *draw.bootstrap(3, seed=2)])
     np.testing.assert_allclose(found[1:], [found[0]] * 3, rtol=1e-9)
     assert found[0][0] == pytest.approx(frechet.frechet_distance(frechet.statistics(x), frechet.statistics(y)))
+
+
+@pytest.mark.parametrize("many", [10**6, 0], ids=["whitened", "products summed"])
+def test_influence_is_what_leaving_an_image_out_does(many, monkeypatch):
+    """Against distances of all images but one, to second order in 1 / N: what is left falls faster than 1 / N."""
+    monkeypatch.setattr(frechet, "MANY", many)
+    monkeypatch.setattr(frechet, "HELD", 1000)  # a few rows at a time
+    left = []
+    for n in (150, 600):
+        x, y = (side[:n] for side in sets(600))
+        against = statistics(y)
+        draw = frechet.Resampler(x, against)
+        some = range(0, n, n // 30)
+        exact = np.array(
+            [
+                (n - 1) * (draw.whole() - frechet_distance(statistics(torch.cat([x[:i], x[i + 1 :]])), against))
+                for i in some
+            ]
+        )
+        found = draw.influence()[list(some)].numpy()
+        apart = (found - found.mean()) - (exact - exact.mean())
+        left.append(np.abs(apart).max() / np.abs(exact).max())
+    assert left[0] < 0.006  # to first order: 0.06
+    assert left[1] < left[0] / 5
+
+
+@pytest.mark.parametrize("dims", [1, 5])
+def test_influence_is_the_closed_form_of_one_dimension(dims):
+    """Independent coordinates with a diagonal reference: a sum of squares of differences of means and deviations, whose
+    derivative by a share of the law is 2 c (mean - m) + (c^2 - s^2)(1 - r / s), r the reference's deviation.
+    """
+    x = torch.from_numpy(np.random.default_rng(dims).normal(0.5, 2.0, (40_000, dims)))
+    mean, deviation = torch.linspace(0, 2, dims).double(), torch.linspace(1, 3, dims).double()
+    found = frechet.Resampler(x, Statistics(10**6, mean, deviation.square().diag())).influence()
+    c, s = x - x.mean(0), x.std(0)
+    by_hand = (2 * c * (x.mean(0) - mean) + (c.square() - s.square()) * (1 - deviation / s)).sum(1)
+    # the samples' coordinates are uncorrelated to 1 in 200
+    np.testing.assert_allclose(found - found.mean(), by_hand, atol=0.05 * by_hand.std() * dims)
+    assert float(found.std()) == pytest.approx(float(by_hand.std()), rel=0.01)
+
+
+LAWS = {
+    "normal": lambda g, n: torch.randn(n, 16, generator=g, dtype=torch.float64),
+    # as heavy as exponential tails: a factor for each image
+    "heavy": lambda g, n: (
+        torch.randn(n, 16, generator=g, dtype=torch.float64)
+        * torch.empty(n, 1, dtype=torch.float64).exponential_(generator=g).sqrt()
+    ),
+}
+
+
+@pytest.mark.parametrize("law", LAWS)
+@pytest.mark.parametrize("n", [64, 400])
+def test_the_error_is_the_spread_of_the_distance(law, n):
+    """Samples drawn anew many times: the mean of their errors against the spread of their distances, and the scatter of
+    the errors, which five splits into halves have several times as large.
+    """
+    generator = torch.Generator().manual_seed(n)
+    spectrum = torch.linspace(0.2, 2, 16, dtype=torch.float64)
+    against = statistics(1.1 * LAWS[law](generator, 4000) * spectrum + 0.2)
+    draws = [frechet.Resampler(LAWS[law](generator, n) * spectrum, against) for _ in range(300)]
+    spread = np.std([draw.whole() for draw in draws], ddof=1)
+    errors = np.array([draw.stderr() for draw in draws])
+    assert 0.85 < errors.mean() / spread < (1.15 if n > 64 else 1.35)  # 300 draws know the spread to 4 %, or 8
+    if law == "normal":
+        halves = [math.sqrt(np.mean(np.square(split_differences(draw.halves(5, 0))))) for draw in draws]
+        assert errors.std() / errors.mean() < 0.5 * np.std(halves) / np.mean(halves)
+
+
+def test_an_error_at_the_limits_of_floats():
+    x, y = (side.float() for side in sets())
+    for factor in (1e-30, 1.0, 1e30):
+        draw = frechet.Resampler(x * factor, statistics(y * factor))
+        assert draw.stderr() / factor**2 == pytest.approx(frechet.Resampler(x, statistics(y)).stderr(), rel=1e-4)
+    flat = frechet.Resampler(torch.ones(20, 3), statistics(torch.ones(30, 3)))
+    assert flat.stderr() == 0
+    few = frechet.Resampler(x[:6], statistics(y))  # fewer than dimensions: the covariance is singular
+    assert math.isfinite(few.stderr())

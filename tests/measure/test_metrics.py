@@ -25,6 +25,12 @@ def test_all_metrics_where_there_are_enough_images(tmp_path):
     assert all(one.value is not None for one in found.also)
     for one in found.also:  # what a record says of the direction is what the glossary does
         assert glossary.of(f"quality.also.{one.name}").better == ("higher" if one.higher_is_better else "lower")
+        # every error says what it is over, and no other number does
+        assert one.stderr_over == ("samples" if one.stderr is not None else None)
+    assert {one.name for one in found.also if one.stderr is None} == {"recall", "coverage"}
+    assert found.also[0].stderr_with_reference > found.also[0].stderr
+    assert found.stderr_method.startswith("jackknife over samples")
+    assert found.corrected_for == "samples"
     assert found.interval.low < found.value < found.interval.high
     assert len(found.halves) == 6
     assert found.corrected < found.value

@@ -2,6 +2,7 @@
 
 import importlib
 import itertools
+import math
 
 import numpy as np
 import pytest
@@ -52,7 +53,7 @@ def test_kernel_distance_is_unbiased_and_its_error_is_true():
         return torch.randn(80, d, generator=generator, dtype=torch.float64) + shift
 
     found = [pairwise.compare_pairs(draw(0.4), draw(0.0))[0] for _ in range(draws)]
-    values, errors = np.array([f.value for f in found]), np.array([f.stderr for f in found])
+    values, errors = np.array([f.value for f in found]), np.array([f.stderr_with_reference for f in found])
 
     # E (x.y/d + 1)^3 of independent Gaussians with means m and n: (s + 1)^3 + 3 (s + 1) v, s = m.n / d and
     # v = var(x.y) / d^2 = (d + |m|^2 + |n|^2) / d^2; the third central moment of x.y is 6 m.n, over d^3
@@ -65,6 +66,20 @@ def test_kernel_distance_is_unbiased_and_its_error_is_true():
     assert errors.mean() == pytest.approx(values.std(), rel=0.2)
     covered = np.abs(values - exact) < 1.96 * errors
     assert covered.mean() > 0.9
+
+
+def test_the_kernel_distance_s_error_over_samples_knows_nothing_of_the_reference():
+    """The same small reference for all draws: the spread is of the samples alone, and a fraction of that of both."""
+    generator = torch.Generator().manual_seed(1)
+
+    def draw(n, shift):
+        return torch.randn(n, 6, generator=generator, dtype=torch.float64) + shift
+
+    reference = draw(20, 0.0)
+    found = [pairwise.compare_pairs(draw(200, 0.5), reference)[0] for _ in range(200)]
+    spread = np.std([one.value for one in found])
+    assert np.mean([one.stderr for one in found]) == pytest.approx(spread, rel=0.15)
+    assert min(one.stderr_with_reference / one.stderr for one in found) > 1.5
 
 
 def test_manifold_matches_plain_loops(monkeypatch):
@@ -168,6 +183,42 @@ def test_sliced_wasserstein_of_a_shift_is_known():
     found = Projections(x + v, 4000, seed=0).distance(x)
     assert abs(found.value - float(v.norm() / np.sqrt(8))) < 4 * found.stderr
     assert Projections(x, 100, seed=0).distance(x).value == 0
+
+
+def test_sliced_wasserstein_s_error_is_over_samples():
+    """Draws of samples against one reference on one set of directions: their spread is what the error says, and not
+    what it would be by the directions, which are the same for all.
+    """
+    generator = torch.Generator().manual_seed(0)
+    spread = torch.linspace(0.3, 2, 12)
+
+    def draw(shift):
+        return torch.randn(300, 12, generator=generator) * spread + shift
+
+    against = Projections(draw(0.0), 100, seed=1)
+    for shift, tolerance in ((0.5, 0.12), (0.1, 0.3)):  # near the reference, what is left is of second order
+        found = [against.distance(draw(shift)) for _ in range(200)]
+        values = np.array([one.value for one in found])
+        assert np.mean([one.stderr for one in found]) == pytest.approx(values.std(ddof=1), rel=tolerance)
+
+
+def test_sliced_wasserstein_s_error_in_one_dimension_by_weights():
+    """The influence of one sample, by the squared distance of laws with one more copy of it, in 1000 copies of all."""
+    x = np.sort(RNG.normal(size=30))
+    y = np.sort(RNG.normal(0.7, 1.3, size=30))
+    many = 2000
+    moved = []
+    for i in range(30):
+        weights = np.full(30, many)
+        weights[i] += 30
+        shares = np.concatenate([np.repeat(x, weights)])
+        # the reference as many times as the samples: 30 * 2000 + 30 points, 2001 of each
+        moved.append(np.square(shares - np.repeat(y, many + 1)).mean())
+    before = np.square(x - y).mean()
+    influence = (np.array(moved) - before) * (many + 1)
+    found = Projections(torch.from_numpy(y)[:, None], 10, seed=0).distance(torch.from_numpy(x)[:, None])
+    by_hand = influence.std(ddof=1) / math.sqrt(30) / (2 * math.sqrt(before))
+    assert found.stderr == pytest.approx(by_hand, rel=0.02)
 
 
 def test_sliced_wasserstein_in_one_dimension_matches_scipy():

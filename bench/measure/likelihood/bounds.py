@@ -11,6 +11,15 @@ from numpy.typing import NDArray
 
 from equibench.machine.device import autocast
 from equibench.measure.likelihood.bits import bits_per_dim, importance_weighted, summarize
+from equibench.measure.likelihood.monte_carlo import (
+    GROUP,
+    MOST_GROUPS,
+    DrawNoise,
+    draw_noise,
+    error_parts,
+    passes_noise,
+    weights_noise,
+)
 from equibench.record.schema import BoundResult
 from equibench.suite import BoundSetting
 from equibench_models.contract import Model
@@ -32,6 +41,7 @@ def nats(
     *,
     passes: int = 1,
     way: Way | None = None,
+    batch_size: int = BATCH,
     progress: Progress = lambda share: None,
 ) -> NDArray[np.float64]:
     """Negative log-likelihoods in nats `[passes, N]`, pass by pass, by the model's usual way or another.
@@ -41,17 +51,31 @@ def nats(
     one_pass = way or model.nats
     device = generator.device
     found = np.empty((passes, len(images)))
-    batches = range(0, len(images), BATCH)
+    batches = range(0, len(images), batch_size)
     for i in range(passes):
         for done, start in enumerate(batches):
-            batch = torch.from_numpy(images[start : start + BATCH]).to(device)
+            batch = torch.from_numpy(images[start : start + batch_size]).to(device)
             with autocast(device):
                 values = one_pass(batch, generator)
-            found[i, start : start + BATCH] = values.double().cpu().numpy()
+            found[i, start : start + batch_size] = values.double().cpu().numpy()
             progress((i + (done + 1) / len(batches)) / passes)
     if not np.isfinite(found).all():
         raise NotFiniteError(f"{np.count_nonzero(~np.isfinite(found))} likelihoods were not finite")
     return found
+
+
+def drawn_noise(model: Model, images: Images, generator: torch.Generator, way: Way | None = None) -> DrawNoise | None:
+    """Monte Carlo noise of one draw an image, by two more for each of some of `images`; None of fewer than two.
+
+    Raises NotFiniteError if a likelihood is not finite.
+    """
+    size = min(max(len(images) // MOST_GROUPS, 2), GROUP)
+    groups = min(len(images) // size, MOST_GROUPS)
+    if not groups:
+        return None
+    some = images[: groups * size]
+    first, second = nats(model, some, generator, passes=2, way=way, batch_size=size).reshape(2, groups, size)
+    return draw_noise(first, second)
 
 
 def measure(
@@ -62,7 +86,8 @@ def measure(
     generator: torch.Generator,
     progress: Progress = lambda share: None,
 ) -> BoundResult:
-    """The bound of `setting` on the first of `images`; `usual_nats` `[N]` are what the usual way gave for all.
+    """The bound of `setting` on the first of `images`, whose order is drawn; `usual_nats` `[N]` are what the usual way
+    gave for all.
 
     Raises NotFiniteError if a likelihood is not finite.
     """
@@ -75,11 +100,13 @@ def measure(
         return nats(model, images, generator, passes=setting.passes, way=way, progress=part)
 
     curve: dict[int, float] = {}
+    drawn: DrawNoise | None = None
     if declared.weight:
         passes = run(None, progress)
         per_k = importance_weighted(passes)
         curve = {k: bits_per_dim(float(values.mean()), dims) for k, values in per_k.items()}
         per_image = per_k[len(passes)]
+        drawn = weights_noise(passes)
     elif declared.steps and setting.check_steps:
         state = generator.get_state()
         per_image = run(declared.steps, lambda share: progress(share / 3)).mean(axis=0)
@@ -88,14 +115,23 @@ def measure(
         for steps, values in ((declared.steps, per_image), (2 * declared.steps, finer)):
             curve[steps] = bits_per_dim(float(values.mean()), dims)
     else:
-        per_image = run(None, progress).mean(axis=0)
+        passes = run(None, progress)
+        per_image = passes.mean(axis=0)
+        if declared.steps is None:  # a chain's draws take too long for more of them
+            drawn = drawn_noise(model, images, generator, declared.way(model)) if len(passes) == 1 else None
+        if len(passes) > 1:
+            drawn = passes_noise(passes)
     bits, stderr = summarize(per_image[None], dims)
+    monte_carlo = None
+    if drawn:
+        stderr, monte_carlo = error_parts(per_image[None], drawn, dims)
     return BoundResult(
         name=setting.name,
         about=declared.about,
         kind=declared.kind,
         bits_per_dim=bits,
         stderr_bits_per_dim=stderr,
+        stderr_monte_carlo_bits_per_dim=monte_carlo,
         dequantization=declared.dequantization,
         n_images=len(images),
         passes=setting.passes,

@@ -19,6 +19,7 @@ from equibench.record.schema import Quality, SampleMetric
 from equibench.stats import Estimate
 
 PROJECTIONS = 1000
+STDERR_METHOD = "jackknife over samples, by the influence function to second order"
 FEWEST_FOR_NEIGHBOURS = 100  # balls around fewer images say nothing of a manifold
 
 
@@ -67,14 +68,16 @@ def _frechet(features: Tensor, reference: Reference, splits: int, resamples: int
     if not splits or not resamples:
         return {"value": value}
     halves, resampled = draw.halves(splits, SPLIT_SEED), draw.bootstrap(resamples, BOOTSTRAP_SEED)
-    stderr, interval = intervals.halves_interval(value, halves)
+    stderr = draw.stderr()
     corrected, corrected_interval = intervals.corrected(value, halves, resampled)
     return {
         "value": value,
         "halves": halves,
         "stderr": stderr,
-        "interval": interval,
+        "stderr_method": STDERR_METHOD,
+        "interval": intervals.at_n(value, stderr),
         "corrected": corrected,
+        "corrected_for": "samples",
         "corrected_interval": corrected_interval,
     }
 
@@ -89,6 +92,8 @@ def _others(features: Tensor, reference: Reference, extractor: Extractor) -> lis
             name=name,
             value=estimate.value if estimate else None,
             stderr=estimate.stderr if estimate else None,
+            stderr_over="samples" if estimate and estimate.stderr is not None else None,
+            stderr_with_reference=estimate.stderr_with_reference if estimate else None,
             reason=reason,
             higher_is_better=higher,
             n_samples=pairs or n,

@@ -99,9 +99,10 @@ def compare_pairs(x: Tensor, y: Tensor, y_within: Within | None = None) -> tuple
     `[M, d]`; the latter four are None where a set has too few for its radii. `y_within` is `within(y)`, where known.
 
     Kernel distance: the unbiased squared maximum mean discrepancy (Binkowski et al. 2018, KID), over all pairs instead
-    of subsets, with its standard error. That is the U-statistic's to first order (Gretton et al. 2012):
-    4 var_i(E k(x_i, x) - E k(x_i, y)) / N, and the same for y. It is too wide where both come from one distribution,
-    as that variance is then of noise alone.
+    of subsets, with its standard error over samples, and over samples and reference together. The former is the
+    U-statistic's to first order (Gretton et al. 2012), 4 var_i(E k(x_i, x) - E k(x_i, y)) / N; the latter has the same
+    of y added. Both are too wide where samples and reference come from one distribution, as those variances are then of
+    noise alone.
 
     Precision and recall as Kynkaanniemi et al. 2019, eq. 1 and 2, density and coverage as Naeem et al. 2020, eq. 3 and
     4. Standard errors: of precision and density over samples, the reference taken as given; recall and coverage have
@@ -125,8 +126,9 @@ def compare_pairs(x: Tensor, y: Tensor, y_within: Within | None = None) -> tuple
             covered |= inside.any(0)
             recalled |= (distances <= ours.radii[0, here, None]).any(0)
     value = ours.kernel_means.mean() + theirs.kernel_means.mean() - 2 * across.mean()
-    variance = (ours.kernel_means - across).var() / len(x) + (theirs.kernel_means - y_to_x).var() / len(y)
-    distance = Estimate(float(value), math.sqrt(4 * float(variance)))
+    of_samples = 4 * float((ours.kernel_means - across).var()) / len(x)
+    of_reference = 4 * float((theirs.kernel_means - y_to_x).var()) / len(y)
+    distance = Estimate(float(value), math.sqrt(of_samples), math.sqrt(of_samples + of_reference))
     if ours.radii is None or theirs.radii is None:
         return distance, None
     return distance, Manifold(
