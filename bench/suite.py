@@ -99,6 +99,7 @@ class Measuring(_Table):
     splits: Count = 10  # into halves, for the interval of the Frechet distance and for pairs of entrants
     resamples: Several = 20  # of the bootstrap, for the distance without bias
     memorization_images: int = Field(10_000, ge=0, le=MOST)  # of training, and as many held out; 0: no test
+    noise_samples: int = Field(64, ge=0, le=MOST)  # from the same noise for every run, for `check`; 0: none
     sampler_points: bool = True  # measure the other sampler settings of each family too
     sweep_samples: Several = 5000  # for the distance at each of these settings, at most `samples`
     sweep_evaluations: Count = 1000  # settings that take more passes through the network are left out

@@ -48,7 +48,7 @@ class FixedNoise(Strict):
     noise_seed: int
     options: dict[str, Scalar] = {}  # of the sampler
     pictures: str  # key of the arrays file: uint8 [n, C, H, W]
-    features: str | None = None  # key of the arrays file: float32 [n, dims], of the record's extractor
+    features: str | None = None  # key: float32 [n, k], of the record's extractor, on k random directions
 
 
 class DistanceParts(Strict):

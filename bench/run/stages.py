@@ -5,6 +5,7 @@ A stage adds its own part to what the stages before it found; one that fails lea
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
@@ -19,6 +20,8 @@ from equibench.machine.device import autocast, reset_defaults
 from equibench.measure.cost import speed as speed_of
 from equibench.measure.quality.memorization import memorization_test
 from equibench.measure.quality.reference import features_of
+from equibench.protocol import NOISE_SEED
+from equibench.record.anatomy import FixedNoise
 from equibench.record.schema import Portrait
 from equibench.run.likelihoods import bounds, decoder_likelihood, likelihood, out_of_distribution
 from equibench.run.sweep import Sweep
@@ -27,6 +30,7 @@ from equibench_models.contract import Shape
 
 T = TypeVar("T")
 PICTURES = 64  # samples kept for the report
+NOISE_DIMS = 32  # of the features kept of samples from the same noise
 NEIGHBOURS = (
     "The samples nearest to a training image, a row each, and beside each the nearest training images in features."
 )
@@ -147,6 +151,30 @@ def sampler_points(work: Work, found: Found) -> Found:
     return found
 
 
+def fixed_noise(work: Work, found: Found) -> Found:
+    """A few samples from noise that is the same for every run of an entrant, to be compared image by image."""
+    n = work.session.suite.measure.noise_samples
+    if not n:
+        return found
+    generator = torch.Generator(work.session.device).manual_seed(NOISE_SEED)
+    images, features = _sampled(work, n, work.options, "(same noise)", generator)
+    kept = FixedNoise(
+        n=n, noise_seed=NOISE_SEED, options=dict(work.options), pictures="noise_samples", features="noise_features"
+    )
+    return found.plus({"noise_samples": images, "noise_features": few_dims(features)}, fixed_noise=kept)
+
+
+def few_dims(features: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Features `[N, d]` on random directions, `[N, min(d, NOISE_DIMS)]`, which keep distances on average (Johnson and
+    Lindenstrauss 1984): a record holds them for each run.
+    """
+    d = features.shape[1]
+    if d <= NOISE_DIMS:
+        return features
+    directions = np.random.default_rng(NOISE_SEED).standard_normal((d, NOISE_DIMS)) / math.sqrt(NOISE_DIMS)
+    return (features @ directions).astype(np.float32)
+
+
 # by the part of the record that each fills; memorization's is within the quality
 STAGES: dict[str, Stage] = {
     stage.__name__: stage
@@ -161,15 +189,16 @@ STAGES: dict[str, Stage] = {
         memory,
         portrait,
         sampler_points,
+        fixed_noise,
     )
 }
 
 
 def _sampled(
-    work: Work, n: int, options: Mapping[str, Any], label: str
+    work: Work, n: int, options: Mapping[str, Any], label: str, generator: torch.Generator | None = None
 ) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
     """`n` samples, the same for the same options, and their features."""
-    generator = work.generator("sample")
+    generator = generator or work.generator("sample")
     work.tell(f"sample {label}".strip(), 0.0)
     with work.clock.part("sample"), autocast(work.session.device):
         images = _checked(work.model.sample(n, generator, **options), n, work.session.data.shape)

@@ -40,9 +40,10 @@ def test_packaged_data_set_is_the_start_of_the_full_one(monkeypatch):
         pytest.skip("the Debian package dataset-fashion-mnist is not installed")
     full = sets.load("fashion-mnist")
     assert (len(full.train), len(full.test)) == (60_000, 10_000)
-    limited, packaged = full.limited(10_000, 10_000), sets.load()
-    assert limited.sha256 == PACKAGED
-    assert np.array_equal(limited.train_labels, packaged.train_labels)
+    packaged = sets.load()
+    start = sets.Dataset("a", full.train[:10_000], full.test, full.train_labels[:10_000], full.test_labels)
+    assert start.sha256 == PACKAGED
+    assert np.array_equal(start.train_labels, packaged.train_labels)
     for name in sets._IDX[2:]:
         shipped = sets._PACKAGED / f"fashion-mnist-{name}.gz"
         assert shipped.read_bytes() == (sets._DEBIAN / f"{name}.gz").read_bytes()
@@ -94,14 +95,30 @@ def test_hash_by_hand():
     assert sets.Dataset("a", images[:2], images[2:], labels, classes=("cat", "dog")).sha256 == total.hexdigest()
 
 
-def test_limited_takes_the_first_of_each_split():
+def test_limited_draws_from_each_split():
     images = pixels(12, 1, 8, 8)
     dataset = sets.Dataset("a", images[:8], images[8:], np.arange(8), np.arange(4))
     limited = dataset.limited(5, 100)
-    assert np.array_equal(limited.train, images[:5])
-    assert limited.train_labels.tolist() == [0, 1, 2, 3, 4]
+    assert len(set(limited.train_labels.tolist())) == 5
+    assert limited.train_labels.tolist() == sorted(limited.train_labels)  # in the order that they have in the data set
+    assert np.array_equal(limited.train, images[limited.train_labels])
     assert limited.test_labels.tolist() == [0, 1, 2, 3]
     assert dataset.limited(100, 100).sha256 == dataset.sha256
+    assert set(dataset.limited(3, 4).train_labels) < set(limited.train_labels)  # fewer are part of more
+
+
+def test_what_is_drawn_is_no_matter_of_order():
+    """Of 1000 images that lie sorted by class, 100 in a class, 100 drawn: about ten of each class, and the same images
+    in any order.
+    """
+    images = pixels(1000, 1, 8, 8)
+    labels = np.repeat(np.arange(10), 100)
+    chosen = sets.Dataset("a", images, images[:1], labels).limited(100, 1)
+    assert np.bincount(chosen.train_labels, minlength=10).min() >= 3  # of a fair draw less once in 300 orders
+    assert np.bincount(chosen.train_labels, minlength=10).max() <= 20
+    order = np.random.default_rng(0).permutation(1000)
+    again = sets.Dataset("a", images[order], images[:1], labels[order]).limited(100, 1)
+    assert {image.tobytes() for image in again.train} == {image.tobytes() for image in chosen.train}
 
 
 @pytest.mark.parametrize("place", ["", "MNIST/raw", "mnist"])

@@ -100,13 +100,12 @@ def measure(
         return nats(model, images, generator, passes=setting.passes, way=way, progress=part)
 
     curve: dict[int, float] = {}
-    drawn: DrawNoise | None = None
+    passes: NDArray[np.float64] | None = None
     if declared.weight:
         passes = run(None, progress)
         per_k = importance_weighted(passes)
         curve = {k: bits_per_dim(float(values.mean()), dims) for k, values in per_k.items()}
         per_image = per_k[len(passes)]
-        drawn = weights_noise(passes)
     elif declared.steps and setting.check_steps:
         state = generator.get_state()
         per_image = run(declared.steps, lambda share: progress(share / 3)).mean(axis=0)
@@ -117,14 +116,10 @@ def measure(
     else:
         passes = run(None, progress)
         per_image = passes.mean(axis=0)
-        if declared.steps is None:  # a chain's draws take too long for more of them
-            drawn = drawn_noise(model, images, generator, declared.way(model)) if len(passes) == 1 else None
-        if len(passes) > 1:
-            drawn = passes_noise(passes)
     bits, stderr = summarize(per_image[None], dims)
     monte_carlo = None
-    if drawn:
-        stderr, monte_carlo = error_parts(per_image[None], drawn, dims)
+    if passes is not None and (left := _noise_left(model, setting, images, passes, generator)):
+        stderr, monte_carlo = error_parts(per_image[None], left, dims)
     return BoundResult(
         name=setting.name,
         about=declared.about,
@@ -139,6 +134,18 @@ def measure(
         stderr_of_difference_bits_per_dim=summarize((per_image - usual)[None], dims)[1],
         curve=curve,
     )
+
+
+def _noise_left(
+    model: Model, setting: BoundSetting, images: Images, passes: NDArray[np.float64], generator: torch.Generator
+) -> DrawNoise | None:
+    """Monte Carlo noise in what several passes, nats `[passes, N]`, or else one gave for each image. None of one that
+    takes steps, or of one weight: a second would take as long again.
+    """
+    declared = model.bounds[setting.name]
+    if len(passes) > 1:
+        return weights_noise(passes) if declared.weight else passes_noise(passes)
+    return None if declared.steps or declared.weight else drawn_noise(model, images, generator, declared.way(model))
 
 
 def out_of_distribution(kind: str, images: Images, seed: int) -> Images:

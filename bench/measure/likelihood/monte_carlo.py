@@ -35,13 +35,11 @@ def passes_noise(nats: NDArray[np.float64]) -> DrawNoise:
     return DrawNoise(left, left)
 
 
-def weights_noise(nats: NDArray[np.float64]) -> DrawNoise | None:
-    """What -log of the mean of K weights, nats `[K, N]`, has left of it: by the two halves of the weights, whose
-    variance is twice that of all. None of a single one.
+def weights_noise(nats: NDArray[np.float64]) -> DrawNoise:
+    """What -log of the mean of K >= 2 weights, nats `[K, N]`, has left of it: by the two halves of the weights, whose
+    variance is twice that of all.
     """
     half = len(nats) // 2
-    if not half:
-        return None
     first, second = (importance_weighted(part)[half] for part in (nats[:half], nats[half : 2 * half]))
     left = float(np.square(first - second).mean()) / 4
     return DrawNoise(left, left)
