@@ -55,6 +55,7 @@ def test_identity_enters_record_keys_and_stays(extractor):
         weights_sha256="579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
         preprocessing="bilinear antialiased to 112x112, grey repeated to RGB, ImageNet mean and deviation, float32",
         dims=1280,
+        probe_sha256="11875053bed9360e494afe8d664a0f9b03e90ffc52b30ee2880156ec6fe42a25",
     )
 
 

@@ -1,4 +1,5 @@
-"""Feature networks. A feature space is its name, the sha256 of its weights, and its preprocessing.
+"""Feature networks. A feature space is its name, the sha256 of its weights, its preprocessing, and its features of a
+few fixed images.
 
 `FID` may be written for Inception-v3 alone; any other space gives `FD` under its own name (protocol, rule 5).
 """
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from equibench.errors import UserError
+from equibench.measure.features.probe import probe_sha256
 from equibench.record.schema import FeatureInfo
 
 # Small batches keep the maps of a 112-pixel network in the processor's cache: twice the speed of batches of 100.
@@ -70,8 +72,8 @@ def make_extractor(
     device: torch.device,
     bfloat16: bool,
 ) -> Extractor:
-    """An extractor whose name and preprocessing say its precision. `features`: uint8 images `[N, C, H, W]`, C in 1, 3,
-    on `device` -> `[N, dims]`.
+    """An extractor whose name and preprocessing say its precision, and whose features of fixed images say what it does.
+    `features`: uint8 images `[N, C, H, W]`, C in 1, 3, on `device` -> `[N, dims]`.
     """
     precision = "bfloat16" if bfloat16 else "float32"
     info = FeatureInfo(
@@ -79,5 +81,6 @@ def make_extractor(
         weights_sha256=weights_sha256,
         preprocessing=f"{preprocessing}, {precision}",
         dims=dims,
+        probe_sha256=probe_sha256(features, device),
     )
     return Extractor(info, "FID" if info.name == "Inception-v3" else "FD", features, device, bfloat16)

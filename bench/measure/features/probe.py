@@ -12,10 +12,11 @@ and colour, smaller and larger than what networks resize to, one of them not squ
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
@@ -47,36 +48,46 @@ def probe_sha256(features: Callable[[Tensor], Tensor], device: torch.device) -> 
     in float32. That a network of a user's own refuses an image, for its size say, is part of what it does.
     """
     found: list[NDArray[np.float64] | None] = []
-    # TF32 rounds to three digits, which another processor does not
-    with torch.inference_mode(), torch.backends.cudnn.flags(allow_tf32=False):
+    with torch.inference_mode(), _without_tf32():
         for image in probe_images():
             try:
                 given = features(torch.from_numpy(image).to(device))
             except UserError:
                 found.append(None)
-                continue
-            found.append(given.double().cpu().numpy().ravel())
+            else:
+                found.append(given.double().cpu().numpy().ravel())
     return hashlib.sha256(json.dumps(coarse(found)).encode()).hexdigest()
 
 
+@contextlib.contextmanager
+def _without_tf32() -> Iterator[None]:
+    """A GPU's convolutions in TF32 round to three digits, as no other processor does."""
+    before = torch.backends.cudnn.allow_tf32
+    torch.backends.cudnn.allow_tf32 = False
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.allow_tf32 = before
+
+
 def coarse(features: list[NDArray[np.float64] | None]) -> list[object]:
-    """The features of each image `[d]`, or None, as whole numbers: the logarithm of their root mean square, and sums
-    with random signs over it, in steps of STEP. Features that are no numbers stand for themselves.
+    """The features of each image `[d]`, or None, as whole numbers: the logarithm of the root mean square of all, and of
+    each image their count and sums with random signs over that, in steps of STEP. Features that are no finite numbers
+    have no sums.
     """
-    there = [one for one in features if one is not None]
-    if not all(np.isfinite(one).all() for one in there):
-        return ["not finite"]
-    largest = max((float(np.abs(one).max(initial=0.0)) for one in there), default=0.0)
-    if not largest:
-        return [None if one is None else len(one) for one in features]
-    size = math.sqrt(float(np.mean(np.concatenate([(one / largest) ** 2 for one in there])))) * largest
-    numbers: list[object] = [round(math.log(size) / STEP)]
+    finite = [one for one in features if one is not None and one.size and np.isfinite(one).all()]
+    largest = max((float(np.abs(one).max()) for one in finite), default=0.0)
+    size = 1.0
+    numbers: list[object] = []
+    if largest:
+        size = math.sqrt(float(np.mean(np.square(np.concatenate(finite) / largest)))) * largest
+        numbers.append(round(math.log(size) / STEP))
     for place, one in enumerate(features):
-        if one is None:
-            numbers.append(None)
-            continue
-        sums = [float(_signs(place, i, len(one)) @ (one / size)) / math.sqrt(len(one)) for i in range(SUMS)]
-        numbers.append([len(one), *(round(total / STEP) for total in sums)])
+        sums: list[int] = []
+        if one is not None and one.size and np.isfinite(one).all():
+            over = math.sqrt(len(one)) * STEP
+            sums = [round(float(_signs(place, i, len(one)) @ (one / size)) / over) for i in range(SUMS)]
+        numbers.append(None if one is None else [len(one), *sums])
     return numbers
 
 

@@ -221,6 +221,11 @@ def _provenance(
             f"{path} was made with {theirs.name} (weights {theirs.weights_sha256[:8]}), not with "
             f"{extractor.info.name} (weights {extractor.info.weights_sha256[:8]}); use the same extractor"
         )
+    if theirs.probe_sha256 and theirs.probe_sha256 != ours.probe_sha256:
+        raise UserError(
+            f"{path} was made with {theirs.name} in another form: with the same weights it gave other features of the "
+            "same images; export the statistics again"
+        )
     return None if sha is None else str(sha), shape
 
 
