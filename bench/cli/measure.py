@@ -150,7 +150,9 @@ def print_measured(found: Measured) -> None:
 
     name = metric_names([metric])[metric] if (metric := metric_of(quality)) else quality.metric
     row(name, quality.value, quality.stderr, quality.interval, "lower")
-    row(f"{quality.metric} without bias", quality.corrected, None, quality.corrected_interval, "lower")
+    row(
+        f"{quality.metric} without bias of the samples' N", quality.corrected, None, quality.corrected_interval, "lower"
+    )
     for one in quality.also:
         row(one.name, one.value, one.stderr, None, of(f"quality.also.{one.name}").better)
     if test := quality.memorization:

@@ -9,6 +9,7 @@ import torch
 from equibench import suite
 from equibench.data import sets
 from equibench.errors import UserError
+from equibench.machine.device import autocast
 from equibench.measure.features.extractor import FeaturesError
 from equibench.measure.features.own import function
 from equibench.measure.likelihood import bounds
@@ -16,6 +17,7 @@ from equibench.run import cell, stages
 from equibench.run.cell import run_here
 from equibench.run.session import Session
 from equibench.run.stages import STAGES
+from equibench.run.work import Found, Work
 from equibench.suite import Cell
 from equibench_models.vae.model import VAE
 
@@ -205,3 +207,25 @@ def test_a_record_that_cannot_be_written_is_one_sentence(vae, monkeypatch):
     monkeypatch.setattr(cell.record_files, "write", full)
     with pytest.raises(UserError, match=r"cannot write the record .* \(No space left on device\); make room"):
         vae()
+
+
+def test_samples_of_the_same_noise_are_those_of_another_seed_s_run(session):
+    """The noise is the protocol's, whatever the run's seed; the record says which, and its arrays hold the samples."""
+    torch.manual_seed(0)
+    model = VAE.build({"width": 8}, session.data.shape)
+    found = [
+        stages.fixed_noise(Work(session, model, "vae", {}, {}, seed, cell.Clock(), lambda *_: None), Found())
+        for seed in (0, 1)
+    ]
+    kept = found[0].results.fixed_noise
+    assert (kept.n, kept.noise_seed) == (16, 5)
+    pictures, features = found[0].arrays[kept.pictures], found[0].arrays[kept.features]
+    assert (pictures.shape, pictures.dtype) == ((16, 1, 28, 28), "uint8")
+    assert (features.shape, features.dtype) == ((16, 16), "float32")
+    with autocast(CPU):
+        by_hand = model.sample(16, torch.Generator().manual_seed(5)).numpy()
+    assert (pictures == by_hand).all()
+    assert (found[1].arrays[kept.pictures] == pictures).all()
+    none = dataclasses.replace(session, suite=suite.changed(session.suite, measure={"noise_samples": 0}))
+    work = Work(none, model, "vae", {}, {}, 0, cell.Clock(), lambda *_: None)
+    assert stages.fixed_noise(work, Found()) == Found()

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from equibench.quantities.glossary import Quantity
+from equibench.quantities.glossary import Quantity, of
 from equibench.quantities.metric import metric_names, metric_of
 from equibench.quantities.text import number
 from equibench.record.paths import value_at
 from equibench.report.tables.table import Column, Entry, How, Origin, Table, fill_table, value_entry
 from equibench.summary.changes import Change, changes_between, opposed
-from equibench.summary.noise import STDERR, VALUE, Noise, noise_of
+from equibench.summary.noise import Noise, noise_of, noise_of_bits
 from equibench.summary.pairs import Pair, criteria, tested
 from equibench.summary.sections import Row, Section
 
@@ -86,21 +86,22 @@ def _basis(change: Change) -> Entry:
 
 
 def noise(section: Section) -> Table:
-    """A line for each entrant with two seeds or more, for each metric of the section."""
+    """A line for each entrant with two seeds or more, for each metric of the section and for bits per dimension."""
     names = metric_names(section.metrics)
     found = [n for metric in section.metrics for row in section.ran if (n := noise_of(row, metric))]
+    found += [n for row in section.ran if (n := noise_of_bits(row))]
 
     def entry(item: Noise, value: float, path: str, how: How, digits: int = 3) -> Entry:
         return value_entry(value, digits, Origin(item.records, path, how))
 
     columns: list[Column[Noise]] = [
         ("entrant", "Entrant", lambda item: value_entry(item.row.label)),
-        ("metric", "Distance", lambda item: value_entry(names[item.metric])),
+        ("metric", "Number", lambda item: value_entry(names[item.metric] if item.metric else of(item.path).label)),
         ("n_seeds", "Seeds", lambda item: entry(item, len(item.records), "seed", "count")),
-        ("mean", "Mean", lambda item: entry(item, item.mean, VALUE, "mean", 4)),
-        ("sd", "Standard deviation over seeds", lambda item: entry(item, item.total, VALUE, "standard deviation")),
-        ("evaluation_sd", "of evaluation", lambda item: entry(item, item.evaluation, STDERR, "root mean square")),
-        ("training_sd", "of training", lambda item: entry(item, item.training, VALUE, "training noise")),
+        ("mean", "Mean", lambda item: entry(item, item.mean, item.path, "mean", 4)),
+        ("sd", "Standard deviation over seeds", lambda item: entry(item, item.total, item.path, "standard deviation")),
+        ("evaluation_sd", "of evaluation", lambda item: entry(item, item.evaluation, item.error, "root mean square")),
+        ("training_sd", "of training", lambda item: entry(item, item.training, item.path, "training noise")),
     ]
     return fill_table("noise", columns, found, lambda item: item.row.first)
 

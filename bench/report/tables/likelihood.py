@@ -29,6 +29,7 @@ def bounds(section: Section) -> Table:
         ("kind", "Kind", lambda item: value_entry(bits_kind(item[1]))),
         own("bits_per_dim"),
         own("stderr_bits_per_dim", 2),
+        own("stderr_monte_carlo_bits_per_dim", 2),
         own("usual_bits_per_dim"),
         own("stderr_of_difference_bits_per_dim", 2),
         own("n_images"),

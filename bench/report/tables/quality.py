@@ -28,7 +28,7 @@ def quality(section: Section) -> Table:
         measured("quality.stderr", 2),
         (
             "corrected",
-            heading("quality.corrected", "without bias of N"),
+            heading("quality.corrected", "without bias of the samples' N"),
             lambda run: _distance(run, "corrected", notes),
         ),
         *(_also(name, notes) for name in names),
