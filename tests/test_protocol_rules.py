@@ -11,6 +11,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from equibench import suite
+from equibench.data.parts import drawn_of
 from equibench.data.sets import Dataset
 from equibench.machine import provenance
 from equibench.machine.clock import Clock, repeat
@@ -132,7 +133,7 @@ def test_bits_are_of_the_test_split_and_the_long_chain(session):
     n = SMOKE.measure.likelihood_images
     assert found[0].n_images == n < len(session.data.test)
     generator = torch.Generator().manual_seed(stream_seed(0, "likelihood"))
-    nats = bounds.nats(work_of(session, {}).model, session.data.test[:n], generator)
+    nats = bounds.nats(work_of(session, {}).model, session.drawn_test[:n], generator)
     assert found[0].bits_per_dim == summarize(nats, 64)[0]
 
 
@@ -141,7 +142,11 @@ def test_floors_are_rows_and_real_data_is_one(session):
     assert uniform.likelihood.bits_per_dim == pytest.approx(8, abs=1e-12)
     assert (uniform.role, uniform.likelihood.kind) == ("floor", "exact")
     _, real = run_here(Cell(SMOKE, "real data", 0), session)
-    sides = session.data.train[: SMOKE.measure.samples], session.data.test[: SMOKE.measure.reference_images]
+    train, test = session.data.train, session.data.test
+    sides = (
+        train[drawn_of(train, SMOKE.measure.samples)],
+        test[drawn_of(test, SMOKE.measure.reference_images)],
+    )
     moments = [frechet.statistics(torch.from_numpy(session.extractor(side))) for side in sides]
     assert real.quality.value == pytest.approx(frechet.frechet_distance(*moments), rel=1e-9)
     assert real.quality.reference == "test"
