@@ -1,12 +1,14 @@
 """Sample metrics by the number of images at hand, and the cache of references."""
 
 import numpy as np
+import pytest
 import torch
 from toys import IMAGES, extractor, features_of
 
 from equibench.hashing import array_sha256
 from equibench.measure.quality import metrics
-from equibench.measure.quality.reference import CHECKED, drawn, reference_of_images
+from equibench.measure.quality.frechet import Statistics
+from equibench.measure.quality.reference import CHECKED, Reference, drawn, reference_of_images
 from equibench.quantities import glossary
 
 
@@ -98,3 +100,37 @@ def test_a_subset_is_no_beginning():
     classes = np.arange(1000) // 100
     assert len(set(classes[drawn(1000, 100)])) == 10
     np.testing.assert_array_equal(drawn(1000, 1000), np.arange(1000))
+
+
+@pytest.mark.parametrize("scale", [1e-38, 1e8, 1e20, 1e35])
+def test_features_at_the_limits_of_floats_leave_out_what_they_cannot_tell(scale, tmp_path):
+    toy = extractor()
+    network = toy.network
+    object.__setattr__(toy, "network", lambda images: network(images) * scale)
+    against = reference_of_images("test", IMAGES[:110], toy, tmp_path)
+    found = metrics.measure(features_of(IMAGES[50:], toy), against, toy, splits=3, resamples=4, also=True)
+    plain = extractor()
+    by_one = metrics.measure(
+        features_of(IMAGES[50:], plain),
+        reference_of_images("test", IMAGES[:110], plain, tmp_path),
+        plain,
+        splits=3,
+        resamples=4,
+    )
+    assert found.value == pytest.approx(by_one.value * scale**2, rel=1e-4)
+    assert found.stderr == pytest.approx(by_one.stderr * scale**2, rel=1e-4)
+    for one in found.also:
+        assert (one.value is None) == (one.reason == metrics.BEYOND)
+    assert {one.name for one in found.also if one.value is None} == {
+        1e-38: set(),
+        1e8: {"KD"},
+        1e20: {"KD", "precision", "recall", "density", "coverage"},
+        1e35: {"KD", "precision", "recall", "density", "coverage"},
+    }[scale]
+
+
+def test_statistics_at_the_limits_of_floats_are_no_crash():
+    toy = extractor()
+    against = Reference("x", Statistics(500, torch.zeros(6).double(), 1e250 * torch.eye(6).double()), None)
+    found = metrics.measure(1e30 * features_of(IMAGES, toy), against, toy, splits=3, resamples=4)
+    assert (found.value, found.reason) == (None, metrics.BEYOND)

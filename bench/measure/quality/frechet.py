@@ -92,7 +92,9 @@ def frechet_distance(a: Statistics, b: Statistics) -> float:
 
 
 def _sum_of_roots(symmetric: Tensor) -> Tensor:
-    """tr(M^(1/2)) of a positive semi-definite M, up to rounding."""
+    """tr(M^(1/2)) of a positive semi-definite M, up to rounding; NaN where M has left the range of floats."""
+    if not symmetric.isfinite().all():
+        return symmetric.new_tensor(math.nan)
     total: Tensor = torch.linalg.eigvalsh(symmetric).clamp(min=0).sqrt().sum()
     return total
 
@@ -150,27 +152,27 @@ class Resampler:
 
             2 c.(mean - mean_ref) + (|c|^2 - y^T M^(-1/2) y) N / (N - 1), y = R c, less the mean of that over x.
 
-        One symmetric eigenvalue problem, M = V diag(l) V^T, gives the last term as the sum of p / l^(1/2), with
-        p = (V^T y)^2.
+        One symmetric eigenvalue problem, M = V diag(l) V^T, gives the last term as the sum of p / r, p = (V^T y)^2 and
+        r = l^(1/2).
 
         Second order: less h(x, x) / 2 (N - 1), h the second derivative in the direction of x. Only the root has a part
         in it: by the divided differences of its derivative, h = 2 p^T K p + sum(p / r) but for a constant, with
-        r = l^(1/2) and K_kl = 1 / 2 r_k r_l (r_k + r_l). Without it images that decide on directions of their own, as
-        there are few a dimension or tails are heavy, would seem to move the distance too little.
+        K_kl = 1 / 2 r_k r_l (r_k + r_l). Without it images that decide on directions of their own, as there are few a
+        dimension or tails are heavy, would seem to move the distance too little.
         """
         n = len(self._features)
         values, vectors = torch.linalg.eigh(self._all / (n - 1))
         # directions that are left of rounding alone: what they add is of the order of the root of these values
         kept = values > values[-1] * len(values) * torch.finfo(values.dtype).eps
         vectors, roots = vectors[:, kept], values[kept].sqrt()
+        basis = vectors if self._whitened is not None else self._reference.root.mT @ vectors
         shift = 2 * (self._centre - self._reference.mean)
-        second = 1 / (2 * roots[:, None] + 2 * roots)  # K between coordinates over the square root of r
+        second = 1 / (2 * roots[:, None] + 2 * roots)  # K of p / r: neither leaves the range of floats
         moved = torch.empty_like(self._squares)
         for start in range(0, n, self._rows):
             here = slice(start, start + self._rows)
             rows = self._features[here].double() - self._centre
-            whitened = rows @ self._reference.root.mT if self._whitened is None else self._whitened[here]
-            p = (whitened @ vectors).square() / roots  # over r, which keeps them within floats
+            p = ((rows if self._whitened is None else self._whitened[here]) @ basis).square() / roots
             first = rows @ shift + (self._squares[here] - p.sum(1)) * (n / (n - 1))
             moved[here] = first - ((p @ second) * p).sum(1) / (n - 1) - p.sum(1) / (2 * (n - 1))
         return moved

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
+import math
 from collections.abc import Mapping
 
 import torch
@@ -19,6 +21,8 @@ from equibench.record.schema import Quality, SampleMetric
 from equibench.stats import Estimate
 
 PROJECTIONS = 1000
+LARGEST = 1e15  # of a feature: far beyond it squared distances leave the range of float32
+BEYOND = "features as large as these leave the range of floats"
 STDERR_METHOD = "jackknife over samples, by the influence function to second order"
 FEWEST_FOR_NEIGHBOURS = 100  # balls around fewer images say nothing of a manifold
 
@@ -65,6 +69,8 @@ def measure(
 def _frechet(features: Tensor, reference: Reference, splits: int, resamples: int) -> dict[str, object]:
     draw = frechet.Resampler(features, reference.statistics)
     value = draw.whole()
+    if not math.isfinite(value):
+        return {"reason": BEYOND}
     if not splits or not resamples:
         return {"value": value}
     halves, resampled = draw.halves(splits, SPLIT_SEED), draw.bootstrap(resamples, BOOTSTRAP_SEED)
@@ -88,6 +94,8 @@ def _others(features: Tensor, reference: Reference, extractor: Extractor) -> lis
     def metric(
         name: str, estimate: Estimate | None, higher: bool, reason: str | None = None, pairs: int | None = None
     ) -> SampleMetric:
+        if estimate and not all(math.isfinite(one or 0.0) for one in dataclasses.astuple(estimate)):
+            estimate, reason = None, BEYOND
         return SampleMetric(
             name=name,
             value=estimate.value if estimate else None,
@@ -109,7 +117,9 @@ def _others(features: Tensor, reference: Reference, extractor: Extractor) -> lis
         return [lower[0], *(metric(name, None, True, why) for name in shapes), lower[1]]
     distance, balls = pairwise.compare_pairs(features, theirs, reference.within)
     found = [metric(kernel, distance, False)]
-    if balls is None or min(n, m) < FEWEST_FOR_NEIGHBOURS:
+    if max(float(side.abs().max()) for side in (features, theirs)) > LARGEST:
+        found += [metric(name, None, True, BEYOND) for name in shapes]
+    elif balls is None or min(n, m) < FEWEST_FOR_NEIGHBOURS:
         why = f"{min(n, m)} images are too few for balls around neighbours; {FEWEST_FOR_NEIGHBOURS} are needed"
         found += [metric(name, None, True, why) for name in shapes]
     else:

@@ -114,7 +114,8 @@ def features_of(
         if found.shape != (len(part), extractor.info.dims):
             return False
         # batches of other sizes round differently, bfloat16 most
-        return bool(np.linalg.norm(extractor(part.at(few).whole()) - found[few]) <= 0.01 * np.linalg.norm(found[few]))
+        again, kept_few = (one.astype(np.float64) for one in (extractor(part.at(few).whole()), found[few]))
+        return bool(np.linalg.norm(again - kept_few) <= 0.01 * np.linalg.norm(kept_few))
 
     def compute() -> dict[str, NDArray[np.float32]]:
         features = np.empty((len(part), extractor.info.dims), np.float32)
