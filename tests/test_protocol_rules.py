@@ -178,7 +178,7 @@ def test_speed_is_a_median_and_compiling_stands_apart(monkeypatch):
     assert compiled.compile_sec == 5.0 + 5.0  # for a batch, and for one image
 
 
-@pytest.mark.parametrize(("device", "word"), [("cpu", "resident"), ("cuda", "allocated")])
+@pytest.mark.parametrize(("device", "word"), [("cpu", "live tensors"), ("cuda", "allocated")])
 def test_memory_has_a_process_each_and_a_name(monkeypatch, device, word):
     asked = []
 

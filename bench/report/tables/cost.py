@@ -99,7 +99,7 @@ def training(section: Section) -> Table:
 
 
 def memory(section: Section) -> Table:
-    """Peaks with what they are peaks of; what the allocator reserved beside what was allocated, on a GPU."""
+    """Peaks with what they are peaks of; beside them what the allocator of a GPU reserved, or the process took."""
     runs = [run for run in runs_of(section.ran) if run[1].memory]
 
     columns: list[Column[CellRow]] = [*RUN, at("quantity", "Quantity of the peaks", "memory.quantity")]
@@ -108,8 +108,9 @@ def memory(section: Section) -> Table:
             measured(f"memory.{part}_batch_size"),
             measured(f"memory.{part}_peak_bytes", label=f"{label}, peak"),
         ]
-        if any(value_at(run[1], f"memory.{part}_reserved_bytes") is not None for run in runs):
-            columns.append(measured(f"memory.{part}_reserved_bytes", label=f"{label}, peak reserved on the GPU"))
+        for beside, what in (("reserved", "reserved on the GPU"), ("resident", "resident in the process")):
+            if any(value_at(run[1], f"memory.{part}_{beside}_bytes") is not None for run in runs):
+                columns.append(measured(f"memory.{part}_{beside}_bytes", label=f"{label}, peak {what}"))
     return fill_table("memory", columns, runs, lambda run: run[1])
 
 
