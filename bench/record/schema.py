@@ -23,7 +23,7 @@ SCHEMA_VERSION = 1  # of a record's form (docs/records.md): a field that is adde
 # the vocabulary of a record's clock, of the parts of its training, and which of the former are the work itself
 Part = Literal[
     "start", "load", "build", "matrix products", "train", "write", "sample", "features", "quality", "likelihood",
-    "more likelihoods", "annealing", "speed", "memory", "portrait",
+    "more likelihoods", "annealing", "speed", "memory", "portrait", "reference workload",
 ]  # fmt: skip
 TrainingPart = Literal["data", "update", "checkpoint", "measurement"]
 # Parts of the clock that are the work itself; `speed` is sampling with a stopwatch.
@@ -268,6 +268,9 @@ class Results(Strict):
     fixed_noise: FixedNoise | None = None
     distance_parts: DistanceParts | None = None
     tuning: Tuning | None = None
+    timed: list[TimedBlock] = []
+    numerics: Numerics | None = None  # of the process that measured, at its end
+    libraries: Libraries | None = None
     failures: dict[str, str] = {}  # stage of measuring that failed -> why
 
 
@@ -294,7 +297,4 @@ class Record(Results):
     attempts: list[Attempt] = []
     machine: Machine
     versions: dict[str, str]
-    libraries: Libraries | None = None
-    numerics: Numerics | None = None
-    timed: list[TimedBlock] = []
     code: Code

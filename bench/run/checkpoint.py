@@ -19,6 +19,7 @@ from equibench.errors import LFS_POINTER, UserError, first_line
 from equibench.record.base import Strict
 from equibench.record.cost import MatrixProducts
 from equibench.record.schema import Curve, Spent
+from equibench.record.surroundings import TimedBlock
 from equibench.run import sizing
 from equibench.run.families import resolve_family
 from equibench.usercode import require_consent
@@ -43,6 +44,7 @@ class Provenance(Strict):
     spent: Spent
     curve: Curve
     matrix_products: MatrixProducts | None = None
+    timed: list[TimedBlock] = []  # of the training
 
 
 def save(path: Path, model: Model, provenance: Provenance) -> None:

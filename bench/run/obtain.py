@@ -48,6 +48,7 @@ def obtain(
         spent=provenance.spent,
         curve=provenance.curve,
         matrix_products=provenance.matrix_products,
+        timed=provenance.timed,
         checkpoint=file.name,
         weights_sha256=checkpoint.sha256(file),
     )
@@ -63,6 +64,8 @@ def _trained(
         model = resolve_family(cell.entrant.family).build(planned.config, session.data.shape).to(session.device)
     with clock.part("matrix products"):
         products = session.matrix_products
+    with clock.part("reference workload"):
+        around = session.beside.around("train")
     with clock.part("train"):
         torch.manual_seed(stream_seed(cell.seed, "train"))
         spent, curve = train(
@@ -71,11 +74,13 @@ def _trained(
             planned.allowance,
             seed=stream_seed(cell.seed, "order"),
             device=session.device,
-            watch=replace(watch, counter=session.counter),
+            watch=replace(watch, counter=session.counter, around=around),
             keeping=keeping,
         )
     if keeping:
         clock.add("train", keeping.resumed_sec)
+    with clock.part("reference workload"):
+        timed = [around.end()]
     with clock.part("write"):
         provenance = checkpoint.Provenance(
             family=cell.entrant.family,
@@ -85,6 +90,7 @@ def _trained(
             spent=spent,
             curve=curve,
             matrix_products=products,
+            timed=timed,
         )
         checkpoint.save(file, model, provenance)
         if keeping:

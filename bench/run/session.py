@@ -16,6 +16,7 @@ from equibench.cache import usable_cache
 from equibench.data.sets import Dataset
 from equibench.hashing import digest, file_sha256
 from equibench.machine import energy
+from equibench.machine.beside import Beside
 from equibench.machine.device import time_matrix_products
 from equibench.machine.provenance import code_digest, describe_machine, package_versions
 from equibench.measure.cost import memory
@@ -58,6 +59,11 @@ class Session:
     def counter(self) -> energy.Counter | energy.NoCounter:
         """Of energy, or why there is none."""
         return energy.counter(self.device)
+
+    @cached_property
+    def beside(self) -> Beside:
+        """Takes note of the machine around timed blocks."""
+        return Beside(self.device)
 
     @cached_property
     def cache(self) -> Path:
