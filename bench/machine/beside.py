@@ -11,7 +11,8 @@ from typing import Any
 
 import torch
 
-from equibench.machine.load import LOOK_SEC, LoadMeter, Totals, others_on_gpu
+from equibench.machine.load import LOOK_SEC, LoadMeter, Totals
+from equibench.machine.others_on_gpu import others_on_gpu
 from equibench.machine.reference import ReferenceWork
 from equibench.record.base import Strict
 from equibench.record.surroundings import ReferenceWorkload, TimedBlock
@@ -25,11 +26,11 @@ class Seen(Strict):
 
 
 class Around:
-    """A timed block, which begins as this is made; `work` is the reference workload, None for the load alone."""
+    """A timed block, which begins as this is made, with some repeats of the reference workload."""
 
-    def __init__(self, name: str, meter: LoadMeter, work: ReferenceWork | None) -> None:
+    def __init__(self, name: str, meter: LoadMeter, work: ReferenceWork) -> None:
         self._name, self._meter, self._work = name, meter, work
-        self._before_sec = work.seconds() if work else []
+        self._before_sec = work.seconds()
 
     def look(self) -> None:
         """Take note, now and then, while the block goes on."""
@@ -37,10 +38,8 @@ class Around:
 
     def end(self) -> TimedBlock:
         """The block is over."""
-        reference = None
-        if self._work:
-            after_sec = self._work.seconds()
-            reference = ReferenceWorkload(name=self._work.name, before_sec=self._before_sec, after_sec=after_sec)
+        after_sec = self._work.seconds()
+        reference = ReferenceWorkload(name=self._work.name, before_sec=self._before_sec, after_sec=after_sec)
         return TimedBlock(name=self._name, load=self._meter.load(), reference=reference)
 
     def state(self) -> dict[str, Any]:
@@ -60,15 +59,14 @@ class Beside:
     def __init__(self, device: torch.device) -> None:
         self._device = device
 
-    def around(self, name: str, with_reference: bool = True) -> Around:
-        """The block `name` begins, with some repeats of the reference workload."""
-        meter = LoadMeter(others_on_gpu(self._device))
-        return Around(name, meter, self._work if with_reference else None)
+    def around(self, name: str) -> Around:
+        """The block `name` begins."""
+        return Around(name, LoadMeter(others_on_gpu(self._device)), self._work)
 
     @contextmanager
-    def block(self, name: str, into: list[TimedBlock], with_reference: bool = True) -> Iterator[None]:
+    def block(self, name: str, into: list[TimedBlock]) -> Iterator[None]:
         """The block is what runs in here; what was seen of it is added to `into`."""
-        around = self.around(name, with_reference)
+        around = self.around(name)
         yield
         into.append(around.end())
 
