@@ -17,6 +17,7 @@ from equibench.record.anatomy import Portrait as Portrait  # imported from here,
 from equibench.record.base import Scalar, Strict
 from equibench.record.cost import Energy, MatrixProducts, Memory, Speed
 from equibench.record.surroundings import Attempt, Libraries, Numerics, TimedBlock, Tuning
+from equibench.record.surroundings import Code as Code
 
 SCHEMA_VERSION = 1  # of a record's form (docs/records.md): a field that is added, or changes its meaning, raises it
 
@@ -236,20 +237,13 @@ class Machine(Strict):
     system: str
 
 
-class Code(Strict):
-    commit: str | None
-    dirty: bool | None
-    version: str
-    sources_sha256: str | None = None  # of the installed sources of equibench and equibench_models
-    own_sha256: dict[str, str] = {}  # a user's own `module:name` that was used -> of its file
-
-
 class Results(Strict):
     """What training and the stages of measuring gave: a part that was not measured, or failed, is empty."""
 
     config: dict[str, Scalar] = {}  # of the model, resolved
     checkpoint: str | None = None  # where the weights came from or went, relative to the record
     weights_sha256: str | None = None  # over family, config and weights: equal for equal trainings
+    trained_by: Code | None = None  # the code that trained them, where it is not `code`
     spent: Spent | None = None
     curve: Curve | None = None
     quality: Quality | None = None
