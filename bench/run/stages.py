@@ -140,7 +140,7 @@ def sampler_points(work: Work, found: Found) -> Found:
         work.clock,
         features_of=lambda n, options, label: _sampled(work, n, options, f"({label})")[1],
         quality_of=partial(work.session.quality, whole=False),
-        block=lambda name: work.session.beside.block(name, timed, with_reference=False),
+        block=lambda name: work.session.beside.block(name, timed),
     )
     found = found.plus(sampler_points=[sweep.headline(features, speed)])
     n = min(measure.sweep_samples, len(features))

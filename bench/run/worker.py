@@ -125,7 +125,7 @@ def _measure(task: Task, messenger: Messenger) -> None:
             f"what {cell.name} is measured with changed as the run went on: code, a package or the feature network "
             f"{session.extractor.info.name}; run again"
         )
-    before = task.unfinished.load(task.identity)[0].clock
+    before = task.unfinished.progress_of(task.identity).clock
     start_sec = before.get("start", 0.0) + max(time.time() - task.begun_sec, 0.0)
     clock = Clock(synchronize=synchronizer(session.device), before={**before, "start": start_sec})
     messenger.send({"ready": True})
@@ -136,6 +136,6 @@ def _measure(task: Task, messenger: Messenger) -> None:
 
 def finish(unfinished: Unfinished, identity: str, ending: Ending, clock: Clock) -> None:
     """Keep how the cell ended, for the process that writes its record. Raises OSError."""
-    progress, _ = unfinished.load(identity)
+    progress = unfinished.progress_of(identity)
     changes = {"clock": clock.parts(), "status": ending.status, "reason": ending.reason, "ended_sec": time.time()}
     unfinished.save(progress.model_copy(update=changes), ending.found)
