@@ -82,7 +82,8 @@ def changed_since(made: Code | None, versions: Mapping[str, str], own: Iterable[
     if made.sources_sha256 != code_digest():
         return f"was made by other code{f' (commit {made.commit[:8]})' if made.commit else ''}"
     now = own_digests({*own, *made.own_sha256})
-    if changed := sorted(name for name in {*now, *made.own_sha256} if now.get(name) != made.own_sha256.get(name)):
+    # of what is not used now, and not to be found from this folder, nothing is known
+    if changed := sorted(name for name in {*now, *own} if now.get(name) != made.own_sha256.get(name)):
         return f"was made before {', '.join(changed)} changed"
     here = package_versions()
     if others := sorted(name for name in {*here, *versions} if here.get(name) != versions.get(name)):

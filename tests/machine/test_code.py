@@ -119,7 +119,7 @@ def made(**changes):
     return Code(**{**same, **changes})
 
 
-def test_why_something_was_made_otherwise(own):
+def test_why_something_was_made_otherwise(own, monkeypatch):
     assert changed_since(made(), VERSIONS) is None
     assert changed_since(made(commit="another", dirty=True), VERSIONS) is None  # a commit is only recorded
     assert changed_since(made(sources_sha256="0" * 64), VERSIONS) == "was made by other code (commit abcdef01)"
@@ -132,3 +132,6 @@ def test_why_something_was_made_otherwise(own):
     (own / "helper_of_mine.py").write_text("x = 2\n")
     assert changed_since(with_own, VERSIONS, ["mine:Family"]) == "was made before mine:Family changed"
     assert changed_since(with_own, VERSIONS) == "was made before mine:Family changed"
+    monkeypatch.chdir(own / "parts")  # from where `status` does not find it
+    assert changed_since(with_own, VERSIONS) is None
+    assert changed_since(with_own, VERSIONS, ["mine:Family"]) == "was made before mine:Family changed"
