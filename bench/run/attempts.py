@@ -28,6 +28,7 @@ class Noted(Strict):
 
     attempt: Attempt
     stood_at: str
+    started: bool = False  # its process had data and feature network: what ended it after may be the cell's doing
     died: bool = False  # with its whole program
     last_sec: float = 0.0  # since the epoch: when it was begun
 
@@ -49,7 +50,7 @@ class Tries:
 
     def begin(self) -> int:
         """Note that a try begins. Gives how many before it died in a row where the cell stands now, each with its whole
-        program and without having got any further.
+        program and without having got any further; those that died before the cell itself was begun do not count.
         """
         noted, here = self._load(), self._stands_at()
         if noted and noted[-1].attempt.ended is None:
@@ -58,11 +59,16 @@ class Tries:
         for one in reversed(noted):
             if not one.died or one.stood_at != here:
                 break
-            deaths += 1
+            deaths += one.started
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         attempt = Attempt(name=str(len(noted) + 1), begun=now, from_updates=self._updates())
         self._save([*noted, Noted(attempt=attempt, stood_at=here, last_sec=time.time())])
         return deaths
+
+    def start(self) -> None:
+        """Note that the cell itself is begun."""
+        if noted := self._load():
+            self._save([*noted[:-1], noted[-1].model_copy(update={"started": True})])
 
     def end(self, why: str) -> None:
         """Note why the try that goes on ended without a record."""

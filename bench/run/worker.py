@@ -22,6 +22,7 @@ from equibench.machine import processes
 from equibench.machine.clock import Clock
 from equibench.machine.device import synchronizer
 from equibench.record.cost import Memory
+from equibench.run.attempts import Tries
 from equibench.run.cell import Ending, measure_cell
 from equibench.run.session import Session
 from equibench.run.train import StoppedError
@@ -129,6 +130,7 @@ def _measure(task: Task, messenger: Messenger) -> None:
     start_sec = before.get("start", 0.0) + max(time.time() - task.begun_sec, 0.0)
     clock = Clock(synchronize=synchronizer(session.device), before={**before, "start": start_sec})
     messenger.send({"ready": True})
+    Tries(task.unfinished, task.identity).start()
     ending = measure_cell(cell, session, clock, messenger.tell, lambda: messenger.stopping, task.unfinished)
     finish(task.unfinished, task.identity, ending, clock)
     messenger.send({"done": True})

@@ -19,40 +19,53 @@ def tries(tmp_path):
     return Tries(Unfinished(tmp_path), "same")
 
 
+def die(tries):
+    """One more try that ends with its program; gives the deaths before it."""
+    deaths = tries.begin()
+    tries.start()
+    return deaths
+
+
 def get_further(tries, *done):
     tries.unfinished.save(Progress(identity=tries.identity, done=list(done)), Found())
 
 
 def test_deaths_in_one_place_are_counted(tries):
     """A program that dies says nothing: the next one finds that it was there."""
-    assert [tries.begin() for _ in range(4)] == [0, 1, 2, 3]
+    assert [die(tries) for _ in range(4)] == [0, 1, 2, 3]
 
 
 def test_deaths_after_getting_further_begin_anew(tries):
-    assert [tries.begin() for _ in range(3)] == [0, 1, 2]
+    assert [die(tries) for _ in range(3)] == [0, 1, 2]
     get_further(tries, "quality")
-    assert [tries.begin() for _ in range(2)] == [0, 1]
+    assert [die(tries) for _ in range(2)] == [0, 1]
     get_further(tries, "quality", "speed")
     assert tries.begin() == 0
 
 
 def test_what_was_stopped_in_good_order_is_no_death(tries):
     for _ in range(3):
-        tries.begin()
+        die(tries)
         tries.end("the run was stopped")
-    assert tries.begin() == 0
-    assert tries.begin() == 1  # the one before
+    assert die(tries) == 0
+    assert die(tries) == 1  # the one before
+
+
+def test_deaths_before_the_cell_itself_was_begun_do_not_count(tries):
+    assert [tries.begin() for _ in range(4)] == [0, 0, 0, 0]
+    assert [die(tries) for _ in range(2)] == [0, 1]
+    assert [tries.begin() for _ in range(3)] == [2, 2, 2]
 
 
 def test_other_code_begins_to_count_anew(tries):
     for _ in range(3):
-        tries.begin()
+        die(tries)
     assert Tries(tries.unfinished, "another").begin() == 0
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"identity": "same", "noted": [{}]}', b"\xff"])
 def test_a_damaged_list_is_as_good_as_none(tries, content):
-    tries.begin()
+    die(tries)
     (tries.unfinished.folder / "attempts.json").write_bytes(content)
     assert tries.begin() == 0
 
@@ -84,7 +97,7 @@ def test_a_cell_that_ended_the_program_three_times_is_a_record(mini, monkeypatch
     monkeypatch.setattr("equibench.run.standing.cells", lambda _: [cell])
     tries = Tries(Unfinished(here.folder(cell)), here.identity(cell))
     for _ in range(MOST_DEATHS):
-        tries.begin()
+        die(tries)
     (done,) = run_cells(here, lambda *_: None)
     assert done.record.status == "crashed"
     assert "killed, or its machine stopped, 3 times in train" in done.record.reason
