@@ -15,6 +15,7 @@ import importlib.metadata
 import importlib.util
 import os
 import subprocess
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
@@ -178,6 +179,8 @@ def _imported(module: str, file: Path) -> Iterator[str]:
 def _file(module: str) -> Path | None:
     """Where a module's source is, found as `usercode.import_name` finds it, but without running its packages."""
     top, *rest = module.split(".")
+    if not all(map(str.isidentifier, (top, *rest))) or top in sys.stdlib_module_names:
+        return None  # a record may name anything
     spec = None
     with contextlib.suppress(ImportError, ValueError):  # ValueError: a module that was made and not read
         spec = importlib.util.find_spec(top)

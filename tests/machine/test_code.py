@@ -109,7 +109,19 @@ def test_a_user_s_own_code_is_what_its_module_imports_beside_it(own, file, count
 
 
 def test_own_code_that_is_not_there_has_no_digest(own):
-    assert own_digests(["nowhere:Family", "mine.x:Family", "parts.deep:f"]).keys() == {"parts.deep:f"}
+    odd = [
+        "nowhere:Family",
+        "mine.x:Family",
+        ":",
+        "",
+        "..:f",
+        "/etc/x:f",
+        "a\0b:f",
+        "é\udce9:f",
+        "os:path",
+        "asyncio:x",
+    ]
+    assert own_digests([*odd, "parts.deep:f"]).keys() == {"parts.deep:f"}
     (own / "mine.py").write_text("no python at all (")
     assert own_digests(["mine:Family"]).keys() == {"mine:Family"}
 
