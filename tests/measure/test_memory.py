@@ -8,6 +8,7 @@ import signal
 import numpy as np
 import pytest
 import torch
+from torch._C import _len_torch_dispatch_stack
 
 from equibench.measure.cost import memory
 from equibench_models import FAMILIES
@@ -72,6 +73,20 @@ def test_two_processes_count_alike(family):
     assert one.train_peak_bytes == two.train_peak_bytes > 0
     assert one.sample_peak_bytes == two.sample_peak_bytes > 0
     assert min(one.train_resident_bytes, one.sample_resident_bytes) > 0
+
+
+def bear_no_watching(device):
+    """As an operator of a user's own that asks what it is called within."""
+    held = torch.ones(5 * MIB, device=device)
+    if _len_torch_dispatch_stack():
+        raise RuntimeError(f"who is there, beside {held.numel()}?")
+
+
+def test_what_cannot_be_counted_has_what_the_process_took_and_a_reason():
+    found = memory.in_fresh_process(bear_no_watching, (), (), CPU)
+    assert found.peak_bytes is None
+    assert found.resident_bytes == pytest.approx(20 * MIB, rel=0.1)
+    assert "cannot be counted (who is there" in found.reason
 
 
 def run_out(device, fails):  # noqa: ARG001

@@ -119,7 +119,7 @@ def _measure(
         synchronizer(device)()
         found = _peak(device, in_use)
         if device.type == "cpu":  # once more, as counting takes memory and time of its own
-            found = replace(found, peak_bytes=_peak_of_tensors(work, measured))
+            found = _with_peak_of_tensors(found, work, measured)
     except Exception as error:  # a user's own family may raise anything; what is not sent is a reason nobody hears
         found = Peak(reason="out of memory" if is_out_of_memory(error) else first_line(error))
     sender.send_bytes(json.dumps(asdict(found)).encode())
@@ -172,16 +172,19 @@ def _peak(device: torch.device, in_use: int) -> Peak:
     return Peak(resident_bytes=max(_peak_resident() - in_use, 0))
 
 
-def _peak_of_tensors(work: Work, measured: tuple[Any, ...]) -> int:
+def _with_peak_of_tensors(found: Peak, work: Work, measured: tuple[Any, ...]) -> Peak:
+    """What was found with the exact count added, or the reason why work that goes through is not to be counted."""
     gc.collect()  # what goes on of its own accord, and when, would differ from process to process
     gc.disable()
+    live = LiveTensors()
     try:
-        live = LiveTensors()
         with live:
             work(torch.device("cpu"), *measured)
+    except Exception as error:  # a user's own operators may not bear being watched
+        return replace(found, reason=f"live tensors cannot be counted ({first_line(error)})")
     finally:
         gc.enable()
-    return live.peak_bytes
+    return replace(found, peak_bytes=live.peak_bytes)
 
 
 def _peak_resident() -> int:
