@@ -245,10 +245,8 @@ def tell_changed(folder: Path) -> None:
 
     for why, many in made_otherwise(folder).items():
         records = "1 record" if many == 1 else f"{many} records"
-        console().print(
-            f"Note: a run into {folder} makes {records} again, as what is there {why}; with --keep it does not.",
-            soft_wrap=True,
-        )
+        note = f"Note: a run into {folder} makes {records} again, as what is there {why}; with --keep it does not."
+        console().print(note, markup=False, soft_wrap=True)
 
 
 def _told(done: Finished) -> str:

@@ -12,6 +12,7 @@ import torch
 from fixtures import equibench, make
 
 from equibench import suite
+from equibench.cli.run import tell_changed
 from equibench.data import sets
 from equibench.machine import code
 from equibench.machine.clock import Clock
@@ -79,13 +80,16 @@ def test_what_the_same_code_made_stands(session):
         ({"versions": {**package_versions(), "torch": "1.0"}}, f"was made with torch 1.0, now {torch.__version__}"),
     ],
 )
-def test_what_other_code_made_is_made_again_or_kept_as_was_asked(session, changes, why):
+def test_what_other_code_made_is_made_again_or_kept_as_was_asked(session, capsys, changes, why):
     put(session, **changes)
     put(session, "uniform")
     why = why.replace(torch.__version__, package_versions()["torch"])
     assert looked(session) == [("vae", "record", why)]
     assert looked(dataclasses.replace(session, keep=True)) == [("vae", "kept", why)]
     assert made_otherwise(session.out) == {why: 1}
+    tell_changed(session.out)
+    shown = capsys.readouterr()
+    assert f"makes 1 record again, as what is there {why}; with --keep it does not" in shown.out + shown.err
     told = {one.cell: one.detail for one in status(session.out)}
     assert told == {"vae": f"ok; the next run makes it again, as it {why} (--keep takes it)", "uniform": "ok"}
 
