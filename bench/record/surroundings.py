@@ -14,8 +14,8 @@ class Code(Strict):
     commit: str | None
     dirty: bool | None
     version: str
-    sources_sha256: str | None = None  # of the installed sources of equibench and equibench_models
-    own_sha256: dict[str, str] = {}  # a user's own `module:name` that was used -> of its file
+    sources_sha256: str | None = None  # of the installed sources that can change a number
+    own_sha256: dict[str, str] = {}  # a user's own `module:name` that was used -> of its source, and what that imports
 
 
 class Numerics(Strict):

@@ -30,7 +30,7 @@ class Noted(Strict):
     stood_at: str
     started: bool = False  # its process had data and feature network: what ended it after may be the cell's doing
     died: bool = False  # with its whole program
-    last_sec: float = 0.0  # since the epoch: when it was begun
+    begun_sec: float = 0.0  # since the epoch
 
 
 class Attempts(Strict):
@@ -62,7 +62,7 @@ class Tries:
             deaths += one.started
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         attempt = Attempt(name=str(len(noted) + 1), begun=now, from_updates=self._updates())
-        self._save([*noted, Noted(attempt=attempt, stood_at=here, last_sec=time.time())])
+        self._save([*noted, Noted(attempt=attempt, stood_at=here, begun_sec=time.time())])
         return deaths
 
     def start(self) -> None:
@@ -82,7 +82,7 @@ class Tries:
         if len(noted) < 2:
             return []
         *before, last = noted
-        changes = {"to_updates": updates, "sec": max(time.time() - last.last_sec, 0.0), "ended": None}
+        changes = {"to_updates": updates, "sec": max(time.time() - last.begun_sec, 0.0), "ended": None}
         return [*(one.attempt for one in before), last.attempt.model_copy(update=changes)]
 
     def forget(self) -> None:
@@ -105,7 +105,7 @@ class Tries:
         atomic.write(self._file, json.dumps(whole, ensure_ascii=False).encode(errors="replace"))
 
     def _ended(self, one: Noted, why: str, died: bool = False) -> Noted:
-        sec = None if died else max(time.time() - one.last_sec, 0.0)
+        sec = None if died else max(time.time() - one.begun_sec, 0.0)
         changes = {"ended": why, "to_updates": self._updates(), "sec": sec}
         return one.model_copy(update={"attempt": one.attempt.model_copy(update=changes), "died": died})
 
