@@ -11,10 +11,10 @@ LONGEST_REASON = 300  # characters
 # says that one process has opened too many)
 _OF_THE_MACHINE = {
     getattr(errno, name)
-    for name in (
-        "ENOSPC", "EDQUOT", "EROFS", "EIO", "ESTALE", "ENODEV", "ENXIO", "ENFILE", "ENOTCONN", "EHOSTDOWN", "ETIMEDOUT",
-    )
+    for name in ("ENOSPC", "EDQUOT", "EROFS", "EIO", "ESTALE", "ENODEV", "ENXIO", "ENFILE")
 }  # fmt: skip
+# the same of a lost mount, where it is a file that cannot be reached; without one, a connection of the program's own
+_OF_A_MOUNT = {errno.ENOTCONN, errno.EHOSTDOWN, errno.ETIMEDOUT}
 LFS_POINTER = b"version https://git-lfs.github.com/"  # what a file starts with that Git LFS has not fetched yet
 
 
@@ -39,7 +39,9 @@ def first_line(error: BaseException) -> str:
 
 def is_of_the_machine(error: BaseException) -> bool:
     """Whether an error tells of a full disk, a lost mount or the like: no result of what was being done."""
-    return isinstance(error, OSError) and error.errno in _OF_THE_MACHINE
+    if not isinstance(error, OSError):
+        return False
+    return error.errno in _OF_THE_MACHINE or (error.errno in _OF_A_MOUNT and error.filename is not None)
 
 
 def nearest(word: str, choices: Iterable[str]) -> str:

@@ -30,7 +30,7 @@ LONGEST_LIFE_SEC = 25.0
 # fields whose numbers are times, or are of the machine: no two runs have them alike
 OF_TIME = {
     "created", "clock", "train_sec", "parts_sec", "energy", "speed", "memory", "matrix_products", "images_per_sec",
-    "code", "arrays_sha256",
+    "code", "arrays_sha256", "content_sha256", "timed", "invocation", "attempts",
 }  # fmt: skip
 
 INTRODUCTION = """# Runs that are killed

@@ -75,6 +75,7 @@ WITHOUT_TORCH = [
     "equibench.data.sets",
     "equibench.measure.features.names",
     "equibench.record.files",
+    "equibench.run.status",
     "equibench.quantities.identity, equibench.quantities.glossary, equibench.quantities.metric",
     "equibench.summary.sort, equibench.summary.pairs, equibench.summary.changes, equibench.summary.noise",
     "equibench.cite.citation, equibench.cite.methods, equibench.cite.recorded",

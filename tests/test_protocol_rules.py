@@ -13,7 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from equibench import suite
 from equibench.data.parts import drawn_of
 from equibench.data.sets import Dataset
-from equibench.machine import provenance
+from equibench.machine import code, provenance
 from equibench.machine.clock import Clock, repeat
 from equibench.machine.device import autocast
 from equibench.measure.cost import memory, modes, speed
@@ -183,7 +183,7 @@ def test_speed_is_a_median_and_compiling_stands_apart(monkeypatch):
     assert compiled.compile_sec == 5.0 + 5.0  # for a batch, and for one image
 
 
-@pytest.mark.parametrize(("device", "word"), [("cpu", "resident"), ("cuda", "allocated")])
+@pytest.mark.parametrize(("device", "word"), [("cpu", "live tensors"), ("cuda", "allocated")])
 def test_memory_has_a_process_each_and_a_name(monkeypatch, device, word):
     asked = []
 
@@ -206,17 +206,17 @@ def test_a_record_says_what_it_was_made_of(session):
     _, record = run_here(Cell(SMOKE, "uniform", 0), session)
     assert (record.protocol, record.seed, record.data.sha256) == (PROTOCOL, 0, session.data.sha256)
     assert record.machine == provenance.describe_machine(CPU)
-    assert record.versions == provenance.package_versions()
+    assert record.versions == code.package_versions()
     assert "torch" in record.versions
-    assert record.code.commit == provenance.code_version().commit
+    assert record.code.commit == code.code_version().commit
 
 
 def test_the_code_s_commit_and_whether_it_was_changed(tmp_path, monkeypatch):
-    here = tmp_path / "bench" / "machine" / "provenance.py"
+    here = tmp_path / "bench" / "machine" / "code.py"
     here.parent.mkdir(parents=True)
     here.write_text("")
-    monkeypatch.setattr(provenance, "__file__", str(here))
-    assert (provenance.code_version().commit, provenance.code_version().dirty) == (None, None)
+    monkeypatch.setattr(code, "__file__", str(here))
+    assert (code.code_version().commit, code.code_version().dirty) == (None, None)
 
     def git(*arguments):
         who = ("-c", "user.name=x", "-c", "user.email=x@example.org")
@@ -226,9 +226,9 @@ def test_the_code_s_commit_and_whether_it_was_changed(tmp_path, monkeypatch):
     git("init")
     git("add", ".")
     git("commit", "-m", "first")
-    clean = provenance.code_version()
+    clean = code.code_version()
     assert (clean.commit, clean.dirty) == (git("rev-parse", "HEAD"), False)
     (tmp_path / "notes.txt").write_text("no code")
-    assert provenance.code_version().dirty is False
+    assert code.code_version().dirty is False
     here.write_text("changed")
-    assert provenance.code_version().dirty is True
+    assert code.code_version().dirty is True

@@ -43,8 +43,9 @@ def doctor(data_root: Path | None) -> None:
 
     from equibench.data import sets
     from equibench.hashing import file_sha256
+    from equibench.machine.code import package_versions
     from equibench.machine.device import resolve_device
-    from equibench.machine.provenance import describe_machine, package_versions
+    from equibench.machine.provenance import describe_machine
     from equibench.measure.features.names import INCEPTION_FILE
     from equibench.measure.features.torch_fidelity import find_inception, published_sha256
 

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from equibench.data.sets import Dataset
     from equibench.run.loop import Finished
     from equibench.run.session import Session
+    from equibench.run.standing import Again
     from equibench.suite import Cell, Suite
 
 
@@ -43,6 +44,7 @@ def plan(**options: Any) -> None:
 
     suite, data = load_suite(options)
     print_plan(suite, data, resolve_device(options["device"]), network_meant(suite.measure.extractor))
+    tell_changed(Path("results") / suite.name)
 
 
 @click.command(epilog=SUITE_HELP, short_help="Train or load every cell of a suite, and measure it.")
@@ -51,38 +53,44 @@ def plan(**options: Any) -> None:
 @click.option("--from", "loaded", type=PATH, help="Measure this checkpoint (.safetensors) without training.")
 @extractor_options
 @click.option("--retry", is_flag=True, help="Repeat the cells that did not end ok.")
+@click.option("--keep", is_flag=True, help="Take records and weights as they are, though other code made them.")
 @click.option("--dry-run", is_flag=True, help="Check everything and show the plan, then stop.")
 def run(**options: Any) -> None:
     """Train or load every cell of SUITE, measure it, and write one record each.
 
     A run that was stopped goes on where it was, in the middle of a training too, and several runs may share a folder.
     Each cell has a process of its own; one that fails becomes a record with the reason, which --retry tries again.
+    Records that other code or packages made are made again, which is said first; the old ones are kept, out of sight.
     Exit code 3 says that a cell is not ok.
     """
     from equibench.machine.device import resolve_device
     from equibench.run.loaded import only_loaded
     from equibench.run.session import Session
+    from equibench.run.standing import look_over
 
     suite, data = load_suite(options)
     out = options["out"] or Path("results") / suite.name
     device = resolve_device(options["device"])
     if options["loaded"]:
         suite = only_loaded(suite, options["loaded"], device, options["allow_code"])
-    if options["dry_run"]:
-        name = load_extractor(options, device, suite.measure.extractor).info.name
-        if options["loaded"]:
-            click.echo(f"{suite.entrant[0].name} would be measured on {data.name}, without training.")
-            check_out(out, 0.0)
-        else:
-            check_out(out, print_plan(suite, data, device, extractor_named(name) or name))
-        return
-    check_writable(out)
+    if not options["dry_run"]:
+        check_writable(out)
     extractor = load_extractor(options, device, suite.measure.extractor)
-    for note in data.notes:
-        console().print(f"Note: {note}.")
     reload = partial(load_extractor, {**options, "download": False}, device, suite.measure.extractor)
-    session = Session(suite, data, device, extractor, out, options["loaded"], options["allow_code"], reload)
-    run_with_bars(session, options["retry"])
+    named = {"loaded": options["loaded"], "allow_code": options["allow_code"], "keep": options["keep"]}
+    session = Session(suite, data, device, extractor, out, reload=reload, **named)
+    if not options["dry_run"]:
+        for note in data.notes:
+            console().print(f"Note: {note}.")
+        run_with_bars(session, options["retry"])
+        return
+    if options["loaded"]:
+        click.echo(f"{suite.entrant[0].name} would be measured on {data.name}, without training.")
+        check_out(out, 0.0)
+    else:
+        name = extractor.info.name
+        check_out(out, print_plan(suite, data, device, extractor_named(name) or name))
+    tell_again(look_over(session, options["retry"]), session)
 
 
 def network_meant(extractor: str) -> str:
@@ -199,13 +207,46 @@ def run_with_bars(session: Session, retry: bool) -> None:
                 doing = now
             progress.update(part, completed=share)
 
-        for done in run_cells(session, tell, retry):
+        for done in run_cells(session, tell, retry, partial(tell_again, session=session)):
             progress.advance(total)
             failed += done.record.status != "ok"
             screen.print(_told(done), soft_wrap=True)
     if failed:
         endings.say(f"{failed} of {many} cells are not ok; their records say why")
         raise click.exceptions.Exit(endings.CELLS_NOT_OK)
+
+
+AGAIN = {
+    "record": "Made again, as the record {why}",
+    "weights": "Trained again, as the checkpoint {why}",
+    "unfinished": "Begun anew, as what was kept of it {why}",
+    "loaded": "Measured, as was asked for, though the checkpoint {why}",
+    "kept": "Taken as it is (--keep), though the record {why}",
+}
+
+
+def tell_again(again: list[Again], session: Session) -> None:
+    """What is there and does not stand for what runs now: a line a reason."""
+    from equibench.run.status import REPLACED, UNFINISHED
+
+    cells_of: dict[tuple[str, str], list[str]] = {}
+    for one in again:
+        cells_of.setdefault((one.what, one.why), []).append(f"{one.cell.name} s{one.cell.seed}")
+    for (what, why), names in cells_of.items():
+        console().print(f"{AGAIN[what].format(why=why)}: {', '.join(names)}.", markup=False, soft_wrap=True)
+    if any(one.what in ("record", "weights") for one in again):
+        place = session.out / UNFINISHED / REPLACED
+        console().print(f"What is replaced is kept in {place}.", markup=False, soft_wrap=True)
+
+
+def tell_changed(folder: Path) -> None:
+    """How many records in the folder, if it is one, a run into it would make again."""
+    from equibench.run.status import made_otherwise
+
+    for why, many in made_otherwise(folder).items():
+        records = "1 record" if many == 1 else f"{many} records"
+        note = f"Note: a run into {folder} makes {records} again, as what is there {why}; with --keep it does not."
+        console().print(note, markup=False, soft_wrap=True)
 
 
 def _told(done: Finished) -> str:

@@ -62,10 +62,8 @@ class Nvml:
 
     quantity = "GPU (NVML)"
 
-    def __init__(self, nvml: Any, uuid: str) -> None:
-        nvml.nvmlInit()
-        self._nvml = nvml
-        self._handle = nvml.nvmlDeviceGetHandleByUUID(uuid)
+    def __init__(self, nvml: Any, board: Any) -> None:
+        self._nvml, self._handle = nvml, board
         self.joules()  # older boards have no count, and say so here
 
     def joules(self) -> float:
@@ -75,7 +73,7 @@ class Nvml:
 def counter(device: torch.device, powercap: Path = POWERCAP) -> Counter | NoCounter:
     """The counter of `device`, or why there is none."""
     if device.type == "cuda":
-        return _nvml(f"GPU-{torch.cuda.get_device_properties(device).uuid}")
+        return _nvml(uuid_of(device))
     # intel-rapl:0 is a package, intel-rapl:0:1 a part of it; AMD's processors go by the same name
     zones = sorted(powercap.glob("intel-rapl:*"))
     packages = [zone for zone in zones if zone.name.count(":") == 1 and _name(zone).startswith("package")]
@@ -90,13 +88,31 @@ def counter(device: torch.device, powercap: Path = POWERCAP) -> Counter | NoCoun
         return NoCounter(f"the energy counter of the processor cannot be read ({error})")
 
 
-def _nvml(uuid: str) -> Counter | NoCounter:
+def uuid_of(device: torch.device) -> str:
+    """By which NVML knows a GPU, whatever number it has here."""
+    return f"GPU-{torch.cuda.get_device_properties(device).uuid}"
+
+
+def open_board(uuid: str) -> tuple[Any, Any]:
+    """NVML, and its handle of a GPU. Raises LookupError with a clause where they are not to be had."""
     try:
         nvml = importlib.import_module("pynvml")
     except ImportError:
-        return NoCounter("nvidia-ml-py is not installed: pip install 'equibench[energy]'")
+        raise LookupError("nvidia-ml-py is not installed: pip install 'equibench[energy]'") from None
     try:
-        return Nvml(nvml, uuid)
+        nvml.nvmlInit()
+        return nvml, nvml.nvmlDeviceGetHandleByUUID(uuid)
+    except nvml.NVMLError as error:
+        raise LookupError(f"NVML does not know the GPU ({error})") from None
+
+
+def _nvml(uuid: str) -> Counter | NoCounter:
+    try:
+        nvml, board = open_board(uuid)
+    except LookupError as error:
+        return NoCounter(str(error.args[0]))
+    try:
+        return Nvml(nvml, board)
     except nvml.NVMLError as error:
         return NoCounter(f"the GPU's energy counter cannot be read ({error})")
 

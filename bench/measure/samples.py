@@ -18,7 +18,7 @@ from equibench.data.parts import Levels, Part, StreamedDataset, batch_size, draw
 from equibench.data.source import Source, of_path
 from equibench.errors import UserError
 from equibench.hashing import image_digests, images_sha256
-from equibench.machine.provenance import code_version, package_versions
+from equibench.machine.code import code_version, package_versions
 from equibench.measure.features.extractor import Extractor
 from equibench.measure.quality import imported, metrics
 from equibench.measure.quality.memorization import nearness_test

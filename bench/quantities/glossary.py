@@ -151,9 +151,11 @@ GLOSSARY = (
     # memory
     Q("memory.train_peak_bytes", "Train memory", "bytes", "lower", "memory", MIB, timed=True),
     Q("memory.train_reserved_bytes", "Train memory, reserved on the GPU", "bytes", "lower", shown=MIB, timed=True),
+    Q("memory.train_resident_bytes", "Train memory, resident", "bytes", "lower", shown=MIB, timed=True),
     Q("memory.train_batch_size", "Training, batch size"),
     Q("memory.sample_peak_bytes", "Sample memory", "bytes", "lower", "memory", MIB, timed=True),
     Q("memory.sample_reserved_bytes", "Sample memory, reserved on the GPU", "bytes", "lower", shown=MIB, timed=True),
+    Q("memory.sample_resident_bytes", "Sample memory, resident", "bytes", "lower", shown=MIB, timed=True),
     Q("memory.sample_batch_size", "Sampling, batch size"),
     # training
     Q("config.batch_size", "Batch size"),

@@ -65,13 +65,17 @@ class MatrixProducts(Strict):
 
 
 class Memory(Strict):
-    """Peak memory, each in a fresh process and at a fixed batch size."""
+    """Peak memory, each in a fresh process and at a fixed batch size. The peaks are counts that equal code repeats to
+    the byte, but for those of earlier records, whose quantity is "peak resident above import".
+    """
 
-    quantity: str  # of the peaks, e.g. "peak resident above import"
+    quantity: str  # of the peaks: "peak of live tensors", "peak allocated on the GPU"
     train_peak_bytes: int | None
     train_batch_size: int
     sample_peak_bytes: int | None
     sample_batch_size: int
     train_reserved_bytes: int | None = None  # by the caching allocator, on a GPU
     sample_reserved_bytes: int | None = None
+    train_resident_bytes: int | None = None  # of the process above import, on a processor: differs from run to run
+    sample_resident_bytes: int | None = None
     reason: str | None = None

@@ -17,13 +17,14 @@ from equibench.record.anatomy import Portrait as Portrait  # imported from here,
 from equibench.record.base import Scalar, Strict
 from equibench.record.cost import Energy, MatrixProducts, Memory, Speed
 from equibench.record.surroundings import Attempt, Libraries, Numerics, TimedBlock, Tuning
+from equibench.record.surroundings import Code as Code
 
 SCHEMA_VERSION = 1  # of a record's form (docs/records.md): a field that is added, or changes its meaning, raises it
 
 # the vocabulary of a record's clock, of the parts of its training, and which of the former are the work itself
 Part = Literal[
     "start", "load", "build", "matrix products", "train", "write", "sample", "features", "quality", "likelihood",
-    "more likelihoods", "annealing", "speed", "memory", "portrait",
+    "more likelihoods", "annealing", "speed", "memory", "portrait", "reference workload",
 ]  # fmt: skip
 TrainingPart = Literal["data", "update", "checkpoint", "measurement"]
 # Parts of the clock that are the work itself; `speed` is sampling with a stopwatch.
@@ -236,20 +237,13 @@ class Machine(Strict):
     system: str
 
 
-class Code(Strict):
-    commit: str | None
-    dirty: bool | None
-    version: str
-    sources_sha256: str | None = None  # of the installed sources of equibench and equibench_models
-    own_sha256: dict[str, str] = {}  # a user's own `module:name` that was used -> of its file
-
-
 class Results(Strict):
     """What training and the stages of measuring gave: a part that was not measured, or failed, is empty."""
 
     config: dict[str, Scalar] = {}  # of the model, resolved
     checkpoint: str | None = None  # where the weights came from or went, relative to the record
     weights_sha256: str | None = None  # over family, config and weights: equal for equal trainings
+    trained_by: Code | None = None  # the code that trained them, where it is not `code`
     spent: Spent | None = None
     curve: Curve | None = None
     quality: Quality | None = None
@@ -268,6 +262,9 @@ class Results(Strict):
     fixed_noise: FixedNoise | None = None
     distance_parts: DistanceParts | None = None
     tuning: Tuning | None = None
+    timed: list[TimedBlock] = []
+    numerics: Numerics | None = None  # of the process that measured, at its end
+    libraries: Libraries | None = None
     failures: dict[str, str] = {}  # stage of measuring that failed -> why
 
 
@@ -294,7 +291,4 @@ class Record(Results):
     attempts: list[Attempt] = []
     machine: Machine
     versions: dict[str, str]
-    libraries: Libraries | None = None
-    numerics: Numerics | None = None
-    timed: list[TimedBlock] = []
     code: Code

@@ -1,4 +1,4 @@
-"""The parts of a record on what surrounded its numbers: arithmetic, libraries, the machine's load, earlier attempts.
+"""The parts of a record on what surrounded its numbers: code, arithmetic, libraries, the machine's load, attempts.
 
 Each is empty where nothing was recorded, as in every record of the form 0.
 """
@@ -8,6 +8,14 @@ from __future__ import annotations
 from typing import Literal
 
 from equibench.record.base import Scalar, Strict
+
+
+class Code(Strict):
+    commit: str | None
+    dirty: bool | None
+    version: str
+    sources_sha256: str | None = None  # of the installed sources that can change a number
+    own_sha256: dict[str, str] = {}  # a user's own `module:name` that was used -> of its source, and what that imports
 
 
 class Numerics(Strict):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import datetime
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -15,13 +15,16 @@ from typing import NamedTuple
 from equibench.data.parts import drawn_of
 from equibench.errors import UserError, is_of_the_machine
 from equibench.machine.clock import Clock
+from equibench.machine.code import code_version, package_versions
 from equibench.machine.device import synchronizer
-from equibench.machine.provenance import code_version, describe_machine, package_versions
+from equibench.machine.numerics import libraries, numerics
+from equibench.machine.provenance import describe_machine
 from equibench.measure.likelihood.floors import floor
 from equibench.measure.quality.reference import features_of
 from equibench.record import files as record_files
 from equibench.record.budget import budget_missed
 from equibench.record.schema import Record, Results, Status
+from equibench.record.surroundings import Attempt
 from equibench.run.kept import Keeping
 from equibench.run.obtain import obtain, scalars
 from equibench.run.plan import Plan, plan
@@ -58,7 +61,23 @@ def measure_cell(
     part.
     """
     if cell.entrant is None:
-        return _floor(cell, session, clock)
+        ending = _floor(cell, session, clock)
+    else:
+        ending = _entrant(cell, session, clock, tell, stopping, unfinished)
+    of_features = "bfloat16" if session.extractor.bfloat16 else "float32"
+    how = numerics(session.device, of_features)
+    return ending._replace(found=ending.found.plus(numerics=how, libraries=libraries(session.device)))
+
+
+def _entrant(
+    cell: Cell,
+    session: Session,
+    clock: Clock,
+    tell: Tell,
+    stopping: Callable[[], bool],
+    unfinished: Unfinished | None,
+) -> Ending:
+    assert cell.entrant is not None
     identity = session.identity(cell)
     progress, found = unfinished.load(identity) if unfinished else (Progress(identity=identity), Found())
     if unfinished and not progress.done:
@@ -102,7 +121,9 @@ def _keep(unfinished: Unfinished, progress: Progress, found: Found, clock: Clock
     unfinished.save(progress.model_copy(update={"clock": clock.parts(), "ended_sec": time.time()}), found)
 
 
-def record_of(cell: Cell, session: Session, ending: Ending, clock_sec: dict[str, float]) -> Record:
+def record_of(
+    cell: Cell, session: Session, ending: Ending, clock_sec: dict[str, float], attempts: Sequence[Attempt] = ()
+) -> Record:
     """The cell's record, not yet written. `clock_sec` is what its clock says."""
     return Record(
         **dict(ending.found.results),
@@ -118,15 +139,19 @@ def record_of(cell: Cell, session: Session, ending: Ending, clock_sec: dict[str,
         data=session.data.info(),
         budget=None if session.loaded else cell.budget,
         clock=clock_sec,
+        invocation=session.invocation,
+        attempts=list(attempts),
         machine=describe_machine(session.device),
         versions=package_versions(),
-        code=code_version(),
+        code=code_version(session.own(cell)),
     )
 
 
-def publish(cell: Cell, session: Session, ending: Ending, clock_sec: dict[str, float]) -> tuple[Path, Record]:
+def publish(
+    cell: Cell, session: Session, ending: Ending, clock_sec: dict[str, float], attempts: Sequence[Attempt] = ()
+) -> tuple[Path, Record]:
     """Write the cell's record, or take the one that another process has written meanwhile. Raises UserError."""
-    record = record_of(cell, session, ending, clock_sec)
+    record = record_of(cell, session, ending, clock_sec, attempts)
     path = session.path(cell)
     try:
         return record_files.write(record, session.out, dict(ending.found.arrays)), record

@@ -18,7 +18,8 @@ from equibench import atomic
 from equibench.errors import LFS_POINTER, UserError, first_line
 from equibench.record.base import Strict
 from equibench.record.cost import MatrixProducts
-from equibench.record.schema import Curve, Spent
+from equibench.record.schema import Code, Curve, Spent
+from equibench.record.surroundings import TimedBlock
 from equibench.run import sizing
 from equibench.run.families import resolve_family
 from equibench.usercode import require_consent
@@ -43,6 +44,10 @@ class Provenance(Strict):
     spent: Spent
     curve: Curve
     matrix_products: MatrixProducts | None = None
+    timed: list[TimedBlock] = []  # of the training
+    key: str | None = None  # of the cell that was trained
+    code: Code | None = None  # that trained it, and with which packages
+    versions: dict[str, str] = {}
 
 
 def save(path: Path, model: Model, provenance: Provenance) -> None:
@@ -80,6 +85,11 @@ def check_finite(model: Model, path: Path) -> None:
     for name, tensor in model.state_dict().items():
         if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
             raise UserError(f"the checkpoint {path} holds NaN or infinite weights ({name}); give one that trained well")
+
+
+def provenance_of(path: Path) -> Provenance:
+    """What the file says of its weights, which are not read. Raises UserError as `load` does."""
+    return _header(path)[0]
 
 
 def sha256(path: Path) -> str:

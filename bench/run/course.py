@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from equibench.machine.beside import Around
 from equibench.machine.clock import Clock
 from equibench.machine.energy import Counter, EnergyMeter, NoCounter
 from equibench.record.schema import Budget, Curve
@@ -101,11 +102,18 @@ class Course:
         device: torch.device,
         counter: Counter | NoCounter,
         now: Callable[[], float],
+        around: Around | None = None,
     ) -> None:
         self.meter, self.curve, self.logged = Meter(), CurveWriter(), 0.0
         self.batches = Batches(torch.from_numpy(images).to(device), batch_size, seed)
         self.energy, self.clock = EnergyMeter(counter), Clock(now)
-        self._device, self._counter, self._now = device, counter, now
+        self._device, self._counter, self._now, self._around = device, counter, now, around
+
+    def look(self) -> None:
+        """Take note of what the machine does beside it, and of the energy."""
+        self.energy.read()
+        if self._around:
+            self._around.look()
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """What it holds, as tensors and as what JSON can hold; the device must have been waited for."""
@@ -120,6 +128,7 @@ class Course:
             "logged": self.logged,
             "joules": self.energy.joules,
             "parts_sec": self.clock.parts(),
+            "around": self._around.state() if self._around else None,
         }
 
     def restore(self, tensors: dict[str, Tensor], plain: dict[str, Any]) -> None:
@@ -133,6 +142,8 @@ class Course:
         curve.points = [(updates, flops, sec) for updates, flops, sec in plain["points"]]
         parts = tensors["queue"], Meter(**plain["meter"]), plain["logged"]
         measuring = EnergyMeter(self._counter, plain["joules"] or 0.0), Clock(self._now, before=plain["parts_sec"])
+        if self._around and plain["around"] is not None:
+            self._around.resume(plain["around"])
         self.batches.order, self.curve = order, curve
         self.batches.queue, self.meter, self.logged = parts
         self.energy, self.clock = measuring

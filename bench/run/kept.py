@@ -8,6 +8,7 @@ import hashlib
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from safetensors import SafetensorError
@@ -20,6 +21,7 @@ from equibench.run.state import NotResumableError, capture, restore
 from equibench_models.contract import Model
 
 ABOUT = "about"  # the tensor that holds, as JSON, what is no tensor
+MOST_HEADER_BYTES = 100_000_000  # as in safetensors itself
 _DIGEST_BYTES = hashlib.sha256().digest_size
 TIMES_ITS_COST = 60.0  # a save comes when training took so many times what the last save did: below 2 % of it
 
@@ -92,3 +94,23 @@ class Keeping:
             return False
         self._last_sec, self.resumed_sec = course.clock.elapsed("measurement"), course.clock.elapsed()
         return True
+
+
+class Peek(NamedTuple):
+    """What a kept training says of itself, without its weights."""
+
+    identity: str
+    updates: int
+
+
+def peek(file: Path) -> Peek | None:
+    """None where there is no such file, or it is damaged."""
+    try:
+        with file.open("rb") as stream:
+            header_bytes = int.from_bytes(stream.read(8), "little")  # the format of safetensors
+            begin, end = json.loads(stream.read(min(header_bytes, MOST_HEADER_BYTES)))[ABOUT]["data_offsets"]
+            stream.seek(8 + header_bytes + begin)
+            about = json.loads(stream.read(min(end - begin, MOST_HEADER_BYTES)))
+        return Peek(str(about["identity"]), int(about["course"]["meter"]["updates"]))
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
+        return None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import os
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -20,8 +19,10 @@ from equibench.record.schema import Record
 from equibench.run import claims
 from equibench.run.isolated import isolated_plan
 from equibench.run.session import Session, Tell
-from equibench.run.status import UNFINISHED, want
+from equibench.run.standing import Again, look_over
+from equibench.run.status import want
 from equibench.run.supervise import run_cell
+from equibench.run.weights import set_aside, weights_of
 from equibench.suite import Cell, cells
 
 LOOK_SEC = 1.0  # between two looks at cells that others are working on
@@ -36,10 +37,16 @@ class Finished(NamedTuple):
     found: bool
 
 
-def run_cells(session: Session, tell: Callable[[Cell, str, float], None], retry: bool = False) -> Iterator[Finished]:
+def run_cells(
+    session: Session,
+    tell: Callable[[Cell, str, float], None],
+    retry: bool = False,
+    announce: Callable[[list[Again]], None] = lambda again: None,
+) -> Iterator[Finished]:
     """Run the suite's cells in their order, each as it is asked for and in a process of its own; those that another
     process is working on come last, as it finishes them or ends. `tell` hears of each what is being done, and the share
-    done. `retry`: cells whose record is not "ok" are done again.
+    done. `retry`: cells whose record is not "ok" are done again. `announce` hears first what is there and does not
+    stand for what runs now, so that it is made again; what that replaces is kept.
 
     Raises UserError, before anything is trained, for a mistake in any entrant; and where the machine fails, with what
     was done kept.
@@ -56,9 +63,10 @@ def run_cells(session: Session, tell: Callable[[Cell, str, float], None], retry:
     # of the time now, what no record's clock holds yet: it is the next one's
     begun_sec = psutil.Process().create_time()
     observer = claims.Observer()
-    # read before anything is trained: one that cannot be read is to be mended first
-    there = {path: _there(path) for cell in todo if (path := session.path(cell)).exists()}
-    again = {path: record for path, record in there.items() if retry and record.status != "ok"}
+    # records are read before anything is trained: one that cannot be read is to be mended first
+    looked = look_over(session, retry)
+    announce(looked)
+    again = {session.path(one.cell): one.record for one in looked if one.record}
     try:
         while todo:
             held = []
@@ -96,7 +104,7 @@ def _one(
         return None
     if again is not None and path.exists() and _same(again, record_files.read(path)):
         with _writing(path):
-            _set_aside(path, again, session)
+            _replace(path, again, session)
     if path.exists():  # it was finished between the look and the claim
         claim.give_back()
         return Finished(cell, path, record_files.read(path), found=True)
@@ -128,13 +136,6 @@ def _same(before: Record, now: Record) -> bool:
     return before.model_dump_json() == now.model_dump_json()
 
 
-def _there(path: Path) -> Record:
-    try:
-        return record_files.read(path)
-    except UserError as error:
-        raise UserError(f"{error}; move it away and run again") from None
-
-
 class _LostError(Exception):
     """Another process has taken the cell over."""
 
@@ -153,15 +154,13 @@ class _Beat:
             self._claim.beat(doing, share)
 
 
-def _set_aside(path: Path, record: Record, session: Session) -> None:
-    """Keep a record that is to be replaced, out of sight. What was trained stays, unless the budget was missed."""
-    place = session.out / UNFINISHED / "replaced"
-    place.mkdir(parents=True, exist_ok=True)
-    if record.status == "budget missed":
-        path.with_suffix(".safetensors").unlink(missing_ok=True)
-    for file in (path, path.with_suffix(".npz")):
-        if file.exists():
-            os.replace(file, place / f"{file.stem} {record.created.replace(':', '')}{file.suffix}")
+def _replace(path: Path, record: Record, session: Session) -> None:
+    """Keep a record that is to be replaced, out of sight. What was trained stays, unless the budget was missed; whether
+    it may, if the code has changed since, is seen as it is loaded.
+    """
+    weights = [weights_of(path)] if record.status == "budget missed" else []
+    for file in (path, path.with_suffix(".npz"), *weights):
+        set_aside(file, session.out, record.created)
 
 
 def _knowing(session: Session, record: Record) -> Session:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import math
 from collections.abc import Mapping
 from dataclasses import replace
@@ -13,16 +14,20 @@ import torch
 from equibench.errors import UserError
 from equibench.hashing import digest
 from equibench.machine.clock import Clock
+from equibench.machine.code import code_version, package_versions
 from equibench.record.base import Scalar
-from equibench.record.schema import Results
+from equibench.record.schema import Code, Results
 from equibench.run import checkpoint
 from equibench.run.families import resolve_family
 from equibench.run.kept import Keeping
 from equibench.run.plan import plan
 from equibench.run.session import Session
 from equibench.run.train import Watch, train
+from equibench.run.weights import own_family, set_aside, trained_otherwise, unfit_weights, weights_of
 from equibench.suite import Cell
 from equibench_models.contract import Model
+
+UNKNOWN = Code(commit=None, dirty=None, version="unknown")  # that trained weights which do not say it
 
 
 def obtain(
@@ -34,7 +39,10 @@ def obtain(
     Raises UserError for a checkpoint that cannot be used, DivergedError where a loss is not finite, StoppedError where
     the watch says so.
     """
-    file = session.loaded or session.path(cell).with_suffix(".safetensors")
+    file = session.loaded or weights_of(session.path(cell))
+    if not session.loaded and file.exists() and unfit_weights(file, cell, session):
+        made = datetime.datetime.fromtimestamp(file.stat().st_mtime, datetime.UTC)
+        set_aside(file, session.out, made.isoformat(timespec="seconds"))
     if file.exists():
         with clock.part("load"):
             model, provenance = checkpoint.load(file, session.device, session.allow_code)
@@ -48,8 +56,10 @@ def obtain(
         spent=provenance.spent,
         curve=provenance.curve,
         matrix_products=provenance.matrix_products,
+        timed=provenance.timed,
+        trained_by=(provenance.code or UNKNOWN) if trained_otherwise(provenance) else None,
         checkpoint=file.name,
-        weights_sha256=checkpoint.sha256(file),
+        weights_sha256=session.loaded_sha256 or checkpoint.sha256(file),
     )
 
 
@@ -63,6 +73,8 @@ def _trained(
         model = resolve_family(cell.entrant.family).build(planned.config, session.data.shape).to(session.device)
     with clock.part("matrix products"):
         products = session.matrix_products
+    with clock.part("reference workload"):
+        around = session.beside.around("train")
     with clock.part("train"):
         torch.manual_seed(stream_seed(cell.seed, "train"))
         spent, curve = train(
@@ -71,11 +83,13 @@ def _trained(
             planned.allowance,
             seed=stream_seed(cell.seed, "order"),
             device=session.device,
-            watch=replace(watch, counter=session.counter),
+            watch=replace(watch, counter=session.counter, around=around),
             keeping=keeping,
         )
     if keeping:
         clock.add("train", keeping.resumed_sec)
+    with clock.part("reference workload"):
+        timed = [around.end()]
     with clock.part("write"):
         provenance = checkpoint.Provenance(
             family=cell.entrant.family,
@@ -85,6 +99,10 @@ def _trained(
             spent=spent,
             curve=curve,
             matrix_products=products,
+            timed=timed,
+            key=session.key(cell),
+            code=code_version(own_family(cell.entrant.family)),
+            versions=package_versions(),
         )
         checkpoint.save(file, model, provenance)
         if keeping:

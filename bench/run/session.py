@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
+import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -15,10 +15,12 @@ from numpy.typing import NDArray
 from equibench.cache import usable_cache
 from equibench.data.parts import drawn_of, drawn_order
 from equibench.data.sets import Dataset
-from equibench.hashing import digest, file_sha256, image_digests
+from equibench.hashing import digest, image_digests
 from equibench.machine import energy
+from equibench.machine.beside import Beside
+from equibench.machine.code import code_digest, own_digests, package_versions
 from equibench.machine.device import time_matrix_products
-from equibench.machine.provenance import code_digest, describe_machine, package_versions
+from equibench.machine.provenance import describe_machine
 from equibench.measure.cost import memory
 from equibench.measure.features.extractor import Extractor
 from equibench.measure.quality import metrics
@@ -47,6 +49,8 @@ class Session:
     allow_code: bool = False  # code that the suite or a checkpoint names, see usercode.py
     # how a cell's own process gets the feature network, which cannot be handed to it
     reload: Callable[[], Extractor] | None = None
+    keep: bool = False  # records and weights of other code stand for what runs now
+    invocation: str = field(default_factory=lambda: uuid.uuid4().hex)
     known_products: MatrixProducts | None = None  # the machine's rate, where a cell before measured it
     peak_memory: Callable[..., Memory] = memory.peak_memory
 
@@ -59,6 +63,11 @@ class Session:
     def counter(self) -> energy.Counter | energy.NoCounter:
         """Of energy, or why there is none."""
         return energy.counter(self.device)
+
+    @cached_property
+    def beside(self) -> Beside:
+        """Takes note of the machine around timed blocks."""
+        return Beside(self.device)
 
     @cached_property
     def cache(self) -> Path:
@@ -115,8 +124,17 @@ class Session:
 
     def key(self, cell: Cell) -> str:
         """The key of the cell's record: a hash of all that defines it."""
-        weights = checkpoint.sha256(self.loaded) if self.loaded and cell.entrant else None
-        return cell.key(self.data.sha256, self.extractor.info, describe_machine(self.device).key, weights)
+        weights = self.loaded_sha256 if cell.entrant else None
+        return cell.key(self.data.sha256, self.extractor.info, self._machine_key, weights)
+
+    @cached_property
+    def loaded_sha256(self) -> str | None:
+        """Of the checkpoint that is measured instead of training."""
+        return checkpoint.sha256(self.loaded) if self.loaded else None
+
+    @cached_property
+    def _machine_key(self) -> str:
+        return describe_machine(self.device).key
 
     def path(self, cell: Cell) -> Path:
         """Where the cell's record is, or will be."""
@@ -126,11 +144,13 @@ class Session:
         """Where the cell is kept while it is not finished; hidden, so that nobody takes it for results."""
         return self.out / UNFINISHED / self.path(cell).stem
 
+    def own(self, cell: Cell) -> list[str]:
+        """What the cell runs of a user's own, as `module:name`."""
+        named = [cell.entrant.family if cell.entrant else "", self.extractor.info.name.removesuffix(" bf16")]
+        return [name for name in named if ":" in name]
+
     def identity(self, cell: Cell) -> str:
         """Of all that must be the same for an unfinished cell to go on: the cell, with machine and threads in its key,
-        the code, versions, the module of a family of the user's own.
+        the code, versions, modules of the user's own.
         """
-        own = cell.entrant.family.partition(":")[0] if cell.entrant and ":" in cell.entrant.family else None
-        module = importlib.util.find_spec(own) if own else None
-        source = file_sha256(Path(module.origin)) if module and module.origin else None
-        return digest([self.key(cell), code_digest(), package_versions(), source])
+        return digest([self.key(cell), code_digest(), package_versions(), own_digests(self.own(cell))])

@@ -23,6 +23,7 @@ from equibench.measure.quality.reference import features_of
 from equibench.protocol import NOISE_SEED
 from equibench.record.anatomy import FixedNoise
 from equibench.record.schema import Portrait
+from equibench.record.surroundings import TimedBlock
 from equibench.run.likelihoods import bounds, decoder_likelihood, likelihood, out_of_distribution
 from equibench.run.sweep import Sweep
 from equibench.run.work import Found, Work, attempt, needed
@@ -71,6 +72,7 @@ def memorization(work: Work, found: Found) -> Found:
 def speed(work: Work, found: Found) -> Found:
     """Images a second at several batch sizes, latency at batch 1, evaluations of the network and FLOPs."""
     measure = work.session.suite.measure
+    timed: list[TimedBlock] = []
     work.tell("speed", 0.0)
     with work.clock.part("speed"):
         measured = speed_of.sampling_speed(
@@ -82,8 +84,9 @@ def speed(work: Work, found: Found) -> Found:
             latency_limit_sec=measure.latency_limit_sec,
             other_modes=measure.speed_modes,
             counter=work.session.counter,
+            block=lambda name: work.session.beside.block(name, timed),
         )
-    return found.plus(speed=measured)
+    return found.plus(speed=measured, timed=[*found.results.timed, *timed])
 
 
 def memory(work: Work, found: Found) -> Found:
@@ -133,6 +136,7 @@ def sampler_points(work: Work, found: Found) -> Found:
     if not measure.sampler_points:
         return found
     features, speed = needed(found.features), needed(found.results.speed)
+    timed: list[TimedBlock] = []
     sweep = Sweep(
         work.model,
         work.options,
@@ -141,6 +145,7 @@ def sampler_points(work: Work, found: Found) -> Found:
         work.clock,
         features_of=lambda n, options, label: _sampled(work, n, options, f"({label})")[1],
         quality_of=partial(work.session.quality, whole=False),
+        block=lambda name: work.session.beside.block(name, timed),
     )
     found = found.plus(sampler_points=[sweep.headline(features, speed)])
     n = min(measure.sweep_samples, len(features))
@@ -148,7 +153,7 @@ def sampler_points(work: Work, found: Found) -> Found:
         point, found = attempt(found, label, partial(sweep.point, label, options, n, speed.batch_size))
         if point:
             found = found.plus(sampler_points=[*found.results.sampler_points, point])
-    return found
+    return found.plus(timed=[*found.results.timed, *timed])
 
 
 def fixed_noise(work: Work, found: Found) -> Found:

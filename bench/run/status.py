@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import time
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -13,12 +14,17 @@ from typing import Any, Literal, NamedTuple
 from equibench import atomic
 from equibench.errors import UserError
 from equibench.hashing import digest
+from equibench.machine.code import record_changed, what_runs
+from equibench.protocol import PROTOCOL
 from equibench.record import files as record_files
 from equibench.record import find
+from equibench.record.schema import Record
 from equibench.run import claims
 
 UNFINISHED = ".cells"  # the folder, beside the records, of cells that are not finished; hidden, as it is no result
 WANTED = "wanted"  # within it: which cells each run was asked for
+REPLACED = "replaced"  # within it: records and weights in whose place others were made
+ATTEMPTS = "attempts.json"  # within the folder of one of those cells
 LONGEST_NAME = 255  # bytes, of a file
 
 State = Literal["done", "failed", "running", "stopped", "left"]
@@ -59,6 +65,23 @@ def status(out: Path) -> list[CellStatus]:
     return [CellStatus(name, seed, *_state(out, record, observer)) for record, (name, seed) in cells.items()]
 
 
+def made_otherwise(out: Path) -> Counter[str]:
+    """Of the records in a folder that were made by other code, or with other packages, than a run has now: how many for
+    each reason, which ends a sentence on it. None where there is no such folder, or nothing that can be read.
+    """
+    found: Counter[str] = Counter()
+    with contextlib.suppress(UserError):
+        for _, record in find.read_all([out]) if out.is_dir() else ():
+            if why := _changed(record):
+                found[why] += 1
+    return found
+
+
+def _changed(record: Record) -> str | None:
+    """One of another protocol is another cell's, which no run looks at."""
+    return record_changed(record) if record.protocol == PROTOCOL else None
+
+
 def _silence(beat: dict[str, Any]) -> str:
     """How long ago the owner was heard of, where that is long: of another machine's nothing else is known at once."""
     then = beat.get("time")
@@ -78,7 +101,9 @@ def _state(out: Path, record: str, observer: claims.Observer) -> tuple[State, st
             found = record_files.read(path)
         except UserError as error:
             return "failed", str(error)
-        return ("done", "ok") if found.status == "ok" else ("failed", f"{found.status}: {found.reason}")
+        why = _changed(found)
+        again = f"; the next run makes it again, as it {why} (--keep takes it)" if why else ""
+        return ("done", f"ok{again}") if found.status == "ok" else ("failed", f"{found.status}: {found.reason}{again}")
     folder = out / UNFINISHED / path.stem
     claim = claims.last(folder)
     if claim is not None and not observer.is_dead(claim):
@@ -87,6 +112,16 @@ def _state(out: Path, record: str, observer: claims.Observer) -> tuple[State, st
         shown = f"{doing}, {share:.0%}" if isinstance(share, float) and share else doing
         return "running", shown + _silence(beat)
     kept = [name for name in ("training", "progress.json") if (folder / name).exists()]
-    if path.with_suffix(".safetensors").exists():
+    trained = path.with_suffix(".safetensors").exists()
+    if (kept or trained) and _is_of_other_code(folder):
+        return "stopped", "begun by other code or packages; the next run begins it anew"
+    if trained:
         return "stopped", "trained; the rest goes on with the next run"
     return ("stopped", "goes on where it was kept with the next run") if kept else ("left", "")
+
+
+def _is_of_other_code(folder: Path) -> bool:
+    try:
+        return str(json.loads((folder / ATTEMPTS).read_bytes())["code"]) != what_runs()
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):  # nothing is known of it
+        return False

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import torch
 
 from equibench.errors import UserError
 from equibench.record.schema import Record, Status
+from equibench.run.attempts import MOST_DEATHS, Tries
 from equibench.run.cell import Ending, configured, publish
 from equibench.run.isolated import isolated_plan
 from equibench.run.process import Watched, run_process
@@ -20,7 +22,7 @@ from equibench.run.session import Session, Tell
 from equibench.run.stages import STAGES
 from equibench.run.unfinished import Progress, Unfinished
 from equibench.run.work import Found
-from equibench.run.worker import Task
+from equibench.run.worker import Task, machine_failed
 from equibench.suite import Cell
 
 
@@ -45,36 +47,82 @@ def run_cell(
     loaded = session.loaded and session.loaded.absolute()
     bare = dataclasses.replace(session, extractor=no_network, out=session.out.absolute(), loaded=loaded)
     begun_sec = time.time() if begun_sec is None else begun_sec
+    tries = Tries(unfinished, identity)
     while True:
-        before, _ = unfinished.load(identity)
         task = Task(cell, bare, unfinished, identity, torch.get_num_threads(), begun_sec)
-        watched = run_process(task, _left_sec(session, before), tell, alive)
-        alive(watched.doing, 1.0)  # whose the cell still is, before anything is said of it
-        if watched.mistake:
-            raise UserError(watched.mistake)
-        if not watched.ready:
-            how = "its process was not ready in time" if watched.timed_out else watched.how
-            raise UserError(
-                f"{cell.name} with seed {cell.seed} was not begun: {how} as it got the data and the feature network "
-                f"{session.extractor.info.name}; mend that and run again: what was done is kept"
-            )
-        progress, found = unfinished.load(identity)
-        if not watched.done or progress.status is None:
-            ending = _verdict(cell, session, watched, progress, found, partial(alive, watched.doing, 1.0))
-            _keep(unfinished, progress, ending, begun_sec)
-            if ending.status == "ok":
-                begun_sec = time.time()
-                continue
-            progress, found = unfinished.load(identity)
-        break
+        with _told(cell):
+            deaths = tries.begin()
+        ended_well = False
+        if deaths >= MOST_DEATHS:
+            _give_up(task, session, alive)
+        else:
+            ended_well = _try(task, session, tries, tell, alive)
+        if unfinished.progress_of(identity).status is not None:
+            break
+        begun_sec = time.time()
+    progress, found = unfinished.load(identity)
     assert progress.status is not None
     clock = {**progress.clock, "wall": sum(progress.clock.values())}
-    path, record = publish(cell, session, Ending(found, progress.status, progress.reason), clock)
-    if watched.done:
+    attempts = tries.all(found.results.spent.updates if found.results.spent else None)
+    path, record = publish(cell, session, Ending(found, progress.status, progress.reason), clock, attempts)
+    if ended_well:
         unfinished.remove()
     else:  # what its process said before it ended is worth keeping, and a training that ran out of time
         unfinished.clear()
+        tries.forget()
     return path, record
+
+
+def _try(task: Task, session: Session, tries: Tries, tell: Tell, alive: Callable[[str, float], None]) -> bool:
+    """Do the cell in a process, and keep what became of it: its status is None where others of its stages are still to
+    come. Whether the process ended well.
+    """
+    cell, unfinished, identity = task.cell, task.unfinished, task.identity
+    try:
+        watched = run_process(task, _left_sec(session, unfinished.progress_of(identity)), tell, alive)
+    except KeyboardInterrupt:
+        tries.end("the run was stopped")
+        raise
+    alive(watched.doing, 1.0)  # whose the cell still is, before anything is said of it
+    if not watched.done:
+        with _told(cell):
+            tries.end(watched.mistake or watched.how or "it took longer than the suite allows a cell")
+    if watched.mistake:
+        raise UserError(watched.mistake)
+    if not watched.ready:
+        how = "its process was not ready in time" if watched.timed_out else watched.how
+        raise UserError(
+            f"{cell.name} with seed {cell.seed} was not begun: {how} as it got the data and the feature network "
+            f"{session.extractor.info.name}; mend that and run again: what was done is kept"
+        )
+    progress, found = unfinished.load(identity)
+    if not watched.done or progress.status is None:
+        ending = _verdict(cell, session, watched, progress, found, partial(alive, watched.doing, 1.0))
+        _keep(unfinished, progress, ending, task.begun_sec)
+    return watched.done
+
+
+def _give_up(task: Task, session: Session, alive: Callable[[str, float], None]) -> None:
+    """The cell ended the whole program each time that it was tried, and never got any further: that is its result."""
+    progress, found = task.unfinished.load(task.identity)
+    at = next((name for name in STAGES if name not in progress.done), "the end")
+    place = at.replace("_", " ") if found.results.weights_sha256 else "train"
+    reason = (
+        f"the whole program was killed, or its machine stopped, {MOST_DEATHS} times in {place} without getting any "
+        "further; `run --retry` tries again"
+    )
+    planned = partial(isolated_plan, alive=partial(alive, "plan", 0.0))
+    ending = Ending(configured(task.cell, session, found, planned), "crashed", reason)
+    _keep(task.unfinished, progress, ending, task.begun_sec)
+
+
+@contextlib.contextmanager
+def _told(cell: Cell) -> Iterator[None]:
+    """What cannot be written in here is said in a sentence."""
+    try:
+        yield
+    except OSError as error:
+        raise UserError(machine_failed(cell, error)) from None
 
 
 def _left_sec(session: Session, before: Progress) -> float | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,8 +24,8 @@ Features = NDArray[np.float32]
 @dataclass(frozen=True)
 class Sweep:
     """What every point is measured with: `features_of(n, options, label)` samples a setting, `quality_of(features,
-    options)` gives its distance. All have `sweep_samples` images, so that the distances compare, and speed at the
-    headline's batch size.
+    options)` gives its distance, `block(name)` takes note of the machine around what is timed. All have `sweep_samples`
+    images, so that the distances compare, and speed at the headline's batch size.
     """
 
     model: Model
@@ -34,6 +35,7 @@ class Sweep:
     clock: Clock
     features_of: Callable[[int, Mapping[str, Any], str], Features]
     quality_of: Callable[[Features, Mapping[str, Any]], Quality]
+    block: Callable[[str], AbstractContextManager[None]]
 
     def headline(self, features: Features, speed: Speed) -> SamplerPoint:
         """The headline's setting, on the first of its samples."""
@@ -62,7 +64,8 @@ class Sweep:
         with self.clock.part("quality"):
             quality = self.quality_of(features, options)
         with self.clock.part("speed"):
-            there, _ = cost.throughput(self.model, options, self.device, batch_size, self.measure.speed_limit_sec)
+            with self.block(f"speed, {label}"):
+                there, _ = cost.throughput(self.model, options, self.device, batch_size, self.measure.speed_limit_sec)
             flops = cost.sampling_flops(self.model, options, self.device)
         assert there.images_per_sec is not None
         return SamplerPoint(

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch.utils.flop_counter import FlopCounterMode
 
 from equibench.errors import UserError
+from equibench.machine.beside import Around
 from equibench.machine.device import autocast, synchronizer
 from equibench.machine.energy import NO_COUNTER, Counter, NoCounter
 from equibench.record.schema import Budget, Curve, Spent
@@ -61,13 +62,14 @@ class Allowance:
 @dataclass(frozen=True)
 class Watch:
     """Who follows a training: `progress` hears the share of the budget spent, `counter` counts the energy, `now` is a
-    monotonic clock in seconds, `stopping` says whether to stop after the update.
+    monotonic clock in seconds, `stopping` says whether to stop after the update, `around` takes note of the machine.
     """
 
     progress: Callable[[float], None] = lambda share: None
     counter: Counter | NoCounter = NO_COUNTER
     now: Callable[[], float] = time.perf_counter
     stopping: Callable[[], bool] = lambda: False
+    around: Around | None = None
 
 
 def train(
@@ -90,7 +92,7 @@ def train(
     """
     updates, budget = allowance.updates, allowance.budget
     synchronize = synchronizer(device)
-    course = Course(images, allowance.batch_size, seed, device, watch.counter, watch.now)
+    course = Course(images, allowance.batch_size, seed, device, watch.counter, watch.now, watch.around)
     if keeping:
         keeping.load(model, course, device)
     clock, meter, curve = course.clock, course.meter, course.curve
@@ -120,7 +122,7 @@ def train(
                 curve.close(meter)
                 course.logged = share
                 watch.progress(share)
-                course.energy.read()
+                course.look()
         stopping = watch.stopping()
         if keeping and not done and (stopping or keeping.is_due(clock.elapsed("measurement"))):
             with clock.part("checkpoint"):

@@ -20,6 +20,7 @@ from pydantic import Field
 from equibench import atomic
 from equibench.record.base import Strict
 from equibench.record.schema import Results, Status
+from equibench.run.kept import peek
 from equibench.run.work import Found
 
 SAMPLES = ("images", "features")
@@ -54,11 +55,27 @@ class Unfinished:
         """What the cell's process prints."""
         return self.folder / "output.txt"
 
+    def is_of_another(self, identity: str) -> bool:
+        """Whether something was begun that does not go on, as it is of another identity."""
+        begun = [self.progress(), peek(self.training)]
+        return any(one is not None and one.identity != identity for one in begun)
+
+    def progress(self) -> Progress | None:
+        """How far the cell is, without its arrays; None where nothing is known, or what is there is damaged."""
+        with contextlib.suppress(Exception):
+            return Progress.model_validate_json((self.folder / "progress.json").read_bytes())
+        return None
+
+    def progress_of(self, identity: str) -> Progress:
+        """How far the cell of this identity is."""
+        there = self.progress()
+        return there if there and there.identity == identity else Progress(identity=identity)
+
     def load(self, identity: str) -> tuple[Progress, Found]:
         """What was found so far; nothing where there is nothing, or it is of another identity, or damaged."""
         with contextlib.suppress(Exception):  # zipfile, zlib, lzma and numpy raise many kinds for a damaged archive
-            progress = Progress.model_validate_json((self.folder / "progress.json").read_bytes())
-            if progress.identity == identity:
+            progress = self.progress()
+            if progress and progress.identity == identity:
                 arrays = self._read("arrays.npz")
                 samples = self._read("samples.npz") if progress.status is None else {}
                 found = Found(progress.results, arrays, samples.get("images"), samples.get("features"))

@@ -22,6 +22,7 @@ from equibench.machine import processes
 from equibench.machine.clock import Clock
 from equibench.machine.device import synchronizer
 from equibench.record.cost import Memory
+from equibench.run.attempts import Tries
 from equibench.run.cell import Ending, measure_cell
 from equibench.run.session import Session
 from equibench.run.train import StoppedError
@@ -125,10 +126,11 @@ def _measure(task: Task, messenger: Messenger) -> None:
             f"what {cell.name} is measured with changed as the run went on: code, a package or the feature network "
             f"{session.extractor.info.name}; run again"
         )
-    before = task.unfinished.load(task.identity)[0].clock
+    before = task.unfinished.progress_of(task.identity).clock
     start_sec = before.get("start", 0.0) + max(time.time() - task.begun_sec, 0.0)
     clock = Clock(synchronize=synchronizer(session.device), before={**before, "start": start_sec})
     messenger.send({"ready": True})
+    Tries(task.unfinished, task.identity).start()
     ending = measure_cell(cell, session, clock, messenger.tell, lambda: messenger.stopping, task.unfinished)
     finish(task.unfinished, task.identity, ending, clock)
     messenger.send({"done": True})
@@ -136,6 +138,6 @@ def _measure(task: Task, messenger: Messenger) -> None:
 
 def finish(unfinished: Unfinished, identity: str, ending: Ending, clock: Clock) -> None:
     """Keep how the cell ended, for the process that writes its record. Raises OSError."""
-    progress, _ = unfinished.load(identity)
+    progress = unfinished.progress_of(identity)
     changes = {"clock": clock.parts(), "status": ending.status, "reason": ending.reason, "ended_sec": time.time()}
     unfinished.save(progress.model_copy(update=changes), ending.found)

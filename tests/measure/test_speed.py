@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import numpy as np
 import pytest
 import torch
@@ -130,7 +132,13 @@ def test_the_sweep_has_one_number_of_samples_and_no_setting_twice(timed):
     model = timed({1: 0.1, 4: 0.4})
     speed = speed_of(model, [4])
     usual = make("diffusion").quality
-    asked = []
+    asked, blocks = [], []
+
+    @contextlib.contextmanager
+    def block(name):
+        begun = model.now
+        yield
+        blocks.append((name, model.now - begun))
 
     def features_of(n, options, label):
         asked.append((n, options, label))
@@ -144,6 +152,7 @@ def test_the_sweep_has_one_number_of_samples_and_no_setting_twice(timed):
         clock.Clock(),
         features_of=features_of,
         quality_of=lambda features, options: usual.model_copy(update={"n_samples": len(features)}),
+        block=block,
     )
     others = [sweep.point(label, options, 6, speed.batch_size) for label, options in sweep.settings()]
     points = [sweep.headline(np.zeros((10, 3), np.float32), speed), *others]
@@ -152,6 +161,23 @@ def test_the_sweep_has_one_number_of_samples_and_no_setting_twice(timed):
     assert {point.quality.n_samples for point in points} == {6}
     assert asked == [(6, {"steps": 3}, "3 steps")]
     assert points[1].images_per_sec == pytest.approx(4 / (3 * 0.4))
+    assert blocks == [("speed, 3 steps", pytest.approx(3 * 3 * 0.4))]  # a warm-up and two repeats
+
+
+def test_what_is_timed_is_within_its_block(timed):
+    """So that the machine is looked at while it counts."""
+    model, seen = timed({1: 0.1, 4: 0.4}), {}
+
+    @contextlib.contextmanager
+    def block(name):
+        begun = model.now
+        yield
+        seen[name] = model.now - begun
+
+    found = speed_of(model, [1, 4], block=block)
+    assert list(seen) == ["speed", "latency"]
+    assert seen["speed"] >= sum(sec for point in found.sweep for sec in point.repeats_sec)
+    assert seen["latency"] >= sum(found.latency_repeats_sec)
 
 
 def test_a_mode_that_is_not_here_is_a_reason():

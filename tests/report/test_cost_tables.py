@@ -7,9 +7,13 @@ from pathlib import Path
 import pytest
 from fixtures import make
 
+from equibench.quantities.text import superscript
 from equibench.record.cost import Energy, MatrixProducts, SpeedPoint
+from equibench.record.surroundings import Load, TimedBlock
 from equibench.report.tables import audit as audit_tables
 from equibench.report.tables import cost as cost_tables
+from equibench.report.tables.headline import headline
+from equibench.report.tables.quality import samplers
 from equibench.summary.sections import FiledRecord
 from equibench.summary.sort import summarise
 
@@ -73,3 +77,43 @@ def test_overhead_is_all_that_is_not_work():
     sentence = audit_tables.overhead(section_of(one))
     assert "20.0 % of 100 s" in sentence
     assert "memory (15.0 s) and start (5.0 s)" in sentence
+
+
+def beside(name, share=0.02):
+    return TimedBlock(name=name, load=Load(others_cpu_share=share))
+
+
+def test_a_timing_of_a_busy_machine_is_marked_with_the_reason():
+    """A GAN at 986 images/s instead of 14,125, as other jobs ran, was shown like any other."""
+    timed = [beside("train"), beside("speed", 0.38), beside("latency")]
+    busy, quiet, old = make("gan", timed=timed), make("vae", timed=[beside("speed")]), make("flow")
+    section = section_of(busy, quiet, old)
+    for table in (cost_tables.speed(section), headline(section)):
+        marks = {name: entry.detail for name, entry in by_name(table, "images_per_sec").items()}
+        assert "busy" in marks["gan"]
+        assert not any("busy" in marks[name] for name in ("vae", "flow"))
+        assert not any("busy" in entry.detail for entry in column(table, "latency_p50_sec"))
+        (note,) = [note for note in table.notes if "busy" in note]
+        assert "as seed 0 was timed, other work took 38 % of the processor's time" in note
+        assert marks["gan"].endswith(superscript(table.notes.index(note) + 1))
+    assert not [note for note in cost_tables.training(section).notes if "busy" in note]
+
+
+def test_each_timing_is_marked_by_its_own_block():
+    timed = [beside("train", 0.5), beside("latency", 0.5), beside("speed, 5 steps", 0.5), beside("other modes", 0.5)]
+    one = make("diffusion", timed=timed)
+    mode = cost_tables.ModeSpeed(mode="compile", batch_size=256, images_per_sec=30.0, latency_p50_sec=0.1)
+    section = section_of(one.model_copy(update={"speed": one.speed.model_copy(update={"other_modes": [mode]})}))
+    marked = lambda table, name: ["busy" in entry.detail for entry in column(table, name)]  # noqa: E731
+    speed = cost_tables.speed(section)
+    assert (marked(speed, "images_per_sec"), marked(speed, "latency_p50_sec")) == ([False, True], [True, True])
+    assert marked(cost_tables.training(section), "images_per_sec") == [True]
+    assert marked(cost_tables.training(section), "utilization") == [False]  # of which nothing is known
+    assert marked(headline(section), "train_sec") == [True]
+    table = samplers(section)
+    by_setting = dict(zip([e.text for e in column(table, "setting")], marked(table, "images_per_sec"), strict=True))
+    assert [name for name, busy in by_setting.items() if busy] == ["5 steps"]
+
+
+def by_name(table, name):
+    return {line.entries[0].text: line.entries[table.names.index(name)] for line in table.lines}

@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 import torch
 
+from equibench.machine.beside import Around
+from equibench.machine.load import LoadMeter, Usage
 from equibench.record.schema import Budget
 from equibench.run import kept, state
 from equibench.run import train as training
@@ -25,7 +27,7 @@ def images():
     return np.random.default_rng(0).integers(0, 256, (20, *SHAPE), dtype=np.uint8)  # an epoch ends within a batch
 
 
-def run(name, images, file=None, stop_after=None, identity="same", every_sec=1e9):
+def run(name, images, file=None, stop_after=None, identity="same", every_sec=1e9, around=None):
     """Train from the start, or from where `file` was kept; None where it is stopped."""
     torch.manual_seed(3)
     model = family(name).build({"width": 16, "batch_size": BATCH}, SHAPE)
@@ -41,7 +43,7 @@ def run(name, images, file=None, stop_after=None, identity="same", every_sec=1e9
     keeping = Keeping(file, identity, every_sec) if file else None
     try:
         spent, curve = train(
-            model, images, allowance, seed=1, device=CPU, watch=Watch(stopping=stopping), keeping=keeping
+            model, images, allowance, seed=1, device=CPU, watch=Watch(stopping=stopping, around=around), keeping=keeping
         )
     except StoppedError:
         scatter()
@@ -237,6 +239,21 @@ def test_what_a_stranger_s_model_holds_is_kept():
     assert other.optimizer.param_groups[0]["lr"] == pytest.approx(0.01)
     assert not next(other.discriminator.parameters()).requires_grad
     assert torch.equal(next(other.generator.parameters()).grad, first.grad)
+
+
+def test_what_the_machine_did_beside_each_part_of_a_training_is_kept(images, tmp_path):
+    """Of 10 s of the first process others took all, of 30 s of the second none."""
+
+    def around(*usages):
+        left = iter(usages)
+        return Around("train", LoadMeter(usage=lambda: next(left)), work)
+
+    work = SimpleNamespace(name="none", seconds=lambda: [1.0])
+    file = tmp_path / "training"
+    run("vae", images, file, stop_after=3, around=around(Usage(0, 0, 0), Usage(10, 10, 0)))
+    second = around(Usage(500, 0, 0), Usage(530, 0, 0))
+    run("vae", images, file, around=second)
+    assert second.end().load.others_cpu_share == pytest.approx(0.25)
 
 
 def test_what_a_save_costs_bounds_how_often_it_comes():

@@ -79,6 +79,17 @@ def test_all_stages_of_a_sound_cell_fill_their_parts(vae):
     assert record.status == "ok"
     assert record.failures == {}
     assert [name for name in STAGES if not filled(record, name)] == ["memory"]  # which the fixture leaves out
+    blocks = {block.name: block for block in record.timed}
+    assert list(blocks)[:3] == ["train", "speed", "latency"]
+    settings = [f"speed, {point.label}" for point in record.sampler_points[1:]]
+    assert list(blocks)[3:] == settings
+    assert all(block.reference.before_sec and block.reference.after_sec for block in record.timed)
+    assert all(block.load.others_cpu_share is not None or block.load.reason for block in record.timed)
+    assert record.clock["reference workload"] > 0
+    assert sum(sec for part, sec in record.clock.items() if part != "wall") == pytest.approx(record.clock["wall"])
+    assert record.numerics.threads == torch.get_num_threads()
+    assert record.numerics.compilation == "eager"
+    assert record.libraries.instructions
 
 
 @pytest.mark.parametrize("broken", STAGES)

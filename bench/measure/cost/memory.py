@@ -1,4 +1,6 @@
-"""Peak memory of training and of sampling, each in a fresh process."""
+"""Peak memory of training and of sampling, each in a fresh process: an exact count, of the GPU's allocator or of live
+tensors, and on a processor beside it what the process took of the machine's memory.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,7 @@ import json
 import multiprocessing
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,7 @@ import torch
 from equibench.errors import first_line
 from equibench.machine import processes
 from equibench.machine.device import autocast, is_out_of_memory, synchronizer
+from equibench.measure.cost.live import LiveTensors
 from equibench.record.base import Scalar
 from equibench.record.cost import Memory
 from equibench_models import family as load_family
@@ -32,10 +35,13 @@ Work = Callable[..., None]
 
 @dataclass(frozen=True)
 class Peak:
-    """Bytes above what was in use before; `reserved_bytes` is the caching allocator's, on a GPU."""
+    """An exact count of bytes, and beside it, above what was in use before, the caching allocator's `reserved_bytes` on
+    a GPU, and the process's `resident_bytes` on a processor, which differ from run to run.
+    """
 
     peak_bytes: int | None = None
     reserved_bytes: int | None = None
+    resident_bytes: int | None = None
     reason: str | None = None  # why there is none
 
 
@@ -63,12 +69,14 @@ def peak_memory(
     )
     reasons = [f"{job}: {peak.reason}" for job, peak in (("train", train), ("sample", sample)) if peak.reason]
     return Memory(
-        quantity="peak allocated on the GPU" if device.type == "cuda" else "peak resident above import",
+        quantity="peak allocated on the GPU" if device.type == "cuda" else "peak of live tensors",
         train_peak_bytes=train.peak_bytes,
         train_reserved_bytes=train.reserved_bytes,
+        train_resident_bytes=train.resident_bytes,
         train_batch_size=train_batch_size,
         sample_peak_bytes=sample.peak_bytes,
         sample_reserved_bytes=sample.reserved_bytes,
+        sample_resident_bytes=sample.resident_bytes,
         sample_batch_size=sample_batch_size,
         reason="; ".join(reasons) or None,
     )
@@ -110,6 +118,8 @@ def _measure(
         work(device, *measured)
         synchronizer(device)()
         found = _peak(device, in_use)
+        if device.type == "cpu":  # once more, as counting takes memory and time of its own
+            found = _with_peak_of_tensors(found, work, measured)
     except Exception as error:  # a user's own family may raise anything; what is not sent is a reason nobody hears
         found = Peak(reason="out of memory" if is_out_of_memory(error) else first_line(error))
     sender.send_bytes(json.dumps(asdict(found)).encode())
@@ -159,7 +169,22 @@ def _peak(device: torch.device, in_use: int) -> Peak:
     if device.type == "cuda":
         # reserved in whole blocks, some of them before: what matters is what the process held at most
         return Peak(torch.cuda.max_memory_allocated(device) - in_use, torch.cuda.max_memory_reserved(device))
-    return Peak(max(_peak_resident() - in_use, 0))
+    return Peak(resident_bytes=max(_peak_resident() - in_use, 0))
+
+
+def _with_peak_of_tensors(found: Peak, work: Work, measured: tuple[Any, ...]) -> Peak:
+    """What was found with the exact count added, or the reason why work that goes through is not to be counted."""
+    gc.collect()  # what goes on of its own accord, and when, would differ from process to process
+    gc.disable()
+    live = LiveTensors()
+    try:
+        with live:
+            work(torch.device("cpu"), *measured)
+    except Exception as error:  # a user's own operators may not bear being watched
+        return replace(found, reason=f"live tensors cannot be counted ({first_line(error)})")
+    finally:
+        gc.enable()
+    return replace(found, peak_bytes=live.peak_bytes)
 
 
 def _peak_resident() -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -37,27 +38,24 @@ def sampling_speed(
     latency_limit_sec: float,
     other_modes: Sequence[modes.Mode] = (),
     counter: Counter | NoCounter = NO_COUNTER,
+    block: Callable[[str], AbstractContextManager[None]] = lambda name: nullcontext(),
 ) -> Speed:
     """Throughput at every batch size and latency at batch 1, in eager mode; then, at the fastest batch size, in the
-    others. Limits are for one series of repeats after warm-up.
+    others. Limits are for one series of repeats after warm-up. `block` takes note of the machine around "speed",
+    "latency" and "other modes".
 
     A batch size that does not fit in memory is a point with a reason, and larger ones are not tried. Raises what the
     sampler raises where no size works.
     """
-    sweep: list[SpeedPoint] = []
-    energies: dict[int, Energy] = {}
-    for batch_size in sorted(set(batch_sizes)):
-        try:
-            point, energies[batch_size] = throughput(model, options, device, batch_size, limit_sec, counter)
-        except (MemoryError, RuntimeError) as error:
-            if not is_out_of_memory(error) or not sweep:
-                raise
-            sweep.append(SpeedPoint(batch_size=batch_size, reason="out of memory"))
-            break
-        sweep.append(point)
+    with block("speed"):
+        sweep, energies = _swept(model, options, device, batch_sizes, limit_sec, counter)
     best = max(sweep, key=lambda point: point.images_per_sec or 0.0)
     assert best.images_per_sec is not None
-    singles = _repeats(_sampler(model, options, device, 1), device, 3, SINGLES, latency_limit_sec)
+    with block("latency"):
+        singles = _repeats(_sampler(model, options, device, 1), device, 3, SINGLES, latency_limit_sec)
+    with block("other modes") if other_modes else nullcontext():
+        limits = best.batch_size, limit_sec, latency_limit_sec
+        others = [_in_mode(mode, model, options, device, *limits) for mode in other_modes]
     return Speed(
         batch_size=best.batch_size,
         repeats_sec=best.repeats_sec,
@@ -69,12 +67,32 @@ def sampling_speed(
         flops_per_image=sampling_flops(model, options, device),
         options=dict(options),
         sweep=sweep,
-        other_modes=[
-            _in_mode(mode, model, options, device, best.batch_size, limit_sec, latency_limit_sec)
-            for mode in other_modes
-        ],
+        other_modes=others,
         energy=energies[best.batch_size],
     )
+
+
+def _swept(
+    model: Model,
+    options: Mapping[str, Any],
+    device: torch.device,
+    batch_sizes: Sequence[int],
+    limit_sec: float,
+    counter: Counter | NoCounter,
+) -> tuple[list[SpeedPoint], dict[int, Energy]]:
+    """A point each batch size, up to the first that does not fit in memory, and the energy of each."""
+    sweep: list[SpeedPoint] = []
+    energies: dict[int, Energy] = {}
+    for batch_size in sorted(set(batch_sizes)):
+        try:
+            point, energies[batch_size] = throughput(model, options, device, batch_size, limit_sec, counter)
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error) or not sweep:
+                raise
+            sweep.append(SpeedPoint(batch_size=batch_size, reason="out of memory"))
+            break
+        sweep.append(point)
+    return sweep, energies
 
 
 def throughput(

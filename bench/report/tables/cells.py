@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from equibench.quantities import glossary
 from equibench.quantities.text import MISSING, number
 from equibench.record.paths import value_at
 from equibench.record.schema import Record
-from equibench.report.tables.table import Column, Entry, Origin, read_entry
+from equibench.report.tables.table import Column, Entry, Notes, Origin, read_entry
+from equibench.summary.load import busy
 from equibench.summary.sections import Row
 
 CellRow = tuple[Row, Record]
@@ -16,6 +18,18 @@ RUN: list[Column[CellRow]] = [
     ("entrant", "Entrant", lambda run: Entry(run[0].label, run[0].label)),
     ("seed", "Seed", lambda run: read_entry(run[1], "seed")),
 ]
+
+
+def marked_if_busy(entry: Entry, records: Sequence[Record], block: str, notes: Notes) -> Entry:
+    """The entry of a timing, with a mark and a footnote where the machine was busy with other work as one of `records`
+    was timed in `block`.
+    """
+    found = [(record.seed, why) for record in records if (why := busy(record, block))]
+    if not found or not entry.is_number:
+        return entry
+    note = "; ".join(f"as seed {seed} was timed, {why}" for seed, why in found)
+    mark = f"busy{notes.mark(f'The machine was busy, so this timing is not to be trusted: {note}.')}"
+    return replace(entry, detail="; ".join(filter(None, [entry.detail, mark])), more={**entry.more, "_busy": note})
 
 
 def runs_of(rows: Sequence[Row]) -> list[CellRow]:

@@ -10,7 +10,7 @@ from equibench.quantities.text import MISSING, number
 from equibench.record.cost import Energy, ModeSpeed, Speed, SpeedPoint
 from equibench.record.paths import member_name, value_at
 from equibench.record.schema import Record
-from equibench.report.tables.cells import RUN, CellRow, at, measured, runs_of
+from equibench.report.tables.cells import RUN, CellRow, at, marked_if_busy, measured, runs_of
 from equibench.report.tables.table import Column, Entry, Notes, Origin, Table, fill_table, read_entry, value_entry
 from equibench.summary.sections import Section, training_shares, utilization
 
@@ -36,6 +36,10 @@ class Way:
         """Path of what holds the latency of this line: each mode's is shown once."""
         return self.path if isinstance(self.point, ModeSpeed) else "speed" if self.eager_best else None
 
+    def block(self, eager: str) -> str:
+        """The name of the record's timed block that the line was measured in."""
+        return "other modes" if isinstance(self.point, ModeSpeed) else eager
+
     def read(self, path: str) -> Entry:
         return read_entry(self.run[1], path)
 
@@ -60,8 +64,8 @@ def speed(section: Section) -> Table:
         ("mode", "Mode", lambda way: value_entry(getattr(way.point, "mode", way.speed.mode))),
         ("batch_size", heading("speed.batch_size"), lambda way: way.read(f"{way.path}.batch_size")),
         ("images_per_sec", heading("speed.images_per_sec"), lambda way: _throughput(way, notes)),
-        ("latency_p50_sec", heading("speed.latency_p50_sec"), lambda way: _latency(way, "latency_p50_sec")),
-        ("latency_p90_sec", heading("speed.latency_p90_sec"), lambda way: _latency(way, "latency_p90_sec")),
+        ("latency_p50_sec", heading("speed.latency_p50_sec"), lambda way: _latency(way, "latency_p50_sec", notes)),
+        ("latency_p90_sec", heading("speed.latency_p90_sec"), lambda way: _latency(way, "latency_p90_sec", notes)),
         ("latency_repeats", "Repeats of it", _latency_repeats),
         ("compile_sec", heading("speed.other_modes.*.compile_sec"), _compile_sec),
         ("joules_per_image", heading("energy.joules_per_image"), lambda way: _joules_per_image(way, notes)),
@@ -76,14 +80,14 @@ def training(section: Section) -> Table:
     columns: list[Column[CellRow]] = [
         *RUN,
         measured("config.batch_size"),
-        ("images_per_sec", heading("training.images_per_sec"), lambda run: _per_sec(run[1], "images")),
-        ("flops_per_sec", heading("training.flops_per_sec"), lambda run: _per_sec(run[1], "flops")),
+        ("images_per_sec", heading("training.images_per_sec"), lambda run: _per_sec(run[1], "images", notes)),
+        ("flops_per_sec", heading("training.flops_per_sec"), lambda run: _per_sec(run[1], "flops", notes)),
         (
             "matrix_flops_per_sec",
             heading("matrix_products.flops_per_sec.*"),
             lambda run: _matrix_rate(run[1], notes),
         ),
-        ("utilization", heading("training.utilization"), lambda run: _utilization(run[1])),
+        ("utilization", heading("training.utilization"), lambda run: _utilization(run[1], notes)),
         *(
             (f"{part}_share", heading("training.share.*", label), partial(_share, part=part))
             for part, label in PARTS.items()
@@ -99,7 +103,7 @@ def training(section: Section) -> Table:
 
 
 def memory(section: Section) -> Table:
-    """Peaks with what they are peaks of; what the allocator reserved beside what was allocated, on a GPU."""
+    """Peaks with what they are peaks of; beside them what the allocator of a GPU reserved, or the process took."""
     runs = [run for run in runs_of(section.ran) if run[1].memory]
 
     columns: list[Column[CellRow]] = [*RUN, at("quantity", "Quantity of the peaks", "memory.quantity")]
@@ -108,8 +112,9 @@ def memory(section: Section) -> Table:
             measured(f"memory.{part}_batch_size"),
             measured(f"memory.{part}_peak_bytes", label=f"{label}, peak"),
         ]
-        if any(value_at(run[1], f"memory.{part}_reserved_bytes") is not None for run in runs):
-            columns.append(measured(f"memory.{part}_reserved_bytes", label=f"{label}, peak reserved on the GPU"))
+        for beside, what in (("reserved", "reserved on the GPU"), ("resident", "resident in the process")):
+            if any(value_at(run[1], f"memory.{part}_{beside}_bytes") is not None for run in runs):
+                columns.append(measured(f"memory.{part}_{beside}_bytes", label=f"{label}, peak {what}"))
     return fill_table("memory", columns, runs, lambda run: run[1])
 
 
@@ -125,15 +130,17 @@ def _throughput(way: Way, notes: Notes) -> Entry:
     best = way.eager_best
     detail = f"{len(way.point.repeats_sec)} repeats" + (", best of the sweep" if best and way.speed.sweep else "")
     source = Origin((way.run[1],), f"{way.path}.images_per_sec")
-    return Entry(number(found), found, detail, {"best": best}, strong=best, source=source)
+    entry = Entry(number(found), found, detail, {"best": best}, strong=best, source=source)
+    return marked_if_busy(entry, [way.run[1]], way.block("speed"), notes)
 
 
-def _latency(way: Way, name: str) -> Entry:
-    if way.timed is None or (sec := value_at(way.run[1], f"{way.timed}.{name}")) is None:
+def _latency(way: Way, name: str, notes: Notes) -> Entry:
+    record = way.run[1]
+    if way.timed is None or (sec := value_at(record, f"{way.timed}.{name}")) is None:
         return Entry(MISSING)
-    return Entry(
-        number(sec / of("speed.latency_p50_sec").scale), sec, source=Origin((way.run[1],), f"{way.timed}.{name}")
-    )
+    source = Origin((record,), f"{way.timed}.{name}")
+    entry = Entry(number(sec / of("speed.latency_p50_sec").scale), sec, source=source)
+    return marked_if_busy(entry, [record], way.block("latency"), notes)
 
 
 def _latency_repeats(way: Way) -> Entry:
@@ -173,12 +180,13 @@ def _sentence(reason: str) -> str:
     return f"{reason[0].upper()}{reason[1:].rstrip('.')}."
 
 
-def _per_sec(record: Record, name: str) -> Entry:
+def _per_sec(record: Record, name: str, notes: Notes) -> Entry:
     spent = record.spent
     if spent is None or not spent.train_sec:
         return Entry(MISSING)
     source = Origin((record,), f"spent.{name}", "ratio", over="spent.train_sec")
-    return value_entry(getattr(spent, name) / spent.train_sec, source=source)
+    entry = value_entry(getattr(spent, name) / spent.train_sec, source=source)
+    return marked_if_busy(entry, [record], "train", notes)
 
 
 def _matrix_rate(record: Record, notes: Notes) -> Entry:
@@ -191,10 +199,12 @@ def _matrix_rate(record: Record, notes: Notes) -> Entry:
     return Entry(number(rates[side]), rates[side], detail, {"_side": side}, source=source)
 
 
-def _utilization(record: Record) -> Entry:
+def _utilization(record: Record, notes: Notes) -> Entry:
     share = utilization(record)
+    if share is None:
+        return Entry(MISSING)
     source = Origin((record,), "spent.flops", "utilisation", over="spent.train_sec")
-    return Entry(MISSING) if share is None else Entry(number(100 * share), share, source=source)
+    return marked_if_busy(Entry(number(100 * share), share, source=source), [record], "train", notes)
 
 
 def _share(run: CellRow, part: str) -> Entry:

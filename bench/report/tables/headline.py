@@ -14,11 +14,14 @@ from equibench.quantities.text import join, number, slug
 from equibench.record.base import Scalar
 from equibench.record.paths import value_at
 from equibench.record.schema import Record
+from equibench.report.tables.cells import marked_if_busy
 from equibench.report.tables.table import Column, Entry, Line, Notes, Origin, Table, fill_table, stat_entry, value_entry
 from equibench.stats import Stat
 from equibench.summary.pairs import lowest
 from equibench.summary.sections import Row, Section
 
+# numbers that a busy machine changes, with the timed block of the record that they were measured in
+TIMED = {"speed.images_per_sec": "speed", "speed.latency_p50_sec": "latency", "spent.train_sec": "train"}
 ENTROPY = "data.entropy_bits_per_dim"
 
 
@@ -29,7 +32,8 @@ def headline(section: Section) -> Table:
     def measured(path: str, missing: str, name: str = "", digits: int = 3) -> Column[Row]:
         def entry(row: Row) -> Entry:
             why = _why(row, path.partition(".")[0], missing)
-            return _over_seeds(row, row.stat(path), path, why, notes, unit=of(path).scale, digits=digits)
+            shown = _over_seeds(row, row.stat(path), path, why, notes, unit=of(path).scale, digits=digits)
+            return marked_if_busy(shown, row.having(path), TIMED[path], notes) if path in TIMED else shown
 
         return name or path.rpartition(".")[2], heading(path), entry
 

@@ -8,8 +8,8 @@ from typing import Literal
 from equibench.quantities.glossary import heading
 from equibench.quantities.metric import metric_names, metric_of
 from equibench.quantities.text import MISSING, number, settings
-from equibench.record.schema import Interval, Quality, SampleMetric
-from equibench.report.tables.cells import RUN, CellRow, measured, runs_of
+from equibench.record.schema import USUAL, Interval, Quality, SampleMetric
+from equibench.report.tables.cells import RUN, CellRow, marked_if_busy, measured, runs_of
 from equibench.report.tables.headline import name_entry, origin_of
 from equibench.report.tables.table import Column, Entry, Notes, Origin, Table, fill_table, stat_entry, value_entry
 from equibench.stats import Stat
@@ -98,7 +98,11 @@ def samplers(section: Section) -> Table:
             if stat is None:
                 return notes.missing("Speed was not measured with these options.")
             digits = 1 if name == "network_evaluations" else 3
-            return stat_entry(stat, origin_of(item[0], item[1].path(name)), digits=digits)
+            row, setting = item
+            path = setting.path(name)
+            entry = stat_entry(stat, origin_of(row, path), digits=digits)
+            block = f"speed, {setting.label}" if setting.point and setting.label != USUAL else "speed"
+            return marked_if_busy(entry, row.having(path), block, notes) if name == "images_per_sec" else entry
 
         return name, heading(f"sampler_points.*.{name}"), entry
 

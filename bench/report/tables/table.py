@@ -98,10 +98,14 @@ Column = tuple[str, str, Callable[[T], Entry]]
 class Notes(list[str]):
     """Footnotes of one table; equal ones share a number."""
 
-    def missing(self, why: str, text: str = MISSING) -> Entry:
+    def mark(self, why: str) -> str:
+        """The number of the footnote, raised."""
         if why not in self:
             self.append(why)
-        return Entry(text + superscript(self.index(why) + 1))
+        return superscript(self.index(why) + 1)
+
+    def missing(self, why: str, text: str = MISSING) -> Entry:
+        return Entry(text + self.mark(why))
 
 
 def value_entry(value: Any, digits: int = 3, source: Origin | None = None) -> Entry:
