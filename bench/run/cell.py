@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from equibench.errors import UserError, is_of_the_machine
+from equibench.hashing import digest
 from equibench.machine.clock import Clock
 from equibench.machine.device import synchronizer
 from equibench.machine.provenance import code_version, describe_machine, package_versions
@@ -106,6 +107,7 @@ def record_of(cell: Cell, session: Session, ending: Ending, clock_sec: dict[str,
     return Record(
         **dict(ending.found.results),
         key=session.key(cell),
+        measuring_sha256=digest(session.suite.measure.model_dump()),
         suite=session.suite.name,
         entrant=cell.name,
         role="floor" if cell.entrant is None else "entrant",

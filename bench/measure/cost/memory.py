@@ -70,6 +70,7 @@ def peak_memory(
         sample_peak_bytes=sample.peak_bytes,
         sample_reserved_bytes=sample.reserved_bytes,
         sample_batch_size=sample_batch_size,
+        options=dict(options),
         reason="; ".join(reasons) or None,
     )
 
