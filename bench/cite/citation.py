@@ -12,7 +12,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from equibench.cite.signature import parse, signature
+from equibench.cite.printed import parse
+from equibench.cite.signature import signature
 from equibench.errors import UserError, nearest
 from equibench.quantities import glossary
 from equibench.quantities.identity import look_up, name_of

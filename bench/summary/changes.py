@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from equibench.quantities import glossary
 from equibench.quantities.glossary import Quantity
-from equibench.quantities.identity import Difference, differs
+from equibench.quantities.identity import MADE_BY, Difference, differs
 from equibench.quantities.text import budget_words, commit, join
 from equibench.stats import holm
 from equibench.summary.pairs import Criterion, Pair, p_of_bits, p_of_distances, pair_of
@@ -97,7 +97,7 @@ def changes_between(base: Section, section: Section) -> list[Change]:
             if old is None or not old.having(quantity.path) or not row.having(quantity.path):
                 continue
             first = old.having(quantity.path)[0], row.having(quantity.path)[0]
-            why_not = differs(*first, quantity.path, but=("budget",))
+            why_not = differs(*first, quantity.path, but=("budget", *MADE_BY))
             test = TESTS.get(quantity.path)
             pair = None
             if test and not why_not:

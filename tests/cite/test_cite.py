@@ -13,7 +13,8 @@ from hostile import HOSTILE
 
 from equibench.cite import citation
 from equibench.cite.methods import methods
-from equibench.cite.signature import parse, signature
+from equibench.cite.printed import parse
+from equibench.cite.signature import signature
 from equibench.errors import UserError
 from equibench.quantities.identity import look_up
 from equibench.record import schema

@@ -84,7 +84,11 @@ def test_text_from_records_is_escaped(tmp_path):
     record = make("gan", entrant="<b>|gan|</b>", status="crashed", reason="<script>alert(1)</script>\n| a *b*")
     save([record.model_copy(update={"entrant": "gan"})], tmp_path / "records")
     path = next((tmp_path / "records").glob("*.json"))
-    path.write_text(path.read_text().replace('"entrant": "gan"', '"entrant": "<b>|gan|</b>"'))
+    path.write_text(
+        path.read_text()
+        .replace('"entrant": "gan"', '"entrant": "<b>|gan|</b>"')
+        .replace("content_sha256", "invocation")
+    )
     write.write([path], tmp_path)
     page, text = (tmp_path / "index.html").read_text(), (tmp_path / "report.md").read_text()
     assert "<script>alert" not in page + text
