@@ -134,7 +134,7 @@ def _value(key: str, text: str, form: int) -> str:
     """What a field says: spaces are those of a line break, but within some fields of the first form."""
     spaced = form == 1 and key in _SPACED and re.search(r"\s\s|[^ \S]", text)
     if spaced:
-        text = " ".join(text.split())
+        text = " ".join(re.sub(r"(?<=-)[ \t]*\n\s*", "", text).split())
     elif form >= FORM or key not in _SPACED:
         text = re.sub(r"\s", "", text)
     return unescaped(text, form, key)

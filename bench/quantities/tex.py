@@ -49,7 +49,7 @@ def _accented(letter: str) -> str:
 PRINTED = {
     **dict.fromkeys(("textbar", "vert", "lvert", "rvert", "mid"), "|"),
     **dict.fromkeys(("pm", "textpm"), "±"),
-    **dict.fromkeys(("linebreak", "newline", "par", "quad", "space"), " "),
+    **dict.fromkeys(("linebreak", "newline", "par", "quad", "space", "footnote"), " "),
     "textunderscore": "_", "textasciitilde": "~", "textasciicircum": "^", "textbackslash": "\\", "textasciigrave": "`",
     "textbraceleft": "{", "textbraceright": "}", "slash": "/", "colon": ":", "textendash": "-", "times": TIMES,
     "ss": "ß", "ae": "æ", "AE": "Æ", "o": "ø", "O": "Ø", "cdot": "·", "mu": "µ", "uparrow": "↑", "downarrow": "↓",
