@@ -90,25 +90,36 @@ FORMS = {
 }  # fmt: skip
 
 
+def for_many(examples, body):
+    """`body(rows, path)` of drawn records and numbers; within a test, so that hypothesis keeps its files in its home."""
+    drawn = given(records(), st.sampled_from(PATHS))(body)
+    settings(max_examples=examples, derandomize=True, database=None, deadline=None)(drawn)()
+
+
 @pytest.mark.parametrize("form", FORMS)
-@given(rows=records(), path=st.sampled_from(PATHS))
-@settings(max_examples=12, derandomize=True, database=None, deadline=None)
-def test_a_printed_form_is_the_signature(form, rows, path):
-    text = signature(rows, path)
-    assert text is not None
-    assert parse(FORMS[form](text)) == parse(text)
+def test_a_printed_form_is_the_signature(form):
+    def printed(rows, path):
+        text = signature(rows, path)
+        assert text is not None
+        assert parse(FORMS[form](text)) == parse(text)
+
+    for_many(12, printed)
 
 
-@given(rows=records(), path=st.sampled_from(PATHS))
-@settings(max_examples=40, derandomize=True, database=None, deadline=None)
-def test_what_cite_prints_is_the_signature(rows, path):
-    """Text, LaTeX's comment, BibTeX and JSON; and the same wrapped."""
-    (cited,) = filter(None, [citation.of_row(rows, path)])
-    was = parse(cited.signature)
-    assert (was.fields["entrant"], was.path) == (rows[0].entrant, path)
-    for form in citation.FORMATS:
-        assert parse(citation.write([cited], form)) == was
-    assert signatures_in("\n\n".join(citation.write([cited], form) for form in citation.FORMATS)) == [was] * 4
+def test_what_cite_prints_is_the_signature():
+    """Text, LaTeX's comment, BibTeX and JSON; and all of them in one document."""
+
+    def cited(rows, path):
+        one = citation.of_row(rows, path)
+        assert one
+        was = parse(one.signature)
+        assert (was.fields["entrant"], was.path) == (rows[0].entrant, path)
+        for form in citation.FORMATS:
+            assert parse(citation.write([one], form)) == was
+        document = "\n\n".join(citation.write([one], form) for form in citation.FORMATS)
+        assert signatures_in(document) == [was] * len(citation.FORMATS)
+
+    for_many(40, cited)
 
 
 def test_a_whole_form_by_hand():
