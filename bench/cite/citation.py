@@ -23,6 +23,7 @@ from equibench.record import find
 from equibench.record.paths import member_names
 from equibench.record.schema import Record, SampleMetric
 from equibench.stats import Stat
+from equibench.summary.codes import notes_on
 from equibench.summary.sections import failed
 from equibench.summary.sort import rows
 from equibench.terminal import visible
@@ -58,6 +59,7 @@ class Citation:
     created: str
     version: str
     protocol: str
+    notes: list[str]  # what a reader should know of the records besides, a clause each
 
 
 def gather(results: Sequence[Path], without: Sequence[str] = ()) -> list[Record]:
@@ -170,6 +172,7 @@ def of_row(row: Sequence[Record], path: str) -> Citation | None:
         created=max(one.created for one in has),
         version=has[0].code.version,
         protocol=has[0].protocol,
+        notes=notes_on(has),
     )
 
 
@@ -188,6 +191,7 @@ def _text(one: Citation) -> str:
         "machine": join(one.machines),
         "code": f"equibench {one.version}, commit {join(one.commits)}, protocol {one.protocol}",
         "records": join(one.records),
+        "note": " ".join(one.notes),
         "signature": one.signature,
     }
     return "\n".join(f"{name}: {value}" for name, value in lines.items() if value)
@@ -198,7 +202,7 @@ def _latex(one: Citation) -> str:
     value = one.shown.replace("±", r" \pm ").replace("e+", "e")
     value = re.sub(r"e(-?)0*(\d+)", r" \\times 10^{\1\2}", value)
     said = visible(f"{one.metric} of {one.entrant}; equibench verify {shlex.quote(one.signature)}")
-    return f"% {said}\n${value}$"
+    return "\n".join([f"% {said}", *(f"% {visible(note)}" for note in one.notes), f"${value}$"])
 
 
 def _bibtex(one: Citation) -> str:

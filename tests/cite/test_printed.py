@@ -91,7 +91,7 @@ FORMS = {
 
 
 def for_many(examples, body):
-    """`body(rows, path)` of drawn records and numbers; within a test, so that hypothesis keeps its files in its home."""
+    """`body(rows, path)` of drawn records and numbers, called within a test: hypothesis keeps files for others."""
     drawn = given(records(), st.sampled_from(PATHS))(body)
     settings(max_examples=examples, derandomize=True, database=None, deadline=None)(drawn)()
 
