@@ -45,6 +45,7 @@ FIELDS = {
     "usual": ("way to the usual bound", True),
     "anneal": ("annealing", True),
     "sampler": ("setting of the sampler", True),
+    "of": ("number of images that they are the first of", True),
     "quantity": ("quantity of memory", True),
     "batch": ("batch size", True),
     "limit": ("time limit", True),

@@ -19,6 +19,7 @@ from equibench.quantities.text import settings
 from equibench.record.base import Scalar
 from equibench.record.cost import Energy, MatrixProducts, Memory, Speed, SpeedPoint
 from equibench.record.schema import (
+    USUAL,
     Budget,
     DecoderLikelihood,
     Likelihood,
@@ -83,7 +84,7 @@ def _of_part(record: Record, path: str, part: Any) -> Fields:
         case SpeedPoint():
             return {"batch": str(part.batch_size)}
         case SamplerPoint():
-            return {"sampler": options(part.options)} | (_timed(record, path, record.speed) if record.speed else {})
+            return _point(record, path, part)
         case Memory():
             return _memory(record, path, part)
         case Energy():
@@ -139,11 +140,20 @@ def _usual(part: Likelihood | None) -> Fields:
     """How the usual bound was measured, where another one's number is a difference to it."""
     if part is None:
         return {}
-    return {"usual": ", ".join([f"{part.passes} passes", *([options(part.detail)] if part.detail else [])])}
+    how = f"{part.passes} passes over {part.n_images} images"
+    return {"usual": ", ".join([how, *([options(part.detail)] if part.detail else [])])}
 
 
 def _over(part: SampleMetric) -> str:
     return part.stderr_over or "samples"
+
+
+def _point(record: Record, path: str, part: SamplerPoint) -> Fields:
+    """The headline's point is of the first of its samples, and other noise is drawn for more of them."""
+    fields = {"sampler": options(part.options)}
+    if part.label == USUAL and record.quality and ".quality." in path:
+        fields["of"] = str(record.quality.n_samples)
+    return fields | (_timed(record, path, record.speed) if record.speed else {})
 
 
 def _timed(record: Record, path: str, speed: Speed) -> Fields:

@@ -261,7 +261,7 @@ class Record(Results):
     schema_version: int = Field(SCHEMA_VERSION, ge=0)  # 0 where the file does not say it
     protocol: str = PROTOCOL
     key: str  # sha256 over everything that defines the cell
-    measuring_sha256: str | None = None  # of what the suite measures and with how much: its table `measure`
+    measuring_sha256: str | None = None  # of the suite's `measure` and the sampler's options, which the clock follows
     suite: str
     entrant: str
     role: Literal["entrant", "floor"] = "entrant"

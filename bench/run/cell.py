@@ -107,7 +107,7 @@ def record_of(cell: Cell, session: Session, ending: Ending, clock_sec: dict[str,
     return Record(
         **dict(ending.found.results),
         key=session.key(cell),
-        measuring_sha256=digest(session.suite.measure.model_dump()),
+        measuring_sha256=digest([session.suite.measure.model_dump(), cell.entrant.sampler if cell.entrant else {}]),
         suite=session.suite.name,
         entrant=cell.name,
         role="floor" if cell.entrant is None else "entrant",
