@@ -158,7 +158,7 @@ def _apart(group: _Group, alike: list[_Group]) -> str:
     for part, fields in group.how.items():
         others = [other.how[part] for other in alike if part in other.how]
         for field in dict.fromkeys(key for other in others for key in {**fields, **other}):
-            if len({other.get(field) for other in others}) > 1 and not (field == "sampler" and part == "quality.value"):
+            if len({other.get(field) for other in others}) > 1:
                 found[f", {FIELDS[field][0]} {fields.get(field, 'none')}"] = None
     return "".join(found)
 
