@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from equibench.errors import UserError
 from equibench.hashing import digest
 from equibench.quantities.glossary import BITS
-from equibench.quantities.identity import FIELDS, MADE_BY, identity
+from equibench.quantities.identity import FIELDS, MADE_BY, config_words, identity
 from equibench.record import find
 from equibench.record.base import Scalar
 from equibench.record.budget import kept_budget
@@ -240,8 +240,11 @@ def rows(records: Sequence[Record], whose: str) -> Rows:
     for one in sorted(records, key=lambda r: (r.role == "floor", r.entrant, r.seed, r.key)):
         row = found.setdefault(RowKey(one.data.name, one.budget, one.role, one.entrant), {})
         if one.seed in row:
+            there = row[one.seed]
+            words = config_words(there, one)
+            apart = f" of other configs ({words[0]}; {words[1]})" if any(words) else ""
             raise UserError(
-                f"{whose} has two records of {one.entrant} with seed {one.seed} ({row[one.seed].key[:8]} and "
+                f"there are two records of {one.entrant} with seed {one.seed}{apart} in {whose} ({there.key[:8]} and "
                 f"{one.key[:8]}); keep the one that counts"
             )
         row[one.seed] = one
