@@ -64,7 +64,7 @@ class Signature(NamedTuple):
 def parse(text: str) -> Signature:
     """The parts of the one signature in a text. Raises UserError if there is none, or more."""
     found = signatures_in(text)
-    if len(found) == 1:
+    if found and all(one == found[0] for one in found):  # some pages say it twice
         return found[0]
     if found:
         raise UserError(f"there are {len(found)} signatures in the text; give one, or a file that holds them")
@@ -109,25 +109,22 @@ def _readings(text: str) -> Iterator[str]:
 def _found(text: str) -> Iterator[Signature]:
     start = 0
     for found in _REC.finditer(text):
-        if found.start() < start:
-            continue
         head, fields = _fields(text[start : found.start()])
-        keys, end = _keys(text, found.end(), fields.get("seeds", "").count(",") + 1)
-        if (one := _signature(head, {**fields, "rec": ",".join(keys)})) is not None:
+        said = dict(fields)
+        keys, start = _keys(text, found.end(), said.get("seeds", "").count(",") + 1)
+        if len(said) == len(fields) and (one := _signature(head, {**said, "rec": ",".join(keys)})) is not None:
             yield one
-            start = end
 
 
-def _fields(text: str) -> tuple[str, dict[str, str]]:
-    """The fields at the end of a text, and what stands before them."""
-    *before, last = text.split("|")
-    segments = [*before, last]
+def _fields(text: str) -> tuple[str, list[tuple[str, str]]]:
+    """What stands before the fields at the end of a text, and these in their order."""
+    segments = text.split("|")
     found: list[tuple[str, str]] = []
     while len(segments) > 1 and (field := _FIELD.fullmatch(segments[-1])):
         found.insert(0, (re.sub(r"\s", "", field[1]), field[2]))
         segments.pop()
     form = FORM if any(key == "sig" for key, _ in found) else 1
-    return segments[-1], {key: _value(key, value, form) for key, value in found}
+    return segments[-1], [(key, _value(key, value, form)) for key, value in found]
 
 
 def _value(key: str, text: str, form: int) -> str:

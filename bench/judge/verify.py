@@ -74,13 +74,14 @@ def text_of(given: str) -> tuple[str, bool]:
     stdin for "-", or else a signature itself. Raises UserError for a file that cannot be read, or is no text.
     """
     if given == "-":
-        return sys.stdin.read(), True
-    if not _is_file(given):
+        content = sys.stdin.buffer.read()
+    elif not _is_file(given):
         return given, False
-    try:
-        content = Path(given).read_bytes()
-    except OSError as error:
-        raise UserError(f"cannot read {given} ({error.strerror}); name a text file that holds signatures") from None
+    else:
+        try:
+            content = Path(given).read_bytes()
+        except OSError as error:
+            raise UserError(f"cannot read {given} ({error.strerror}); name a text file that holds signatures") from None
     if content.startswith(b"%PDF") or b"\0" in content:
         raise UserError(f"{given} is no text; give its text, of a PDF that of `pdftotext`, or paste the signature")
     return content.decode("utf-8-sig", errors="replace"), True
@@ -94,6 +95,8 @@ def _is_file(given: str) -> bool:
 
 
 def _verified(parsed: Signature, files: Sequence[Path], results: Sequence[Path], rerun: Rerun | None) -> list[Finding]:
+    if parsed.form > FORM:
+        raise UserError(f"the signature {parsed.shown} is of a newer form, {parsed.form}; update equibench")
     found = [_find(key, parsed, files, results) for key in parsed.keys]
     path = _path(parsed, found[0][1])
     findings = [_value(parsed, path, [one for _, one in found])]

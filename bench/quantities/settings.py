@@ -1,7 +1,7 @@
 """All that moves a number: the settings that it was made with, by their fields in a signature.
 
 Two settings that can give two values never share these fields. What moves a number in its last bits at most (threads,
-the commit, an algorithm that rounds otherwise) is not among them. docs/protocol.md has the list.
+the commit, an algorithm that rounds otherwise) is not among them. docs/signatures.md has the list.
 """
 
 from __future__ import annotations

@@ -184,6 +184,18 @@ def test_no_wrapping_of_an_earlier_signature_hides_it():
     assert re.sub(r"\s", "", parse(wrapped(text, 19)).fields["kind"]) == "upperbound"
 
 
+def test_a_field_that_is_there_twice_makes_it_no_signature():
+    text = signature([ONE], "quality.value")
+    with pytest.raises(UserError, match="not a whole signature"):
+        parse(text.replace("|n:5000", "|n:2500|n:5000"))
+    assert parse(f"{text}\n{text}") == parse(text)  # one that is there twice is one
+
+
+def test_a_long_text_of_broken_ones_is_read_at_once():
+    assert signatures_in("|rec:|a:" * 50_000) == []
+    assert signatures_in("a b" * 100_000 + "=1|seeds:0|rec:0123abcd")[0].value == 1
+
+
 def test_a_record_made_by_another_program_has_a_signature_too():
     """Whatever a record may hold: nothing that separates the parts of a signature passes through."""
     one = Record.model_validate(ONE.model_dump() | {"entrant": "|rec:0123abcd seeds:1|a:b=c"})

@@ -90,6 +90,14 @@ def test_all_signatures_of_a_document_are_verified(tmp_path):
         assert sentence in done.stderr
 
 
+def test_a_signature_of_a_newer_form_needs_a_newer_version(tmp_path):
+    folder = save([make("vae")], tmp_path, with_arrays=False)
+    text = citation.cite("FD", "vae", [folder])[0].signature
+    with pytest.raises(UserError, match="is of a newer form, 3; update equibench"):
+        verify(text.replace("|sig:2|", "|sig:3|"), [folder])
+    assert verify(text.replace("|sig:2|", "|sig:1|"), [folder])[0].holds is False
+
+
 def test_verify_finds_changed_files_and_missing_records(tmp_path):
     folder = save([make("vae")], tmp_path)
     text = citation.cite("FD", "vae", [folder])[0].signature
