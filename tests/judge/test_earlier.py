@@ -10,6 +10,7 @@ from equibench.cite.printed import parse
 from equibench.cite.signature import earlier_signatures
 from equibench.judge.verify import verify, verify_all
 from equibench.quantities.identity import MADE_BY
+from equibench.quantities.tex import tex
 from equibench.record.cost import MatrixProducts, SpeedPoint
 
 # as they stood in reports of July to November 2026, of records that are not here any more
@@ -74,7 +75,7 @@ def folder(tmp_path_factory):
 @pytest.mark.parametrize("rule", BY_RULES)
 def test_each_earlier_rule_still_verifies(folder, rule):
     text = BY_RULES[rule]
-    for printed in (text, text.replace("|", "|\n"), text.replace("_", r"\_").replace("|", r"\textbar{}")):
+    for printed in (text, text.replace("|", "|\n"), text.replace("_", r"\_"), tex(text), f"sig={text}."):
         (first, *_) = verify(printed, [folder])
         assert first.holds, first.sentence
         assert first.sentence.endswith("as the signature says, in the form of earlier versions of equibench")
