@@ -1,4 +1,4 @@
-"""Likelihoods that are known by bounds alone: which bound two sides are compared by, and what that comparison is of.
+"""Likelihoods that are known by bounds alone: which bound two sides are compared by, and what it is called.
 
 A model whose bound is looser looks worse than it is, so two sides are compared by the tightest bound that was measured
 for both. Bounds on fewer images than the usual one are judged by their difference to it on the same images.
@@ -57,20 +57,6 @@ def bound_words(record: Record, path: str) -> str:
         return found.kind
     weights = f", K = {found.passes}" if found.name == "importance weighting" else ""
     return f"{found.kind} by {found.name}{weights}, on {found.n_images:,} images"
-
-
-def bounds_compared(one: Record, other: Record, path: str) -> str:
-    """What a comparison of two bits per dimension is of, where a bound is among them, as the start of a sentence:
-    "upper bound against exact: ..."; empty where both are exact or there is nothing to compare.
-    """
-    mine, theirs = (value_at(record, path.rpartition(".")[0]) for record in (one, other))
-    if not isinstance(mine, Likelihood) or not isinstance(theirs, Likelihood):
-        return ""
-    if None in (mine.bits_per_dim, theirs.bits_per_dim) or "upper bound" not in (mine.kind, theirs.kind):
-        return ""
-    if mine.kind == theirs.kind:
-        return f"{bound_words(one, path)} against the same: the lower bound need not be the higher likelihood"
-    return f"{mine.kind} against {theirs.kind}: they may differ by how loose the bound is alone"
 
 
 def _kind(record: Record) -> str:
