@@ -86,7 +86,7 @@ class Model(nn.Module, ABC):
     about: ClassVar[About]
     likelihood: ClassVar[LikelihoodKind]
     dequantization: ClassVar[str | None]
-    bounds: ClassVar[Mapping[str, Bound]] = {}  # other ways to the likelihood
+    bounds: Mapping[str, Bound] = {}  # other ways to the likelihood
     nats_detail: Mapping[str, int] = {}  # what else the record should say of the usual way
     samplers: ClassVar[Mapping[str, Mapping[str, Any]]]  # other settings of `sample` worth a point in the report
     latent_dims: int = 0  # entries of the vector that `decode` takes; 0: this family has no decoder

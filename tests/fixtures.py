@@ -121,7 +121,7 @@ def make(like: str, seed: int = 0, /, **changes: Any) -> Record:
             n_images=0 if bits is None else 10_000,
             passes=0 if bits is None else 1,
         ),
-        "bounds": _bounds(bits) if bits else [],
+        "bounds": _bounds(bits + 0.01 * seed) if bits else [],
         "decoder_likelihood": _decoder() if like in ("gan", "vae") else None,
         "out_of_distribution_bits_per_dim": {"constant": 0.5, "noise": 11.0} if bits else {},
         "speed": cost.Speed(

@@ -12,16 +12,18 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from equibench.cite.signature import parse, signature
+from equibench.cite.printed import parse
+from equibench.cite.signature import signature
 from equibench.errors import UserError, nearest
 from equibench.quantities import glossary
 from equibench.quantities.identity import look_up, name_of
 from equibench.quantities.tex import tex
 from equibench.quantities.text import budget_words, join, slug
 from equibench.record import find
-from equibench.record.paths import member_name
+from equibench.record.paths import member_names
 from equibench.record.schema import Record, SampleMetric
 from equibench.stats import Stat
+from equibench.summary.codes import notes_on
 from equibench.summary.sections import failed
 from equibench.summary.sort import rows
 from equibench.terminal import visible
@@ -57,6 +59,7 @@ class Citation:
     created: str
     version: str
     protocol: str
+    notes: list[str]  # what a reader should know of the records besides, a clause each
 
 
 def gather(results: Sequence[Path], without: Sequence[str] = ()) -> list[Record]:
@@ -97,7 +100,7 @@ def cite(metric: str, entrant: str, results: Sequence[Path], without: Sequence[s
         of_protocol = rows([one for one in named if one.protocol == protocol], "the results")
         for row in of_protocol.values():
             measured = [one for one in row.values() if not failed(one)]
-            found += [_citation(measured, path)] if measured else []
+            found += [of_row(measured, path)] if measured else []
     return [one for one in found if one and metric in _names(one.metric, path)]
 
 
@@ -132,14 +135,17 @@ def _numbers(value: Any, path: str) -> Iterator[str]:
         for name, item in value.items():
             yield from _numbers(item, f"{path}.{name}")
     elif isinstance(value, list):
-        for item in value:
-            if isinstance(item, BaseModel):
-                yield from _numbers(item, f"{path}.{member_name(item)}")
+        members = [item for item in value if isinstance(item, BaseModel)]
+        for name, item in zip(member_names(members), members, strict=True):
+            yield from _numbers(item, f"{path}.{name}")
     elif isinstance(value, int | float) and not isinstance(value, bool):
         yield path
 
 
-def _citation(row: list[Record], path: str) -> Citation | None:
+def of_row(row: Sequence[Record], path: str) -> Citation | None:
+    """The number at `path` of one row; None where no record has it. Raises UserError where they do not measure one
+    thing.
+    """
     text = signature(row, path)
     if text is None:
         return None
@@ -166,6 +172,7 @@ def _citation(row: list[Record], path: str) -> Citation | None:
         created=max(one.created for one in has),
         version=has[0].code.version,
         protocol=has[0].protocol,
+        notes=notes_on(has),
     )
 
 
@@ -184,6 +191,7 @@ def _text(one: Citation) -> str:
         "machine": join(one.machines),
         "code": f"equibench {one.version}, commit {join(one.commits)}, protocol {one.protocol}",
         "records": join(one.records),
+        "note": " ".join(one.notes),
         "signature": one.signature,
     }
     return "\n".join(f"{name}: {value}" for name, value in lines.items() if value)
@@ -194,7 +202,7 @@ def _latex(one: Citation) -> str:
     value = one.shown.replace("±", r" \pm ").replace("e+", "e")
     value = re.sub(r"e(-?)0*(\d+)", r" \\times 10^{\1\2}", value)
     said = visible(f"{one.metric} of {one.entrant}; equibench verify {shlex.quote(one.signature)}")
-    return f"% {said}\n${value}$"
+    return "\n".join([f"% {said}", *(f"% {visible(note)}" for note in one.notes), f"${value}$"])
 
 
 def _bibtex(one: Citation) -> str:

@@ -1,43 +1,38 @@
-"""One number as a string to cite, in the manner of sacreBLEU (Post 2018), and back:
+"""One number as a string to cite, in the manner of sacreBLEU (Post 2018):
 
-    FD_5k=410.2±9.6|entrant:gan|n:5000|ref:fashion-mnist-10k-test@1f464896|...|pm:95ci-samples|p:1|v:0.1.0|rec:23bc2628
+    FD_5k=410.2±9.6|entrant:gan|n:5000|ref:fashion-mnist-10k-test@1f464896|...|pm:95ci-samples|p:5|v:0.1.0|rec:23bc2628
 
-It holds all that decides whether two numbers may be compared, and the first eight digits of the records' keys.
+It holds all that decides whether two numbers may be compared, and the first eight digits of the records' keys. Of form
+2, it has no spaces ("+" stands for one) and, but for the ±, only letters and signs of ASCII that a typesetter leaves as
+they are; all others are percent escapes. `printed.parse` reads it back.
 """
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 from urllib.parse import unquote
 
 from equibench.errors import UserError
-from equibench.quantities.identity import KEY_DIGITS, along, first_difference, identity, look_up, name_of, path_of
+from equibench.quantities.earlier import earlier_identities
+from equibench.quantities.identity import KEY_DIGITS, along, differs, identity, look_up, name_of
 from equibench.record.schema import Likelihood, Quality, Record, SampleMetric
 from equibench.stats import Stat
+from equibench.summary.codes import code_of
 
+FORM = 2  # of a signature; those before had no field `sig` that says theirs
 VALUE_DIGITS = 8  # significant, at most
+WITH_A_PLUS = "v"  # the field in which a plus is one, as in 0.1.0+deba2e5d
 
 
-class Signature(NamedTuple):
-    """A parsed signature: `path` is the dotted path in the record, `fields` are all others by their key."""
+class _Error(NamedTuple):
+    """What follows the ± of one seed's number, and what kind of error that is, by which method."""
 
-    name: str
-    path: str
-    value: float
-    spread: float | None
-    fields: dict[str, str]
-
-    @property
-    def seeds(self) -> list[int]:
-        return [int(seed) for seed in self.fields["seeds"].split(",")]
-
-    @property
-    def keys(self) -> list[str]:
-        """Beginnings of the records' keys, in the order of the seeds."""
-        return self.fields["rec"].split(",")
+    reach: float | None = None
+    kind: str = ""
+    method: str = ""
 
 
 def signature(records: Sequence[Record], path: str) -> str | None:
@@ -46,64 +41,87 @@ def signature(records: Sequence[Record], path: str) -> str | None:
 
     None where no record has the number. Raises UserError where the records do not measure one thing.
     """
-    rows = [r for r in sorted(records, key=lambda r: (r.seed, r.key)) if look_up(r, path) is not None]
+    rows = _having(records, path)
     if not rows:
         return None
-    stat = Stat(tuple(float(v) for r in rows if (v := look_up(r, path)) is not None))
-    identities = [identity(record, path) for record in rows]
-    for other in identities[1:]:
-        if found := first_difference(identities[0], other):
+    for other in rows[1:]:
+        if found := differs(rows[0], other, path):
             raise UserError(
-                f"records of {rows[0].entrant} differ in {found.field} ({found.one}, {found.other}); cite them apart"
+                f"records of {rows[0].entrant} differ in {found.field} ({found.one}, {found.other}), as seed "
+                f"{rows[0].seed} and seed {other.seed} have it; cite them apart, each by its file with --results"
             )
-    spread, of = (stat.sd, "sd-seeds") if stat.n > 1 else _error(rows[0], path)
-    fields = {
-        **identities[0],
-        "seeds": ",".join(str(record.seed) for record in rows),
-        **({"pm": of} if spread is not None else {}),
-        "p": rows[0].protocol,
-        "v": ",".join(dict.fromkeys(_version(record) for record in rows)),
+    first, stat = rows[0], _stat(rows, path)
+    error = _Error(stat.sd, "sd-seeds") if stat.n > 1 else _error(first, path)
+    fields = identity(first, path) | {"seeds": ",".join(str(record.seed) for record in rows)}
+    if error.reach is not None:
+        fields |= {"pm": error.kind} | ({"by": error.method} if error.method else {})
+    fields |= {
+        "p": first.protocol,
+        "v": _each(_version(record) for record in rows),
+        "code": _each(code_of(record)[:KEY_DIGITS] for record in rows),
+        "sig": str(FORM),
         "rec": ",".join(record.key[:KEY_DIGITS] for record in rows),
     }
-    head = f"{_escaped(name_of(rows[0], path))}={_number(stat.mean, spread)}"
-    return "|".join([head, *(f"{key}:{_escaped(value)}" for key, value in fields.items())])
+    head = f"{_escaped(name_of(first, path))}={_number(stat.mean, error.reach)}"
+    return "|".join([head, *(f"{key}:{_of_field(key, value)}" for key, value in fields.items())])
 
 
-def parse(text: str) -> Signature:
-    """A signature's parts. Raises UserError if the text is none."""
-    head, *rest = text.strip().split("|")
-    name, equals, number = head.rpartition("=")
-    value, plus_minus, spread = number.partition("±")
-    fields = {key: unquote(field) for key, _, field in (part.partition(":") for part in rest)}
-    try:
-        parsed = float(value), float(spread) if plus_minus else None
-        keys = re.fullmatch(rf"[0-9a-f]{{{KEY_DIGITS},64}}(,[0-9a-f]{{{KEY_DIGITS},64}})*", fields["rec"])
-        complete = bool(equals and name and [int(seed) for seed in fields["seeds"].split(",")] and keys)
-    except (ValueError, KeyError):
-        complete = False
-    if not complete:
-        raise UserError(
-            f"{text[:60]!r} is not a whole signature; `equibench cite METRIC ENTRANT` prints one, NAME=VALUE|..."
-        )
-    return Signature(unquote(name), path_of(unquote(name)), *parsed, fields)
+def earlier_signatures(records: Sequence[Record], path: str) -> Iterator[str]:
+    """What a signature of the same number was in each form before this one, the latest first; none where the records
+    do not have the number.
+    """
+    rows = _having(records, path)
+    if not rows:
+        return
+    stat = _stat(rows, path)
+    spread, of = (stat.sd, "sd-seeds") if stat.n > 1 else _error(rows[0], path)[:2]
+    for fields in earlier_identities(rows[0], path):
+        said = {
+            **fields,
+            "seeds": ",".join(str(record.seed) for record in rows),
+            **({"pm": of} if spread is not None else {}),
+            "p": rows[0].protocol,
+            "v": _each(_version(record) for record in rows),
+            "rec": ",".join(record.key[:KEY_DIGITS] for record in rows),
+        }
+        head = f"{_escaped_before(name_of(rows[0], path))}={_number(stat.mean, spread)}"
+        yield "|".join([head, *(f"{key}:{_escaped_before(value)}" for key, value in said.items())])
 
 
-def _error(record: Record, path: str) -> tuple[float | None, str]:
-    """Error of one seed's number over what it was measured on, and what kind of error that is."""
+def unescaped(text: str, form: int, field: str = "") -> str:
+    """What a field, or a name, of a signature of that form says."""
+    return unquote(text.replace("+", " ") if form >= FORM and field != WITH_A_PLUS else text)
+
+
+def _having(records: Sequence[Record], path: str) -> list[Record]:
+    """Those that have the number, by seed."""
+    return [r for r in sorted(records, key=lambda r: (r.seed, r.key)) if look_up(r, path) is not None]
+
+
+def _stat(rows: Sequence[Record], path: str) -> Stat:
+    return Stat(tuple(float(v) for r in rows if (v := look_up(r, path)) is not None))
+
+
+def _each(values: Iterator[str]) -> str:
+    return ",".join(dict.fromkeys(values))
+
+
+def _error(record: Record, path: str) -> _Error:
+    """Error of one seed's number over what it was measured on."""
     parent = along(record, path)[-2]
     if isinstance(parent, Quality) and path.endswith((".value", ".corrected")):
         corrected = path.endswith(".corrected")
         interval = parent.corrected_interval if corrected else parent.interval
         value = parent.corrected if corrected else parent.value
         if interval is None or value is None:
-            return None, ""
+            return _Error()
         reach = max(interval.high - value, value - interval.low)  # the low end may be cut at 0
-        return reach, f"{100 * interval.level:g}ci-samples"
+        return _Error(reach, f"{100 * interval.level:g}ci-samples", interval.method)
     if isinstance(parent, SampleMetric):
-        return parent.stderr, "se-samples"
+        return _Error(parent.stderr, f"se-{parent.stderr_over or 'samples'}")
     if isinstance(parent, Likelihood) and path.endswith(".bits_per_dim"):
-        return parent.stderr_bits_per_dim, "se-images"
-    return None, ""
+        return _Error(parent.stderr_bits_per_dim, "se-images")
+    return _Error()
 
 
 def _number(value: float, spread: float | None) -> str:
@@ -127,6 +145,21 @@ def _version(record: Record) -> str:
     return "+".join([code.version, *([".".join([*local, "dirty"])] if code.dirty else local)])
 
 
+def _of_field(key: str, value: str) -> str:
+    return _escaped(value).replace("%2B", "+") if key == WITH_A_PLUS else _escaped(value)
+
+
 def _escaped(text: str) -> str:
-    """Without what separates the parts: percent escapes, as in addresses."""
+    """With a plus for each space, and percent escapes for what separates the parts, what is no ASCII, what TeX or a
+    shell takes for something else, and the second of two hyphens, which would become a dash.
+    """
+
+    def escape(found: re.Match[str]) -> str:
+        return "".join(f"%{byte:02X}" for byte in found[0].encode(errors="backslashreplace"))
+
+    return re.sub(r"[^A-Za-z0-9._,:@/() -]|(?<=-)-", escape, text).replace(" ", "+")
+
+
+def _escaped_before(text: str) -> str:
+    """The same of earlier forms: percent escapes for what separates the parts alone."""
     return re.sub(r"[%|=\s]", lambda found: found[0] if found[0] == " " else f"%{ord(found[0]):02X}", text)

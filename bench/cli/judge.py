@@ -104,6 +104,9 @@ def cite(metric: str | None, entrant: str | None, results: tuple[Path, ...], for
 def verify(signature: str, results: tuple[Path, ...], rerun: bool, **options: Any) -> None:
     """Say whether SIGNATURE still holds: exit code 0 if so, 1 if not, 2 if its records cannot be found.
 
+    It may be pasted as it stands in print, with line breaks or TeX's escapes. A text file instead, or - for stdin, is
+    searched for signatures, and all of them are verified.
+
     A record holds the hash of its data, not the data, and the names of a suite, a feature network and a checkpoint:
     where these are files of your own, give them to --rerun as you gave them to `run`.
     """
@@ -111,12 +114,24 @@ def verify(signature: str, results: tuple[Path, ...], rerun: bool, **options: An
     from equibench.judge.rerun import Rerun
 
     places, without = searched(results)
-    findings = verifying.verify(signature, places, rerun=Rerun(**options) if rerun else None, without=without)
-    for finding in findings:
-        mark = {True: "holds", False: "DOES NOT HOLD", None: "not known"}[finding.holds]
-        click.echo(visible(f"{mark}: {finding.sentence}"))
-    if any(finding.holds is False for finding in findings):
+    again = Rerun(**options) if rerun else None
+    text, document = verifying.text_of(signature)
+    if document:
+        found = verifying.verify_all(text, places, rerun=again, without=without)
+    else:
+        found = [verifying.Verified(None, verifying.verify(text, places, rerun=again, without=without))]
+    for one in found:
+        if one.signature:
+            click.echo(visible(f"{one.signature.shown}:"))
+        for finding in [*one.findings, *([verifying.Finding(None, one.missing)] if one.missing else [])]:
+            mark = {True: "holds", False: "DOES NOT HOLD", None: "not known"}[finding.holds]
+            click.echo(visible(f"{'  ' if document else ''}{mark}: {finding.sentence}"))
+    if any(finding.holds is False for one in found for finding in one.findings):
         raise click.exceptions.Exit(WORSE)
+    if missing := sum(bool(one.missing) for one in found):
+        raise UserError(
+            f"{missing} of {len(found)} signatures could not be verified; give their records with --results"
+        )
 
 
 def searched(results: tuple[Path, ...]) -> tuple[tuple[Path, ...], tuple[str, ...]]:

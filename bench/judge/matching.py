@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from equibench.errors import UserError
-from equibench.quantities.identity import differs, look_up
+from equibench.quantities.identity import MADE_BY, differs, look_up
 from equibench.quantities.text import budget_words, join
 from equibench.record.schema import Record
 from equibench.summary.sort import RowKey, Rows, rows
@@ -53,7 +53,7 @@ def refuse_other_measurement(key: RowKey, path: str, name: str, records: Sequenc
     """Raises UserError unless the records measure one thing. Other machines are skipped by `check`, not refused."""
     first, *others = records
     for other in others:
-        if found := differs(first, other, path, but=("machine",)):
+        if found := differs(first, other, path, but=("machine", *MADE_BY)):
             raise UserError(
                 f"{key}: {name} cannot be compared, as the {found.word} is {found.one} in one and {found.other} in "
                 "another; run the baseline's suite, or make a new baseline with `equibench baseline`"

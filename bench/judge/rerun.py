@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from equibench.errors import UserError
-from equibench.quantities.identity import look_up
+from equibench.quantities.identity import differs, look_up
 from equibench.record.schema import Record
 from equibench.usercode import require_consent
 
@@ -153,10 +153,21 @@ def _compared(one: Record, now: Record, path: str) -> tuple[bool | None, str]:
     if now.status != one.status:
         return False, f"{name} run again is {now.status}: {now.reason}"
     was, value = look_up(one, path), look_up(now, path)
-    if now.key != one.key:
-        why = "another machine" if now.machine.key != one.machine.key else "another protocol or suite"
+    if why := _other_cell(one, now, path):
         return None, f"{name} run again gives {value!r}, the record {was!r}, but on {why}: not the same cell"
     if was == value:
         return True, f"{name} run again gives {value!r}, the same to the last bit"
     weights = "the same weights" if now.weights_sha256 == one.weights_sha256 else "other weights"
     return False, f"{name} run again gives {value!r}, the record {was!r}, from {weights}"
+
+
+def _other_cell(one: Record, now: Record, path: str) -> str:
+    """Why a cell that was run again is not the record's, as the end of a sentence: empty where all that moves the
+    number is the same, whatever else the suite measures.
+    """
+    if now.protocol != one.protocol:
+        return "another protocol"
+    if now.machine.key != one.machine.key:
+        return "another machine"
+    found = differs(one, now, path)
+    return str(found) if found else ""

@@ -1,16 +1,22 @@
-"""Whether a signature still holds: its records found, the number computed again, files hashed, cells run again."""
+"""Whether signatures still hold: records found, numbers computed again, files hashed, cells run again."""
 
 from __future__ import annotations
 
+import contextlib
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from equibench.cite.signature import Signature, parse, signature
+from equibench.cite.citation import numbers
+from equibench.cite.printed import Signature, folded, parse, same, signatures_in
+from equibench.cite.signature import FORM, earlier_signatures, signature
 from equibench.errors import UserError
 from equibench.judge.rerun import Rerun, again
+from equibench.quantities.identity import look_up, name_of
 from equibench.record import files as record_files
 from equibench.record import find
+from equibench.record.reading import NoRecordError, as_written
 from equibench.record.schema import SCHEMA_VERSION, Record
 
 
@@ -21,23 +27,93 @@ class Finding(NamedTuple):
     sentence: str
 
 
+class Verified(NamedTuple):
+    """A signature of a document, and what became of it; no findings where its records are not there, but the reason."""
+
+    signature: Signature | None
+    findings: list[Finding]
+    missing: str = ""
+
+
 def verify(
     text: str, results: Sequence[Path], *, rerun: Rerun | None = None, without: Sequence[str] = ()
 ) -> list[Finding]:
-    """What still holds of the signature `text`. With `rerun` its cells are trained and measured again.
+    """What still holds of the signature in `text`, as it stands in print or was printed by an earlier version. With
+    `rerun` its cells are trained and measured again.
 
-    Raises UserError if the text is no signature, or if a record of it is not in `results` or their subfolders, but for
-    those called as in `without`.
+    Raises UserError if there is no signature in the text, or several, or if a record of it is not in `results` or their
+    subfolders, but for those called as in `without`.
     """
-    parsed = parse(text)
+    return _verified(parse(text), find.record_files(results, deep=True, without=without), results, rerun)
+
+
+def verify_all(
+    text: str, results: Sequence[Path], *, rerun: Rerun | None = None, without: Sequence[str] = ()
+) -> list[Verified]:
+    """The same of every signature in a text, such as a paper's, each once; one without its records is `missing`.
+
+    Raises UserError if there is none.
+    """
+    there = signatures_in(text)
+    if not there:
+        raise UserError("there is no signature in the text; `equibench cite METRIC ENTRANT` prints one, NAME=VALUE|...")
     files = find.record_files(results, deep=True, without=without)
+    found: list[Verified] = []
+    for one in there:
+        if one in [before.signature for before in found]:
+            continue
+        try:
+            found.append(Verified(one, _verified(one, files, results, rerun)))
+        except UserError as error:
+            found.append(Verified(one, [], str(error)))
+    return found
+
+
+def text_of(given: str) -> tuple[str, bool]:
+    """What `verify` is given, and whether it is a document, which may hold many signatures: a file's text, that of
+    stdin for "-", or else a signature itself. Raises UserError for a file that cannot be read, or is no text.
+    """
+    if given == "-":
+        content = sys.stdin.buffer.read()
+    elif not _is_file(given):
+        return given, False
+    else:
+        try:
+            content = Path(given).read_bytes()
+        except OSError as error:
+            raise UserError(f"cannot read {given} ({error.strerror}); name a text file that holds signatures") from None
+    if content.startswith(b"%PDF") or b"\0" in content:
+        raise UserError(f"{given} is no text; give its text, of a PDF that of `pdftotext`, or paste the signature")
+    return content.decode("utf-8-sig", errors="replace"), True
+
+
+def _is_file(given: str) -> bool:
+    try:
+        return Path(given).is_file()
+    except (OSError, ValueError):  # far too long for a name, or a null byte
+        return False
+
+
+def _verified(parsed: Signature, files: Sequence[Path], results: Sequence[Path], rerun: Rerun | None) -> list[Finding]:
+    if parsed.form > FORM:
+        raise UserError(f"the signature {parsed.shown} is of a newer form, {parsed.form}; update equibench")
     found = [_find(key, parsed, files, results) for key in parsed.keys]
-    findings = [_value(text, parsed, [one for _, one in found])]
-    for path, one in found:
-        findings += [*_form(path, one), _arrays(path, one), *_checkpoint(path, one)]
+    path = _path(parsed, found[0][1])
+    findings = [_value(parsed, path, [one for _, one in found])]
+    for place, one in found:
+        findings += [*_form(place, one), _content(place), _arrays(place, one), *_checkpoint(place, one)]
     if rerun:
-        findings += [Finding(*again(one, path, parsed.path, rerun)) for path, one in found]
+        findings += [Finding(*again(one, place, path, rerun)) for place, one in found]
     return findings
+
+
+def _path(parsed: Signature, one: Record) -> str:
+    """The number's path; where print has changed its name, that of the number of the record that may be called so."""
+    with contextlib.suppress(UserError):  # no record has such a number
+        if look_up(one, parsed.path) is not None:
+            return parsed.path
+    named = {folded(name_of(one, path)): path for path in numbers(one)}
+    return named.get(folded(parsed.name), parsed.path)
 
 
 def _find(key: str, parsed: Signature, files: Sequence[Path], results: Sequence[Path]) -> tuple[Path, Record]:
@@ -52,19 +128,37 @@ def _find(key: str, parsed: Signature, files: Sequence[Path], results: Sequence[
     )
 
 
-def _value(text: str, parsed: Signature, records: Sequence[Record]) -> Finding:
-    now = signature(records, parsed.path)
-    if now is None:
+def _value(parsed: Signature, path: str, records: Sequence[Record]) -> Finding:
+    texts = [signature(records, path)] if parsed.form >= FORM else list(earlier_signatures(records, path))
+    now = [parse(text) for text in texts if text is not None]
+    if not now:
         return Finding(False, f"the records do not hold {parsed.name} any more")
-    if now == text.strip():
-        return Finding(True, f"the records give {now.partition('|')[0]}, as the signature says")
-    other = parse(now)
+    if any(same(parsed, one) for one in now):
+        form = "" if parsed.form >= FORM else ", in the form of earlier versions of equibench"
+        return Finding(True, f"the records give {_shown(texts[0])}, as the signature says{form}")
+    other = now[0]
+    if (parsed.value, parsed.spread) != (other.value, other.spread):
+        return Finding(False, f"the records give {_shown(texts[0])}, which is not what the signature says")
     differing = [key for key in {**parsed.fields, **other.fields} if parsed.fields.get(key) != other.fields.get(key)]
-    shown = now.partition("|")[0]
-    if shown != text.partition("|")[0].strip():
-        return Finding(False, f"the records give {shown}, which is not what the signature says")
     apart = ", ".join(f"{k} ({other.fields.get(k, 'none')}, not {parsed.fields.get(k, 'none')})" for k in differing)
-    return Finding(False, f"the value is that of the records, but they differ in {apart}")
+    return Finding(False, f"the value is that of the records, but they differ in {apart or 'the name of the number'}")
+
+
+def _shown(text: str | None) -> str:
+    return (text or "").partition("|")[0]
+
+
+def _content(path: Path) -> Finding:
+    """Whether a record is as it was written."""
+    try:
+        kept = as_written(record_files.content_of(path))
+    except NoRecordError as error:
+        return Finding(False, f"{path.name} is not the record any more that was written: {error}")
+    if kept is None:
+        return Finding(None, f"{path.name} holds no hash of its content, as it is of an earlier version of equibench")
+    return Finding(
+        kept, f"{path.name} {'is as it was written' if kept else 'was changed by hand after it was written'}"
+    )
 
 
 def _form(path: Path, one: Record) -> list[Finding]:

@@ -1,4 +1,4 @@
-"""What decides whether two numbers may be compared, and what a number is called in a signature."""
+"""Whether two numbers may be compared or averaged, and what a number is called in a signature."""
 
 from __future__ import annotations
 
@@ -9,15 +9,14 @@ from typing import Any, NamedTuple
 from pydantic import BaseModel
 
 from equibench.errors import UserError, nearest
-from equibench.hashing import digest
 from equibench.quantities import glossary
 from equibench.quantities.metric import bits_kind, metric_names, metric_of, with_count
-from equibench.quantities.text import settings
-from equibench.record.cost import Memory, Speed
+from equibench.quantities.settings import KEY_DIGITS as KEY_DIGITS  # of hashes, too
+from equibench.quantities.settings import moved_by
+from equibench.record.cost import Memory
 from equibench.record.paths import next_step, value_at
-from equibench.record.schema import Budget, Likelihood, Machine, Quality, Record, SampleMetric
+from equibench.record.schema import Likelihood, Quality, Record, SampleMetric
 
-KEY_DIGITS = 8
 SHORT = {quantity.short: quantity.path for quantity in glossary.GLOSSARY if quantity.short}
 # metrics beside the distance, by their names in a signature
 ALSO = {
@@ -25,6 +24,9 @@ ALSO = {
     for quantity in glossary.GLOSSARY
     if re.fullmatch(r"quality\.also\.[^.*]+", quantity.path)
 }
+# what made a model and its numbers: two sides of a comparison may differ in it, as it is what they are compared over,
+# the seeds of one side may not
+MADE_BY = ("config", "weights", "train", "eval")
 # fields of an identity in words, and whether their values can be read
 FIELDS = {
     "entrant": ("entrant", True),
@@ -32,12 +34,30 @@ FIELDS = {
     "ref": ("reference", True),
     "fx": ("feature network", True),
     "prep": ("preprocessing", False),
-    "sampler": ("setting of the sampler", True),
+    "probe": ("output of the feature network for the same images", False),
+    "ntrain": ("number of training images", True),
+    "by": ("way to the interval", True),
+    "unbiased": ("correction", True),
+    "err": ("source of the error", True),
     "kind": ("kind", True),
-    "batch": ("batch size", True),
+    "passes": ("number of passes", True),
+    "detail": ("detail of the likelihood", True),
+    "usual": ("way to the usual bound", True),
+    "anneal": ("annealing", True),
+    "sampler": ("setting of the sampler", True),
+    "of": ("number of images that they are the first of", True),
     "quantity": ("quantity of memory", True),
+    "batch": ("batch size", True),
+    "limit": ("time limit", True),
+    "counter": ("counter of energy", True),
+    "eval": ("precision of the measurement", True),
+    "measuring": ("set of measurements", False),
     "data": ("data set", True),
+    "lossy": ("compression of the images", True),
     "budget": ("budget", True),
+    "config": ("config", True),
+    "weights": ("checkpoint", True),
+    "train": ("precision of training", True),
     "machine": ("machine", False),
 }
 
@@ -114,46 +134,16 @@ def _fields(here: Any) -> tuple[str, ...]:
 
 
 def identity(record: Record, path: str) -> dict[str, str]:
-    """All that must be equal for two numbers to be compared, in a fixed order."""
-    fields = {"entrant": record.entrant}
-    for part in along(record, path):
-        match part:
-            case Quality():
-                split = f"{record.data.name}-{part.reference}"
-                fields["n"] = str(part.n_samples)
-                fields["ref"] = (
-                    _hashed(split, part.reference_sha256) if part.reference_sha256 else f"{split},{part.n_reference}"
-                )
-                if part.features:
-                    fields["fx"] = _hashed(part.features.name, part.features.weights_sha256)
-                    fields["prep"] = digest(part.features.preprocessing)[:KEY_DIGITS]
-                fields["sampler"] = settings(part.options)
-            case Likelihood():
-                fields |= {"n": str(part.n_images), "ref": _hashed(f"{record.data.name}-test", record.data.sha256)}
-                fields["kind"] = bits_kind(part)
-            case Speed():
-                # the fastest of several sizes is a result: what is given is which ones were tried
-                tried = sorted({point.batch_size for point in part.sweep} | {part.batch_size})
-                fields["batch"] = "1" if "latency" in path else ",".join(map(str, tried))
-                fields["sampler"] = settings(part.options)
-            case Memory():
-                batch = part.train_batch_size if "train" in path else part.sample_batch_size
-                fields |= {"quantity": part.quantity, "batch": str(batch)}
-            case _:
-                pass
-    if "ref" not in fields:
-        fields["data"] = _hashed(record.data.name, record.data.sha256)
-    fields["budget"] = _budget(record.budget)
-    if (known := glossary.known(path)) and known.timed:
-        fields["machine"] = _machine(record.machine)
-    return fields
+    """All that must be equal for two numbers to be averaged, in a fixed order: the entrant, and all that moves them."""
+    return {"entrant": record.entrant} | moved_by(record, path, along(record, path))
 
 
 def differs(a: Record, b: Record, path: str, but: Collection[str] = ()) -> Difference | None:
     """Why the numbers at `path` of two records may not be compared: the first field in which they differ, those in
     `but` apart, as it is what they are compared over. None where they may.
     """
-    return first_difference(identity(a, path), identity(b, path), but)
+    found = first_difference(identity(a, path), identity(b, path), but)
+    return Difference("config", *config_words(a, b)) if found and found.field == "config" else found
 
 
 def first_difference(one: dict[str, str], other: dict[str, str], but: Collection[str] = ()) -> Difference | None:
@@ -164,19 +154,12 @@ def first_difference(one: dict[str, str], other: dict[str, str], but: Collection
     return None
 
 
-def _budget(budget: Budget | None) -> str:
-    if budget is None:
-        return "none"
-    return f"{budget.amount:g}{budget.unit},{budget.params / 1e6:g}M".replace("e+", "e")
-
-
-def _machine(machine: Machine) -> str:
-    device = machine.processor if machine.device == "cpu" else machine.device
-    return f"{device}, {machine.threads} threads, {machine.precision}@{machine.key}"
-
-
-def _hashed(name: str, sha256: str | None) -> str:
-    return f"{name}@{sha256[:KEY_DIGITS]}" if sha256 else name
+def config_words(a: Record, b: Record) -> tuple[str, str]:
+    """In what two configs differ, as each has it: "learning_rate 0.002"."""
+    one, other = ({"family": record.family, **record.config} for record in (a, b))
+    keys = [key for key in {**one, **other} if repr(one.get(key)) != repr(other.get(key))]
+    first, second = (", ".join(f"{key} {side.get(key, 'none')}" for key in keys) for side in (one, other))
+    return first, second
 
 
 def kind_of(record: Record, path: str) -> str:

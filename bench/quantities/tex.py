@@ -1,4 +1,4 @@
-"""Any text as TeX that typesets as that text."""
+"""Any text as TeX that typesets as that text, and the text that TeX typesets."""
 
 from __future__ import annotations
 
@@ -43,3 +43,41 @@ def _accented(letter: str) -> str:
     if len(marks) == 1 and marks[0] in ACCENTS and base.isascii() and base.isalpha():
         return rf"\{ACCENTS[marks[0]]}{{{base}}}"
     return "?"
+
+
+# what commands print; any other prints its argument alone
+PRINTED = {
+    **dict.fromkeys(("textbar", "vert", "lvert", "rvert", "mid"), "|"),
+    **dict.fromkeys(("pm", "textpm"), "±"),
+    **dict.fromkeys(("linebreak", "newline", "par", "quad", "space", "footnote"), " "),
+    "textunderscore": "_", "textasciitilde": "~", "textasciicircum": "^", "textbackslash": "\\", "textasciigrave": "`",
+    "textbraceleft": "{", "textbraceright": "}", "slash": "/", "colon": ":", "textendash": "-", "times": TIMES,
+    "ss": "ß", "ae": "æ", "AE": "Æ", "o": "ø", "O": "Ø", "cdot": "·", "mu": "µ", "uparrow": "↑", "downarrow": "↓",
+}  # fmt: skip
+SILENT = r"\\(?:hspace|vspace|label|color|textcolor)\*?\{[^{}]*\}|\\discretionary(?:\{[^{}]*\}){3}|\\penalty-?\d+\s?"
+SIGN_COMMANDS = {"\\": "\n", **dict.fromkeys("-/,;:!@", "")}  # any other prints its sign
+MARKS = {command.strip(): mark for mark, command in ACCENTS.items()}
+KEPT = {sign: chr(0xE000 + ord(sign)) for sign in "{}$~"}  # until those that print nothing are gone
+
+
+def plain(typeset: str) -> str:
+    """What TeX prints of a text without formulas to speak of: escapes as their signs, and nothing for braces, commands
+    that only dress their argument, places where a line may break, and comments at the end of a line.
+    """
+    if not re.search(r"[\\{}$~]", typeset):
+        return typeset
+
+    def accented(found: re.Match[str]) -> str:
+        return unicodedata.normalize("NFC", found[2] + MARKS[found[1].strip()])
+
+    def command(found: re.Match[str]) -> str:
+        printed = PRINTED.get(found[1], "") if found[1] else SIGN_COMMANDS.get(found[2], found[2])
+        return KEPT.get(printed, printed)
+
+    said = re.sub(r"(?<!\\)%\n[ \t]*", "", typeset)
+    said = re.sub(SILENT, "", said)
+    said = re.sub(r"\\symbol\{(\d{1,3})\}", lambda found: KEPT.get(chr(int(found[1])), chr(int(found[1]))), said)
+    said = re.sub(r"\\([`'^~\"]|[rc] )\{([A-Za-z])\}", accented, said)
+    said = re.sub(r"\\(?:([A-Za-z]+)\*?[ \t]*|(.))", command, said, flags=re.DOTALL)
+    said = re.sub(r"[{}$]", "", said).replace("~", " ")
+    return said.translate({ord(kept): sign for sign, kept in KEPT.items()})

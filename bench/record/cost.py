@@ -52,6 +52,8 @@ class Speed(Strict):
     network_evaluations: int  # NFE per sample
     flops_per_image: float
     options: dict[str, Scalar] = {}
+    limit_sec: float | None = None  # for one series of repeats after warm-up
+    latency_limit_sec: float | None = None  # for that of single images
     sweep: list[SpeedPoint] = []  # over batch sizes
     other_modes: list[ModeSpeed] = []
     energy: Energy | None = None  # of the repeats at `batch_size`
@@ -74,6 +76,7 @@ class Memory(Strict):
     train_batch_size: int
     sample_peak_bytes: int | None
     sample_batch_size: int
+    options: dict[str, Scalar] | None = None  # of the sampler
     train_reserved_bytes: int | None = None  # by the caching allocator, on a GPU
     sample_reserved_bytes: int | None = None
     train_resident_bytes: int | None = None  # of the process above import, on a processor: differs from run to run

@@ -15,7 +15,7 @@ import numpy as np
 
 from equibench import atomic
 from equibench.errors import LFS_POINTER, UserError, first_line
-from equibench.record.reading import NoRecordError, record_of
+from equibench.record.reading import NoRecordError, content_sha256, record_of
 from equibench.record.schema import Record
 from equibench.terminal import visible
 
@@ -25,7 +25,7 @@ LARGEST_ARRAYS_BYTES = 4 * 2**30  # unpacked
 
 def write(record: Record, folder: Path, arrays: dict[str, np.ndarray] | None = None) -> Path:
     """Write `record` (and `arrays` beside it) to `folder`, atomically and never over an existing record: of any number
-    of writers one does.
+    of writers one does. The file holds a hash of its own content, by which `reading.as_written` knows it again.
 
     Returns the path of the JSON file. Raises FileExistsError if the cell has a record already, OSError where nothing
     can be written.
@@ -42,6 +42,9 @@ def write(record: Record, folder: Path, arrays: dict[str, np.ndarray] | None = N
     text = json.dumps(record.model_dump(mode="json"), indent=1, sort_keys=True, ensure_ascii=False)
     # no UTF-8 can hold what Python makes of other bytes in a file's name: such a byte is told as in a terminal
     text = re.sub("[\ud800-\udfff]", lambda found: json.dumps(visible(found[0]))[1:-1], text)
+    value = json.loads(text)
+    value["content_sha256"] = content_sha256(value)
+    text = json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False)
     if not atomic.write_once(path, (text + "\n").encode()):
         raise FileExistsError(f"{path} exists: a record is written once")
     return path

@@ -7,13 +7,14 @@ import contextlib
 import json
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from equibench.errors import LFS_POINTER, Remark
+from equibench.hashing import digest
 from equibench.record.schema import SCHEMA_VERSION, Record
 
 # what sets a record apart from any other JSON file, at its top
@@ -40,8 +41,31 @@ def remark(sentence: str) -> None:
 
 def record_of(content: bytes, name: str) -> Record:
     """The record in the bytes of the file called `name`. One of a newer form is read for what this version knows of it,
-    which is remarked on. Raises NoRecordError.
+    which is remarked on, as it is on one that was changed after it was written. Raises NoRecordError.
     """
+    found = _read(content, name)
+    if found.content_sha256 and not as_written(content):
+        remark(f"{name} was changed by hand after it was written, and no signature of it holds any more")
+    return found
+
+
+def as_written(content: bytes) -> bool | None:
+    """Whether the bytes of a record's file still hold what was written, by the hash in them; None where they have none,
+    as in records of earlier versions. Raises NoRecordError.
+    """
+    value = value_of(content)
+    if not isinstance(value, dict) or not value.get("content_sha256"):
+        return None
+    return bool(value["content_sha256"] == content_sha256(value))
+
+
+def content_sha256(value: Mapping[str, Any]) -> str:
+    """Hash of a record's JSON value without the field that holds it: spaces and the order of keys do not count."""
+    return digest({key: held for key, held in value.items() if key != "content_sha256"})
+
+
+def _read(content: bytes, name: str) -> Record:
+    """The record in the bytes of the file called `name`. Raises NoRecordError."""
     if not _LONG_INTEGER.search(content):
         with contextlib.suppress(ValidationError):  # what is wrong, the other way says better
             return _with_form(Record.model_validate_json(content))

@@ -17,7 +17,8 @@ from equibench.record.anatomy import Portrait as Portrait  # imported from here,
 from equibench.record.base import Scalar, Strict
 from equibench.record.cost import Energy, MatrixProducts, Memory, Speed
 from equibench.record.surroundings import Attempt, Libraries, Numerics, TimedBlock, Tuning
-from equibench.record.surroundings import Code as Code
+from equibench.record.surroundings import Code as Code  # imported from here, as their likes are
+from equibench.record.surroundings import Machine as Machine
 
 SCHEMA_VERSION = 1  # of a record's form (docs/records.md): a field that is added, or changes its meaning, raises it
 
@@ -226,17 +227,6 @@ class RealDataPoint(Strict):
     quality: Quality
 
 
-class Machine(Strict):
-    key: str  # short hash of the fields below: speeds of different keys are never compared
-    device: str
-    processor: str
-    cores: int
-    threads: int
-    memory_bytes: int
-    precision: str  # of training: "bfloat16" or "float32"
-    system: str
-
-
 class Results(Strict):
     """What training and the stages of measuring gave: a part that was not measured, or failed, is empty."""
 
@@ -251,6 +241,7 @@ class Results(Strict):
     bounds: list[BoundResult] = []
     decoder_likelihood: DecoderLikelihood | None = None
     out_of_distribution_bits_per_dim: dict[str, float] = {}  # kind of images -> the usual estimate on them
+    out_of_distribution_images: int | None = None  # of each kind
     speed: Speed | None = None
     matrix_products: MatrixProducts | None = None  # in the run that trained
     sampler_points: list[SamplerPoint] = []
@@ -274,6 +265,7 @@ class Record(Results):
     schema_version: int = Field(SCHEMA_VERSION, ge=0)  # 0 where the file does not say it
     protocol: str = PROTOCOL
     key: str  # sha256 over everything that defines the cell
+    measuring_sha256: str | None = None  # of the suite's `measure` and the sampler's options, which the clock follows
     suite: str
     entrant: str
     role: Literal["entrant", "floor"] = "entrant"

@@ -1,6 +1,6 @@
-"""The parts of a record on what surrounded its numbers: code, arithmetic, libraries, the machine's load, attempts.
+"""The parts of a record on what surrounded its numbers: machine, code, arithmetic, libraries, load, earlier attempts.
 
-Each is empty where nothing was recorded, as in every record of the form 0.
+All but machine and code are empty where nothing was recorded, as in every record of the form 0.
 """
 
 from __future__ import annotations
@@ -8,6 +8,17 @@ from __future__ import annotations
 from typing import Literal
 
 from equibench.record.base import Scalar, Strict
+
+
+class Machine(Strict):
+    key: str  # short hash of the fields below: speeds of different keys are never compared
+    device: str
+    processor: str
+    cores: int
+    threads: int
+    memory_bytes: int
+    precision: str  # of training: "bfloat16" or "float32"
+    system: str
 
 
 class Code(Strict):

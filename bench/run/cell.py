@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from equibench.data.parts import drawn_of
 from equibench.errors import UserError, is_of_the_machine
+from equibench.hashing import digest
 from equibench.machine.clock import Clock
 from equibench.machine.code import code_version, package_versions
 from equibench.machine.device import synchronizer
@@ -128,6 +129,7 @@ def record_of(
     return Record(
         **dict(ending.found.results),
         key=session.key(cell),
+        measuring_sha256=digest([session.suite.measure.model_dump(), cell.entrant.sampler if cell.entrant else {}]),
         suite=session.suite.name,
         entrant=cell.name,
         role="floor" if cell.entrant is None else "entrant",

@@ -68,15 +68,17 @@ def bounds(work: Work, found: Found) -> Found:
 
 def out_of_distribution(work: Work, found: Found) -> Found:
     """Bits per dimension of images that are none of the data: inverted, constant, noise."""
-    measure, test = work.session.suite.measure, work.session.drawn_test
-    if work.model.likelihood == "none":
+    measure = work.session.suite.measure
+    if work.model.likelihood == "none" or not measure.out_of_distribution:
         return found
+    test = work.session.drawn_test[: measure.out_of_distribution_images]
+    found = found.plus(out_of_distribution_images=len(test))
     for kind in measure.out_of_distribution:
 
         def bits_of(kind: str = kind) -> float:
             with work.clock.part("more likelihoods"):
                 seed = stream_seed(work.seed, kind)
-                images = bounds_of.out_of_distribution(kind, test[: measure.out_of_distribution_images], seed)
+                images = bounds_of.out_of_distribution(kind, test, seed)
                 progress = partial(work.tell, f"likelihood of {kind}")
                 nats = bounds_of.nats(work.model, images, work.generator("likelihood"), progress=progress)
                 return summarize(nats, math.prod(work.session.data.shape))[0]

@@ -11,10 +11,11 @@ from dataclasses import dataclass, replace
 
 from equibench.quantities import glossary
 from equibench.quantities.glossary import Quantity
-from equibench.quantities.identity import Difference, differs
+from equibench.quantities.identity import MADE_BY, Difference, differs
 from equibench.quantities.text import budget_words, commit, join
 from equibench.stats import holm
-from equibench.summary.pairs import Criterion, Pair, p_of_bits, p_of_distances, pair_of
+from equibench.summary.bounds import bound_words
+from equibench.summary.pairs import Criterion, Pair, p_of_bits, p_of_distances, pair_of, tightest
 from equibench.summary.sections import Row, Section
 
 # what entrants are compared in; a test of the two models stands behind those that have one
@@ -43,6 +44,7 @@ class Change:
     places: tuple[Section, Section]
     why_not: Difference | None
     pair: Pair | None
+    by_tighter: bool = False  # the two are compared by a tighter bound than this one, in a change of its own
 
 
 def differences(sections: list[Section]) -> list[str]:
@@ -87,22 +89,31 @@ def _apart(base: Section, section: Section) -> list[tuple[str, str, str]]:
 
 
 def changes_between(base: Section, section: Section) -> list[Change]:
-    """All changes between two sections, p corrected over the entrants in each quantity."""
+    """All changes between two sections, p corrected over the entrants in each quantity. Likelihoods are compared by the
+    tightest bound that was measured in both.
+    """
     before = {row.label: row for row in base.ran}
     found = []
     for quantity in COMPARED:
-        changes = []
+        changes: list[Change] = []
         for row in section.ran:
             old = before.get(row.label)
             if old is None or not old.having(quantity.path) or not row.having(quantity.path):
                 continue
             first = old.having(quantity.path)[0], row.having(quantity.path)[0]
-            why_not = differs(*first, quantity.path, but=("budget",))
+            why_not = differs(*first, quantity.path, but=("budget", *MADE_BY))
+            change = Change(quantity, old, row, (base, section), why_not, None)
             test = TESTS.get(quantity.path)
-            pair = None
             if test and not why_not:
-                pair = pair_of(Criterion(quantity.label, quantity.path, (), test), row, old)
-            changes.append(Change(quantity, old, row, (base, section), why_not, pair))
+                of_bounds = quantity.path == glossary.BITS and "bound" in bound_words(first[0], quantity.path)
+                measure = Criterion(quantity.label, quantity.path, (), test, of_bounds)
+                closer = tightest(measure, row, old)
+                pair = pair_of(closer, row, old)
+                if closer is not measure:
+                    changes.append(replace(change, by_tighter=True))
+                    change = replace(change, quantity=replace(quantity, label=closer.name, path=closer.path))
+                change = replace(change, pair=pair)
+            changes.append(change)
         corrected = iter(holm([change.pair.p for change in changes if change.pair]))
         found += [
             replace(change, pair=replace(change.pair, p_holm=next(corrected))) if change.pair else change

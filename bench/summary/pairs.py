@@ -11,6 +11,7 @@ import itertools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 from scipy.special import ndtr
 
@@ -22,6 +23,8 @@ from equibench.quantities.text import join, number
 from equibench.record.paths import value_at
 from equibench.record.schema import Record
 from equibench.stats import Stat, holm, welch
+from equibench.summary.bounds import bound_words, tightest_common
+from equibench.summary.codes import notes_on
 from equibench.summary.sections import Row, Section
 
 SEEDS, MODELS = "entrants, over training seeds", "two trained models"
@@ -35,6 +38,7 @@ class Criterion:
     path: str
     rows: tuple[Row, ...]
     p_of_models: Callable[[Record, Record], float | None]  # of the first seeds alone
+    of_bounds: bool = False  # on what is to be compared, so that the lower need not be the better
 
 
 @dataclass(frozen=True)
@@ -83,15 +87,27 @@ def criteria(section: Section) -> list[Criterion]:
     several = len({n for _, n in kinds}) > 1
     for (kind, n), rows_of_kind in sorted(kinds.items()):
         name = f"Bits/dim ({kind}, {n:,} images)" if several else f"Bits/dim ({kind})"
-        found.append(Criterion(name, BITS, tuple(rows_of_kind), p_of_bits))
+        found.append(Criterion(name, BITS, tuple(rows_of_kind), p_of_bits, kind == "upper bound"))
     return found
 
 
 def tested(measure: Criterion) -> list[Pair]:
     """All pairs of a measure's rows that can be tested, after Holm's correction over them."""
-    pairs = [pair for a, b in itertools.combinations(measure.rows, 2) if (pair := pair_of(measure, a, b))]
+    both = itertools.combinations(measure.rows, 2)
+    pairs = [pair for a, b in both if (pair := pair_of(tightest(measure, a, b), a, b))]
     corrected = holm([pair.p for pair in pairs])
     return [replace(pair, p_holm=p) for pair, p in zip(pairs, corrected, strict=True)]
+
+
+def tightest(measure: Criterion, a: Row, b: Row) -> Criterion:
+    """The measure itself, or where it is a bound, the tightest that was measured for both rows."""
+    if not measure.of_bounds:
+        return measure
+    path = tightest_common(a.having(measure.path), b.having(measure.path))
+    if path == measure.path:
+        return measure
+    name = f"Bits/dim ({bound_words(a.having(path)[0], path)})"
+    return replace(measure, name=name, path=path, p_of_models=partial(p_of_bits, path=path))
 
 
 def lowest(section: Section, path: str, rows: list[Row]) -> Row | None:
@@ -100,7 +116,7 @@ def lowest(section: Section, path: str, rows: list[Row]) -> Row | None:
     """
     for measure in criteria(section):
         if measure.path == path and {row.label for row in rows} == {row.label for row in measure.rows}:
-            pairs = [pair for pair in tested(measure) if pair.over_seeds and pair.decided]
+            pairs = [pair for pair in tested(measure) if pair.over_seeds and pair.decided and pair.measure.path == path]
             for row in measure.rows:
                 if len(measure.rows) > 1 and sum(pair.better is row for pair in pairs) == len(measure.rows) - 1:
                     return row
@@ -111,15 +127,20 @@ def sentences(section: Section) -> list[str]:
     """What the statistics support, in words, and nothing else."""
     found = []
     for measure in criteria(section):
-        pairs_of_it = tested(measure)
-        for over_seeds in (True, False):
-            clauses = _clauses([pair for pair in pairs_of_it if pair.over_seeds == over_seeds], measure.rows)
-            if not clauses:
-                continue
-            counts = sorted({len(records) for pair in pairs_of_it if pair.over_seeds for records in pair.records})
-            seeds = join(map(str, counts)) if over_seeds else ""
-            basis = f"over {seeds} training seeds" if over_seeds else "for these trained models alone"
-            found.append(f"{measure.name}, {basis}: {'; '.join(clauses)}.")
+        for pairs_of_it in _by_basis(tested(measure)):
+            first = pairs_of_it[0]
+            counts = sorted({len(records) for pair in pairs_of_it for records in pair.records})
+            basis = (
+                f"over {join(map(str, counts))} training seeds"
+                if first.over_seeds
+                else "for these trained models alone"
+            )
+            found.append(f"{first.measure.name}, {basis}: {'; '.join(_clauses(pairs_of_it, measure.rows))}.")
+    if any(pair.measure.of_bounds for measure in criteria(section) for pair in tested(measure)):
+        found.append(
+            "Where upper bounds are compared, the lower one need not be of the higher likelihood: how loose each is, "
+            "nobody knows."
+        )
     bits = [measure for measure in criteria(section) if measure.path == BITS]
     if len(bits) > 1:
         found.append(f"{join(measure.name for measure in bits)} are not compared: their kinds or test images differ.")
@@ -131,6 +152,7 @@ def sentences(section: Section) -> list[str]:
         )
     broken = [(row, cell.record) for row in section.entrants for cell in row.cells if cell.record.failures]
     found += [f"{row.label}, seed {one.seed}, is incomplete: {one.reason}." for row, one in broken if not row.failed]
+    found += [f"{row.label}: {note}" for row in section.ran for note in notes_on([cell.record for cell in row.cells])]
     left_out = [row for row in section.entrants if row not in section.rankable]
     if left_out:
         found.append(
@@ -147,14 +169,23 @@ def p_of_distances(a: Record, b: Record) -> float | None:
     return intervals.paired_p(one.halves, two.halves, (one.value or 0.0) - (two.value or 0.0))
 
 
-def p_of_bits(a: Record, b: Record) -> float | None:
+def _by_basis(found: list[Pair]) -> list[list[Pair]]:
+    """Pairs that one sentence speaks of: of one measure, over seeds first."""
+    groups: dict[tuple[bool, str], list[Pair]] = {}
+    for pair in found:
+        groups.setdefault((not pair.over_seeds, pair.measure.name), []).append(pair)
+    return [groups[key] for key in sorted(groups, key=lambda key: key[0])]
+
+
+def p_of_bits(a: Record, b: Record, path: str = BITS) -> float | None:
     """Of two trained models' bits/dim, normal, from the errors over test images as if those were not the same: images
     that are hard for one model are hard for the other, so the true p is smaller.
     """
-    one, two = (value_at(record, "likelihood.stderr_bits_per_dim") for record in (a, b))
+    error = f"{path.rpartition('.')[0]}.stderr_bits_per_dim"
+    one, two = (value_at(record, error) for record in (a, b))
     if not one or not two:
         return None
-    return float(2 * ndtr(-abs(value_at(a, BITS) - value_at(b, BITS)) / math.hypot(one, two)))
+    return float(2 * ndtr(-abs(value_at(a, path) - value_at(b, path)) / math.hypot(one, two)))
 
 
 def pair_of(measure: Criterion, a: Row, b: Row) -> Pair | None:
@@ -171,8 +202,9 @@ def pair_of(measure: Criterion, a: Row, b: Row) -> Pair | None:
 def _clauses(found: list[Pair], rows: tuple[Row, ...]) -> list[str]:
     """Who is better than whom, the winners of most first, then what is not decided."""
     wins = {row.label: [pair for pair in found if pair.decided and pair.better is row] for row in rows}
+    better = "has a lower bound than" if found[0].measure.of_bounds else "is better than"
     clauses = [
-        f"{label} is better than {join(f'{p.worse.label} ({_p(p)})' for p in won)}"
+        f"{label} {better} {join(f'{p.worse.label} ({_p(p)})' for p in won)}"
         for label, won in sorted(wins.items(), key=lambda item: -len(item[1]))
         if won
     ]

@@ -12,10 +12,12 @@ from typing import Any, NamedTuple
 
 from equibench.errors import UserError
 from equibench.hashing import digest
-from equibench.quantities.metric import metric_of
+from equibench.quantities.glossary import BITS
+from equibench.quantities.identity import FIELDS, MADE_BY, config_words, identity
 from equibench.record import find
 from equibench.record.base import Scalar
 from equibench.record.budget import kept_budget
+from equibench.record.paths import member_names, value_at
 from equibench.record.schema import Budget, Record
 from equibench.summary.sections import FiledRecord, Folder, Row, Section, failed
 from equibench_models import FAMILIES
@@ -42,7 +44,7 @@ def summarise(cells: list[FiledRecord]) -> list[Section]:
         # section's own run before others.
         same_data = [cell for cell in floors if cell.record.data.sha256 == example.data.sha256]
         far = sorted(same_data, key=lambda cell: (cell.run != here[0].run, _path(cell)), reverse=True)
-        own = {(c.record.entrant, c.record.seed, _how(c.record)): c for c in far}
+        own = {(c.record.entrant, c.record.seed, digest(ways(c.record))): c for c in far}
         rows = _rows([c for c in here if c.record.role == "entrant"]), _rows(sorted(own.values(), key=_path))
         letter = _letter(len(sections))
         sections.append(Section(example.data, example.budget, example.machine, *rows, here[0].run, letter))
@@ -58,12 +60,15 @@ def load_cells(paths: list[Path]) -> list[FiledRecord]:
     once = {path.resolve(): path for path in reversed(paths)}
     cells = [FiledRecord(path, found) for path, found in find.read_all(list(once.values()))]
     cells = list({cell.path.resolve(): cell for cell in cells}.values())
-    seen: dict[tuple[Any, ...], Path] = {}
+    seen: dict[tuple[Any, ...], list[FiledRecord]] = {}
     for cell in cells:
         found = cell.record
-        same = (setting_key(cell), found.entrant, found.seed, digest(found.config), _how(found), found.role)
-        if found.role == "entrant" and seen.setdefault(same, cell.path.parent) != cell.path.parent:
+        same = seen.setdefault((setting_key(cell), found.entrant, found.seed, digest(found.config), found.role), [])
+        if found.role == "entrant" and any(
+            one.path.parent != cell.path.parent and _alike(ways(one.record), ways(found)) for one in same
+        ):
             break
+        same.append(cell)
     else:
         return cells
     folders = [path.resolve() if path.is_dir() else path.resolve().parent for path in paths]
@@ -98,38 +103,64 @@ def portraits(sections: list[Section]) -> list[FiledRecord]:
 
 
 def _rows(cells: list[FiledRecord]) -> tuple[Row, ...]:
-    """Group cells that differ in the seed alone; those that failed join where they failed for the same reason."""
+    """Group cells that differ in the seed alone; those that failed join where they failed for the same reason. A seed
+    that lacks a number, whose stage failed say, goes with the first row that it differs from in nothing it has.
+    """
     named: dict[str, list[Record]] = {}
     for cell in cells:
         named.setdefault(cell.record.entrant, []).append(cell.record)
-    in_order = sorted(cells, key=lambda cell: (order_key(cell.record), cell.path.name))
-    alike = [_likeness(cell.record, named[cell.record.entrant]) for cell in in_order]
-    known: dict[tuple[str, ...], list[tuple[str, str]]] = {}
-    for cell, likeness in zip(in_order, alike, strict=True):
-        known.setdefault(likeness, []).append(_how(cell.record))
-    groups: dict[tuple[str, ...], dict[int, FiledRecord]] = {}
-    for cell, likeness in zip(in_order, alike, strict=True):
+    groups: dict[tuple[str, ...], list[_Group]] = {}
+    for cell in sorted(cells, key=lambda cell: (order_key(cell.record), cell.path.name)):
         record = cell.record
-        # a seed without a distance or a likelihood, whose stage failed say, goes with the first of its kind that has it
-        how = [
-            mine or next(filter(None, others), "")
-            for mine, others in zip(_how(record), zip(*known[likeness], strict=True), strict=True)
-        ]
-        group = groups.setdefault((*likeness, *how), {})
-        if record.seed in group:
+        alike = groups.setdefault(_likeness(record, named[record.entrant]), [])
+        how = ways(record)
+        group = next((group for group in alike if _alike(group.how, how)), None)
+        if group is None:
+            group = _Group({}, {})
+            alike.append(group)
+        if record.seed in group.cells:
             raise UserError(
-                f"{record.entrant} with seed {record.seed} is in both {group[record.seed].path.name} and "
+                f"{record.entrant} with seed {record.seed} is in both {group.cells[record.seed].path.name} and "
                 f"{cell.path.name}; move one away or report them apart, as a seed counts once"
             )
-        group[record.seed] = cell
-    rows = [Row(key[0], tuple(group.values())) for key, group in groups.items()]
+        group.cells[record.seed] = cell
+        group.how.update(how)
+    rows = [
+        Row(key[0] + _apart(group, alike), tuple(group.cells.values()))
+        for key, alike in groups.items()
+        for group in alike
+    ]
     return tuple(sorted(rows, key=lambda row: row.failed))
+
+
+class _Group(NamedTuple):
+    """Cells of one row, by seed, and how their numbers were measured."""
+
+    cells: dict[int, FiledRecord]
+    how: Ways
 
 
 def _likeness(record: Record, others: list[Record]) -> tuple[str, ...]:
     """What cells of one row share, beside how they were measured."""
     reason = record.reason or "" if failed(record) else ""
-    return (_label(record, others), _standing(record), reason, digest(record.config))
+    made = identity(record, "seed")  # a number that nothing but the model could move
+    return (_label(record, others), _standing(record), reason, digest([made.get(field) for field in MADE_BY]))
+
+
+def _alike(one: Ways, other: Ways) -> bool:
+    """Whether what two cells both have was measured in the same way."""
+    return all(one[part] == other[part] for part in one.keys() & other.keys())
+
+
+def _apart(group: _Group, alike: list[_Group]) -> str:
+    """What sets a row apart from others of one label: how its numbers were measured, as the end of that label."""
+    found: dict[str, None] = {}
+    for part, fields in group.how.items():
+        others = [other.how[part] for other in alike if part in other.how]
+        for field in dict.fromkeys(key for other in others for key in {**fields, **other}):
+            if len({other.get(field) for other in others}) > 1:
+                found[f", {FIELDS[field][0]} {fields.get(field, 'none')}"] = None
+    return "".join(found)
 
 
 def _label(record: Record, others: list[Record]) -> str:
@@ -153,13 +184,27 @@ def _standing(record: Record) -> str:
     return record.status if failed(record) else "ok" if kept_budget(record) else "budget missed"
 
 
-def _how(record: Record) -> tuple[str, str]:
-    """How a cell's distance and its likelihood were measured, each empty where it was not: numbers got in different
-    ways are not averaged.
+Ways = dict[str, dict[str, str]]  # path of a number -> its identity
+# a number of each part of a record, which stands for the others that were measured with it
+PARTS = (
+    *("quality.value", "quality.corrected", "quality.memorization.share_nearer_train", BITS),
+    *("decoder_likelihood.log_likelihood_nats", "speed.images_per_sec", "speed.latency_p50_sec"),
+    *("memory.train_peak_bytes", "memory.sample_peak_bytes"),
+)
+
+
+def ways(record: Record) -> Ways:
+    """How each part of a record was measured: numbers got in different ways are not averaged. A part that was not
+    measured is left out.
     """
-    quality, bits = record.quality, record.likelihood
-    distance = digest([metric_of(quality), quality.options]) if quality else ""
-    return distance, digest([bits.kind, bits.dequantization, bits.n_images]) if bits else ""
+    members = (
+        *(f"bounds.{name}.bits_per_dim" for name in member_names(record.bounds)),
+        *(f"out_of_distribution_bits_per_dim.{kind}" for kind in record.out_of_distribution_bits_per_dim),
+        *(f"sampler_points.{name}.images_per_sec" for name in member_names(record.sampler_points)),
+        *(f"sampler_points.{name}.quality.value" for name in member_names(record.sampler_points)),
+    )
+    there = [path for path in (*PARTS, *members) if value_at(record, path.rpartition(".")[0]) is not None]
+    return {path: identity(record, path) for path in there}
 
 
 def setting_key(cell: FiledRecord) -> tuple[Any, ...]:
@@ -195,8 +240,11 @@ def rows(records: Sequence[Record], whose: str) -> Rows:
     for one in sorted(records, key=lambda r: (r.role == "floor", r.entrant, r.seed, r.key)):
         row = found.setdefault(RowKey(one.data.name, one.budget, one.role, one.entrant), {})
         if one.seed in row:
+            there = row[one.seed]
+            words = config_words(there, one)
+            apart = f" of other configs ({words[0]}; {words[1]})" if any(words) else ""
             raise UserError(
-                f"{whose} has two records of {one.entrant} with seed {one.seed} ({row[one.seed].key[:8]} and "
+                f"there are two records of {one.entrant} with seed {one.seed}{apart} in {whose} ({there.key[:8]} and "
                 f"{one.key[:8]}); keep the one that counts"
             )
         row[one.seed] = one

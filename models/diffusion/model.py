@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any, ClassVar, Literal
 
@@ -79,6 +80,7 @@ class Diffusion(Model):
         self.network = Denoiser(config, shape).to(memory_format=torch.channels_last)
         self.average = Average(self.network, config.average_gamma)
         self.nats_detail = {"chain_steps": config.chain_steps, "steps_drawn_an_image": config.bound_steps}
+        self.bounds = {**self.bounds, "full chain": replace(self.bounds["full chain"], steps=config.chain_steps)}
         self._optimizer = torch.optim.AdamW(self.network.parameters(), betas=(0.9, 0.99), weight_decay=0.01, fused=True)
 
     def update(self, images: Tensor, progress: float = 0.0) -> dict[str, Tensor]:
@@ -153,7 +155,7 @@ class Diffusion(Model):
         by_network = partial(predict, self.average.network)
         return last + log_q - flow_log_density(z, by_network, *ends, steps or ODE_STEPS, generator)
 
-    bounds: ClassVar[Mapping[str, Bound]] = {
+    bounds: Mapping[str, Bound] = {
         "full chain": Bound("upper bound", "none", "the usual bound with all steps summed", _full_chain, steps=1000),
         "continuous time": Bound(
             "upper bound", "none", "the limit of infinitely many steps (Kingma et al. 2021)", _continuous

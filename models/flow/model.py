@@ -95,7 +95,7 @@ class Flow(Model):
         with torch.autocast(images.device.type, enabled=False):
             return self._nats(self.average.network, images, uniform)
 
-    bounds: ClassVar[Mapping[str, Bound]] = {
+    bounds: Mapping[str, Bound] = {
         "uniform dequantization": Bound(
             "upper bound", "uniform", "-log p(x + u), u uniform (Theis et al. 2016)", _uniformly_dequantized
         ),

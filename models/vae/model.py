@@ -96,7 +96,7 @@ class VAE(Model):
         reconstruction, kls = self._bound(self.average.network, images, noise, None, drawn=True)
         return reconstruction + torch.stack(kls).sum(dim=0)
 
-    bounds: ClassVar[Mapping[str, Bound]] = {
+    bounds: Mapping[str, Bound] = {
         "importance weighting": Bound(
             "upper bound",
             "none",

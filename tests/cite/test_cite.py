@@ -13,7 +13,8 @@ from hostile import HOSTILE
 
 from equibench.cite import citation
 from equibench.cite.methods import methods
-from equibench.cite.signature import parse, signature
+from equibench.cite.printed import parse
+from equibench.cite.signature import signature
 from equibench.errors import UserError
 from equibench.quantities.identity import look_up
 from equibench.record import schema
@@ -140,6 +141,50 @@ def test_the_command_line(results):
         assert done.returncode == 2, done.stdout
         assert sentence in done.stderr
         assert "Traceback" not in done.stderr
+
+
+def test_seeds_of_other_settings_are_no_mean(tmp_path):
+    """As seeds of two learning rates were cited as one number "over seeds"."""
+    other = make("vae", 1, config={"width": 32, "learning_rate": 3e-4})
+    folder = save([make("vae"), other, make("vae", 2)], tmp_path, with_arrays=False)
+    done = equibench("cite", "FD", "vae", "--results", folder)
+    assert done.returncode == 2
+    assert "records of vae differ in config (learning_rate 0.0002, learning_rate 0.0003)" in done.stderr
+    assert "Traceback" not in done.stderr
+    (file,) = folder.glob("vae-s1-*.json")
+    (apart,) = citation.cite("FD", "vae", [file])
+    assert apart.seeds == [1]
+    save([other.model_copy(update={"seed": 0, "key": "ab" * 32})], folder, with_arrays=False)
+    with pytest.raises(UserError, match=r"two records of vae with seed 0 of other configs \(learning_rate 0.000[23]; "):
+        citation.cite("FD", "vae", [folder])
+
+
+def test_seeds_of_several_codes_and_libraries_are_said_to_be(tmp_path):
+    codes = [make("vae").code.model_copy(update={"sources_sha256": digit * 64}) for digit in "121"]
+    records = [make("vae", seed, code=code) for seed, code in enumerate(codes)]
+    records[2] = records[2].model_copy(update={"versions": {"torch": "2.6.0", "numpy": "2.0.0"}})
+    (found,) = citation.cite("FD", "vae", [save(records, tmp_path, with_arrays=False)])
+    assert found.notes == [
+        "not all seeds are of one code: seeds 0 and 2 by sources 11111111, seed 1 by sources 22222222.",
+        "not all seeds are of one version of torch: seeds 0 and 1 by torch 2.5.0, seed 2 by torch 2.6.0.",
+    ]
+    assert parse(found.signature).fields["code"] == "11111111,22222222"
+    for form in ("text", "latex", "json"):
+        assert found.notes[0] in citation.write([found], form)
+    assert not citation.cite("FD", "vae", [save([make("vae")], tmp_path / "one", with_arrays=False)])[0].notes
+
+
+def test_a_record_that_was_changed_by_hand_is_named(tmp_path):
+    folder = save([make("vae")], tmp_path, with_arrays=False)
+    (file,) = folder.glob("*.json")
+    file.write_text(file.read_text().replace('"corrected": 95.0', '"corrected": 9.5'))
+    done = equibench("cite", "FD_corrected", "vae", "--results", folder)
+    assert done.stderr.count(f"{file.name} was changed by hand after it was written") == 1
+    text = done.stdout.strip().splitlines()[-1]
+    assert "FD_corrected_5k=10±88" in text
+    done = equibench("verify", text, "--results", folder)
+    assert done.returncode == 1
+    assert f"DOES NOT HOLD: {file.name} was changed by hand" in done.stdout
 
 
 def test_a_cell_that_timed_out_is_in_no_number(tmp_path):

@@ -1,11 +1,14 @@
 """Signatures: written, parsed, and leading back to their numbers."""
 
+import hashlib
+import re
 import statistics
 
 import pytest
 from fixtures import floor, make
 
-from equibench.cite.signature import parse, signature
+from equibench.cite.printed import parse
+from equibench.cite.signature import signature
 from equibench.errors import UserError
 from equibench.quantities.identity import look_up, name_of, path_of
 from equibench.record import cost, schema
@@ -32,12 +35,22 @@ PATHS = (
 
 def test_a_whole_signature_by_hand():
     one = make("gan", key="0123456789abcdef")  # FD 41.2, its interval 39.2 to 43.2
+    config = hashlib.sha256(b'["gan",{"learning_rate":0.0002,"width":32}]').hexdigest()[:8]
     assert signature([one], "quality.value") == (
         "FD_5k=41.2±2.0|entrant:gan|n:5000|ref:Fashion-MNIST-test,10000|fx:EfficientNet-Lite0@e1e1e1e1|prep:fd4b80ba"
-        "|sampler:default|budget:2e13flops,0.5M|seeds:0|pm:95ci-samples|p:"
-        + one.protocol
-        + "|v:0.1.0+abcdef01|rec:01234567"
+        f"|sampler:default|eval:sampling+float32|data:Fashion-MNIST@{one.data.sha256[:8]}|budget:2e13flops,0.5M"
+        f"|config:{config}|train:float32|seeds:0|pm:95ci-samples|by:halves|p:{one.protocol}"
+        "|v:0.1.0+abcdef01|code:unknown|sig:2|rec:01234567"
     )
+
+
+def test_only_signs_that_print_leaves_alone_stand_in_it():
+    odd = make("gan", entrant="a--b +c~é`%=|\n\\_{x}", data=make("gan").data.model_copy(update={"name": "ﬁ, (1)"}))
+    for path in PATHS:
+        text = signature([odd], path)
+        assert text is None or re.fullmatch(r"(?:[A-Za-z0-9._,:@/()+=|±%]|-(?!-))+", text), text
+    assert parse(signature([odd], "quality.value")).fields["entrant"] == odd.entrant
+    assert parse(signature([odd], "quality.value")).fields["data"].startswith("ﬁ, (1)@")
 
 
 def test_seeds_may_be_fastest_at_other_batch_sizes_of_those_tried():

@@ -22,7 +22,8 @@ from pydantic import ValidationError
 
 from equibench import suite
 from equibench.cite import citation, methods
-from equibench.cite.signature import parse, signature
+from equibench.cite.printed import parse
+from equibench.cite.signature import signature
 from equibench.errors import UserError
 from equibench.judge import check, output, verify
 from equibench.quantities.text import TIMES, spread

@@ -101,3 +101,20 @@ def test_the_feature_network_of_the_suite_needs_consent(made):
     (root / "names.toml").write_text(text)
     with pytest.raises(UserError, match=f"{OWN}, which the suite mine names, can run any code"):
         last(made, "trained", suite=str(root / "names.toml"), extractor=None)
+
+
+@pytest.mark.parametrize(
+    ("setting", "holds", "sentence"),
+    [
+        ("likelihood_passes = 2\n", None, "but on another number of passes (1, 2): not the same cell"),
+        ("out_of_distribution_images = 9\n", True, "the same to the last bit"),  # it moves other numbers
+    ],
+)
+def test_a_suite_that_measures_otherwise_is_another_cell_only_where_it_moves_the_number(made, setting, holds, sentence):
+    root, _ = made
+    key = setting.partition(" ")[0]
+    lines = [line for line in (root / "mine.toml").read_text().splitlines(True) if not line.startswith(f"{key} ")]
+    (root / "other.toml").write_text("".join(lines).replace("[measure]\n", f"[measure]\n{setting}"))
+    found = last(made, "trained", suite=str(root / "other.toml"))
+    assert found.holds is holds, found.sentence
+    assert sentence in found.sentence

@@ -1,5 +1,7 @@
 """Whether a signature still holds."""
 
+import re
+
 import pytest
 from fixtures import equibench, everything, make, save
 
@@ -7,7 +9,9 @@ from equibench.cite import citation
 from equibench.cite.signature import signature
 from equibench.errors import UserError
 from equibench.judge.rerun import Rerun
-from equibench.judge.verify import verify
+from equibench.judge.verify import verify, verify_all
+from equibench.quantities import glossary
+from equibench.quantities.tex import tex
 from equibench.record import find
 
 
@@ -40,13 +44,67 @@ def test_verify_finds_a_changed_number(tmp_path, change, sentence):
     assert sentence in first.sentence
 
 
+@pytest.mark.filterwarnings("ignore::equibench.errors.Remark")
+def test_verify_finds_a_record_that_was_changed_by_hand(tmp_path):
+    folder = save([make("vae")], tmp_path, with_arrays=False)
+    text = citation.cite("FD", "vae", [folder])[0].signature
+    (file,) = folder.glob("*.json")
+    file.write_text(file.read_text().replace('"learning_rate"', '"learning_pace"'))
+    sentences = {finding.sentence: finding.holds for finding in verify(text, [folder])}
+    assert sentences[f"{file.name} was changed by hand after it was written"] is False
+    file.write_text(re.sub(r'"content_sha256": "\w+"', '"content_sha256": null', file.read_text()))
+    assert verify(text, [folder])[1].holds is None
+
+
+def test_all_signatures_of_a_document_are_verified(tmp_path):
+    folder = save([make("vae"), make("gan")], tmp_path / "results", with_arrays=False)
+    paper = tmp_path / "paper.tex"
+    cited = [citation.cite(metric, "vae", [folder])[0] for metric in ("FD", "bits_per_dim", "images_per_sec")]
+    gone = citation.cite("FD", "gan", [folder])[0]
+    next(folder.glob("gan-*.json")).unlink()
+    forged = cited[1].signature.replace("=3.41", "=3.14")
+    paper.write_text(
+        "\n".join([citation.write(cited[:1], "latex"), citation.write(cited, "bibtex"), f"See {forged}, and"])
+        + f" \\texttt{{{tex(gone.signature)}}}.\n"
+    )
+    found = verify_all(paper.read_text(), [folder])
+    assert [(one.signature.path, [x.holds for x in one.findings], bool(one.missing)) for one in found] == [
+        *((path, [True, True, None], False) for path in ("quality.value", glossary.BITS, "speed.images_per_sec")),
+        (glossary.BITS, [False, True, None], False),
+        ("quality.value", [], True),
+    ]
+    done = equibench("verify", paper, "--results", folder)
+    assert done.returncode == 1, done.stderr
+    assert done.stdout.count("DOES NOT HOLD") == 1
+    assert "FD_5k=96.5±2 of vae:" in done.stdout
+    paper.write_text(paper.read_text().replace(forged, ""))
+    done = equibench("verify", "-", "--results", folder, input=paper.read_text())
+    assert done.returncode == 2
+    assert "1 of 4 signatures could not be verified" in done.stderr
+    done = equibench("verify", paper, "--results", next(folder.glob("vae-*.json")))
+    assert done.returncode == 2
+    for content, sentence in ((b"%PDF-1.7\n\0", "is no text"), (b"nothing", "there is no signature in the text")):
+        paper.write_bytes(content)
+        done = equibench("verify", paper, "--results", folder)
+        assert done.returncode == 2
+        assert sentence in done.stderr
+
+
+def test_a_signature_of_a_newer_form_needs_a_newer_version(tmp_path):
+    folder = save([make("vae")], tmp_path, with_arrays=False)
+    text = citation.cite("FD", "vae", [folder])[0].signature
+    with pytest.raises(UserError, match="is of a newer form, 3; update equibench"):
+        verify(text.replace("|sig:2|", "|sig:3|"), [folder])
+    assert verify(text.replace("|sig:2|", "|sig:1|"), [folder])[0].holds is False
+
+
 def test_verify_finds_changed_files_and_missing_records(tmp_path):
     folder = save([make("vae")], tmp_path)
     text = citation.cite("FD", "vae", [folder])[0].signature
     next(folder.glob("*.npz")).write_bytes(b"other")
-    assert [finding.holds for finding in verify(text, [folder])] == [True, False]
+    assert [finding.holds for finding in verify(text, [folder])] == [True, True, False]
     next(folder.glob("*.npz")).unlink()
-    assert [finding.holds for finding in verify(text, [folder])] == [True, None]
+    assert [finding.holds for finding in verify(text, [folder])] == [True, True, None]
     next(folder.glob("*.json")).unlink()
     with pytest.raises(UserError, match=r"no record .* of vae"):
         verify(text, [folder])
@@ -59,7 +117,7 @@ def test_a_smoke_cell_is_run_again_and_reproduces(tmp_path):
     text = signature([one], "likelihood.bits_per_dim")
     findings = verify(text, [tmp_path], rerun=Rerun())
     assert all(finding.holds for finding in findings), findings
-    assert len(findings) == 4  # value, arrays, weights, the run
+    assert len(findings) == 5  # value, content, arrays, weights, the run
     assert "the same to the last bit" in findings[-1].sentence
 
 
@@ -85,11 +143,11 @@ def test_what_was_not_fetched_is_not_known(tmp_path):
     for file in (next(folder.glob("*.npz")), folder / "vae.safetensors"):
         file.write_text(pointer)
     findings = verify(text, [folder])
-    assert [finding.holds for finding in findings] == [True, None, None]
-    assert all("git lfs pull" in finding.sentence for finding in findings[1:])
+    assert [finding.holds for finding in findings] == [True, True, None, None]
+    assert all("git lfs pull" in finding.sentence for finding in findings[2:])
 
 
-@pytest.mark.parametrize("rec", ["", ",", "x", "0123abc", "0123abcd,"])
+@pytest.mark.parametrize("rec", ["", ",", "x", "0123abc", "0123abcx"])
 def test_a_signature_names_its_records_by_whole_keys(tmp_path, rec):
     folder = save([make("vae")], tmp_path, with_arrays=False)
     text = citation.cite("FD", "vae", [folder])[0].signature

@@ -256,6 +256,22 @@ def test_bounds_are_measured_beside_the_usual_one(family, name, steps):
     assert found == bounds.measure(model, setting, images, usual, generator())
 
 
+def test_the_full_chain_is_that_of_the_config_checked_or_not():
+    """With check_steps it was one of 1000 steps, whatever the config."""
+    torch.manual_seed(0)
+    model = load_family("diffusion").build({"width": 8, "chain_steps": 10}, (1, 8, 8))
+    images = np.random.default_rng(0).integers(0, 256, (3, 1, 8, 8), dtype=np.uint8)
+    usual = bounds.nats(model, images, generator())[0]
+    checked, alone = (
+        bounds.measure(model, BoundSetting(name="full chain", images=3, check_steps=check), images, usual, generator())
+        for check in (True, False)
+    )
+    assert list(checked.curve) == [10, 20]
+    assert checked.bits_per_dim == alone.bits_per_dim == checked.curve[10]
+    assert checked.detail == alone.detail == {"steps": 10}
+    assert load_family("diffusion").bounds["full chain"].steps == 1000  # of the family, by default
+
+
 def test_likelihoods_that_are_not_finite_are_refused():
     class Broken(Uniform):
         def nats(self, images, *_):

@@ -1,13 +1,14 @@
 """What makes two numbers incomparable, and paths into a record."""
 
 import itertools
+import re
 
 import pytest
-from fixtures import BUDGET, make
+from fixtures import BUDGET, ROOT, make
 
 from equibench.cite.signature import signature
 from equibench.errors import UserError
-from equibench.quantities.identity import look_up
+from equibench.quantities.identity import FIELDS, look_up
 
 
 def test_whatever_makes_numbers_incomparable_makes_signatures_differ():
@@ -34,6 +35,13 @@ def test_whatever_makes_numbers_incomparable_makes_signatures_differ():
     for a, b in itertools.pairwise(others[2:]):
         with pytest.raises(UserError, match="differ in"):
             signature([a, b], "quality.value")
+
+
+def test_the_page_on_signatures_names_every_field():
+    page = (ROOT / "docs" / "signatures.md").read_text()
+    rows = re.findall(r"^\| (`.*?`) \|", page, re.MULTILINE)
+    named = [name for row in rows for name in re.findall(r"`(\w+)`", row)]
+    assert sorted(named) == sorted({*FIELDS, "seeds", "pm", "p", "v", "code", "sig", "rec"})
 
 
 def test_members_of_lists_go_by_names_that_may_hold_dots():

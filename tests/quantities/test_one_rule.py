@@ -43,6 +43,20 @@ CASES = {
     "fewer test images": (BEFORE, changed("likelihood", n_images=100), glossary.BITS, "n"),
     "another sampler of the speed": (BEFORE, changed("speed", options={"steps": 5}), "speed.images_per_sec", "sampler"),
     "other batch sizes tried": (BEFORE, changed("speed", batch_size=64), "speed.images_per_sec", "batch"),
+    "another time limit": (BEFORE, changed("speed", limit_sec=3.0), "speed.images_per_sec", "limit"),
+    "another sampler of the memory": (
+        BEFORE,
+        changed("memory", options={"a": 1}),
+        "memory.sample_peak_bytes",
+        "sampler",
+    ),
+    "more passes": (BEFORE, changed("likelihood", passes=5), glossary.BITS, "passes"),
+    "another output for fixed images": (
+        BEFORE,
+        changed("quality", features=BEFORE.quality.features.model_copy(update={"probe_sha256": "ab" * 32})),
+        "quality.value",
+        "probe",
+    ),
     "another batch of the memory": (BEFORE, changed("memory", train_batch_size=7), "memory.train_peak_bytes", "batch"),
     "another quantity of memory": (BEFORE, changed("memory", quantity="x"), "memory.sample_peak_bytes", "quantity"),
 }

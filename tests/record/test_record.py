@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import warnings
 
 import numpy as np
 import pytest
-from fixtures import arrays, make
+from fixtures import ROOT, arrays, make
 
-from equibench.errors import UserError
+from equibench.errors import Remark, UserError
 from equibench.protocol import PROTOCOL
 from equibench.record import files as record_files
 from equibench.record import find, schema
 from equibench.record.paths import value_at
+from equibench.record.reading import as_written
 
 
 def test_round_trip(tmp_path):
@@ -22,7 +25,8 @@ def test_round_trip(tmp_path):
     path = record_files.write(written, tmp_path, pictures)
     assert path.name == f"diffusion-s3-{written.key[:8]}.json"
     found = record_files.read(path)
-    assert found == written.model_copy(update={"arrays_sha256": found.arrays_sha256})
+    hashes = {"arrays_sha256": found.arrays_sha256, "content_sha256": found.content_sha256}
+    assert found == written.model_copy(update=hashes)
     back = record_files.read_arrays(path, found)
     assert back.keys() == pictures.keys()
     assert all(np.array_equal(back[key], pictures[key]) and back[key].dtype == np.uint8 for key in pictures)
@@ -32,6 +36,50 @@ def test_same_record_gives_same_bytes(tmp_path):
     paths = [record_files.write(make("vae"), tmp_path / name, arrays()) for name in "ab"]
     for suffix in (".json", ".npz"):
         assert paths[0].with_suffix(suffix).read_bytes() == paths[1].with_suffix(suffix).read_bytes()
+
+
+def sha256_by_hand(path):
+    """Of the value in a file, without the field that holds it: by json and hashlib alone."""
+    value = json.loads(path.read_text())
+    del value["content_sha256"]
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def test_a_record_holds_the_hash_of_its_own_content(tmp_path):
+    path = record_files.write(make("vae"), tmp_path, arrays())
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert record_files.read(path).content_sha256 == sha256_by_hand(path)
+    value = json.loads(path.read_text())
+    path.write_text(json.dumps(dict(reversed(value.items()))))  # the order of keys and the spaces are no content
+    assert as_written(path.read_bytes())
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda value: value["quality"].update(value=1.0),
+        lambda value: value["config"].update(learning_rate=1.0),
+        lambda value: value.update(arrays_sha256=None),
+        lambda value: value["code"].pop("dirty"),
+        lambda value: value.update(content_sha256="0" * 64),
+    ],
+)
+def test_a_record_that_was_changed_by_hand_is_named(tmp_path, change):
+    path = record_files.write(make("vae"), tmp_path, arrays())
+    value = json.loads(path.read_text())
+    change(value)
+    value.setdefault("code", {}).setdefault("dirty", None)
+    path.write_text(json.dumps(value))
+    assert as_written(path.read_bytes()) is False
+    with pytest.warns(Remark, match=f"{path.name} was changed by hand"):
+        record_files.read(path)
+
+
+def test_a_record_of_an_earlier_version_holds_no_hash():
+    (one, *_) = (ROOT / "results" / "published" / "quick").glob("vae-*.json")
+    assert as_written(one.read_bytes()) is None
 
 
 def test_is_written_once(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -84,7 +85,8 @@ def test_text_from_records_is_escaped(tmp_path):
     record = make("gan", entrant="<b>|gan|</b>", status="crashed", reason="<script>alert(1)</script>\n| a *b*")
     save([record.model_copy(update={"entrant": "gan"})], tmp_path / "records")
     path = next((tmp_path / "records").glob("*.json"))
-    path.write_text(path.read_text().replace('"entrant": "gan"', '"entrant": "<b>|gan|</b>"'))
+    value = json.loads(path.read_text()) | {"entrant": "<b>|gan|</b>", "content_sha256": None}
+    path.write_text(json.dumps(value))
     write.write([path], tmp_path)
     page, text = (tmp_path / "index.html").read_text(), (tmp_path / "report.md").read_text()
     assert "<script>alert" not in page + text

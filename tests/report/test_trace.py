@@ -15,7 +15,7 @@ import pytest
 import scipy.stats
 from fixtures import make, save
 
-from equibench.cite import signature
+from equibench.cite import printed
 from equibench.quantities.identity import look_up
 from equibench.record import find
 from equibench.report import write
@@ -155,7 +155,7 @@ def test_numbers_carry_their_signature(places):
         seen = 0
         for _, cell in Cells((out / "index.html").read_text()).found:
             if cell.get("data-how") in ("value", "mean") and cell["data-path"].startswith(CITABLE):
-                parsed = signature.parse(cell["data-signature"])
+                parsed = printed.parse(cell["data-signature"])
                 assert parsed.path in (cell["data-path"], cell["data-path"].removesuffix(".value"))
                 assert sorted(parsed.keys) == sorted(cell["data-records"].split())
                 values = [look_up(full[key], parsed.path) for key in parsed.keys]

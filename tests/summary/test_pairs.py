@@ -8,6 +8,7 @@ import scipy.stats
 from fixtures import make
 
 from equibench.report.tables import headline as tables
+from equibench.report.tables.differences import pairs as pairs_table
 from equibench.stats import Stat
 from equibench.summary import pairs, sort
 from equibench.summary.sections import FiledRecord
@@ -34,16 +35,17 @@ def with_values(family, distances, bits=None):
 
 
 def test_one_seed_speaks_of_the_trained_models_alone(tmp_path):
-    vae, flow = make("vae"), make("flow")
+    vae, flow = make("vae", bounds=[]), make("flow", bounds=[])
     nearly = flow.likelihood.model_copy(update={"bits_per_dim": 3.405, "stderr_bits_per_dim": 0.003})
     (section,) = sections_of(tmp_path, vae, flow.model_copy(update={"likelihood": nearly}))
-    distances, bits, caution = pairs.sentences(section)
+    distances, bits, of_bounds, caution = pairs.sentences(section)
     # The halves of all made-up records differ alike, so that nothing but the difference is left: p is 0.
     assert distances == (
         "FD_5k (EfficientNet-Lite0), for these trained models alone: vae is better than flow (p < 0.0001)."
     )
     # 3.410 and 3.405 with errors 0.004 and 0.003: one combined error of 0.005, so p = 2 Phi(-1) = 0.317
     assert bits == "Bits/dim (upper bound), for these trained models alone: vae and flow: not decided (p = 0.32)."
+    assert of_bounds.startswith("Where upper bounds are compared, the lower one need not be of the higher likelihood")
     assert "no ranking is claimed" in caution
     table = tables.headline(section)
     assert not any(entry.strong or "±" in entry.text for line in table.lines for entry in line.entries)
@@ -90,6 +92,49 @@ def test_a_bound_is_not_compared_with_an_exact_value(tmp_path):
     assert distances.startswith("FD_5k")
     assert bits.startswith("Bits/dim (exact) and Bits/dim (upper bound) are not compared")
     assert not any(entry.strong for line in tables.headline(section).lines for entry in line.entries[3:])
+
+
+def test_bounds_are_compared_by_the_tightest_that_both_have(tmp_path):
+    """Of vae and flow the usual bounds say the contrary of importance weighting; diffusion has no other bound."""
+    weighted = {"vae": [3.1, 3.11, 3.12], "flow": [3.3, 3.31, 3.32]}
+
+    def bounds(name, seed):
+        if name not in weighted:
+            return []
+        changed = {"bits_per_dim": weighted[name][seed], "usual_bits_per_dim": 3.5}
+        return [make(name, seed).bounds[0].model_copy(update=changed)]
+
+    usual = {"vae": [3.6, 3.61, 3.62], "flow": [3.4, 3.41, 3.42], "diffusion": [3.8, 3.81, 3.82]}
+    records = [
+        one.model_copy(update={"bounds": bounds(name, one.seed)})
+        for name, bits in usual.items()
+        for one in with_values(name, [50, 51, 52], bits)
+    ]
+    (section,) = sections_of(tmp_path, *records)
+    found = pairs.sentences(section)
+    how = "Bits/dim (upper bound by importance weighting, K = 4, on 64 images), over 3 training seeds: "
+    assert f"{how}vae has a lower bound than flow (p < 0.0001)." in found
+    assert any(
+        one.startswith("Bits/dim (upper bound), over 3 training seeds: ")
+        and "vae has a lower bound than diffusion" in one
+        and "flow has a lower bound than diffusion" in one
+        and "vae and flow" not in one
+        for one in found
+    )
+    # no usual number is marked as the lowest, as the pair was told apart by others
+    assert not any(entry.strong for line in tables.headline(section).lines for entry in line.entries)
+    table = pairs_table(section)
+    measure = table.names.index("measure")
+    assert sum("importance weighting" in line.entries[measure].text for line in table.lines) == 1
+
+
+def test_seeds_of_two_codes_are_named(tmp_path):
+    codes = [make("vae").code.model_copy(update={"sources_sha256": digit * 64}) for digit in "112"]
+    (section,) = sections_of(tmp_path, *(make("vae", seed, code=code) for seed, code in enumerate(codes)))
+    note = "vae: not all seeds are of one code: seeds 0 and 1 by sources 11111111, seed 2 by sources 22222222."
+    assert note in pairs.sentences(section)
+    (section,) = sections_of(tmp_path, *(make("vae", seed, code=codes[0]) for seed in range(3)))
+    assert not any("one code" in sentence for sentence in pairs.sentences(section))
 
 
 def test_what_is_incomplete_is_named_in_the_summary(tmp_path):

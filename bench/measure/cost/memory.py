@@ -78,6 +78,7 @@ def peak_memory(
         sample_reserved_bytes=sample.reserved_bytes,
         sample_resident_bytes=sample.resident_bytes,
         sample_batch_size=sample_batch_size,
+        options=dict(options),
         reason="; ".join(reasons) or None,
     )
 

@@ -66,6 +66,8 @@ def sampling_speed(
         network_evaluations=model.network_evaluations(**options),
         flops_per_image=sampling_flops(model, options, device),
         options=dict(options),
+        limit_sec=limit_sec,
+        latency_limit_sec=latency_limit_sec,
         sweep=sweep,
         other_modes=others,
         energy=energies[best.batch_size],

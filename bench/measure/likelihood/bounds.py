@@ -132,6 +132,7 @@ def measure(
         passes=setting.passes,
         usual_bits_per_dim=bits_per_dim(float(usual.mean()), dims),
         stderr_of_difference_bits_per_dim=summarize((per_image - usual)[None], dims)[1],
+        detail={"steps": declared.steps} if declared.steps else {},
         curve=curve,
     )
 

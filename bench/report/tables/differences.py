@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from equibench.quantities.glossary import Quantity, of
+from equibench.quantities.glossary import BITS, Quantity, of
 from equibench.quantities.metric import metric_names, metric_of
 from equibench.quantities.text import number
 from equibench.record.paths import value_at
 from equibench.report.tables.table import Column, Entry, How, Origin, Table, fill_table, value_entry
+from equibench.summary.bounds import bound_words
 from equibench.summary.changes import Change, changes_between, opposed
 from equibench.summary.noise import Noise, noise_of, noise_of_bits
 from equibench.summary.pairs import Pair, criteria, tested
@@ -36,7 +37,10 @@ def comparison(sections: list[Section]) -> Table:
 def _title(change: Change) -> str:
     quality = change.before.first.quality
     metric = metric_of(quality) if quality and change.quantity.path == "quality.value" else None
-    return metric_names([metric])[metric] if metric else change.quantity.in_raw_units
+    if metric:
+        return metric_names([metric])[metric]
+    kind = bound_words(change.before.first, BITS) if change.quantity.path == BITS else ""
+    return f"{change.quantity.in_raw_units} ({kind})" if kind else change.quantity.in_raw_units
 
 
 def _entrant(change: Change) -> Entry:
@@ -74,6 +78,8 @@ def _p(change: Change) -> Entry:
 def _verdict(change: Change) -> str:
     if change.why_not:
         return f"not compared: {change.why_not}"
+    if change.by_tighter:
+        return "compared by a tighter bound, below"
     if change.pair is None:
         return "not tested"
     if not change.pair.decided:
