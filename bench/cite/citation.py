@@ -19,7 +19,7 @@ from equibench.quantities.identity import look_up, name_of
 from equibench.quantities.tex import tex
 from equibench.quantities.text import budget_words, join, slug
 from equibench.record import find
-from equibench.record.paths import member_name
+from equibench.record.paths import member_names
 from equibench.record.schema import Record, SampleMetric
 from equibench.stats import Stat
 from equibench.summary.sections import failed
@@ -132,9 +132,9 @@ def _numbers(value: Any, path: str) -> Iterator[str]:
         for name, item in value.items():
             yield from _numbers(item, f"{path}.{name}")
     elif isinstance(value, list):
-        for item in value:
-            if isinstance(item, BaseModel):
-                yield from _numbers(item, f"{path}.{member_name(item)}")
+        members = [item for item in value if isinstance(item, BaseModel)]
+        for name, item in zip(member_names(members), members, strict=True):
+            yield from _numbers(item, f"{path}.{name}")
     elif isinstance(value, int | float) and not isinstance(value, bool):
         yield path
 

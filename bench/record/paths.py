@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Sequence
 from typing import Any
 
 
@@ -13,13 +15,22 @@ def member_name(member: Any) -> str:
     raise TypeError(f"a {type(member).__name__} has no name")
 
 
+def member_names(members: Sequence[Any]) -> list[str]:
+    """What the members of a list go by, each another: the second of one name has " (2)" behind it, and so on."""
+    found: list[str] = []
+    for name in map(member_name, members):
+        places = (f"{name} ({place})" for place in itertools.count(2))
+        found.append(next(filter(lambda one: one not in found, itertools.chain([name], places))))
+    return found
+
+
 def next_step(here: Any, path: str) -> tuple[str, Any]:
     """The first step of a dotted `path` from `here`, and what lies there: None where a list or dictionary has no such
-    member. Members of a list go by `member_name`, which may hold dots; what a dictionary holds are values, so that the
+    member. Members of a list go by `member_names`, which may hold dots; what a dictionary holds are values, so that the
     rest of the path is its key.
     """
     if isinstance(here, list):
-        named = {member_name(member): member for member in here}
+        named = dict(zip(member_names(here), here, strict=True))
         step = max((name for name in named if f"{path}.".startswith(f"{name}.")), key=len, default=path)
         return step, named.get(step)
     if isinstance(here, dict):

@@ -6,22 +6,26 @@ from equibench.quantities import glossary
 from equibench.quantities.glossary import heading
 from equibench.quantities.metric import bits_kind
 from equibench.quantities.text import number
-from equibench.record.paths import value_at
+from equibench.record.paths import member_names, value_at
 from equibench.record.schema import BoundResult, Record
 from equibench.report.tables.cells import RUN, CellRow, measured, runs_of
 from equibench.report.tables.table import Column, Entry, Origin, Table, fill_table, read_entry, value_entry
 from equibench.summary.sections import Section
 
-Bounded = tuple[CellRow, BoundResult]
+Bounded = tuple[CellRow, BoundResult, str]  # with what it goes by in the record's paths
 
 
 def bounds(section: Section) -> Table:
     """Other bounds of the families' likelihoods, a line each, beside the usual one on the same images."""
-    items = [(run, bound) for run in runs_of(section.ran) for bound in run[1].bounds]
+    items = [
+        (run, bound, name)
+        for run in runs_of(section.ran)
+        for bound, name in zip(run[1].bounds, member_names(run[1].bounds), strict=True)
+    ]
 
     def own(name: str, digits: int = 4, label: str = "") -> Column[Bounded]:
         head = label or heading(f"bounds.*.{name}")
-        return name, head, lambda item: read_entry(item[0][1], f"bounds.{item[1].name}.{name}", digits)
+        return name, head, lambda item: read_entry(item[0][1], f"bounds.{item[2]}.{name}", digits)
 
     columns: list[Column[Bounded]] = [
         *((name, label, lambda item, fill=fill: fill(item[0])) for name, label, fill in RUN),
@@ -75,9 +79,9 @@ def decoders(section: Section) -> Table:
     return fill_table("decoders", columns, runs, lambda run: run[1])
 
 
-def _curve(run: CellRow, bound: BoundResult) -> Entry:
+def _curve(run: CellRow, bound: BoundResult, name: str) -> Entry:
     text = ", ".join(f"{k}: {number(bits, 4)}" for k, bits in sorted(bound.curve.items()))
-    return value_entry(text or None, source=Origin((run[1],), f"bounds.{bound.name}.curve"))
+    return value_entry(text or None, source=Origin((run[1],), f"bounds.{name}.curve"))
 
 
 def likelihood(section: Section) -> Table:
