@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from equibench.judge.comparison import Comparison
-from equibench.judge.decide import Undecided, NoiseTest
+from equibench.judge.decide import NoiseTest, Undecided
 from equibench.judge.gates import Gates, Limits
 from equibench.judge.older import OlderNoise
 from equibench.judge.rule import KnownNoise, Spread, judge, noise
@@ -109,7 +109,7 @@ def has_own_family(one: Record) -> bool:
 
 
 def _over_reference(every: KnownNoise, without_run: KnownNoise, shift: float) -> tuple[KnownNoise, KnownNoise, str]:
-    """KnownNoise of speeds that were divided by the reference workload's: where that itself took another time, the machine
+    """Noise of speeds that were divided by the reference workload's: where that itself took another time, the machine
     was in another state, which division does not undo for all kinds of work alike.
     """
     if abs(shift) <= SHIFT:

@@ -67,13 +67,11 @@ def provable(baseline: Row, run: Row) -> list[int]:
 
 def moved_besides(baseline: Row, run: Row, but: set[str]) -> Iterator[tuple[str, Proof]]:
     """All other measured numbers than those in `but` that moved though the weights did not, by their paths."""
-    seeds = provable(baseline, run)
+    seeds = {seed: set(measured_numbers(run[seed])) for seed in provable(baseline, run)}
     paths = dict.fromkeys(path for seed in seeds for path in measured_numbers(baseline[seed]))
-    for path in paths:
-        both = [seed for seed in seeds if path in set(measured_numbers(run[seed]))]
+    for path in (path for path in paths if path not in but):
+        both = [seed for seed, there in seeds.items() if path in there]
         same = [seed for seed in both if differs(baseline[seed], run[seed], path) is None]
-        if path in but or not same:
-            continue
         found = proof(path, {s: baseline[s] for s in same}, {s: run[s] for s in same})
         if found.moved:
             yield path, found
