@@ -10,7 +10,7 @@ from typing import NamedTuple
 from equibench.judge.comparison import JUDGED, Comparison
 from equibench.judge.gates import Gates, Limits
 from equibench.judge.power import critical, detectable
-from equibench.judge.rule import MEAN_SHARE, KnownNoise, Verdicts, upper_limit
+from equibench.judge.rule import KnownNoise, Verdicts, upper_limit
 from equibench.judge.values import as_share
 from equibench.quantities.glossary import Category
 from equibench.quantities.text import number
@@ -67,7 +67,7 @@ def _decided(found: Undecided, p: float, p_beyond: float, alpha: float, tests: i
     test = found.test
     assert test is not None
     v, limits = test.verdicts, test.limits
-    c = critical(alpha, tests, v.df)
+    c = critical(alpha, tests, v.df, test.counts[1])
     error = float(v.error)
     fails_from = max(limits.tolerance, c * error) if error else limits.tolerance
     seen = detectable(error, v.df, c, limits.tolerance)
@@ -90,8 +90,7 @@ def _decided(found: Undecided, p: float, p_beyond: float, alpha: float, tests: i
     )
     behind = _behind(test)
     if p_beyond <= alpha:
-        by_mean = float(v.p_mean) / MEAN_SHARE <= float(v.p_worst) / (1 - MEAN_SHARE)
-        if by_mean and float(v.change) > limits.tolerance:
+        if float(v.of_mean) <= float(v.of_worst) and float(v.change) > limits.tolerance:
             return replace(line, verdict="regression", sentence=f"worse by more than noise explains: {behind}")
         worst = changed_by(float(v.worst), limits, test.baseline)
         return replace(line, verdict="regression", sentence=f"{test.worst} alone is worse by {worst}: {behind}")

@@ -17,16 +17,16 @@ from scipy.special import ndtr, stdtrit
 from scipy.stats import chi2
 
 from equibench.judge.gates import Prior
-from equibench.judge.rule import MEAN_SHARE, MEASURED_FROM
+from equibench.judge.rule import MEASURED_FROM, mean_share
 
 POWER = 0.8
 MOST_SEEDS = 1000
 _SLICES = 200  # of the chi-square distribution, equally likely
 
 
-def critical(alpha: float, tests: int, df: float) -> float:
-    """The least t that is named at the strictest step of Holm's correction."""
-    return float(stdtrit(df, 1 - MEAN_SHARE * alpha / tests)) if df else math.inf
+def critical(alpha: float, tests: int, df: float, n: int) -> float:
+    """The least t that is named at the strictest step of Holm's correction, where the run has `n` values."""
+    return float(stdtrit(df, 1 - mean_share(n) * alpha / tests)) if df else math.inf
 
 
 def power(change: float, error: float, df: float, c: float, tolerance: float, taken: float | None = None) -> float:
@@ -75,7 +75,7 @@ def seeds_for(
         own = 2 * (n - 1) + older_df
         weight = prior.df if always or own < MEASURED_FROM else 0.0
         taken = math.sqrt((weight * prior.sd**2 + own * sd**2) / (weight + own)) if weight + own else math.inf
-        c = critical(alpha, tests, weight + own)
+        c = critical(alpha, tests, weight + own, n)
         scale = math.sqrt(2 / n)
         return math.isfinite(c) and power(change, sd * scale, weight + own, c, tolerance, taken * scale) >= POWER
 

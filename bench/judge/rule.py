@@ -5,7 +5,8 @@ values of one side along the last axis: a check judges one number at a time, a s
 
 Two tests look at a number. The mean of the run is compared by Student's t with noise from all that is known. The worst
 value of the run is compared with the baseline's mean, in noise that the run had no part in: else one bad seed would
-hide in the spread that it makes. The two share the error rate (`MEAN_SHARE`).
+hide in the spread that it makes. The two share the error rate (`MEAN_SHARE`); a run of a single value, which is its
+own worst, has the test of the mean alone.
 """
 
 from __future__ import annotations
@@ -52,17 +53,29 @@ class Verdicts(NamedTuple):
     worst: Values
     p_mean: Values
     p_worst: Values
+    mean_share: float = MEAN_SHARE
+
+    @property
+    def of_mean(self) -> Values:
+        """p of the mean, for its share of the error rate."""
+        return np.asarray(np.minimum(1.0, self.p_mean / self.mean_share))
+
+    @property
+    def of_worst(self) -> Values:
+        """p of the worst value, for its share of the error rate."""
+        rest = 1 - self.mean_share
+        return np.asarray(np.minimum(1.0, self.p_worst / rest)) if rest else np.ones_like(self.p_worst)
 
     @property
     def p(self) -> Values:
         """Of both tests together."""
-        return np.asarray(np.minimum(1.0, np.minimum(self.p_mean / MEAN_SHARE, self.p_worst / (1 - MEAN_SHARE))))
+        return np.asarray(np.minimum(self.of_mean, self.of_worst))
 
     def p_beyond(self, tolerance: Limit) -> Values:
         """The same of what exceeds the tolerance; 1 where neither change does."""
-        mean = np.where(self.change > tolerance, self.p_mean / MEAN_SHARE, 1.0)
-        worst = np.where(self.worst > tolerance, self.p_worst / (1 - MEAN_SHARE), 1.0)
-        return np.asarray(np.minimum(1.0, np.minimum(mean, worst)))
+        mean = np.where(self.change > tolerance, self.of_mean, 1.0)
+        worst = np.where(self.worst > tolerance, self.of_worst, 1.0)
+        return np.asarray(np.minimum(mean, worst))
 
 
 def spread_of(values: ArrayLike, what: str = "") -> Spread:
@@ -95,7 +108,12 @@ def judge(baseline: ArrayLike, run: ArrayLike, known: KnownNoise, without_run: K
     change, worst = _mean(after) - mean, after.max(-1) - mean
     error = np.sqrt(known.variance * (1 / a + 1 / b))
     p_worst = np.minimum(1.0, b * _tail(worst, np.sqrt(without_run.variance * (1 + 1 / a)), without_run.df))
-    return Verdicts(change, error, known.df, worst, _tail(change, error, known.df), p_worst)
+    return Verdicts(change, error, known.df, worst, _tail(change, error, known.df), p_worst, mean_share(b))
+
+
+def mean_share(n: int) -> float:
+    """The share of the error rate that the test of the mean has, of a run of `n` values."""
+    return MEAN_SHARE if n > 1 else 1.0
 
 
 def upper_limit(verdicts: Verdicts, level: float = 0.95) -> Values:

@@ -44,6 +44,13 @@ def test_the_prior_counts_for_its_degrees_of_freedom_until_enough_are_measured()
     assert noise(ASSUMED, [Spread(0.001, 20)], 0.005).variance == pytest.approx(0.005**2)
 
 
+def test_a_single_value_is_its_own_worst():
+    found = both(BASELINE, RUN[:1])
+    assert found.p == found.p_mean
+    assert found.p_beyond(0.0) == found.p_mean
+    assert found.p_beyond(1.0) == 1
+
+
 def test_equal_values_have_no_spread_and_that_mean():
     third = np.full(3, 0.1 + 0.2)
     assert spread_of(third).sd == 0
@@ -60,8 +67,9 @@ def test_the_upper_limit_is_that_of_student_s_interval():
 @pytest.mark.parametrize(("df", "alpha", "tests"), [(4, 0.02, 4), (8, 0.02, 4), (16, 0.01, 8)])
 def test_the_smallest_detectable_change_is_of_the_noncentral_t(df, alpha, tests):
     """Without a tolerance; scipy's own distribution has it in closed form."""
-    c = power.critical(alpha, tests, df)
+    c = power.critical(alpha, tests, df, 3)
     assert c == pytest.approx(stats.t.isf(0.75 * alpha / tests, df))
+    assert power.critical(alpha, tests, df, 1) == pytest.approx(stats.t.isf(alpha / tests, df))
     found = power.detectable(2.0, df, c, 0.0)
     assert stats.nct.sf(c, df, found / 2.0) == pytest.approx(0.8, abs=2e-3)
 
@@ -77,7 +85,7 @@ def test_a_simulation_finds_the_smallest_detectable_change_in_eight_of_ten(seeds
     """The test of the mean; the worst value adds to it a little. The prior says what the noise is."""
     rng, sd, tolerance = np.random.default_rng(seeds), 0.05, math.log(1.03)
     df = 2 * (seeds - 1) + (4 if 2 * (seeds - 1) < 8 else 0)
-    c = power.critical(0.02, 4, df)
+    c = power.critical(0.02, 4, df, seeds)
     change = power.detectable(sd * math.sqrt(2 / seeds), df, c, tolerance)
     before, after = rng.normal(0, sd, (4000, seeds)), rng.normal(change, sd, (4000, seeds))
     found = both(before, after, prior=Prior(sd, 4))
@@ -114,7 +122,7 @@ def test_seeds_are_the_inverse_of_what_is_detectable():
 
         def seen(n):
             df = 2 * (n - 1) + (4 if n < 5 else 0)
-            return power.detectable(sd * math.sqrt(2 / n), df, power.critical(0.02, 4, df), tolerance)
+            return power.detectable(sd * math.sqrt(2 / n), df, power.critical(0.02, 4, df, n), tolerance)
 
         assert seen(n) <= change < seen(n - 1)
     assert power.seeds_for(1e-3, sd, Prior(sd, 4), 0, 0.02, 4, 0.0, always=False) is None

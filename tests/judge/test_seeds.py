@@ -37,7 +37,7 @@ def test_without_records_the_prior_says_what_noise_is():
     df = 2 * (n - 1) if n >= 5 else 2 * n + 2
 
     def seen(n):
-        return power.detectable(0.04 * math.sqrt(2 / n), df, power.critical(0.02, 4, df), math.log(1.03))
+        return power.detectable(0.04 * math.sqrt(2 / n), df, power.critical(0.02, 4, df, n), math.log(1.03))
 
     assert seen(n) <= math.log(1.1) < seen(n - 1) + 0.02
     assert ("gan", "likelihood.bits_per_dim") not in found
