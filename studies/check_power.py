@@ -206,9 +206,11 @@ TEXT = """# What the check names, and what it finds
 
 Written by `python -m studies.check_power --records {records} --checks {checks}`; the
 module says how. Simulated with the functions of the check and its usual limits ([check.md](check.md)). Columns are
-seeds of the baseline and of the run. Deviations between seeds, from the records: of ln FD {sds};
-of bits/dim {bit_sds}. Between invocations {speed} % of a throughput and
-{memory} % of a peak of memory are assumed.
+seeds of the baseline and of the run.
+
+- Deviations of ln FD between seeds, from the records: {sds}.
+- Of bits/dim: {bit_sds}.
+- Between invocations, assumed: {speed} % of a throughput, {memory} % of a peak of memory.
 
 ## False alarms
 

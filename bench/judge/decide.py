@@ -24,6 +24,7 @@ class NoiseTest(NamedTuple):
 
     verdicts: Verdicts
     noise: KnownNoise
+    without_run: KnownNoise  # noise that the run had no part in, which its worst value is held against
     limits: Limits
     baseline: float  # its mean, of which changes are shares
     counts: tuple[int, int]
@@ -88,11 +89,12 @@ def _decided(found: Undecided, p: float, p_beyond: float, alpha: float, tests: i
         margin=share(test.margin),
         at_most=share(at_most),
     )
-    behind = _behind(test)
+    behind = _behind(test, test.noise)
     if p_beyond <= alpha:
         if float(v.of_mean) <= float(v.of_worst) and float(v.change) > limits.tolerance:
             return replace(line, verdict="regression", sentence=f"worse by more than noise explains: {behind}")
         worst = changed_by(float(v.worst), limits, test.baseline)
+        behind = _behind(test, test.without_run)
         return replace(line, verdict="regression", sentence=f"{test.worst} alone is worse by {worst}: {behind}")
     if test.margin is not None and at_most is not None and at_most < test.margin:
         sentence = f"shown to be worse by less than {_amount(test.margin, test)}: {behind}"
@@ -110,9 +112,9 @@ def _seen(seen: float, test: NoiseTest) -> str:
     return f"a change of {changed_by(seen, test.limits, test.baseline)} would be seen in 8 of 10 cases"
 
 
-def _behind(test: NoiseTest) -> str:
+def _behind(test: NoiseTest, noise: KnownNoise) -> str:
     """Counts and noise in words."""
-    (a, b), noise = test.counts, test.noise
+    a, b = test.counts
     sd = math.sqrt(float(noise.variance))
     shown = f"{number(sd, 2)} bits/dim" if test.limits.scale == "absolute" else f"{100 * sd:.2g} %"
     own = noise.df - noise.assumed_df

@@ -91,6 +91,7 @@ def tested(gated: Gated, setting: Setting) -> Undecided:
     test = NoiseTest(
         judge(before.values, after.values, every, without_run),
         every,
+        without_run,
         limits,
         mean,
         (len(before.values), len(after.values)),

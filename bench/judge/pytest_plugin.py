@@ -31,7 +31,7 @@ T = TypeVar("T")
 BOUNDS = ("below", "above")
 PLACES = {
     "results": "equibench records that tests assert on: a folder, subfolders included, or one record",
-    "baseline": "a folder of equibench records that `equibench_check` compares with the folder of results, not its subfolders",
+    "baseline": "a folder of equibench records that `equibench_check` compares with the folder of results",
     "gates": "a gates file of equibench: tolerances, error rates, priors",
 }
 
