@@ -34,7 +34,7 @@ from equibench.judge.values import FOLDER, Row, stat_of_row
 from equibench.judge.windows import window_lines
 from equibench.quantities.glossary import known
 from equibench.quantities.identity import name_of
-from equibench.quantities.text import budget_words
+from equibench.quantities.text import budget_words, join
 from equibench.record import find
 from equibench.record.schema import Record
 from equibench.summary.sort import RowKey
@@ -51,7 +51,7 @@ def check(
     """Compare the records at `results` with those at `baseline`, in the noise of older baselines too where these left
     it. Raises UserError for what cannot be compared.
     """
-    run, base = (_read(paths) for paths in (results, baseline))
+    run, base = (read(paths) for paths in (results, baseline))
     older = older_noise.read(baseline)
     return compare(base, run, allow_vanished=allow_vanished, gates=gates, older=older, not_worse_than=not_worse_than)
 
@@ -98,13 +98,15 @@ def compare(
     ]
     lines += map(Undecided, window_lines(gates.window, after))
     decided = decide(lines, gates)
+    if setting.margins and all(line.margin is None for line in decided):
+        raise UserError(f"no number of {join(setting.margins)} gates on both sides, so that nothing can be shown of it")
     if not any(line.verdict in JUDGED for line in decided):
         told = dict.fromkeys(line.sentence for line in decided if line.verdict != "reported")
         raise UserError("no number could be compared: " + ("; ".join(told) or "none gates"))
     return Check(decided, tuple(notes))
 
 
-def _read(paths: Sequence[Path]) -> list[Record]:
+def read(paths: Sequence[Path]) -> list[Record]:
     """Records in files and folders. Those that do not say which invocation they are of share one with their folder."""
     return [
         one if one.invocation else one.model_copy(update={"invocation": f"{FOLDER}{path.parent}"})

@@ -11,7 +11,8 @@ from equibench.record.schema import Record
 from equibench.summary.sections import failed
 from equibench.summary.sort import RowKey, Rows, rows
 
-TRAINING = ("config",)  # fields of an identity that a run may have changed, and is judged for
+# fields of an identity that a run may have changed, and is judged for: what made a model, and its numbers
+MADE_BY = ("config", "weights", "train", "eval")
 
 
 def matched(baseline: Sequence[Record], run: Sequence[Record]) -> tuple[Rows, Rows]:
@@ -49,7 +50,7 @@ def refuse_other_measurement(
     for (first, fields), others, but, where in (
         (base[0], base[1:], ("machine",), "in one and {} in another of the baseline"),
         (here[0], here[1:], ("machine",), "in one and {} in another of the run"),
-        (base[0], here[:1], ("machine", *TRAINING), "in one and {} in another"),
+        (base[0], here[:1], ("machine", *MADE_BY), "in one and {} in another"),
     ):
         for other, theirs in others:
             if found := first_difference(fields, theirs, but):

@@ -49,7 +49,7 @@ def number_lines(
     else:
         about = ()
     limits = setting.gates.limits(key.entrant, path)
-    proved = Proof((), ()) if quantity.timed else proof(path, had, has)
+    proved = Proof((), ()) if quantity.timed or quantity.category == "cost" else proof(path, had, has)
     if proved.moved:
         moved = replace(line, worse_by=_worse_by(quantity, path, had, has, limits))
         return [*lines, Undecided(replace(moved, verdict="measurement error", sentence=proved.why), gates)]

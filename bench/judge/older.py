@@ -15,6 +15,7 @@ from pydantic import Field, ValidationError
 from equibench.errors import UserError, first_line
 from equibench.hashing import digest
 from equibench.judge.gates import Gates
+from equibench.judge.matching import MADE_BY
 from equibench.judge.rule import Spread
 from equibench.judge.values import Row, measured, references, sample_of, stat_of_row, together
 from equibench.quantities.glossary import COMPARED, of
@@ -135,4 +136,4 @@ def row_id(key: RowKey) -> str:
 
 def how_measured(one: Record, path: str) -> str:
     """All that must be equal for two spreads of a number to be of one noise."""
-    return digest(identity(one, path))
+    return digest({field: value for field, value in identity(one, path).items() if field not in MADE_BY})

@@ -13,6 +13,7 @@ from typing import NamedTuple
 from pydantic import BaseModel
 
 from equibench.cite.citation import numbers
+from equibench.judge.matching import MADE_BY
 from equibench.judge.values import Row
 from equibench.quantities.glossary import of
 from equibench.quantities.identity import differs, look_up, name_of
@@ -24,7 +25,6 @@ SLACK = 1e-3  # that other arithmetic may move it by
 SHARES = ("precision", "recall", "density", "coverage")  # of images: a few near a border may change sides
 _MEASURED = ("quality.", "likelihood.", "bounds.", "sampler_points.", "out_of_distribution_bits_per_dim.",
              "decoder_likelihood.", "real_data_at.")  # fmt: skip
-_COUNTED = ("speed.network_evaluations", "speed.flops_per_image")
 _ABOUT = ("stderr", "interval.low", "interval.high", "n_samples", "n_reference", "n_images", "n_train", "passes", "p",
           "usual_bits_per_dim", "stderr_nats", "stderr_of_difference_bits_per_dim", "stderr_bits_per_dim",
           "images_per_sec")  # fmt: skip
@@ -71,20 +71,20 @@ def moved_besides(baseline: Row, run: Row, but: set[str]) -> Iterator[tuple[str,
     paths = dict.fromkeys(path for seed in seeds for path in measured_numbers(baseline[seed]))
     for path in (path for path in paths if path not in but):
         both = [seed for seed, there in seeds.items() if path in there]
-        same = [seed for seed in both if differs(baseline[seed], run[seed], path) is None]
+        same = [seed for seed in both if differs(baseline[seed], run[seed], path, MADE_BY) is None]
         found = proof(path, {s: baseline[s] for s in same}, {s: run[s] for s in same})
         if found.moved:
             yield path, found
 
 
 def measured_numbers(one: Record) -> list[str]:
-    """Paths of the numbers that weights and measurement decide on, errors and counts of images left out."""
+    """Paths of the numbers that weights and measurement decide on. Errors and counts are left out, and so is what the
+    code alone decides on, as FLOPs.
+    """
     return [
         path
         for path in numbers(one)
-        if (path.startswith(_MEASURED) or path in _COUNTED)
-        and not of(path).timed
-        and not path.endswith(tuple(f".{name}" for name in _ABOUT))
+        if path.startswith(_MEASURED) and not of(path).timed and not path.endswith(tuple(f".{name}" for name in _ABOUT))
     ]
 
 

@@ -1,5 +1,7 @@
 """Whole checks of made-up trainings: how often equal ones are named, and worse ones are."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from fixtures import make
@@ -7,7 +9,9 @@ from judging import OTHERS, SEEDS, changed, draw, four, regressions, scaled, tim
 
 from equibench.judge.check import compare
 from equibench.judge.gates import Gates
+from equibench.record import find
 
+PUBLISHED = Path(__file__).parent.parent.parent / "results" / "published" / "quick"
 PAIRS = 120  # at 2 % named, 8 or more have a probability of 0.003
 
 
@@ -16,6 +20,15 @@ def test_equal_trainings_are_rarely_named(counts):
     rng, (a, b) = np.random.default_rng(sum(counts)), counts
     alarms = sum(compare(four(rng, range(a)), four(rng, range(10, 10 + b))).failed for _ in range(PAIRS))
     assert alarms <= 8
+
+
+@pytest.mark.parametrize("one", SEEDS)
+@pytest.mark.parametrize("other", SEEDS)
+def test_published_seeds_are_not_named_against_each_other(one, other):
+    found = [x for _, x in find.read_all([PUBLISHED]) if x.role == "entrant"]
+    before, after = ([x for x in found if x.seed == seed] for seed in (one, other))
+    assert len(before) == 4
+    assert not compare(before, after).failed
 
 
 def of_one(rng, seeds, **faults):

@@ -85,6 +85,12 @@ def test_what_is_skipped_is_not_shown():
     assert [line.number for line in found.not_shown] == ["speed.images_per_sec"]
 
 
+def test_nothing_to_show_is_no_pass():
+    runs = [make("gan", seed) for seed in SEEDS]
+    with pytest.raises(UserError, match="no number of likelihood gates on both sides"):
+        compare(runs, runs, not_worse_than={"likelihood": 0.05})
+
+
 def test_margins_as_on_the_command_line():
     assert margins(["5%"]) == {"quality": 0.05, "likelihood": 0.05}
     assert margins(["5", "speed=10%"]) == {"quality": 0.05, "likelihood": 0.05, "speed": 0.1}

@@ -95,6 +95,12 @@ def test_a_number_that_no_gate_looks_at_is_proved_too():
     assert {n for _, n in errors(compare(BEFORE, after))} == {"out_of_distribution_bits_per_dim.constant"}
 
 
+def test_a_count_is_the_code_s_not_the_weights():
+    """Fewer FLOPs for the same samples are no error of the measurement."""
+    cheaper = [changed(one, speed={"flops_per_image": one.speed.flops_per_image / 2}) for one in BEFORE]
+    assert not compare(BEFORE, cheaper).failed
+
+
 def test_one_seed_reproduced_and_two_worse_is_a_regression():
     after = [BEFORE[0], *(scaled(one, fd=3.0) for one in BEFORE[1:])]
     found = compare(BEFORE, after)
