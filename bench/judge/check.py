@@ -26,7 +26,7 @@ from equibench.judge.matching import (
     refuse_other_data,
 )
 from equibench.judge.noisetest import Margins, Setting
-from equibench.judge.notes import notes_of
+from equibench.judge.notes import notes_of, notes_of_run
 from equibench.judge.numbers import compared_paths, number_lines
 from equibench.judge.older import OlderNoise
 from equibench.judge.proof import moved_besides
@@ -83,6 +83,7 @@ def compare(
         refuse_mixed_code(key, after[key])
         notes += notes_of(key, before[key], after[key])
         lines += _numbers(key, before[key], after[key], setting)
+    notes += notes_of_run(after)
     for key in before:
         if key not in after:
             sentence = f"it vanished: the baseline has it with {budget_words(key.budget)}, the run does not"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from equibench.judge.proof import first_difference
 from equibench.judge.values import Row
 from equibench.quantities.text import join
-from equibench.summary.sort import RowKey
+from equibench.summary.sort import RowKey, Rows
 
 
 def notes_of(key: RowKey, baseline: Row, run: Row) -> list[str]:
@@ -15,6 +15,19 @@ def notes_of(key: RowKey, baseline: Row, run: Row) -> list[str]:
     if len(codes) > 1:
         notes.append(f"{key}: the baseline's seeds come from {len(codes)} versions of the code; noise is within each")
     return notes
+
+
+def notes_of_run(run: Rows) -> list[str]:
+    """What a reader should know of the run as a whole."""
+    codes = {
+        key: code
+        for key, row in run.items()
+        if key.role == "entrant" and (code := next(iter(row.values())).code.sources_sha256)
+    }
+    if len(set(codes.values())) < 2:
+        return []
+    told = join(f"{key} from {code[:8]}" for key, code in codes.items())
+    return [f"the run comes from {len(set(codes.values()))} versions of the code: {told}"]
 
 
 def _config(key: RowKey, baseline: Row, run: Row) -> list[str]:

@@ -83,6 +83,29 @@ def test_a_stage_that_failed_is_a_regression_and_the_rest_is_compared():
     assert verdicts(found)["vae", "FD_5k"] == "reproduced"
 
 
+def without_distance(one):
+    return changed(one, quality={"value": None, "reason": "features were not finite"})
+
+
+def test_a_seed_without_a_number_that_gates_is_a_regression():
+    before = [make("vae", seed) for seed in SEEDS]
+    found = compare(before, [*before[:2], without_distance(before[2])])
+    assert [(line.number, line.sentence) for line in found.regressions] == [
+        ("FD_5k", "seed 2 has none: features were not finite")
+    ]
+    as_before = [*before[:2], without_distance(before[2])]
+    assert not compare(as_before, as_before).failed
+    no_recall = [x for x in before[2].quality.also if x.name != "recall"]
+    assert not compare(before, [*before[:2], changed(before[2], quality={"also": no_recall})]).failed
+
+
+def test_entrants_of_several_versions_of_the_code_are_said():
+    before = [make("vae"), make("gan")]
+    after = [changed(one, code={"sources_sha256": digit * 64}) for one, digit in zip(before, "ab", strict=True)]
+    (note,) = compare(before, after).notes
+    assert note == "the run comes from 2 versions of the code: gan from bbbbbbbb and vae from aaaaaaaa"
+
+
 def test_a_failed_baseline_has_nothing_to_be_worse_than():
     found = compare([failed("gan", 0, "crashed", "x"), make("vae")], [make("gan"), make("vae")])
     assert not found.regressions
