@@ -61,9 +61,7 @@ def refuse_other_measurement(
 
 
 def refuse_mixed_settings(key: RowKey, row: Mapping[int, Record], whose: str) -> None:
-    """Raises UserError where seeds of one side were trained with other settings, or by other code: their mean is none
-    of anything.
-    """
+    """Raises UserError where seeds of one side were trained with other settings: their mean is one of nothing."""
     known = [one for one in row.values() if one.config and not failed(one)]
     for other in known[1:]:
         first = known[0]

@@ -116,8 +116,9 @@ def _over_reference(every: KnownNoise, without_run: KnownNoise, shift: float) ->
     if abs(shift) <= SHIFT:
         return every, without_run, "over the reference workload"
     every, without_run = (one._replace(variance=one.variance + shift**2) for one in (every, without_run))
-    percent = f"{100 * math.expm1(min(shift, 100)):+.0f} %"
-    return every, without_run, f"the reference workload took {percent} more time here, which counts as noise"
+    percent = f"{100 * math.expm1(min(abs(shift), 100)):.0f} %"
+    words = f"the reference workload took {percent} {'longer' if shift > 0 else 'longer in the baseline'}"
+    return every, without_run, f"{words}, which counts as noise"
 
 
 def _worst(sample: Sample, has: Row, by_invocations: bool) -> str:

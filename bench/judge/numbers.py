@@ -125,10 +125,10 @@ def _seeds_without(line: Comparison, path: str, baseline: Row, run: Row, has: Ro
 def _counted(
     line: Comparison, quantity: Quantity, path: str, had: Row, has: Row, limits: Limits, gates: bool
 ) -> Comparison:
-    tolerance = limits.tolerance if quantity.category == "cost" else limits.counted_tolerance
+    tolerance = max(limits.tolerance if quantity.category == "cost" else limits.counted_tolerance, line.margin or 0.0)
     change = _worse_by(quantity, path, had, has, limits)
-    worse = change > tolerance
-    verdict: Verdict = ("regression" if worse else "passed") if gates else "reported"
+    kept: Verdict = "passed" if line.margin is None else "within"
+    verdict: Verdict = ("regression" if change > tolerance else kept) if gates else "reported"
     sentence = "counted, without noise" if gates else "counted, and not gated"
     return replace(line, verdict=verdict, sentence=sentence, worse_by=change, tolerance=tolerance if gates else None)
 

@@ -111,15 +111,17 @@ def _need(
     limits, has = gates.limits(entrant, quantity.path), measured(quantity.path, row)
     always = by_invocation(quantity)
     need = Need(entrant, quantity.path, quantity.category, None, "invocations" if always else "seeds", None, "")
-    if has and is_counted(quantity, has):
-        return need._replace(seeds=1, noise="counted, without noise")
     mean = stat_of_row(quantity.path, has).mean if has else None
     change = _on_scale(wanted, limits, mean)
     if change is None:
         return need._replace(why="its bits/dim are unknown: give --from-records, or --detect 0.02bits")
-    tolerance = math.log1p(limits.tolerance) if limits.scale == "log" else limits.tolerance
+    counted = bool(has) and is_counted(quantity, has)
+    allowed = limits.counted_tolerance if counted else limits.tolerance
+    tolerance = math.log1p(allowed) if limits.scale == "log" else allowed
     if change <= tolerance:
         return need._replace(why="the change is within the tolerance, which a gates file may lower")
+    if counted:
+        return need._replace(seeds=1, noise="counted, without noise")
     sd, error, words = _noise(quantity, has, limits)
     alpha, tests = rate
 

@@ -85,6 +85,14 @@ def test_what_is_skipped_is_not_shown():
     assert [line.number for line in found.not_shown] == ["speed.images_per_sec"]
 
 
+def test_what_is_counted_is_shown_by_its_value():
+    before = [changed(make("vae", seed), memory={"quantity": "peak of live tensors"}) for seed in SEEDS]
+    for more, verdict in ((1.04, "within"), (1.06, "regression")):
+        found = compare(before, [scaled(one, memory=more) for one in before], not_worse_than={"memory": 0.05})
+        assert verdicts(found)["vae", "memory.train_peak_bytes"] == verdict
+        assert found.failed == (verdict == "regression")
+
+
 def test_nothing_to_show_is_no_pass():
     runs = [make("gan", seed) for seed in SEEDS]
     with pytest.raises(UserError, match="no number of likelihood gates on both sides"):

@@ -70,6 +70,14 @@ def test_a_share_of_a_likelihood_is_of_what_was_measured():
     assert measured.seeds == bits.seeds > 0
 
 
+def test_what_is_counted_takes_one_invocation():
+    records = [changed(make("vae"), memory={"quantity": "peak of live tensors"})]
+    found = needs(records, target=seeds.Target(share=0.03))
+    assert found["vae", "memory.train_peak_bytes"].seeds == 1
+    assert "within the tolerance" in found["flow", "memory.train_peak_bytes"].why
+    assert needs(records, target=seeds.Target(share=0.005))["vae", "memory.train_peak_bytes"].seeds is None
+
+
 def test_what_cannot_be_seen_says_why():
     found = needs(target=seeds.Target(share=0.02))
     assert "within the tolerance" in found["gan", "quality.value"].why
