@@ -25,9 +25,8 @@ SLACK = 1e-3  # that other arithmetic may move it by
 SHARES = ("precision", "recall", "density", "coverage")  # of images: a few near a border may change sides
 _MEASURED = ("quality.", "likelihood.", "bounds.", "sampler_points.", "out_of_distribution_bits_per_dim.",
              "decoder_likelihood.", "real_data_at.")  # fmt: skip
-_ABOUT = ("stderr", "interval.low", "interval.high", "n_samples", "n_reference", "n_images", "n_train", "passes", "p",
-          "usual_bits_per_dim", "stderr_nats", "stderr_of_difference_bits_per_dim", "stderr_bits_per_dim",
-          "images_per_sec")  # fmt: skip
+_ABOUT = ("interval.low", "interval.high", "n_samples", "n_reference", "n_images", "n_train", "passes", "p",
+          "usual_bits_per_dim", "images_per_sec")  # fmt: skip
 
 
 class Proof(NamedTuple):
@@ -81,11 +80,11 @@ def measured_numbers(one: Record) -> list[str]:
     """Paths of the numbers that weights and measurement decide on. Errors and counts are left out, and so is what the
     code alone decides on, as FLOPs.
     """
-    return [
-        path
-        for path in numbers(one)
-        if path.startswith(_MEASURED) and not of(path).timed and not path.endswith(tuple(f".{name}" for name in _ABOUT))
-    ]
+    return [path for path in numbers(one) if path.startswith(_MEASURED) and not of(path).timed and not _is_about(path)]
+
+
+def _is_about(path: str) -> bool:
+    return path.endswith(tuple(f".{name}" for name in _ABOUT)) or path.rpartition(".")[2].startswith("stderr")
 
 
 def apart(path: str, one: Record, a: float, b: float, share: float) -> bool:

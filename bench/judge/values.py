@@ -12,7 +12,7 @@ from typing import NamedTuple, TypeVar
 
 from equibench.judge.gates import BOUNDS, Limits, Scale
 from equibench.judge.rule import Spread, spread_of
-from equibench.quantities.glossary import Quantity
+from equibench.quantities.glossary import BITS, Quantity
 from equibench.quantities.identity import look_up
 from equibench.record.schema import Record
 from equibench.stats import Stat, root_mean_square
@@ -22,7 +22,7 @@ from equibench.summary.sections import failed
 T = TypeVar("T")
 Row = Mapping[int, Record]  # of one entrant, by seed
 LEAST, MOST = 5e-324, 1e150  # so that a logarithm is finite, and a square
-MONTE_CARLO = "likelihood.stderr_monte_carlo_bits_per_dim"
+MONTE_CARLO = "stderr_monte_carlo_bits_per_dim"  # of a likelihood or another bound
 BLOCKS = {"speed.images_per_sec": "speed", "speed.latency_p50_sec": "latency"}  # timed blocks of a record
 FOLDER = "folder "  # and its path: the invocation of records that do not say theirs
 COUNTED = ("peak allocated on the GPU", "peak of live tensors")  # quantities of memory that have no noise
@@ -140,7 +140,8 @@ def as_share(change: float, scale: Scale, baseline: float) -> float:
 
 def _error(quantity: Quantity, path: str, one: Record, scale: Scale, baseline: float) -> float:
     """What the evaluation alone moves a value by. All likelihoods are of the same images: only draws count there."""
-    error_path = "" if path.startswith(BOUNDS) else MONTE_CARLO if path.startswith("likelihood.") else quantity.error
+    part, _, _ = path.rpartition(".")
+    error_path = f"{part}.{MONTE_CARLO}" if path == BITS or path.startswith(BOUNDS) else quantity.error
     error = abs(look_up(one, error_path) or 0.0) if error_path else 0.0
     if scale == "log":
         error /= max(abs(look_up(one, path) or 0.0), LEAST)

@@ -187,6 +187,23 @@ def test_the_draws_of_a_likelihood_are_its_own_error():
     assert not compare(with_error(range(5), 3.3, 0.1), with_error(range(5, 10), 3.35, 0.1)).failed
     assert compare(with_error(range(5), 3.3, None), with_error(range(5, 10), 3.35, None)).failed
 
+    def bound(seeds, bits, error):
+        part = (
+            make("vae")
+            .bounds[0]
+            .model_copy(
+                update={
+                    "bits_per_dim": bits,
+                    "usual_bits_per_dim": bits + 0.1,
+                    "stderr_monte_carlo_bits_per_dim": error,
+                }
+            )
+        )
+        return [one.model_copy(update={"bounds": [part]}) for one in alike(seeds)]
+
+    assert not compare(bound(range(5), 3.3, 0.1), bound(range(5, 10), 3.35, 0.1)).failed
+    assert compare(bound(range(5), 3.3, None), bound(range(5, 10), 3.35, None)).failed
+
 
 def alike(seeds):
     """Trainings of other seeds with the numbers of the first."""
