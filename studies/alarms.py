@@ -31,10 +31,10 @@ from torch.nn import functional
 from equibench import suite
 from equibench.data import sets
 from equibench.judge import check
-from equibench.judge.gates import TOLERANCES
+from equibench.judge.gates import CATEGORIES
 from equibench.measure.cost import memory
 from equibench.measure.features.load import load_extractor
-from equibench.quantities.glossary import GATED, Category
+from equibench.quantities.glossary import COMPARED, Category
 from equibench.quantities.identity import path_of
 from equibench.quantities.text import budget_words
 from equibench.record import find
@@ -237,7 +237,7 @@ def main(seeds: int, faulty_seeds: int, comparisons: int, planted: int, keep: Pa
                         run_seed(settings[name], seed, settings["clean"].out)
             click.echo(f"seed {seed}: {time.perf_counter() - begin:.0f} s")
         pools = {name: pool(setting.out) for name, setting in settings.items()}
-    everything = tuple(TOLERANCES)
+    everything = CATEGORIES
     lines = [_line("none (A/A)", "", everything, compare(pools["clean"], pools["clean"], comparisons, 0))]
     for index, (name, fault) in enumerate(FAULTS.items(), start=1):
         checks = compare(pools["clean"], pools[name], planted, index)
@@ -263,7 +263,7 @@ def main(seeds: int, faulty_seeds: int, comparisons: int, planted: int, keep: Pa
 
 def _line(name: str, about: str, touches: tuple[Category, ...], checks: list[check.Check]) -> str:
     """A line of the table: how many checks named a number that the fault touches, and all that was named."""
-    paths = {gate.path for gate in GATED if gate.category in touches}
+    paths = {gate.path for gate in COMPARED if gate.category in touches}
     named: dict[str, int] = {}
     caught = 0
     for one in checks:

@@ -6,6 +6,7 @@ import numpy as np
 from fixtures import NUMBERS, make
 
 from equibench.hashing import digest
+from equibench.record.surroundings import Load, ReferenceWorkload, TimedBlock
 
 SEEDS, OTHERS = (0, 1, 2), (3, 4, 5)
 
@@ -18,6 +19,37 @@ def changed(one, **parts):
             for name, update in parts.items()
         }
     )
+
+
+def also(one, **factors):
+    """The other metrics of a record times factors, by name."""
+    return [x.model_copy(update={"value": x.value and x.value * factors.get(x.name, 1.0)}) for x in one.quality.also]
+
+
+def scaled(one, fd=1.0, kd=1.0, recall=1.0, precision=1.0, latency=1.0, flops=1.0, nfe=1, slower=1.0, memory=1.0):
+    """The record of another training, with its numbers times factors."""
+    speed, peak = one.speed, one.memory.train_peak_bytes
+    return changed(
+        one,
+        weights_sha256=digest([one.weights_sha256, "another"]),
+        quality={"value": one.quality.value * fd, "also": also(one, KD=kd, recall=recall, precision=precision)},
+        speed={
+            "images_per_sec": speed.images_per_sec / slower,
+            "latency_p50_sec": speed.latency_p50_sec * latency,
+            "flops_per_image": speed.flops_per_image * flops,
+            "network_evaluations": speed.network_evaluations * nfe,
+        },
+        memory={"train_peak_bytes": int(peak * memory)},
+    )
+
+
+def timed_by(one, sec, name="convolutions", others=0.01):
+    """The record with a reference workload of so many seconds beside its speed, and so much other work."""
+    beside = ReferenceWorkload(name=name, before_sec=[sec] * 3, after_sec=[sec] * 3)
+    blocks = [
+        TimedBlock(name=block, load=Load(others_cpu_share=others), reference=beside) for block in ("speed", "latency")
+    ]
+    return one.model_copy(update={"timed": blocks})
 
 
 def draw(rng, family="vae", seeds=SEEDS, fd=1.0, bits=0.0, slower=1.0, more_memory=1.0):

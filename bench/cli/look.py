@@ -71,15 +71,21 @@ def doctor(data_root: Path | None) -> None:
     console().print(table)
 
 
-@click.command(short_help="Print the JSON Schema of records or suites.")
-@click.argument("what", type=click.Choice(["record", "suite"]))
+@click.command(short_help="Print the JSON Schema of records, suites or gates files.")
+@click.argument("what", type=click.Choice(["record", "suite", "gates"]))
 def schema(what: str) -> None:
-    """Print the JSON Schema of a record, or of a suite as in its TOML file: every field with its type and unit."""
+    """Print the JSON Schema of a record, or of a suite or a gates file as in its TOML file: every field with its type
+    and unit.
+    """
+    from pydantic import BaseModel
+
+    from equibench.judge.gates import Gates
     from equibench.record.json_schema import json_schema
     from equibench.record.schema import Record
     from equibench.suite import Suite
 
-    click.echo(json.dumps(json_schema(Record if what == "record" else Suite), indent=2))
+    models: dict[str, type[BaseModel]] = {"record": Record, "suite": Suite, "gates": Gates}
+    click.echo(json.dumps(json_schema(models[what]), indent=2))
 
 
 VERBS = (ls, doctor, schema)

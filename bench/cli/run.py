@@ -36,13 +36,27 @@ if TYPE_CHECKING:
     from equibench.suite import Cell, Suite
 
 
+DETECT_HELP = "Show how many seeds a side, and samples, `check` takes to see such a change: 5%, 0.02bits."
+
+
 @click.command(epilog=SUITE_HELP, short_help="Show what a run would train, and what it would cost.")
 @suite_options
+@click.option("--detect", multiple=True, metavar="CHANGE", help=DETECT_HELP)
+@click.option("--from-records", "records", multiple=True, type=PATH, help="Take the noise of --detect from these.")
+@click.option("--gates", type=PATH, help="The gates file that the check will have, for --detect.")
 def plan(**options: Any) -> None:
-    """Show what a run of SUITE would train and what it would cost; trains nothing."""
+    """Show what a run of SUITE would train and what it would cost; trains nothing.
+
+    With --detect it shows how many seeds and samples `equibench check` takes to see a change instead.
+    """
     from equibench.machine.device import resolve_device
 
     suite, data = load_suite(options)
+    if options["detect"]:
+        print_needs(suite, options)
+        return
+    if options["records"] or options["gates"]:
+        raise UserError("--from-records and --gates go with --detect, such as --detect 5%")
     print_plan(suite, data, resolve_device(options["device"]), network_meant(suite.measure.extractor))
     tell_changed(Path("results") / suite.name)
 
@@ -100,6 +114,23 @@ def network_meant(extractor: str) -> str:
     if extractor.removesuffix(BFLOAT16) != "auto":
         return extractor
     return "inception-v3" if find_inception() else "efficientnet-lite0"
+
+
+def print_needs(suite: Suite, options: dict[str, Any]) -> None:
+    """What `check` takes to see the change of --detect, a line an entrant and number."""
+    from rich.table import Table
+
+    from equibench.judge import gatesfile, seeds
+    from equibench.record import find
+
+    records = [one for _, one in find.read_all(list(options["records"]))] if options["records"] else []
+    found = seeds.needs(suite, seeds.target(options["detect"]), gatesfile.read(options["gates"]), records)
+    table = Table("entrant", "number", "noise", "a side", "samples", "why not")
+    for need in found:
+        many = f"{need.seeds} {need.unit if need.seeds > 1 else need.unit[:-1]}" if need.seeds else "\N{EN DASH}"
+        samples = f"{need.samples:,}" if need.samples else ""
+        table.add_row(need.entrant, need.number, need.noise, many, samples, need.why)
+    console().print(table)
 
 
 def print_plan(suite: Suite, data: Dataset, device: torch.device, extractor: str) -> float:

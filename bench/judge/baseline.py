@@ -10,6 +10,7 @@ from pathlib import Path
 
 from equibench import atomic
 from equibench.errors import UserError
+from equibench.judge import older
 from equibench.quantities.text import join
 from equibench.record import find
 from equibench.record.schema import Record
@@ -18,6 +19,8 @@ from equibench.summary.sort import Rows, rows
 
 def make(results: Sequence[Path], out: Path, *, update: bool = False, allow_dirty: bool = False) -> list[str]:
     """Copy the records at `results`, with the arrays beside them, to `out` as a baseline; what changed, a line a row.
+
+    The noise of the baseline that is replaced stays, in a small file beside the new one (judge/older.py).
 
     Raises UserError, with nothing written, for cells that failed, for code with uncommitted changes, for a folder that
     holds a baseline already unless `update`, which replaces it as a whole, and for one that a run wrote. What else lies
@@ -33,8 +36,10 @@ def make(results: Sequence[Path], out: Path, *, update: bool = False, allow_dirt
     files = [file for path, _ in found for file in (path, path.with_suffix(".npz")) if file.is_file()]
     stale = [file for path, _ in old for file in (path, path.with_suffix(".npz")) if file.is_file()]
     _refuse_foreign(out, files, stale)
+    replaced = [one for _, one in old] if whole else []
+    noise = older.with_replaced(older.read([out]), replaced, [one for _, one in found])
     try:
-        _replace(out, files, stale)
+        _replace(out, files, stale, noise)
     except OSError as error:
         raise UserError(
             f"cannot write to {out} ({error.strerror}); make room or give another folder with --out, and run the same "
@@ -89,9 +94,9 @@ def _changes(old: Rows, new: Rows) -> list[str]:
     return changes
 
 
-def _replace(out: Path, files: Sequence[Path], stale: Sequence[Path]) -> None:
-    """Copies of `files` in place of the `stale` ones in `out`. All are written before any is moved to its place; the
-    moves, which a kill may stop, stand under a mark that says so. Raises OSError.
+def _replace(out: Path, files: Sequence[Path], stale: Sequence[Path], noise: bytes | None) -> None:
+    """Copies of `files` in place of the `stale` ones in `out`, with the `noise` of older baselines. All are written
+    before any is moved to its place; the moves, which a kill may stop, stand under a mark that says so. Raises OSError.
     """
     out.mkdir(parents=True, exist_ok=True)
     fresh = {file.name for file in files}
@@ -101,6 +106,8 @@ def _replace(out: Path, files: Sequence[Path], stale: Sequence[Path]) -> None:
             atomic.write(copies / file.name, file.read_bytes())
         mark = out / find.UNFINISHED
         atomic.write(mark, b"")
+        if noise:  # first: a second try finds the old baseline's noise there, and adds none of a half-replaced one
+            atomic.write(out / older.NAME, noise)
         for file in files:
             (copies / file.name).replace(out / file.name)
         for file in reversed(stale):  # a record after its arrays, which nothing would name any more

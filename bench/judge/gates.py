@@ -1,186 +1,278 @@
-"""What a check compares, and the statistics of it: numbers of a baseline and of a run in, worse or not out.
+"""What a check judges, and by which limits: the usual ones, and what a gates file or an option lays over them.
 
-A number is worse only where it is beyond the gate's tolerance *and* told from noise. Two kinds of noise are kept apart:
-
-- between trainings: if nothing changed, baseline and run are draws of one process, so that Student's t with the pooled
-  deviation of both holds (one-sided). It takes three seeds or more in the baseline. The p-values of all gates of a
-  check are corrected together (Holm 1979): a check of two equal codes fails in at most 5 % of cases.
-- between processes on one machine, for speed and memory: the spread of a row's cells, in logarithms, pooled over all
-  rows, as it is the machine's; a row that spreads more has its own.
-
-Where the baseline has fewer than three seeds, nobody knows what another training would give: the tolerance is wider,
-the error over samples or repeats stands in, and the outcome says so. No 5 % is promised then.
+Four categories have an error rate each, and one primary number an entrant (of memory two: training and sampling); all
+else is reported, and gates only when asked. A gates file is TOML; `equibench schema gates` prints its form.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple, Self
 
-from scipy.special import ndtr, stdtr
-from scipy.stats import mannwhitneyu
+from pydantic import Field, field_validator, model_validator
 
 from equibench.errors import UserError, nearest
-from equibench.protocol import SIGNIFICANCE
-from equibench.quantities.glossary import Category, Quantity
-from equibench.stats import Stat, root_mean_square
+from equibench.quantities.glossary import COMPARED, Category, of
+from equibench.record.base import Strict
 
-KNOWN_FROM = 3  # seeds of a baseline from which its spread between trainings counts as known
-
-
-class Tolerance(NamedTuple):
-    """Shares of the baseline's mean that a number may be worse by."""
-
-    known: float  # where the noise between trainings, or processes, is known
-    unknown: float
+Scale = Literal["log", "relative", "absolute"]  # on which changes of a number are taken
+CATEGORIES: tuple[Category, ...] = ("quality", "likelihood", "speed", "memory", "cost")
+ALPHAS: dict[Category, float] = {"quality": 0.02, "likelihood": 0.01, "speed": 0.01, "memory": 0.01}
+BOUNDS = "bounds."  # path of every other bound of a likelihood
 
 
-TOLERANCES: dict[Category, Tolerance] = {
-    "quality": Tolerance(0.05, 0.25),
-    "likelihood": Tolerance(0.005, 0.03),
-    "cost": Tolerance(0.01, 0.01),  # counted, not timed: it has no noise
-    "speed": Tolerance(0.10, 0.30),
-    "memory": Tolerance(0.05, 0.15),
-}
-
-
-def tolerances(changes: Sequence[str]) -> dict[Category, Tolerance]:
-    """The tolerances with changes laid over them, each as "quality=10" in per cent; a wide tolerance is never below the
-    usual one. Raises UserError for an unknown kind or no positive number.
-    """
-    found = dict(TOLERANCES)
-    for change in changes:
-        kind, _, percent = change.partition("=")
-        category = next((known for known in TOLERANCES if known == kind), None)
-        if category is None:
-            raise UserError(f"unknown kind of tolerance {kind!r}{nearest(kind, TOLERANCES)}; write quality=10, say")
-        try:
-            share = float(percent) / 100
-        except ValueError:
-            share = math.nan
-        if not 0 <= share < math.inf:
-            raise UserError(f"--tolerance {change}: give per cent as a number, such as {kind}=10")
-        found[category] = Tolerance(share, max(share, TOLERANCES[category].unknown))
-    return found
-
-
-_MOST_LOG = 709.0  # of what a float holds
-
-
-class Sample(NamedTuple):
-    """A gate's number over the seeds of one side, the errors of each (over samples or images) and its raw repeats, in
-    seconds an image.
-    """
-
-    values: tuple[float, ...]
-    stderrs: tuple[float, ...] = ()
-    repeats: tuple[float, ...] = ()
-
-    @property
-    def mean(self) -> float:
-        return Stat(self.values).mean  # whose sum may leave the range of floats
-
-
-class Spread(NamedTuple):
-    """A standard deviation and its degrees of freedom."""
+class Prior(NamedTuple):
+    """Noise that is assumed as long as little was measured: a standard deviation, and the d.f. that it counts for."""
 
     sd: float
-    freedom: int
+    df: float
 
 
-class Outcome(NamedTuple):
-    """`worse_by` is a share of the baseline's mean, positive where the run is worse. `p` is one-sided; None where no
-    noise is known, or none is there. `candidate`: beyond the tolerance and all that needs no correction.
+class Limits(NamedTuple):
+    """How a number is judged. A tolerance and the prior's deviation are on the number's scale: shares, or, on the
+    absolute one, the number's own unit.
     """
 
-    worse_by: float
+    scale: Scale
     tolerance: float
-    p: float | None
-    candidate: bool
-    why: str
+    prior: Prior
+    least_sd: float = 0.0  # in the number's own unit: noise is never taken to be below it
+    counted_tolerance: float = 0.01  # where the number was counted exactly, and has no noise
 
 
-def pooled(samples: Sequence[Sample]) -> Spread:
-    """Deviation within samples, over all of them."""
-    freedom = sum(len(s.values) - 1 for s in samples)
-    deviations = [sd * math.sqrt(len(s.values) - 1) for s in samples if (sd := Stat(s.values).sd) is not None]
-    return Spread(math.hypot(*deviations) / math.sqrt(freedom) if freedom else 0.0, freedom)
+# sd of ln FD over seeds on `quick`: 1.1 to 7.2 %; of a cell's throughput between invocations 5.4 %, of latency 10 %,
+# of peak resident memory 0.2 to 2.6 MB
+USUAL: dict[Category, Limits] = {
+    "quality": Limits("log", 0.03, Prior(0.04, 4)),
+    "likelihood": Limits("absolute", 0.005, Prior(0.01, 4)),
+    "speed": Limits("log", 0.05, Prior(0.06, 8)),
+    "memory": Limits("log", 0.05, Prior(0.06, 8), least_sd=1.5e6),
+    "cost": Limits("relative", 0.01, Prior(0.0, 0)),
+}
+# what differs from its category: a kernel distance may be negative, and shares have a scale of their own
+NUMBERS: dict[str, Limits] = {
+    "quality.also.KID": Limits("relative", 0.05, Prior(0.08, 4)),
+    "quality.also.KD": Limits("relative", 0.05, Prior(0.08, 4)),
+    "quality.also.precision": Limits("relative", 0.03, Prior(0.03, 4)),
+    "quality.also.recall": Limits("relative", 0.10, Prior(0.25, 4)),
+    "quality.also.density": Limits("relative", 0.05, Prior(0.06, 4)),
+    "quality.also.coverage": Limits("relative", 0.05, Prior(0.12, 4)),
+    "speed.latency_p50_sec": Limits("log", 0.05, Prior(0.10, 8)),
+}
+_OTHER_NAMES = {"FD": "quality.value", "FID": "quality.value", "latency": "speed.latency_p50_sec",
+                "NFE": "speed.network_evaluations", "throughput": "speed.images_per_sec"}  # fmt: skip
+NAMES: dict[str, str] = {
+    **{quantity.path: quantity.path for quantity in COMPARED},
+    **{quantity.path.rpartition(".")[2]: quantity.path for quantity in COMPARED if quantity.path != "quality.value"},
+    **_OTHER_NAMES,
+}
+
+Percent = Annotated[float, Field(ge=0, lt=1000, strict=True)]
+Deviation = Annotated[float, Field(gt=0, le=1e6, strict=True)]
+Freedom = Annotated[float, Field(ge=1, le=1e6, strict=True)]
 
 
-def between_trainings(gate: Quantity, baseline: Sample, run: Sample, tolerance: Tolerance) -> Outcome:
-    """Quality or likelihood: Student's t with the deviation between seeds. That of a quality is never taken to be below
-    its error over samples, as a few seeds may agree by luck; all likelihoods are of the same test images.
+class NumberTable(Strict):
+    """Limits of a number. Shares, such as 0.03 for 3 %; of bits per dimension, bits per dimension."""
+
+    tolerance: Percent | None = None  # change that is no regression, whatever noise says
+    prior_sd: Deviation | None = None  # assumed noise between seeds, or between invocations of speed and memory
+    prior_df: Freedom | None = None  # degrees of freedom that it counts for
+
+
+class CategoryTable(NumberTable):
+    """Limits of a category: the tolerance of all its numbers, the prior of its primary ones."""
+
+    primary: list[str] | None = None  # names of the numbers that gate; none of the category does where it is empty
+    also: list[str] | None = None  # names of numbers that gate beside them
+
+    @field_validator("primary", "also", mode="before")
+    @classmethod
+    def _one_or_several(cls, names: Any) -> Any:
+        return [names] if isinstance(names, str) else names
+
+    @field_validator("primary", "also")
+    @classmethod
+    def _known(cls, names: list[str] | None) -> list[str] | None:
+        return names if names is None else [path_called(name) for name in names]
+
+
+class CategoryOfAll(CategoryTable):
+    """The same, with the category's error rate: that of a whole check."""
+
+    alpha: float | None = Field(None, gt=0, le=0.5, strict=True)  # chance of a false alarm in this category
+
+
+class EntrantTable(Strict):
+    """What differs for an entrant."""
+
+    quality: CategoryTable = CategoryTable()
+    likelihood: CategoryTable = CategoryTable()
+    speed: CategoryTable = CategoryTable()
+    memory: CategoryTable = CategoryTable()
+    cost: CategoryTable = CategoryTable()
+    number: dict[str, NumberTable] = {}  # limits by the name of a number
+
+    @field_validator("number")
+    @classmethod
+    def _known(cls, tables: dict[str, NumberTable]) -> dict[str, NumberTable]:
+        return {path_called(name): table for name, table in tables.items()}
+
+    @model_validator(mode="after")
+    def _own_numbers(self) -> Self:
+        for category in CATEGORIES:
+            table: CategoryTable = getattr(self, category)
+            for path in (*(table.primary or ()), *(table.also or ())):
+                if of(path).category != category:
+                    raise ValueError(f"{path} is no number of {category}, but of {of(path).category}")
+        return self
+
+
+class Window(Strict):
+    """Where a number of fixed weights has to lie, two-sided: beyond it the measurement is another, not the model."""
+
+    entrant: str
+    number: str
+    weights_sha256: str = Field(pattern="^[0-9a-f]{8,64}$")  # its first digits, as the record gives it
+    low: float | None = Field(None, strict=True)
+    high: float | None = Field(None, strict=True)
+
+    @field_validator("number")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        return path_called(name)
+
+    @model_validator(mode="after")
+    def _an_end_at_least(self) -> Self:
+        if self.low is None and self.high is None:
+            raise ValueError(f"the window of {self.entrant} has neither low nor high; give one of them, or both")
+        return self
+
+
+class Gates(EntrantTable):
+    """A gates file: all of it may be left out."""
+
+    quality: CategoryOfAll = CategoryOfAll()
+    likelihood: CategoryOfAll = CategoryOfAll()
+    speed: CategoryOfAll = CategoryOfAll()
+    memory: CategoryOfAll = CategoryOfAll()
+    cost: CategoryTable = CategoryTable()
+    entrant: dict[str, EntrantTable] = {}  # by the entrant's name
+    window: list[Window] = []
+
+    def alpha(self, category: Category) -> float:
+        """The error rate of a category, before what cannot be compared leaves its own to the others."""
+        table = getattr(self, category)
+        return getattr(table, "alpha", None) or ALPHAS.get(category, 0.0)
+
+    def shares(self, there: Sequence[Category]) -> dict[Category, float]:
+        """The error rates of the categories that are there: those that are not leave theirs to the others in
+        proportion.
+        """
+        whole, left = (sum(map(self.alpha, some)) for some in (ALPHAS, there))
+        return {category: self.alpha(category) * whole / left for category in there}
+
+    def gated(self, entrant: str, category: Category) -> list[str]:
+        """Paths of the numbers of a category that gate."""
+        own, common = getattr(self._of(entrant), category), getattr(self, category)
+        usual = [quantity.path for quantity in COMPARED if quantity.category == category and quantity.primary]
+        primary = next((t.primary for t in (own, common) if t.primary is not None), usual)
+        also: list[str] = next((t.also for t in (own, common) if t.also is not None), [])
+        return list(dict.fromkeys([*primary, *also]))
+
+    def limits(self, entrant: str, path: str) -> Limits:
+        """How the number at `path` of an entrant is judged; another bound of a likelihood as the usual one."""
+        quantity = of(path)
+        assert quantity.category or path.startswith(BOUNDS)
+        category: Category = quantity.category or "likelihood"
+        found = NUMBERS.get(path, USUAL[category])
+        is_primary = quantity.primary or path.startswith(BOUNDS)
+        for table in (self, self._of(entrant)):
+            whole, own = getattr(table, category), table.number.get(path)
+            found = _laid_over(found, whole if is_primary else NumberTable(tolerance=whole.tolerance))
+            found = _laid_over(found, own) if own else found
+        return found
+
+    def has_prior(self, entrant: str, path: str) -> bool:
+        """Whether someone gave the noise of this entrant's number."""
+        table = self._of(entrant)
+        category = of(path).category or "likelihood"
+        tables = (table.number.get(path), getattr(table, category))
+        return any(one is not None and one.prior_sd is not None for one in tables)
+
+    def _of(self, entrant: str) -> EntrantTable:
+        return self.entrant.get(entrant, EntrantTable())
+
+    def with_options(self, tolerances: Sequence[str] = (), also: Sequence[str] = ()) -> Self:
+        """With tolerances as on the command line ("quality=5" in per cent, "likelihood=0.01" in bits/dim), and with
+        more numbers that gate. Raises UserError for what is none.
+        """
+        changes: dict[Category, dict[str, Any]] = {}
+        for text in tolerances:
+            category, amount = tolerance_in(text)
+            changes.setdefault(category, {})["tolerance"] = amount
+        for name in also:
+            quantity = of(_called(name))
+            assert quantity.category
+            known = getattr(self, quantity.category).also or []
+            there = changes.setdefault(quantity.category, {}).setdefault("also", [*known])
+            there.append(quantity.path)
+        tables: dict[str, Any] = {
+            category: getattr(self, category).model_copy(update=new) for category, new in changes.items()
+        }
+        return self.model_copy(update=tables)
+
+
+def _laid_over(limits: Limits, table: NumberTable) -> Limits:
+    sd, df = limits.prior
+    prior = Prior(sd if table.prior_sd is None else table.prior_sd, df if table.prior_df is None else table.prior_df)
+    limits = limits._replace(prior=prior)
+    if table.tolerance is None:
+        return limits
+    return limits._replace(tolerance=table.tolerance, counted_tolerance=table.tolerance)
+
+
+def path_called(name: str) -> str:
+    """The path of a number that a check compares, by its name: "FD", "recall", "images_per_sec", or the path itself.
+
+    Raises ValueError for an unknown one.
     """
-    change = _worse(gate, baseline.mean, run.mean)
-    worse_by = _share(change, baseline.mean)
-    error = root_mean_square((*baseline.stderrs, *run.stderrs))
-    if len(baseline.values) >= KNOWN_FROM:
-        spread = pooled([baseline, run])
-        sd = max(spread.sd, error) if gate.category == "quality" else spread.sd
-        p = _student(change, sd * _scale(baseline, run), spread.freedom)
-        why = f"t over {len(baseline.values)} and {len(run.values)} seeds"
-        return Outcome(worse_by, tolerance.known, p, worse_by > tolerance.known, why)
-    told = not error or ndtr(-change / (error * _scale(baseline, run))) <= SIGNIFICANCE
-    why = f"{_seeds(baseline)} in the baseline: the noise between trainings is unknown, so only a wide tolerance" + (
-        " and the error over samples stand behind this" if error else " stands behind this"
-    )
-    return Outcome(worse_by, tolerance.unknown, None, worse_by > tolerance.unknown and bool(told), why)
+    if name not in NAMES:
+        raise ValueError(f"unknown number {name!r}{nearest(name, short_names())}")
+    return NAMES[name]
 
 
-def between_processes(
-    gate: Quantity, baseline: Sample, run: Sample, tolerance: Tolerance, common: Spread, known: bool
-) -> Outcome:
-    """Speed or memory on one machine: values are logarithms, `common` is their spread within rows, over all rows."""
-    change = _worse(gate, baseline.mean, run.mean)
-    worse_by = math.expm1(change) if change < _MOST_LOG else math.inf
-    apart = not baseline.repeats or not run.repeats or _longer(baseline.repeats, run.repeats)
-    if known:
-        sd = max(common.sd, pooled([baseline, run]).sd)
-        p = _student(change, sd * _scale(baseline, run), common.freedom)
-        why = f"t over {len(baseline.values)} and {len(run.values)} processes, with this machine's noise"
-        if not apart:
-            why += "; raw repeats overlap"
-        return Outcome(worse_by, tolerance.known, p, worse_by > tolerance.known and apart, why)
-    why = f"{_seeds(baseline)} in the baseline: the noise between processes is unknown, so only a wide tolerance" + (
-        " and the raw repeats stand behind this" if baseline.repeats else " stands behind this"
-    )
-    return Outcome(worse_by, tolerance.unknown, None, worse_by > tolerance.unknown and apart, why)
+def _called(name: str) -> str:
+    try:
+        return path_called(name)
+    except ValueError as error:
+        raise UserError(str(error)) from None
 
 
-def counted(gate: Quantity, baseline: Sample, run: Sample, tolerance: Tolerance) -> Outcome:
-    """A number without noise."""
-    worse_by = _share(_worse(gate, baseline.mean, run.mean), baseline.mean)
-    return Outcome(worse_by, tolerance.known, None, worse_by > tolerance.known, "counted, without noise")
+def short_names() -> list[str]:
+    """What numbers may be called."""
+    return [name for name in NAMES if "." not in name]
 
 
-def _longer(baseline: Sequence[float], run: Sequence[float]) -> bool:
-    """Whether the run's repeats, in seconds, take longer by their ranks (Mann & Whitney 1947), or, where they are too
-    few for that, without exception.
-    """
-    ranks = mannwhitneyu(run, baseline, alternative="greater")
-    return min(run) > max(baseline) or bool(ranks.pvalue <= SIGNIFICANCE)
+def tolerance_in(text: str) -> tuple[Category, float]:
+    """A tolerance as on the command line: its category, and its amount on the category's scale. Raises UserError."""
+    kind, _, amount = text.partition("=")
+    category = next((known for known in CATEGORIES if known == kind), None)
+    if category is None:
+        raise UserError(f"unknown kind of tolerance {kind!r}{nearest(kind, CATEGORIES)}; write quality=10, say")
+    return category, amount_in(text, category, amount)
 
 
-def _worse(gate: Quantity, baseline: float, run: float) -> float:
-    return baseline - run if gate.better == "higher" else run - baseline
-
-
-def _share(change: float, of: float) -> float:
-    if of:
-        return change / abs(of)
-    return math.copysign(math.inf, change) if change else 0.0
-
-
-def _student(change: float, error: float, freedom: int) -> float:
-    if not error:
-        return 0.0 if change > 0 else 1.0
-    return float(stdtr(freedom, -change / error))
-
-
-def _scale(baseline: Sample, run: Sample) -> float:
-    return math.sqrt(1 / len(baseline.values) + 1 / len(run.values))
-
-
-def _seeds(sample: Sample) -> str:
-    return f"{len(sample.values)} seed{'s' if len(sample.values) > 1 else ''}"
+def amount_in(option: str, category: Category, text: str) -> float:
+    """An amount on a category's scale: per cent, or, of a likelihood, bits per dimension. Raises UserError."""
+    in_bits = category == "likelihood"
+    try:
+        found = float(text.strip().removesuffix("bits" if in_bits else "%")) / (1 if in_bits else 100)
+    except ValueError:
+        found = -1.0
+    if not 0 <= found < 1000:
+        example = "bits per dimension as a number, such as likelihood=0.01" if in_bits else (
+            f"per cent as a number, such as {category}=10"
+        )  # fmt: skip
+        raise UserError(f"{option}: give {example}")
+    return found

@@ -12,70 +12,107 @@ from rich.table import Table
 from rich.text import Text
 
 from equibench import outputs
-from equibench.judge.check import Check, Comparison
+from equibench.judge.comparison import FAILING, Check, Comparison
 from equibench.quantities.text import MISSING, number, spread
 from equibench.terminal import visible
 
 WAY_OUT = "give another file with --junit"
-STYLES = {"regression": "bold red", "passed": "green", "reproduced": "green", "skipped": "yellow", "new": "cyan"}
+STYLES = {
+    "measurement error": "bold red", "regression": "bold red", "within": "green", "passed": "green",
+    "reproduced": "green", "not judged": "yellow", "skipped": "yellow", "reported": "dim", "new": "cyan",
+}  # fmt: skip
+NOT_JUDGED = ("skipped", "new", "not judged", "reported")
 
 
 def print_check(check: Check, console: Console) -> None:
-    """All lines as a table, the notes, and the verdict in one sentence."""
-    table = Table("entrant", "number", "baseline", "run", "worse by", "limit", "p", "verdict", "why")
-    for line in check.lines:
+    """All lines that gate as a table, those that are reported alone, the notes, and the verdict in one sentence."""
+    gates = [line for line in check.lines if line.verdict != "reported"]
+    table = Table("entrant", "number", "baseline", "run", "worse by", "fails from", "p", "verdict", "why")
+    for line in gates:
         table.add_row(
-            line.row,
-            line.number,
-            spread(line.baseline, digits=4) if line.baseline else MISSING,
-            spread(line.run, digits=4) if line.run else MISSING,
-            MISSING if line.worse_by is None else f"{line.worse_by:+.1%}",
-            MISSING if line.tolerance is None else f"{line.tolerance:.1%}",
+            *_beginning(line),
+            MISSING if line.fails_from is None else percent(line.fails_from),
             MISSING if line.p is None else number(line.p, 2),
             Text(line.verdict, STYLES[line.verdict], overflow="fold"),
             line.sentence,
         )
     console.print(table)
+    if len(gates) < len(check.lines):
+        others = Table("entrant", "number", "baseline", "run", "worse by", title="Reported, not gated")
+        for line in check.lines:
+            if line.verdict == "reported":
+                others.add_row(*_beginning(line))
+        console.print(others)
     for note in check.notes:
         console.print(f"Note: {note}.")
     console.print(verdict(check))
+
+
+def _beginning(line: Comparison) -> tuple[str, str, str, str, str]:
+    return (
+        line.row,
+        line.number,
+        spread(line.baseline, digits=4) if line.baseline else MISSING,
+        spread(line.run, digits=4) if line.run else MISSING,
+        MISSING if line.worse_by is None else percent(line.worse_by),
+    )
+
+
+def percent(share: float) -> str:
+    """A change as people read it."""
+    return f"{share:+.1%}".replace("%", " %").replace("inf", "∞") if abs(share) < 100 else f"{number(share)} times"
 
 
 def verdict(check: Check) -> str:
     """The outcome in one sentence, with what stands behind it."""
     counts = {kind: sum(line.verdict == kind for line in check.lines) for kind in STYLES}
     told = ", ".join(f"{count} {kind}" for kind, count in counts.items() if count)
-    if check.regressions:
-        worst = ", ".join(dict.fromkeys(f"{line.row} {line.number}" for line in check.regressions))
-        return f"Regression: {worst} ({told})."
-    return f"No regression ({told}). Worse means beyond the limit and p <= 0.05 after Holm's correction."
+    kinds = (("Measurement error", check.errors), ("Regression", check.regressions), ("Not shown", check.not_shown))
+    found = [f"{kind}: {_places(lines)}" for kind, lines in kinds if lines]
+    if found:
+        return f"{'; '.join(found)} ({told})."
+    return f"No regression ({told}). Worse means beyond the tolerance, and p at most the category's error rate."
+
+
+def _places(lines: list[Comparison]) -> str:
+    return ", ".join(dict.fromkeys(f"{line.row} {line.number}" for line in lines))
 
 
 def as_json(check: Check) -> dict[str, Any]:
     """All lines with raw values: shares as shares, numbers in the record's units; null for a share of nothing."""
     return {
-        "verdict": "regression" if check.regressions else "passed",
+        "verdict": check.verdict,
+        "failed": check.failed,
         "sentence": verdict(check),
         "notes": list(check.notes),
         "lines": [
             {
                 "entrant": line.row,
                 "number": line.number,
+                "category": line.category,
                 "verdict": line.verdict,
                 "why": line.sentence,
                 "baseline": list(line.baseline.values) if line.baseline else None,
                 "run": list(line.run.values) if line.run else None,
-                "worse_by": line.worse_by if line.worse_by is None or math.isfinite(line.worse_by) else None,
-                "tolerance": line.tolerance,
-                "p": line.p,
+                **{name: _finite(getattr(line, name)) for name in _NUMBERS},
+                "sources": [
+                    {"what": source.what, "sd": _finite(float(source.sd)), "df": source.df} for source in line.sources
+                ],
             }
             for line in check.lines
         ],
     }
 
 
+_NUMBERS = ("worse_by", "tolerance", "p", "alpha", "fails_from", "detectable", "df", "margin", "at_most")
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None
+
+
 def write_junit(check: Check, path: Path) -> None:
-    """One test case a line, as CI servers read them; what was skipped, or is new, is skipped there.
+    """One test case a line, as CI servers read them; what was not judged is skipped there.
 
     Raises UserError for a file that cannot be written, or that is there and no such file.
     """
@@ -83,16 +120,16 @@ def write_junit(check: Check, path: Path) -> None:
         "testsuite",
         name="equibench check",
         tests=str(len(check.lines)),
-        failures=str(len(check.regressions)),
+        failures=str(sum(fails(line) for line in check.lines)),
         errors="0",
-        skipped=str(sum(line.verdict in ("skipped", "new") for line in check.lines)),
+        skipped=str(sum(line.verdict in NOT_JUDGED and not fails(line) for line in check.lines)),
     )
     for line in check.lines:
         names = {"classname": _xml(f"equibench.{line.row}"), "name": _xml(line.number)}
         case = ElementTree.SubElement(suite, "testcase", names)
-        if line.verdict == "regression":
+        if fails(line):
             ElementTree.SubElement(case, "failure", message=_xml(told(line))).text = _xml(told(line))
-        elif line.verdict in ("skipped", "new"):
+        elif line.verdict in NOT_JUDGED:
             ElementTree.SubElement(case, "skipped", message=_xml(line.sentence))
     root = ElementTree.Element("testsuites")
     root.append(suite)
@@ -114,13 +151,18 @@ def _is_junit(path: Path) -> bool:
 
 def github_commands(check: Check) -> list[str]:
     """Workflow commands that GitHub shows beside a run: errors, warnings for what was skipped, and a notice."""
-    kinds = {"regression": "error", "skipped": "warning"}
     found = [
-        f"::{kinds[line.verdict]} title={_property(f'equibench: {line.row}, {line.number}')}::{_message(told(line))}"
+        f"::{'error' if fails(line) else 'warning'} title="
+        f"{_property(f'equibench: {line.row}, {line.number}')}::{_message(told(line))}"
         for line in check.lines
-        if line.verdict in kinds
+        if fails(line) or line.verdict in ("skipped", "not judged")
     ]
     return [*found, f"::notice title=equibench check::{_message(verdict(check))}"]
+
+
+def fails(line: Comparison) -> bool:
+    """Whether a line makes the check fail."""
+    return line.verdict in FAILING or (line.margin is not None and line.verdict not in ("reproduced", "within"))
 
 
 def told(line: Comparison) -> str:
@@ -129,7 +171,8 @@ def told(line: Comparison) -> str:
     if line.baseline and line.run:
         parts.append(f"{spread(line.run, digits=4)} after {spread(line.baseline, digits=4)}, ")
     if line.worse_by is not None:
-        parts.append(f"{line.worse_by:+.1%} where {line.tolerance or 0:.1%} is allowed, ")
+        limit = line.tolerance if line.fails_from is None else line.fails_from
+        parts.append(f"{percent(line.worse_by)}" + (f" where {percent(limit)} fails, " if limit is not None else ", "))
     if line.p is not None:
         parts.append(f"p = {number(line.p, 2)}, ")
     return "".join([*parts, line.sentence])

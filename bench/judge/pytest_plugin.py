@@ -6,8 +6,12 @@
     @pytest.mark.equibench(entrant="vae", metric="bits_per_dim", below=3.5)
     def test_vae_is_good_enough(): ...
 
-The folder of records is `--equibench-results` or the ini option `equibench_results`. Nothing of equibench is imported
-until a test asks for it, so that other projects' runs do not pay for the plugin.
+    def test_nothing_is_worse(equibench_check):
+        equibench_check(not_worse_than="5%")
+
+The folder of records is `--equibench-results` or the ini option `equibench_results`; `equibench_check` compares it with
+`equibench_baseline`, by the gates file `equibench_gates`, both options in the same two ways. Nothing of equibench is
+imported until a test asks for it, so that other projects' runs do not pay for the plugin.
 """
 
 from __future__ import annotations
@@ -21,15 +25,21 @@ import pytest
 
 if TYPE_CHECKING:
     from equibench.cite.recorded import Recorded
+    from equibench.judge.check import Check
 
 T = TypeVar("T")
 BOUNDS = ("below", "above")
+PLACES = {
+    "results": "equibench records that tests assert on: a folder, subfolders included, or one record",
+    "baseline": "a folder of equibench records that `equibench_check` compares with the folder of results",
+    "gates": "a gates file of equibench: tolerances, error rates, priors",
+}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    what = "equibench records that tests assert on: a folder, subfolders included, or one record"
-    parser.getgroup("equibench").addoption("--equibench-results", metavar="PATH", help=what)
-    parser.addini("equibench_results", what)
+    for name, what in PLACES.items():
+        parser.getgroup("equibench").addoption(f"--equibench-{name}", metavar="PATH", help=what)
+        parser.addini(f"equibench_{name}", what)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -63,18 +73,60 @@ def equibench_record(request: pytest.FixtureRequest) -> Callable[[str], Recorded
     return _open(request.config)
 
 
+@pytest.fixture
+def equibench_check(request: pytest.FixtureRequest) -> Callable[..., Check]:
+    """`equibench_check(not_worse_than=None, allow_vanished=False)`: what `equibench check` says of the results against
+    the baseline; the test fails where it does, with every line that fails. `not_worse_than` as on the command line.
+    """
+
+    def checked(*, not_worse_than: str | None = None, allow_vanished: bool = False) -> Check:
+        from equibench.judge import check, gatesfile
+        from equibench.judge.margins import margins
+        from equibench.judge.output import fails, told
+        from equibench.terminal import visible
+
+        results, baseline, gates = (_place(request.config, name) for name in PLACES)
+        if results is None or baseline is None:
+            pytest.fail(
+                "set equibench_results and equibench_baseline in the pytest configuration, or pass --equibench-results "
+                "and --equibench-baseline", pytrace=False,
+            )  # fmt: skip
+        found = _or_fail(
+            lambda: check.check(
+                [results],
+                [baseline],
+                allow_vanished=allow_vanished,
+                gates=gatesfile.read(gates),
+                not_worse_than=margins([not_worse_than] if not_worse_than else []),
+            )
+        )
+        if found.failed:
+            lines = [visible(told(line)) for line in found.lines if fails(line)]
+            pytest.fail("\n".join(["equibench: something is worse than the baseline", *lines]), pytrace=False)
+        return found
+
+    return checked
+
+
 def _open(config: pytest.Config) -> Callable[[str], Recorded]:
     def recorded(entrant: str) -> Recorded:
         from equibench.cite.recorded import Recorded
 
-        folder = config.getoption("--equibench-results") or config.getini("equibench_results")
-        if not folder:
+        here = _place(config, "results")
+        if here is None:
             pytest.fail("set equibench_results in the pytest configuration, or pass --equibench-results", pytrace=False)
-        where = config.rootpath / folder  # an absolute one stays as it is
-        here = where.relative_to(Path.cwd()) if where.is_relative_to(Path.cwd()) else where
         return _or_fail(lambda: Recorded.read(entrant, here))
 
     return recorded
+
+
+def _place(config: pytest.Config, name: str) -> Path | None:
+    """The path that an option or the configuration gives; relative ones are the project's."""
+    given = config.getoption(f"--equibench-{name}") or config.getini(f"equibench_{name}")
+    if not given:
+        return None
+    where = Path(config.rootpath / given)  # an absolute one stays as it is
+    return where.relative_to(Path.cwd()) if where.is_relative_to(Path.cwd()) else where
 
 
 def _or_fail(found: Callable[[], T]) -> T:

@@ -33,12 +33,11 @@ class Quantity:
     label: str  # as tables print it, without its unit
     unit: str = ""  # of the raw value
     better: Literal["lower", "higher", ""] = ""
-    category: Category | None = None  # `check` gates it with the tolerance of this; None: it does not
+    category: Category | None = None  # what `check` compares it as; None: it does not
     shown: Shown | None = None  # where tables do not show the raw value
     timed: bool = False  # it depends on the machine as such, so that another machine's does not compare
     error: str = ""  # path of its standard error over samples or images
-    repeats: str = ""  # path of its raw repeats in seconds
-    repeats_of: str = ""  # path of the number of images in each; one, where empty
+    primary: bool = False  # of its category: `check` gates it; the others of the category are reported, unless asked
     short: str = ""  # its name in a signature, where that is not its path
 
     @property
@@ -76,7 +75,7 @@ Q = Quantity
 GLOSSARY = (
     Q("data.entropy_bits_per_dim", "Entropy of the data", "bits/dim"),
     # quality; tables print a distance by the name of its metric, such as FD_5k (EfficientNet-Lite0)
-    Q("quality.value", "Distance", better="lower", category="quality", error="quality.stderr"),
+    Q("quality.value", "Distance", better="lower", category="quality", error="quality.stderr", primary=True),
     Q("quality.stderr", "Standard error over samples"),
     Q("quality.interval.low", "Low end of the interval"),
     Q("quality.interval.high", "High end of the interval"),
@@ -85,11 +84,16 @@ GLOSSARY = (
     Q("quality.n_reference", "Reference images", "images"),
     Q("quality.also.KID", "KID", better="lower", category="quality", error="quality.also.KID.stderr"),
     Q("quality.also.KD", "KD", better="lower", category="quality", error="quality.also.KD.stderr"),
-    Q("quality.also.precision", "precision", better="higher"),
-    Q("quality.also.recall", "recall", better="higher", category="quality"),
-    Q("quality.also.density", "density", better="higher"),
-    Q("quality.also.coverage", "coverage", better="higher", category="quality"),
-    Q("quality.also.sliced Wasserstein", "sliced Wasserstein", better="lower"),
+    Q("quality.also.precision", "precision", better="higher", category="quality",
+      error="quality.also.precision.stderr"),
+    Q("quality.also.recall", "recall", better="higher", category="quality",
+      error="quality.also.recall.stderr"),
+    Q("quality.also.density", "density", better="higher", category="quality",
+      error="quality.also.density.stderr"),
+    Q("quality.also.coverage", "coverage", better="higher", category="quality",
+      error="quality.also.coverage.stderr"),
+    Q("quality.also.sliced Wasserstein", "sliced Wasserstein", better="lower", category="quality",
+      error="quality.also.sliced Wasserstein.stderr"),
     Q("quality.also.*.stderr", "Standard error over samples"),
     Q("quality.also.*.stderr_with_reference", "Standard error over samples and reference"),
     Q("quality.also.*.n_samples", "Samples"),
@@ -101,7 +105,7 @@ GLOSSARY = (
     Q("quality.memorization.n_train", "Training images", "images"),
     # likelihood
     Q(BITS, "Bits/dim", "bits/dim", "lower", "likelihood", error="likelihood.stderr_bits_per_dim",
-      short="bits_per_dim"),
+      primary=True, short="bits_per_dim"),
     Q("likelihood.stderr_bits_per_dim", "Standard error over images", "bits/dim"),
     Q("likelihood.stderr_monte_carlo_bits_per_dim", "of it Monte Carlo noise", "bits/dim"),
     Q("likelihood.n_images", "Test images", "images"),
@@ -126,12 +130,10 @@ GLOSSARY = (
     Q("decoder_likelihood.acceptance", "Accepted"),
     # sampling
     Q("speed.batch_size", "Batch size"),
-    Q("speed.images_per_sec", "Sampling", "images/s", "higher", "speed", timed=True,
-      repeats="speed.repeats_sec", repeats_of="speed.batch_size"),
-    Q("speed.latency_p50_sec", "Latency p50", "s", "lower", "speed", MS, timed=True,
-      repeats="speed.latency_repeats_sec"),
+    Q("speed.images_per_sec", "Sampling", "images/s", "higher", "speed", timed=True, primary=True),
+    Q("speed.latency_p50_sec", "Latency p50", "s", "lower", "speed", MS, timed=True),
     Q("speed.latency_p90_sec", "Latency p90", "s", "lower", shown=MS, timed=True),
-    Q("speed.network_evaluations", "NFE", better="lower"),
+    Q("speed.network_evaluations", "NFE", better="lower", category="cost"),
     Q("speed.flops_per_image", "FLOPs per image", "FLOPs per image", "lower", "cost"),
     Q("speed.energy.joules", "Energy", "J", "lower", timed=True),
     Q("speed.energy.images", "Images", "images"),
@@ -149,17 +151,19 @@ GLOSSARY = (
     Q("sampler_points.*.network_evaluations", "NFE", better="lower"),
     Q("sampler_points.*.flops_per_image", "FLOPs per image", "FLOPs per image", "lower"),
     # memory
-    Q("memory.train_peak_bytes", "Train memory", "bytes", "lower", "memory", MIB, timed=True),
+    Q("memory.train_peak_bytes", "Train memory", "bytes", "lower", "memory", MIB, timed=True,
+      primary=True),
     Q("memory.train_reserved_bytes", "Train memory, reserved on the GPU", "bytes", "lower", shown=MIB, timed=True),
     Q("memory.train_resident_bytes", "Train memory, resident", "bytes", "lower", shown=MIB, timed=True),
     Q("memory.train_batch_size", "Training, batch size"),
-    Q("memory.sample_peak_bytes", "Sample memory", "bytes", "lower", "memory", MIB, timed=True),
+    Q("memory.sample_peak_bytes", "Sample memory", "bytes", "lower", "memory", MIB, timed=True,
+      primary=True),
     Q("memory.sample_reserved_bytes", "Sample memory, reserved on the GPU", "bytes", "lower", shown=MIB, timed=True),
     Q("memory.sample_resident_bytes", "Sample memory, resident", "bytes", "lower", shown=MIB, timed=True),
     Q("memory.sample_batch_size", "Sampling, batch size"),
     # training
     Q("config.batch_size", "Batch size"),
-    Q("spent.params", "Parameters", "parameters", shown=MILLION),
+    Q("spent.params", "Parameters", "parameters", category="cost", shown=MILLION),
     Q("spent.sampling_params", "Parameters for sampling", "parameters", shown=MILLION),
     Q("spent.flops", "Train FLOPs", "FLOPs"),
     Q("spent.flops_per_image", "FLOPs per training image", "FLOPs"),
@@ -181,7 +185,7 @@ GLOSSARY = (
     Q("energy.joules_per_image", "Energy", "J/image", "lower", timed=True),
 )
 # fmt: on
-GATED = tuple(quantity for quantity in GLOSSARY if quantity.category)
+COMPARED = tuple(quantity for quantity in GLOSSARY if quantity.category)
 _BY_PATH = {quantity.path: quantity for quantity in GLOSSARY}
 _MEMBERS = [
     (re.compile(re.escape(quantity.path).replace(r"\*", ".+")), quantity)

@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 import pytest
 from fixtures import floor, make
 from hostile import HOSTILE
-from judging import OTHERS, SEEDS, changed
+from judging import SEEDS, changed
 
 from equibench.errors import UserError
 from equibench.judge.check import compare
@@ -18,8 +18,9 @@ from equibench.terminal import visible
 
 @pytest.fixture
 def worse():
-    after = [changed(one, weights_sha256=None, quality={"value": 300.0}) for one in (make("vae", s) for s in OTHERS)]
-    return compare([make("vae", s) for s in SEEDS], [*after, floor("uniform", bits=8.0)])
+    before = [make("vae", s, weights_sha256=None) for s in SEEDS]
+    after = [changed(one, seed=one.seed + 3, quality={"value": 300.0}) for one in before]
+    return compare(before, [*after, floor("uniform", bits=8.0)])
 
 
 def test_junit_is_well_formed_and_counts(worse, tmp_path):
@@ -28,7 +29,10 @@ def test_junit_is_well_formed_and_counts(worse, tmp_path):
     cases = suite.findall("testcase")
     assert int(suite.get("tests")) == len(cases) == len(worse.lines)
     assert int(suite.get("failures")) == len(suite.findall("testcase/failure")) == len(worse.regressions) == 1
-    assert int(suite.get("skipped")) == len(suite.findall("testcase/skipped")) == 1  # the new floor
+    skipped = {case.get("name") for case in suite.findall("testcase/skipped/..")}
+    assert int(suite.get("skipped")) == len(suite.findall("testcase/skipped"))
+    assert {"row", "KD_5k", "speed.flops_per_image"} <= skipped  # the new floor, and what is reported alone
+    assert not {"FD_5k", "bits_per_dim"} & skipped
     assert suite.find("testcase/failure/..").get("name") == "FD_5k"
 
 
@@ -36,7 +40,7 @@ def test_github_commands_are_one_line_each_and_escaped(worse):
     lines = github_commands(worse)
     assert sum(line.startswith("::error title=equibench%3A vae%2C FD_5k::vae, FD_5k: ") for line in lines) == 1
     assert all("\n" not in line for line in lines)
-    assert "%25 where 5.0%25 is allowed" in lines[0]
+    assert " %25 where +6.6 %25 fails, p = " in lines[0]
 
 
 def test_json_holds_raw_values(worse):
@@ -45,6 +49,22 @@ def test_json_holds_raw_values(worse):
     line = next(line for line in found["lines"] if line["number"] == "FD_5k")
     assert line["run"] == [300.0] * 3
     assert line["baseline"] == [make("vae", s).quality.value for s in SEEDS]
+    assert line["p"] <= line["alpha"]
+    assert line["worse_by"] > line["fails_from"] > line["tolerance"] == pytest.approx(0.03)
+    assert line["detectable"] > line["fails_from"]
+    assert line["df"] == 8
+    assert [source["what"] for source in line["sources"]] == ["assumed", "baseline", "run"]
+    assert found["failed"] is True
+
+
+def test_a_share_of_nothing_is_null():
+    none = changed(
+        make("vae", 0, weights_sha256=None), memory={"train_peak_bytes": 0}, likelihood={"bits_per_dim": 0.0}
+    )
+    some = changed(make("vae", 0, weights_sha256=None), seed=1)
+    found = json.loads(json.dumps(as_json(compare([none], [some])), allow_nan=False))
+    line = next(line for line in found["lines"] if line["number"] == "bits_per_dim")
+    assert (line["verdict"], line["worse_by"]) == ("regression", None)
 
 
 def test_junit_replaces_nothing_but_its_own(worse, tmp_path):

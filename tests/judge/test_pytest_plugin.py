@@ -5,6 +5,7 @@ import sys
 
 import pytest
 from fixtures import failed, make, save
+from judging import scaled
 
 pytest_plugins = ["pytester"]
 
@@ -126,3 +127,36 @@ def test_only_what_was_given_is_read(project, pytester):
     result = project(text.format(3.42), "--equibench-results", "results/run/nowhere")
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["*no records at results/run/nowhere, which is not there*"])
+
+
+CHECK = """
+def test_nothing_is_worse(equibench_check):
+    assert equibench_check().lines
+"""
+
+
+@pytest.mark.parametrize(
+    ("factor", "gates", "failure"),
+    [
+        (1.0, "", None),
+        (3.0, "", "*vae, FD_5k: *worse by more than noise explains*"),
+        (3.0, "[quality]\ntolerance = 5.0", None),
+        (1.0, "[qualty]", "*unknown key 'qualty'; did you mean 'quality'*"),
+    ],
+)
+def test_a_check_of_results_with_a_baseline(project, pytester, factor, gates, failure):
+    before = [make("vae", seed) for seed in range(3)]
+    save(before, pytester.path / "baseline", with_arrays=False)
+    save([scaled(one, fd=factor) for one in before], pytester.path / "here", with_arrays=False)
+    (pytester.path / "gates.toml").write_text(gates)
+    options = ("--equibench-results", "here", "--equibench-baseline", "baseline", "--equibench-gates", "gates.toml")
+    result = project(CHECK, *options)
+    result.assert_outcomes(passed=failure is None, failed=failure is not None)
+    if failure:
+        result.stdout.fnmatch_lines([failure])
+
+
+def test_a_check_without_a_baseline_is_a_sentence(project):
+    result = project(CHECK)
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*set equibench_results and equibench_baseline*"])

@@ -112,12 +112,12 @@ def test_rows_of_the_glossary_by_hand():
         glossary.of("machine.cores")
 
 
-def test_paths_errors_and_repeats_of_the_glossary_are_a_record_s():
+def test_paths_and_errors_of_the_glossary_are_a_record_s():
     from equibench.record.paths import value_at
 
     one = make("vae")
     for quantity in glossary.GLOSSARY:
         if quantity.derived or "*" in quantity.path:
             continue
-        for path in filter(None, (quantity.path, quantity.error, quantity.repeats, quantity.repeats_of)):
+        for path in filter(None, (quantity.path, quantity.error)):
             value_at(one, path)  # raises AttributeError for a field that no record has

@@ -1,0 +1,167 @@
+"""The lines of one number of one row: refused, skipped, proved, counted, or waiting for the test of its noise."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from equibench.judge.comparison import Comparison, Verdict
+from equibench.judge.decide import Undecided
+from equibench.judge.gates import Gates, Limits
+from equibench.judge.matching import refuse_other_measurement
+from equibench.judge.noisetest import Gated, Setting, tested
+from equibench.judge.proof import Proof, proof
+from equibench.judge.values import BLOCKS, Row, as_share, is_counted, measured, on_scale, stat_of_row, why_missing
+from equibench.quantities.glossary import BITS, COMPARED, Category, Quantity, of
+from equibench.quantities.identity import name_of
+from equibench.quantities.text import join
+from equibench.stats import Stat
+from equibench.summary.bounds import tightest_common
+from equibench.summary.load import busy
+from equibench.summary.sections import failed
+from equibench.summary.sort import RowKey
+
+
+def number_lines(
+    key: RowKey, quantity: Quantity, path: str, baseline: Row, run: Row, setting: Setting
+) -> list[Undecided]:
+    """What there is to say of the number at `path` of an entrant. Raises UserError for what cannot be compared."""
+    had: Row = measured(path, baseline)
+    has: Row = measured(path, run)
+    if not had:
+        return [_new(key, quantity, path, has)] if has else []
+    category = quantity.category or "likelihood"
+    gates = path in gated_paths(key, category, baseline, run, setting.gates)
+    name, margin = name_of(next(iter(had.values())), path), setting.margins.get(category) if gates else None
+    line = Comparison(str(key), name, "passed", "", stat_of_row(path, had), category=category, margin=margin)
+    if not has:
+        if all(failed(one) for one in run.values()):
+            return []  # the row's own line says so
+        gone = f"not measured any more: {why_missing(path, run)}"
+        return [_said(line, "regression" if gates else "reported", gone)]
+    refuse_other_measurement(key, path, line.number, had, has)
+    lines = _seeds_without(line, path, baseline, run, has) if gates else []
+    line = replace(line, run=stat_of_row(path, has))
+    if quantity.timed:
+        timed = _timed(line, path, had, has)
+        if isinstance(timed, Undecided):
+            return [*lines, timed]
+        had, has, about = timed
+    else:
+        about = ()
+    limits = setting.gates.limits(key.entrant, path)
+    proved = Proof((), ()) if quantity.timed or quantity.category == "cost" else proof(path, had, has)
+    if proved.moved:
+        moved = replace(line, worse_by=_worse_by(quantity, path, had, has, limits))
+        return [*lines, Undecided(replace(moved, verdict="measurement error", sentence=proved.why), gates)]
+    if len(proved.reproduced) == len(has):
+        sentence = f"reproduced exactly: seed{'s' * (len(has) > 1)} {join(map(str, proved.reproduced))}"
+        return [*lines, Undecided(replace(line, verdict="reproduced", sentence=sentence, worse_by=0.0), gates)]
+    if proved.reproduced:
+        about += (f"seed{'s' * (len(proved.reproduced) > 1)} {join(map(str, proved.reproduced))} reproduced exactly",)
+    if is_counted(quantity, {**had, **has}):
+        return [*lines, Undecided(_counted(line, quantity, path, had, has, limits, gates))]
+    if not gates:
+        change = _worse_by(quantity, path, had, has, limits)
+        return [*lines, _said(replace(line, worse_by=change), "reported", _unasked(quantity, path, about))]
+    return [*lines, tested(Gated(key, line, quantity, path, had, has, about), setting)]
+
+
+def gated_paths(key: RowKey, category: Category, baseline: Row, run: Row, gates: Gates) -> list[str]:
+    """Paths of the numbers that gate; of a likelihood the tightest bound that both sides have too, as another face of
+    the same: the usual one is of more images, the tightest one nearer to the likelihood itself.
+    """
+    paths = gates.gated(key.entrant, category)
+    if category == "likelihood" and BITS in paths and (tightest := tightest_path(baseline, run)) != BITS:
+        return [*paths, tightest]
+    return paths
+
+
+def tightest_path(baseline: Row, run: Row) -> str:
+    """Path of the tightest bound that all seeds of both sides have; the usual one's where there is none but it."""
+    sides = [list(measured(BITS, side).values()) for side in (baseline, run)]
+    return tightest_common(*sides) if all(sides) else BITS
+
+
+def _timed(line: Comparison, path: str, had: Row, has: Row) -> Undecided | tuple[Row, Row, tuple[str, ...]]:
+    """Records of one machine whose timing is to be trusted; or a line that says why there are none."""
+    machines = {one.machine.key for one in had.values()} & {one.machine.key for one in has.values()}
+    if len(machines) != 1:
+        theirs, ours = ({one.machine.key for one in side.values()} for side in (had, has))
+        sentence = f"measured on other machines: {join(sorted(theirs))} in the baseline, {join(sorted(ours))} here"
+        return _said(line, "skipped", sentence)
+    had, has = ({s: r for s, r in side.items() if r.machine.key in machines} for side in (had, has))
+    if path not in BLOCKS:
+        return had, has, ()
+    about = []
+    quiet: list[Row] = []
+    for side, whose in ((had, "baseline"), (has, "run")):
+        reasons = {seed: why for seed, one in side.items() if (why := busy(one, BLOCKS[path]))}
+        kept = {seed: one for seed, one in side.items() if seed not in reasons}
+        if not kept:
+            why = next(iter(reasons.values()))
+            return _said(line, "skipped", f"no timing of the {whose} is to be trusted: {why}")
+        if reasons:
+            seeds = join(map(str, reasons))
+            about.append(f"without seed{'s' * (len(reasons) > 1)} {seeds} of the {whose}, when the machine was busy")
+        quiet.append(kept)
+    return quiet[0], quiet[1], tuple(about)
+
+
+def _seeds_without(line: Comparison, path: str, baseline: Row, run: Row, has: Row) -> list[Undecided]:
+    """Seeds of the run that ended well and lack a number that gates, unless the baseline's lack it too."""
+    without = [
+        seed
+        for seed, one in run.items()
+        if seed not in has and not failed(one) and not (seed in baseline and seed not in measured(path, baseline))
+    ]
+    return [
+        _said(
+            replace(line, baseline=None), "regression", f"seed {seed} has none: {why_missing(path, {seed: run[seed]})}"
+        )
+        for seed in without
+    ]
+
+
+def _counted(
+    line: Comparison, quantity: Quantity, path: str, had: Row, has: Row, limits: Limits, gates: bool
+) -> Comparison:
+    tolerance = max(limits.tolerance if quantity.category == "cost" else limits.counted_tolerance, line.margin or 0.0)
+    change = _worse_by(quantity, path, had, has, limits)
+    kept: Verdict = "passed" if line.margin is None else "within"
+    verdict: Verdict = ("regression" if change > tolerance else kept) if gates else "reported"
+    sentence = "counted, without noise" if gates else "counted, and not gated"
+    return replace(line, verdict=verdict, sentence=sentence, worse_by=change, tolerance=tolerance if gates else None)
+
+
+def _worse_by(quantity: Quantity, path: str, had: Row, has: Row, limits: Limits) -> float:
+    """The change of the mean, as a share."""
+    mean = stat_of_row(path, had).mean
+    before, after = (
+        Stat(tuple(
+            on_scale(value, limits.scale, mean, lower=quantity.better != "higher")
+            for value in stat_of_row(path, side).values
+        )).mean
+        for side in (had, has)
+    )  # fmt: skip
+    return as_share(after - before, limits.scale, mean)
+
+
+def _unasked(quantity: Quantity, path: str, about: tuple[str, ...]) -> str:
+    name = path.rpartition(".")[2]
+    return "; ".join([f"reported, not gated (--gate {name!r} gates it)" if quantity.category else "reported", *about])
+
+
+def _said(line: Comparison, verdict: Verdict, sentence: str) -> Undecided:
+    return Undecided(replace(line, verdict=verdict, sentence=sentence))
+
+
+def _new(key: RowKey, quantity: Quantity, path: str, has: Row) -> Undecided:
+    name = name_of(next(iter(has.values())), path)
+    return Undecided(Comparison(str(key), name, "new", "not in the baseline", category=quantity.category))
+
+
+def compared_paths(baseline: Row, run: Row) -> list[tuple[Quantity, str]]:
+    """The numbers of an entrant that a check has a line for, with what is known of them."""
+    found = [(quantity, quantity.path) for quantity in COMPARED]
+    tightest = tightest_path(baseline, run)
+    return found if tightest == BITS else [*found, (of(tightest), tightest)]
