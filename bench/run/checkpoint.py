@@ -82,6 +82,11 @@ def check_finite(model: Model, path: Path) -> None:
             raise UserError(f"the checkpoint {path} holds NaN or infinite weights ({name}); give one that trained well")
 
 
+def describe(path: Path) -> Provenance:
+    """What the file says of its weights, which are not read. Raises UserError as `load` does, but for the code."""
+    return _header(path)[0]
+
+
 def sha256(path: Path) -> str:
     """Hash of family, config and weights, and of nothing that a second training would change, such as its seconds.
 
