@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -36,17 +36,22 @@ class Finished(NamedTuple):
     found: bool
 
 
-def run_cells(session: Session, tell: Callable[[Cell, str, float], None], retry: bool = False) -> Iterator[Finished]:
-    """Run the suite's cells in their order, each as it is asked for and in a process of its own; those that another
-    process is working on come last, as it finishes them or ends. `tell` hears of each what is being done, and the share
-    done. `retry`: cells whose record is not "ok" are done again.
+def run_cells(
+    session: Session,
+    tell: Callable[[Cell, str, float], None],
+    retry: bool = False,
+    wanted: Sequence[Cell] | None = None,
+) -> Iterator[Finished]:
+    """Run the suite's cells, or those that are `wanted`, in their order, each as it is asked for and in a process of its
+    own; those that another process is working on come last, as it finishes them or ends. `tell` hears of each what is
+    being done, and the share done. `retry`: cells whose record is not "ok" are done again.
 
     Raises UserError, before anything is trained, for a mistake in any entrant; and where the machine fails, with what
     was done kept.
     """
     processes.adopt_orphans()
     processes.warm_up()
-    todo = list(cells(session.suite))
+    todo = list(cells(session.suite) if wanted is None else wanted)
     if not session.loaded:
         for cell in todo:
             if cell.entrant is not None:
