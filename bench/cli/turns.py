@@ -64,7 +64,7 @@ def turns(old: Path, new: Path, **options: Any) -> None:
         click.echo(json.dumps({**output.as_json(check), "turns": judging.raw(found)}, indent=1))
     else:
         output.print_check(check, console())
-    if check.regressions:
+    if check.failed:
         raise click.exceptions.Exit(WORSE)
 
 

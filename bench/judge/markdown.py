@@ -12,7 +12,8 @@ import click
 from equibench import outputs
 from equibench.errors import UserError
 from equibench.judge.check import Check, Comparison
-from equibench.judge.output import verdict
+from equibench.judge.comparison import FAILING
+from equibench.judge.output import percent, verdict
 from equibench.quantities.text import MISSING, number, spread
 from equibench.terminal import visible
 
@@ -20,16 +21,15 @@ SUMMARY = "GITHUB_STEP_SUMMARY"
 LARGEST_SUMMARY_BYTES = 2**20  # of a step's summary: GitHub shows nothing of a larger one
 WAY_OUT = "give another file with --markdown"
 MARK = "<!-- equibench summary -->"  # tells our files from others, which are not replaced
-FINE = ("passed", "reproduced", "within", "new", "skipped", "not judged")
-HEAD = ("entrant", "number", "baseline", "run", "worse by", "limit", "p", "verdict", "why")
+HEAD = ("entrant", "number", "baseline", "run", "worse by", "fails from", "p", "verdict", "why")
 
 
 def text(check: Check, title: str = "equibench check", most_bytes: int = LARGEST_SUMMARY_BYTES) -> str:
     """The summary, of at most so many bytes in UTF-8: of what is longer the last lines are counted, not shown."""
-    failed = [line for line in check.lines if line.verdict not in FINE]
-    parts = [MARK, f"## {_plain(title)}", _plain(verdict(check)), *_table("", failed)]
+    failed = [*check.errors, *check.regressions, *check.not_shown]
+    parts = [MARK, f"## {_plain(title)}", _plain(verdict(check)), *_table(failed)]
     if better := [line for line in check.lines if _better(line)]:
-        parts += ["**Better than the baseline**, by more than the limit that holds for worse:", *_table("", better)]
+        parts += ["**Better than the baseline**, by more than is allowed for worse:", *_table(better)]
     notes = "\n".join(f"- {_plain(note)}." for note in check.notes)
     if notes:
         parts.append(f"<details><summary>Notes ({len(check.notes)})</summary>\n\n{notes}\n\n</details>")
@@ -85,15 +85,18 @@ def _better(line: Comparison) -> bool:
     )
 
 
-def _table(indent: str, lines: Sequence[Comparison]) -> Iterator[str]:
+def _table(lines: Sequence[Comparison]) -> Iterator[str]:
     if lines:
-        yield "\n".join([_row(HEAD), _row([":---"] * len(HEAD)), *(indent + _cells(line) for line in lines)])
+        yield "\n".join([*_head(), *map(_cells, lines)])
+
+
+def _head() -> list[str]:
+    return [_row(HEAD), _row([":---"] * len(HEAD))]
 
 
 def _folded(lines: Sequence[Comparison], most_bytes: int) -> str:
     """All lines, as far as they fit."""
-    head = f"\n<details><summary>All {len(lines)} lines</summary>\n\n"
-    head += f"{_row(HEAD)}\n{_row([':---'] * len(HEAD))}\n"
+    head = "\n".join([f"\n<details><summary>All {len(lines)} lines</summary>\n", *_head(), ""])
     tail = "\n</details>\n"
     shown: list[str] = []
     left = most_bytes - len((head + tail).encode()) - 100
@@ -124,10 +127,10 @@ def _cells(line: Comparison) -> str:
             _plain(line.number),
             spread(line.baseline, digits=4) if line.baseline else MISSING,
             spread(line.run, digits=4) if line.run else MISSING,
-            MISSING if line.worse_by is None else f"{line.worse_by:+.1%}",
-            MISSING if line.tolerance is None else f"{line.tolerance:.1%}",
+            MISSING if line.worse_by is None else _plain(percent(line.worse_by)),
+            MISSING if line.fails_from is None else _plain(percent(line.fails_from)),
             MISSING if line.p is None else number(line.p, 2),
-            _plain(line.verdict) if line.verdict in FINE else f"**{_plain(line.verdict)}**",
+            f"**{line.verdict}**" if line.verdict in FAILING else line.verdict,
             _plain(line.sentence),
         ]
     )

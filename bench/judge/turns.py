@@ -12,10 +12,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from scipy.special import nctdtrinc, ndtri, stdtr, stdtrit
+from scipy.special import stdtr, stdtrit
 
 from equibench.errors import UserError, nearest
 from equibench.judge.check import Check, Comparison
+from equibench.judge.output import percent
+from equibench.judge.power import detectable
+from equibench.judge.rule import Spread
 from equibench.judge.sides import Side
 from equibench.quantities.text import budget_words
 from equibench.record import find
@@ -27,8 +30,8 @@ from equibench_models import FAMILIES
 ALPHA = 0.01  # of each number, over all entrants
 TOLERANCE = 0.05
 COUNTED_TOLERANCE = 0.01
-PRIOR_SD, PRIOR_DF = 0.03, 4  # of one measurement, in logarithms: what a quiet machine gave
-POWER = 0.8
+# of a difference of two measurements of 3 % each, in logarithms: what a quiet machine gave
+PRIOR = Spread(0.03 * math.sqrt(2), 4, "assumed")
 BUSY = 0.25  # of all cores' time, by other processes: a note says so
 TIMED = {"speed.images_per_sec": "sec_per_image", "speed.latency_p50_sec": "latency_sec"}
 COUNTED = {"memory.sample_peak_bytes": "sample", "memory.train_peak_bytes": "train"}
@@ -43,7 +46,7 @@ class Weights(NamedTuple):
     options: Mapping[str, Any] = {}
 
 
-class Pair(NamedTuple):
+class Neighbours(NamedTuple):
     """What the two versions answered as neighbours (one_turn.py says what)."""
 
     old: Mapping[str, Any]
@@ -57,7 +60,8 @@ class Paired(NamedTuple):
     noise: float  # standard deviation of one difference, estimated with the prior
     df: int
     p: float  # one-sided
-    se: float
+    error: float  # standard error of the change
+    own: float  # standard deviation of the differences themselves
 
 
 def weights_at(
@@ -124,11 +128,11 @@ def measure(
     task: Mapping[str, Any],
     pairs: int,
     tell: Callable[[str], None] = lambda what: None,
-) -> dict[str, list[Pair]]:
+) -> dict[str, list[Neighbours]]:
     """The pairs of each entrant. `task`: device, batch size and seconds of a turn. Raises UserError where a version
     cannot be timed.
     """
-    found: dict[str, list[Pair]] = {}
+    found: dict[str, list[Neighbours]] = {}
     for index, turn in enumerate(order(pairs)):
         for one in weights:
             tell(f"pair {index + 1} of {pairs}: {one.name}")
@@ -139,11 +143,11 @@ def measure(
                 "memory": index == 0,
             }
             answers: dict[int, Mapping[str, Any]] = {side: sides[side].turn(asked, one.name) for side in turn}
-            found.setdefault(one.name, []).append(Pair(answers[0], answers[1]))
+            found.setdefault(one.name, []).append(Neighbours(answers[0], answers[1]))
     return found
 
 
-def judged(found: Mapping[str, Sequence[Pair]]) -> Check:
+def judged(found: Mapping[str, Sequence[Neighbours]]) -> Check:
     """What the pairs of each entrant say: a line a number. Raises UserError where nothing was measured."""
     if not found or not all(found.values()):
         raise UserError("no turn was taken; give weights that both versions can load")
@@ -156,24 +160,13 @@ def tested(differences: Sequence[float]) -> Paired:
     """One-sided t of the mean of `differences`, whose variance is estimated together with the prior's."""
     n = len(differences)
     own = Stat(tuple(differences))
-    df = PRIOR_DF + n - 1
-    # a difference has the noise of two measurements
-    variance = (PRIOR_DF * 2 * PRIOR_SD**2 + (n - 1) * (own.sd or 0.0) ** 2) / df
+    df = int(PRIOR.df) + n - 1
+    variance = (PRIOR.df * PRIOR.sd**2 + (n - 1) * (own.sd or 0.0) ** 2) / df
     se = math.sqrt(variance / n)
-    return Paired(own.mean, math.sqrt(variance), df, float(stdtr(df, -own.mean / se)), se)
+    return Paired(own.mean, math.sqrt(variance), df, float(stdtr(df, -own.mean / se)), se, own.sd or 0.0)
 
 
-def detectable(test: Paired, tests: int) -> float:
-    """The smallest slowing, as a share, that would be named in 8 of 10 such comparisons, at the strictest step of
-    Holm's correction over `tests`.
-    """
-    limit = float(stdtrit(test.df, 1 - ALPHA / tests))
-    told = float(nctdtrinc(test.df, 1 - POWER, limit)) * test.se
-    beyond = math.log1p(TOLERANCE) + float(ndtri(POWER)) * test.se  # the estimate has to pass the tolerance too
-    return math.expm1(max(told, beyond))
-
-
-def _timed(found: Mapping[str, Sequence[Pair]]) -> Iterator[Comparison]:
+def _timed(found: Mapping[str, Sequence[Neighbours]]) -> Iterator[Comparison]:
     for path, key in TIMED.items():
         tests = {
             name: tested([math.log(pair.new[key]) - math.log(pair.old[key]) for pair in pairs])
@@ -181,20 +174,28 @@ def _timed(found: Mapping[str, Sequence[Pair]]) -> Iterator[Comparison]:
         }
         corrected = dict(zip(tests, holm([test.p for test in tests.values()]), strict=True))
         for name, test in tests.items():
-            worse_by, could = math.expm1(test.change), detectable(test, len(tests))
+            pairs, worse_by = found[name], math.expm1(test.change)
+            limit = float(stdtrit(test.df, 1 - ALPHA / len(tests)))  # at the strictest step of the correction
+            could = math.expm1(detectable(test.error, test.df, limit, math.log1p(TOLERANCE)))
+            why = f"{len(pairs)} pairs by turns, noise {100 * test.noise:.2g} % a pair, {test.df} d.f."
             worse = corrected[name] <= ALPHA and worse_by > TOLERANCE
-            pairs = found[name]
-            why = f"t over {len(pairs)} pairs by turns (noise {test.noise:.1%} a pair, {test.df} d.f.)"
+            seen = f"a change of {percent(could)} would be seen in 8 of 10 cases"
             yield Comparison(
-                name,
-                path,
-                "regression" if worse else "passed",
-                why if worse else f"{why}; +{could:.0%} would show in 8 of 10",
-                Stat(tuple(_shown(path, pair.old[key]) for pair in pairs)),
-                Stat(tuple(_shown(path, pair.new[key]) for pair in pairs)),
-                worse_by,
-                TOLERANCE,
-                corrected[name],
+                row=name,
+                number=path,
+                verdict="regression" if worse else "passed",
+                sentence=f"{'slower by more than noise explains' if worse else seen}: {why}",
+                baseline=Stat(tuple(_shown(path, pair.old[key]) for pair in pairs)),
+                run=Stat(tuple(_shown(path, pair.new[key]) for pair in pairs)),
+                category="speed",
+                worse_by=worse_by,
+                tolerance=TOLERANCE,
+                p=corrected[name],
+                alpha=ALPHA,
+                fails_from=max(TOLERANCE, math.expm1(limit * test.error)),
+                detectable=could,
+                df=test.df,
+                sources=(PRIOR, Spread(test.own, len(pairs) - 1, "pairs")),
             )
 
 
@@ -202,7 +203,7 @@ def _shown(path: str, sec: float) -> float:
     return 1 / sec if path == "speed.images_per_sec" else sec
 
 
-def _counted(found: Mapping[str, Sequence[Pair]]) -> Iterator[Comparison]:
+def _counted(found: Mapping[str, Sequence[Neighbours]]) -> Iterator[Comparison]:
     """Peak bytes, which are counted once a side and have no noise."""
     for path, key in COUNTED.items():
         for name, pairs in found.items():
@@ -213,18 +214,20 @@ def _counted(found: Mapping[str, Sequence[Pair]]) -> Iterator[Comparison]:
             before, after = float(old[key]), float(new[key])
             worse_by = after / before - 1 if before else math.inf if after else 0.0
             yield Comparison(
-                name,
-                path,
-                "regression" if worse_by > COUNTED_TOLERANCE else "passed",
-                "peak of live tensors, counted, without noise",
-                Stat((before,)),
-                Stat((after,)),
-                worse_by,
-                COUNTED_TOLERANCE,
+                row=name,
+                number=path,
+                verdict="regression" if worse_by > COUNTED_TOLERANCE else "passed",
+                sentence="peak of live tensors, counted, without noise",
+                baseline=Stat((before,)),
+                run=Stat((after,)),
+                category="memory",
+                worse_by=worse_by,
+                tolerance=COUNTED_TOLERANCE,
+                fails_from=COUNTED_TOLERANCE,
             )
 
 
-def _notes(found: Mapping[str, Sequence[Pair]]) -> Iterator[str]:
+def _notes(found: Mapping[str, Sequence[Neighbours]]) -> Iterator[str]:
     answers = [[pair[side] for pairs in found.values() for pair in pairs] for side in (0, 1)]
     old, new = answers[0][0], answers[1][0]
     for which, one in (("old", old), ("new", new)):
@@ -242,7 +245,7 @@ def _notes(found: Mapping[str, Sequence[Pair]]) -> Iterator[str]:
     yield f"other work took {mean:.0%} of the processor's time, at most {most:.0%} in one turn{busy}"
 
 
-def raw(found: Mapping[str, Sequence[Pair]]) -> list[dict[str, Any]]:
+def raw(found: Mapping[str, Sequence[Neighbours]]) -> list[dict[str, Any]]:
     """All that was measured, for JSON: seconds, bytes and load of each turn."""
     left_out = ("notes",)
     return [

@@ -42,9 +42,9 @@ def run_cells(
     retry: bool = False,
     wanted: Sequence[Cell] | None = None,
 ) -> Iterator[Finished]:
-    """Run the suite's cells, or those that are `wanted`, in their order, each as it is asked for and in a process of its
-    own; those that another process is working on come last, as it finishes them or ends. `tell` hears of each what is
-    being done, and the share done. `retry`: cells whose record is not "ok" are done again.
+    """Run the suite's cells, or those `wanted`, in their order, each as it is asked for and in a process of its own;
+    those that another process is working on come last, as it finishes them or ends. `tell` hears of each what is being
+    done, and the share done. `retry`: cells whose record is not "ok" are done again.
 
     Raises UserError, before anything is trained, for a mistake in any entrant; and where the machine fails, with what
     was done kept.

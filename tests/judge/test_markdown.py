@@ -50,8 +50,8 @@ def test_the_verdict_comes_first_then_what_failed_then_what_got_better():
     assert [cells(row)[:2] for row in rows(failed)] == [["vae", "FD&#95;2k"]]
     assert "**regression**" in failed
     assert [cells(row)[0] for row in rows(better)] == ["gan"]
-    assert "+50.0%" in failed
-    assert "-20.0%" in better
+    assert "&#43;50.0 %" in failed
+    assert "-20.0 %" in better
     assert [cells(row)[0] for row in rows(folded)] == ["gan", "flow", "vae"]
     assert "<summary>All 3 lines</summary>" in folded
     assert "- its config changed." in folded

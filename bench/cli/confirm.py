@@ -1,0 +1,60 @@
+"""Options of `check` that train fresh seeds, and what a person sees of that."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from equibench.cli.options import ALLOW_CODE, DATA_ROOT, DOWNLOAD, PATH, check_writable, console, extractor_options
+
+if TYPE_CHECKING:
+    from equibench.judge.check import Check
+    from equibench.judge.gates import Gates
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+CONFIRM_HELP = "Train so many fresh seeds of each entrant that looks worse; they alone decide."
+OUT_HELP = "Folder for their records. [default: RESULTS-confirm]"
+GIVEN = ("suite", "dataset", "data_root", "download", "extractor", "inception_weights", "allow_code")
+
+
+def confirm_options(command: Command) -> Command:
+    """--confirm, and what a record names and does not hold, as `run` takes it."""
+    for option in reversed(
+        (
+            click.option("--confirm", metavar="N", type=click.IntRange(1, 100), help=CONFIRM_HELP),
+            click.option("--confirm-out", type=PATH, help=OUT_HELP),
+            click.option("--suite", metavar="SUITE", help="The suite of --confirm. [default: the one in the records]"),
+            click.option("--dataset", help="Its data, by name or path. [default: the records' or the suite's]"),
+            DATA_ROOT,
+            DOWNLOAD,
+            extractor_options,
+            ALLOW_CODE,
+        )
+    ):
+        command = option(command)
+    return command
+
+
+def confirmed(
+    found: Check, results: Sequence[Path], options: dict[str, Any], gates: Gates, judge: Callable[..., Check]
+) -> Check:
+    """The check, with suspects decided by fresh seeds. `judge` is `compare` with all but records and gates given."""
+    from equibench.cli.run import told
+    from equibench.judge.check import read
+    from equibench.judge.confirm import confirm
+    from equibench.judge.fresh import trainer
+    from equibench.judge.rerun import Rerun
+
+    out = options["confirm_out"] or _beside(results[0])
+    given, screen = Rerun(**{name: options[name] for name in GIVEN}), console(stderr=True)
+    train = trainer(results, out, given, lambda done: screen.print(told(done), soft_wrap=True))
+    check_writable(out)
+    return confirm(found, read(options["baseline"]), read(results), gates, judge, options["confirm"], train)
+
+
+def _beside(results: Path) -> Path:
+    folder = results if results.is_dir() else results.parent
+    return folder.parent / f"{folder.name}-confirm" if folder.name else Path(f"{folder.absolute().name}-confirm")
