@@ -44,7 +44,7 @@ family = "vae"
 
 
 FILES = ("github-actions.yml", "gitlab-ci.yml")
-JOBS = {"check": ("check", "equibench"), "nightly": ("nightly", "equibench nightly")}
+JOBS = {"check": ("check", "equibench"), "nightly": ("nightly", "equibench-nightly")}
 
 
 def read(file):
@@ -192,7 +192,7 @@ def written():
                 yield pytest.param(command, id=f"{path.name}: {command}")
 
 
-@pytest.mark.parametrize("command", written())
+@pytest.mark.parametrize("command", list(written()))
 def test_every_command_that_is_shown_is_one(command, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     _, verb, *words = shlex.split(command)
