@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from equibench.cli.options import ALLOW_CODE, DATA_ROOT, DOWNLOAD, PATH, check_writable, console, extractor_options
+from equibench.errors import UserError
 
 if TYPE_CHECKING:
     from equibench.judge.check import Check
     from equibench.judge.gates import Gates
+    from equibench.record.schema import Record
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 CONFIRM_HELP = "Train so many fresh seeds of each entrant that looks worse; they alone decide."
@@ -49,12 +51,18 @@ def confirmed(
     from equibench.judge.rerun import Rerun
 
     out = options["confirm_out"] or _beside(results[0])
+    if any(path.exists() and out.exists() and path.samefile(out) for path in (*results, *options["baseline"])):
+        raise UserError(f"{out} holds what is compared; give another folder with --confirm-out")
     given, screen = Rerun(**{name: options[name] for name in GIVEN}), console(stderr=True)
-    train = trainer(results, out, given, lambda done: screen.print(told(done), soft_wrap=True))
-    check_writable(out)
+    trained = trainer(results, out, given, lambda done: screen.print(told(done), soft_wrap=True))
+
+    def train(row: Mapping[int, Record], seeds: Sequence[int]) -> list[Record]:
+        check_writable(out)
+        return trained(row, seeds)
+
     return confirm(found, read(options["baseline"]), read(results), gates, judge, options["confirm"], train)
 
 
 def _beside(results: Path) -> Path:
-    folder = results if results.is_dir() else results.parent
-    return folder.parent / f"{folder.name}-confirm" if folder.name else Path(f"{folder.absolute().name}-confirm")
+    folder = (results if results.is_dir() else results.parent).absolute()
+    return folder.with_name(f"{folder.name}-confirm")

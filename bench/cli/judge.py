@@ -37,7 +37,7 @@ GATES = click.option("--gates", type=PATH, help="A gates file: tolerances, error
 @click.option("--allow-vanished", is_flag=True, help="Rows of the baseline that the run lacks are no regression.")
 @confirm_options
 @click.option("--junit", type=PATH, help="Write JUnit XML to this file too.")
-@click.option("--markdown", type=PATH, help="Write a summary in Markdown too; - is standard output.")
+@click.option("--markdown", type=PATH, help="Write a summary in Markdown too; - prints it alone.")
 @click.option("--github", is_flag=True, help="Print GitHub annotations. [default: where GITHUB_ACTIONS is set]")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 def check(results: tuple[Path, ...], **options: Any) -> None:
@@ -56,7 +56,7 @@ def check(results: tuple[Path, ...], **options: Any) -> None:
     if options["junit"]:
         output.refuse_junit(options["junit"])
     if options["markdown"]:
-        markdown.refuse(options["markdown"])
+        markdown.refuse(options["markdown"], options["as_json"])
     gates = gatesfile.read(options["gates"]).with_options(options["tolerances"], options["also"])
     asked = {"allow_vanished": options["allow_vanished"], "not_worse_than": margins(options["margins"])}
     found = checking.check(results, options["baseline"], gates=gates, **asked)
@@ -69,11 +69,11 @@ def check(results: tuple[Path, ...], **options: Any) -> None:
         markdown.write(found, options["markdown"])
     if options["as_json"]:
         click.echo(json.dumps(output.as_json(found), indent=1))
-    else:
+    elif not markdown.is_output(options["markdown"]):
         output.print_check(found, console())
     if options["github"] or os.environ.get("GITHUB_ACTIONS"):
         for line in output.github_commands(found):
-            click.echo(visible(line), err=options["as_json"])
+            click.echo(visible(line), err=options["as_json"] or markdown.is_output(options["markdown"]))
     if found.failed:
         raise click.exceptions.Exit(WORSE)
 

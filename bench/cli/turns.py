@@ -29,7 +29,7 @@ from equibench_models import FAMILIES
 )
 @DEVICE
 @ALLOW_CODE
-@click.option("--markdown", type=PATH, help="Write a summary in Markdown to this file, or - for standard output.")
+@click.option("--markdown", type=PATH, help="Write a summary in Markdown too; - prints it alone.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 def turns(old: Path, new: Path, **options: Any) -> None:
     """Time the version NEW beside OLD, by turns in one job: exit code 0 if it is not slower, 1 if so.
@@ -42,7 +42,7 @@ def turns(old: Path, new: Path, **options: Any) -> None:
     from equibench.judge import turns as judging
 
     if options["markdown"]:
-        markdown.refuse(options["markdown"])
+        markdown.refuse(options["markdown"], options["as_json"])
     only = [name for name in options["only"].split(",") if name]
     weights = judging.weights_at(options["results"], options["checkpoints"], only, options["allow_code"])
     own = any(one.family not in FAMILIES for one in weights)
@@ -62,7 +62,7 @@ def turns(old: Path, new: Path, **options: Any) -> None:
         markdown.write(check, options["markdown"], "equibench turns")
     if options["as_json"]:
         click.echo(json.dumps({**output.as_json(check), "turns": judging.raw(found)}, indent=1))
-    else:
+    elif not markdown.is_output(options["markdown"]):
         output.print_check(check, console())
     if check.failed:
         raise click.exceptions.Exit(WORSE)

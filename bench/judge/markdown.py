@@ -43,7 +43,7 @@ def write(check: Check, path: Path, title: str = "equibench check") -> None:
 
     Raises UserError as `refuse` does, and for a file that cannot be written.
     """
-    if str(path) == "-":
+    if is_output(path):
         click.echo(text(check, title), nl=False)
     elif _is_step_summary(path):
         try:
@@ -57,9 +57,17 @@ def write(check: Check, path: Path, title: str = "equibench check") -> None:
         outputs.put(path, text(check, title).encode(), WAY_OUT)
 
 
-def refuse(path: Path) -> None:
+def is_output(path: Path | None) -> bool:
+    """Whether the summary is printed, in place of all else."""
+    return str(path) == "-"
+
+
+def refuse(path: Path, as_json: bool = False) -> None:
     """Raises UserError for a place where `write` may not write, before anything is compared."""
-    if str(path) != "-" and not _is_step_summary(path):
+    if is_output(path):
+        if as_json:
+            raise UserError("--json and --markdown - would both be printed; give --markdown a file")
+    elif not _is_step_summary(path):
         outputs.refuse_foreign(path, _is_ours, "a summary in Markdown", WAY_OUT)
 
 

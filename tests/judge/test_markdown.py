@@ -4,6 +4,7 @@ import re
 from html.parser import HTMLParser
 
 import pytest
+from fixtures import equibench, make, save
 from markdown_it import MarkdownIt
 
 from equibench.errors import UserError
@@ -146,5 +147,20 @@ def test_the_step_s_summary_is_added_to(tmp_path, monkeypatch):
 
 def test_a_dash_is_standard_output(capsys):
     markdown.refuse("-")
+    with pytest.raises(UserError, match="would both be printed; give --markdown a file"):
+        markdown.refuse("-", as_json=True)
     markdown.write(Check((WORSE,), ()), "-")
     assert capsys.readouterr().out == markdown.text(Check((WORSE,), ()))
+
+
+def test_a_check_prints_the_summary_alone(tmp_path):
+    save([make("vae", seed) for seed in range(3)], tmp_path, with_arrays=False)
+    done = equibench("check", tmp_path, "--baseline", tmp_path, "--markdown", "-", "--github")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(f"{markdown.MARK}\n\n## equibench check\n\nNo regression")
+    assert "entrant ┃" not in done.stdout
+    assert "::notice" in done.stderr
+    (tmp_path / "README.md").write_text("mine")
+    done = equibench("check", tmp_path, "--baseline", tmp_path, "--markdown", tmp_path / "README.md")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert (tmp_path / "README.md").read_text() == "mine"
