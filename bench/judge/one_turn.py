@@ -73,8 +73,8 @@ def turn(task: Mapping[str, Any]) -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
         "version": _version(),
-        "sources": _folder("equibench"),
-        "sources_sha256": _digest(type(model)),
+        "sources": str(_own_file(model) or _folder("equibench")),
+        "sources_sha256": _digest(_own_file(model)),
         "notes": notes,
     }
     if task["memory"]:
@@ -211,20 +211,25 @@ def _version() -> str:
         return importlib.metadata.version("equibench")
 
 
-def _folder(package: str) -> str:
-    return str(Path(str(importlib.import_module(package).__file__)).resolve().parent)
+def _folder(package: str) -> Path:
+    return Path(str(importlib.import_module(package).__file__)).resolve().parent
 
 
-def _digest(family: type) -> str:
-    """sha256 of the sources that ran: both packages, and the module of a family of the user's own."""
+def _own_file(model: Any) -> Path | None:
+    """Of the module of a family of the user's own."""
+    module = type(model).__module__
+    file = getattr(sys.modules.get(module), "__file__", None)
+    return Path(file).resolve() if file and module.partition(".")[0] != "equibench_models" else None
+
+
+def _digest(own: Path | None) -> str:
+    """sha256 of the sources that ran: both packages, and a module of the user's own."""
     found = hashlib.sha256()
     for package in ("equibench", "equibench_models"):
-        folder = Path(_folder(package))
+        folder = _folder(package)
         for file in sorted(folder.rglob("*.py")):
             found.update(f"{package}/{file.relative_to(folder).as_posix()}\n".encode() + file.read_bytes())
-    own = getattr(sys.modules.get(family.__module__), "__file__", None)
-    if own and not family.__module__.startswith("equibench"):
-        found.update(Path(own).read_bytes())
+    found.update(own.read_bytes() if own else b"")
     return found.hexdigest()
 
 

@@ -242,7 +242,7 @@ def _notes(found: Mapping[str, Sequence[Neighbours]]) -> Iterator[str]:
     shares = [one["others_cpu_share"] for side in answers for one in side]
     mean, most = sum(shares) / len(shares), max(shares)
     busy = "; on a quiet machine smaller changes would show" if mean > BUSY else ""
-    yield f"other work took {mean:.0%} of the processor's time, at most {most:.0%} in one turn{busy}"
+    yield f"other work took {100 * mean:.0f} % of the processor's time, at most {100 * most:.0f} % in one turn{busy}"
 
 
 def raw(found: Mapping[str, Sequence[Neighbours]]) -> list[dict[str, Any]]:
