@@ -37,9 +37,9 @@ class Trainer:
         one = row[min(row)]
         cell, session = rebuilt(one, self.files[one.key], self.given, self.out)
         _refuse_other(one, cell, session)
-        wanted = [replace(cell, seed=seed) for seed in seeds]
+        wanted = tuple(replace(cell, seed=seed) for seed in seeds)
         found = []
-        for done in run_cells(session, lambda cell, doing, share: None, wanted=wanted):
+        for done in run_cells(replace(session, wanted=wanted), lambda cell, doing, share: None):
             self.tell(done)
             found.append(done.record)
         return found

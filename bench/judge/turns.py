@@ -74,7 +74,7 @@ def weights_at(
     from equibench.run import checkpoint
 
     found = _recorded(results) if results else []
-    found += [Weights(suite.name_from(path), checkpoint.describe(path).family, path) for path in checkpoints]
+    found += [Weights(suite.name_from(path), checkpoint.provenance_of(path).family, path) for path in checkpoints]
     if not found:
         raise UserError("give weights that both versions can load: --results with what `run` wrote, or --checkpoint")
     names = [one.name for one in found]
@@ -85,7 +85,7 @@ def weights_at(
             raise UserError(f"unknown entrant {name!r}{nearest(name, names)}")
     found = [one for one in found if not only or one.name in only]
     for one in found:
-        checkpoint.describe(one.checkpoint)  # raises for a file that cannot be read
+        checkpoint.provenance_of(one.checkpoint)  # raises for a file that cannot be read
         if one.family not in FAMILIES:
             require_consent(f"the family {one.family}, which {one.checkpoint} names,", allow_code)
     return found

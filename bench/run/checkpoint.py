@@ -82,7 +82,7 @@ def check_finite(model: Model, path: Path) -> None:
             raise UserError(f"the checkpoint {path} holds NaN or infinite weights ({name}); give one that trained well")
 
 
-def describe(path: Path) -> Provenance:
+def provenance_of(path: Path) -> Provenance:
     """What the file says of its weights, which are not read. Raises UserError as `load` does, but for the code."""
     return _header(path)[0]
 

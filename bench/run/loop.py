@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -22,7 +22,7 @@ from equibench.run.isolated import isolated_plan
 from equibench.run.session import Session, Tell
 from equibench.run.status import UNFINISHED, want
 from equibench.run.supervise import run_cell
-from equibench.suite import Cell, cells
+from equibench.suite import Cell
 
 LOOK_SEC = 1.0  # between two looks at cells that others are working on
 
@@ -36,22 +36,17 @@ class Finished(NamedTuple):
     found: bool
 
 
-def run_cells(
-    session: Session,
-    tell: Callable[[Cell, str, float], None],
-    retry: bool = False,
-    wanted: Sequence[Cell] | None = None,
-) -> Iterator[Finished]:
-    """Run the suite's cells, or those `wanted`, in their order, each as it is asked for and in a process of its own;
-    those that another process is working on come last, as it finishes them or ends. `tell` hears of each what is being
-    done, and the share done. `retry`: cells whose record is not "ok" are done again.
+def run_cells(session: Session, tell: Callable[[Cell, str, float], None], retry: bool = False) -> Iterator[Finished]:
+    """Run the session's cells in their order, each as it is asked for and in a process of its own; those that another
+    process is working on come last, as it finishes them or ends. `tell` hears of each what is being done, and the share
+    done. `retry`: cells whose record is not "ok" are done again.
 
     Raises UserError, before anything is trained, for a mistake in any entrant; and where the machine fails, with what
     was done kept.
     """
     processes.adopt_orphans()
     processes.warm_up()
-    todo = list(cells(session.suite) if wanted is None else wanted)
+    todo = list(session.cells)
     if not session.loaded:
         for cell in todo:
             if cell.entrant is not None:

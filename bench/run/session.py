@@ -28,7 +28,7 @@ from equibench.record.cost import MatrixProducts, Memory
 from equibench.record.schema import Quality
 from equibench.run import checkpoint
 from equibench.run.status import UNFINISHED
-from equibench.suite import Cell, Suite
+from equibench.suite import Cell, Suite, cells
 
 Tell = Callable[[str, float], None]  # (what is being done, share done)
 
@@ -46,8 +46,14 @@ class Session:
     allow_code: bool = False  # code that the suite or a checkpoint names, see usercode.py
     # how a cell's own process gets the feature network, which cannot be handed to it
     reload: Callable[[], Extractor] | None = None
+    wanted: tuple[Cell, ...] | None = None  # these cells in place of all that the suite has
     known_products: MatrixProducts | None = None  # the machine's rate, where a cell before measured it
     peak_memory: Callable[..., Memory] = memory.peak_memory
+
+    @property
+    def cells(self) -> tuple[Cell, ...]:
+        """What is to be run, in its order."""
+        return tuple(cells(self.suite)) if self.wanted is None else self.wanted
 
     @cached_property
     def matrix_products(self) -> MatrixProducts:

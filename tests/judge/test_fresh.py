@@ -47,19 +47,18 @@ def test_another_suite_or_other_code_is_refused(monkeypatch, tmp_path, one, key,
 def test_the_run_s_own_is_trained(monkeypatch, tmp_path, one):
     from equibench.run import loop
 
-    asked = []
-
-    def run_cells(_session, _tell, wanted):
-        asked.extend(wanted)
-        yield from (SimpleNamespace(record=one.model_copy(update={"seed": cell})) for cell in wanted)
+    def run_cells(session, _tell):
+        for cell in session.wanted:
+            assert cell.entrant.name == "vae"
+            yield SimpleNamespace(record=one.model_copy(update={"seed": cell.seed}))
 
     rebuilt_as(monkeypatch, one.key if one.machine.key != make("vae").machine.key else "of another machine", {})
     monkeypatch.setattr(loop, "run_cells", run_cells)
-    monkeypatch.setattr(fresh, "replace", lambda cell, seed: seed)
+    monkeypatch.setattr(fresh, "replace", lambda thing, **changes: SimpleNamespace(**vars(thing) | changes))
     heard = []
     train = fresh.Trainer({one.key: tmp_path}, tmp_path, Rerun(), heard.append)
-    assert [found.seed for found in train({one.seed: one}, [4, 5])] == asked == [4, 5]
-    assert len(heard) == 2
+    assert [found.seed for found in train({one.seed: one}, [4, 5])] == [4, 5]
+    assert [done.record.seed for done in heard] == [4, 5]
 
 
 def test_a_suite_that_is_not_to_be_had_is_said_at_once(tmp_path):
