@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from equibench.judge.check import Check
     from equibench.judge.gates import Gates
     from equibench.record.schema import Record
+    from equibench.run.loop import Finished
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 CONFIRM_HELP = "Train so many fresh seeds of each entrant that looks worse; they alone decide."
@@ -44,7 +45,6 @@ def confirmed(
     found: Check, results: Sequence[Path], options: dict[str, Any], gates: Gates, judge: Callable[..., Check]
 ) -> Check:
     """The check, with suspects decided by fresh seeds. `judge` is `compare` with all but records and gates given."""
-    from equibench.cli.run import told
     from equibench.judge.check import read
     from equibench.judge.confirm import confirm
     from equibench.judge.fresh import trainer
@@ -54,13 +54,19 @@ def confirmed(
     if any(path.exists() and out.exists() and path.samefile(out) for path in (*results, *options["baseline"])):
         raise UserError(f"{out} holds what is compared; give another folder with --confirm-out")
     given, screen = Rerun(**{name: options[name] for name in GIVEN}), console(stderr=True)
-    trained = trainer(results, out, given, lambda done: screen.print(told(done), soft_wrap=True))
+    trained = trainer(results, out, given, lambda done: screen.print(_told(done), soft_wrap=True))
 
     def train(row: Mapping[int, Record], seeds: Sequence[int]) -> list[Record]:
         check_writable(out)
         return trained(row, seeds)
 
     return confirm(found, read(options["baseline"]), read(results), gates, judge, options["confirm"], train)
+
+
+def _told(done: Finished) -> str:
+    record = done.record
+    outcome = record.status if record.status == "ok" else f"{record.status}: {record.reason}"
+    return f"fresh seed {record.seed} of {record.entrant}: {outcome} -> {done.path}"
 
 
 def _beside(results: Path) -> Path:

@@ -233,13 +233,13 @@ def run_with_bars(session: Session, retry: bool) -> None:
         for done in run_cells(session, tell, retry):
             progress.advance(total)
             failed += done.record.status != "ok"
-            screen.print(told(done), soft_wrap=True)
+            screen.print(_told(done), soft_wrap=True)
     if failed:
         endings.say(f"{failed} of {many} cells are not ok; their records say why")
         raise click.exceptions.Exit(endings.CELLS_NOT_OK)
 
 
-def told(done: Finished) -> str:
+def _told(done: Finished) -> str:
     """A finished cell in a line."""
     record = done.record
     outcome = record.status if record.status == "ok" else f"{record.status}: {record.reason}"

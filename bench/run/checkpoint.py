@@ -83,7 +83,7 @@ def check_finite(model: Model, path: Path) -> None:
 
 
 def provenance_of(path: Path) -> Provenance:
-    """What the file says of its weights, which are not read. Raises UserError as `load` does, but for the code."""
+    """What the file says of its weights, which are not read. Raises UserError as `load` does."""
     return _header(path)[0]
 
 

@@ -37,7 +37,7 @@ class Finished(NamedTuple):
 
 
 def run_cells(session: Session, tell: Callable[[Cell, str, float], None], retry: bool = False) -> Iterator[Finished]:
-    """Run the session's cells in their order, each as it is asked for and in a process of its own; those that another
+    """Run the suite's cells in their order, each as it is asked for and in a process of its own; those that another
     process is working on come last, as it finishes them or ends. `tell` hears of each what is being done, and the share
     done. `retry`: cells whose record is not "ok" are done again.
 
