@@ -8,13 +8,21 @@ INSTALL_newest = $(BIN)/pip install --quiet --disable-pip-version-check -e '.[de
 INSTALL_lowest = $(BIN)/pip install --quiet --disable-pip-version-check uv && \
 	VIRTUAL_ENV=.venv $(BIN)/uv pip install --quiet --resolution lowest-direct -e '.[dev]'
 
-.PHONY: report test pytest slow check benchmark clean
+.PHONY: report gate test pytest slow check benchmark clean
 
 # A run with a cell that is not ok (exit code 3, docs/exit-codes.md) is reported too, and ends with its code.
 report: .venv/installed
 	code=0; $(BIN)/equibench run $(SUITE) || code=$$?; \
 	if [ $$code -eq 0 ] || [ $$code -eq 3 ]; then \
 		$(BIN)/equibench report results/$(SUITE) --out reports/$(SUITE) || exit; \
+	fi; \
+	exit $$code
+
+# This commit against the committed baseline: what .ci/run calls. A cell that is not ok is checked too, and ends it.
+gate: .venv/installed
+	code=0; $(BIN)/equibench run ci --device cpu --out results/ci || code=$$?; \
+	if [ $$code -eq 0 ] || [ $$code -eq 3 ]; then \
+		$(BIN)/equibench check results/ci --baseline baselines/ci --confirm 3 --markdown results/gate.md || exit; \
 	fi; \
 	exit $$code
 

@@ -2,7 +2,7 @@
 
 The measuring wing (data, machine, measure, run) works with torch; the reading wing (quantities, summary, cite, report)
 starts without it. They meet in `record` alone. Two rooms cross, and are named here: `judge`, whose `verify --rerun`
-runs cells again, and `cli`, which may call everything; both import torch inside functions only.
+and `check --confirm` run cells, and `cli`, which may call everything; both import torch inside functions only.
 """
 
 import ast
@@ -81,6 +81,7 @@ WITHOUT_TORCH = [
     "equibench.cite.citation, equibench.cite.methods, equibench.cite.recorded",
     "equibench.report.write",
     "equibench.judge.check, equibench.judge.output, equibench.judge.baseline, equibench.judge.verify",
+    "equibench.judge.confirm, equibench.judge.fresh, equibench.judge.turns, equibench.judge.markdown",
     "equibench_models",
 ]
 SOURCES = sorted((ROOT / "bench").rglob("*.py"))

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 
+from equibench.cli.confirm import confirm_options, confirmed
 from equibench.cli.endings import WORSE
 from equibench.cli.options import PATH, console, rerun_options
 from equibench.errors import UserError
@@ -33,7 +35,9 @@ GATES = click.option("--gates", type=PATH, help="A gates file: tolerances, error
 @click.option("--tolerance", "tolerances", multiple=True, metavar="KIND=AMOUNT", help=TOLERANCE_HELP)
 @click.option("--not-worse-than", "margins", multiple=True, metavar="[KIND=]PERCENT", help=MARGIN_HELP)
 @click.option("--allow-vanished", is_flag=True, help="Rows of the baseline that the run lacks are no regression.")
+@confirm_options
 @click.option("--junit", type=PATH, help="Write JUnit XML to this file too.")
+@click.option("--markdown", type=PATH, help="Write a summary in Markdown too; - prints it alone.")
 @click.option("--github", is_flag=True, help="Print GitHub annotations. [default: where GITHUB_ACTIONS is set]")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 def check(results: tuple[Path, ...], **options: Any) -> None:
@@ -41,31 +45,35 @@ def check(results: tuple[Path, ...], **options: Any) -> None:
 
     A number is worse only beyond its tolerance and if noise does not explain it; what that noise is taken to be, and
     which change would have been seen, stands beside each line. Numbers that changed though the weights did not are
-    errors of the measurement, and fail too.
+    errors of the measurement, and fail too. With --confirm 3 one seed is enough to look for suspects: whoever has
+    p <= 0.2 in quality or likelihood trains three fresh seeds, by the suite and settings of the records.
     """
 
     from equibench.judge import check as checking
-    from equibench.judge import gatesfile, output
+    from equibench.judge import gatesfile, markdown, older, output
     from equibench.judge.margins import margins
 
     if options["junit"]:
         output.refuse_junit(options["junit"])
-    found = checking.check(
-        results,
-        options["baseline"],
-        allow_vanished=options["allow_vanished"],
-        gates=gatesfile.read(options["gates"]).with_options(options["tolerances"], options["also"]),
-        not_worse_than=margins(options["margins"]),
-    )
+    if options["markdown"]:
+        markdown.refuse(options["markdown"], options["as_json"])
+    gates = gatesfile.read(options["gates"]).with_options(options["tolerances"], options["also"])
+    asked = {"allow_vanished": options["allow_vanished"], "not_worse_than": margins(options["margins"])}
+    found = checking.check(results, options["baseline"], gates=gates, **asked)
+    if options["confirm"]:
+        judge = partial(checking.compare, older=older.read(options["baseline"]), **asked)
+        found = confirmed(found, results, options, gates, judge)
     if options["junit"]:
         output.write_junit(found, options["junit"])
+    if options["markdown"]:
+        markdown.write(found, options["markdown"])
     if options["as_json"]:
         click.echo(json.dumps(output.as_json(found), indent=1))
-    else:
+    elif not markdown.is_output(options["markdown"]):
         output.print_check(found, console())
     if options["github"] or os.environ.get("GITHUB_ACTIONS"):
         for line in output.github_commands(found):
-            click.echo(visible(line), err=options["as_json"])
+            click.echo(visible(line), err=options["as_json"] or markdown.is_output(options["markdown"]))
     if found.failed:
         raise click.exceptions.Exit(WORSE)
 

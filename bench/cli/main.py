@@ -8,13 +8,13 @@ from typing import Any
 
 import click
 
-from equibench.cli import cache, endings, judge, look, measure, report, run, status
+from equibench.cli import cache, endings, judge, look, measure, report, run, status, turns
 from equibench.errors import UserError, nearest
 from equibench.protocol import PROTOCOL, __version__
 
 PROGRAM, COMPLETE = "equibench", "_EQUIBENCH_COMPLETE"
 EXIT_CODES = (
-    "Exit codes: 0 done, and as it should be; 1 worse, or does not hold (check, verify); 2 a mistake, a failing "
+    "Exit codes: 0 done, and as it should be; 1 worse, or does not hold (check, turns, verify); 2 a mistake, a failing "
     "environment or a fault; 3 a cell is not ok (run); 128 and more: stopped by a signal (130 by Ctrl-C). "
     "docs/exit-codes.md says more."
 )
@@ -49,7 +49,7 @@ def cli() -> None:
     """
 
 
-for room in (run, status, measure, report, look, judge, cache):
+for room in (run, status, measure, report, look, judge, turns, cache):
     for verb in room.VERBS:
         cli.add_command(verb)
 

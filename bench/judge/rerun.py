@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from equibench.data.sets import Dataset
     from equibench.measure.features.extractor import Extractor
+    from equibench.run.session import Session
     from equibench.suite import Cell, Suite
 
 
@@ -43,13 +44,23 @@ def again(one: Record, file: Path, path: str, given: Rerun) -> tuple[bool | None
     Raises UserError where the data, the suite, the checkpoint or the feature network are not those of the record, and
     for code that may not run. The data is looked at first.
     """
-    import torch
-
-    from equibench import suite
-    from equibench.run.session import Session
     from equibench.run.supervise import run_cell
 
-    chosen = suite.load(given.suite or _suite_of(one))
+    with tempfile.TemporaryDirectory() as folder:
+        cell, here = rebuilt(one, file, given, Path(folder))
+        _, now = run_cell(cell, here)
+    return _compared(one, now, path)
+
+
+def rebuilt(one: Record, file: Path, given: Rerun, out: Path) -> tuple[Cell, Session]:
+    """The cell of the record `one`, which lies at `file`, and a session that runs it into the folder `out`. Raises
+    UserError as `again` does.
+    """
+    import torch
+
+    from equibench.run.session import Session
+
+    chosen = suite_of(one, given)
     found = _data(one, chosen, given)
     device = torch.device("cpu" if one.machine.device == "cpu" or not torch.cuda.is_available() else "cuda")
     loaded = _checkpoint(one, file, given) if one.role == "entrant" and one.budget is None else None
@@ -57,10 +68,14 @@ def again(one: Record, file: Path, path: str, given: Rerun) -> tuple[bool | None
     load = _extractor(one, cell.suite, device, given, loaded is not None)
     extractor = load()
     _check_features(one, extractor)
-    with tempfile.TemporaryDirectory() as folder:
-        here = Session(cell.suite, found, device, extractor, Path(folder), loaded, given.allow_code, load)
-        _, now = run_cell(cell, here)
-    return _compared(one, now, path)
+    return cell, Session(cell.suite, found, device, extractor, out, loaded, given.allow_code, load)
+
+
+def suite_of(one: Record, given: Rerun) -> Suite:
+    """The suite that is given, or that the record names. Raises UserError where it is not to be had."""
+    from equibench import suite
+
+    return suite.load(given.suite or _suite_of(one))
 
 
 def _suite_of(one: Record) -> str:

@@ -23,7 +23,7 @@ from equibench.run.standing import Again, look_over
 from equibench.run.status import want
 from equibench.run.supervise import run_cell
 from equibench.run.weights import set_aside, weights_of
-from equibench.suite import Cell, cells
+from equibench.suite import Cell
 
 LOOK_SEC = 1.0  # between two looks at cells that others are working on
 
@@ -53,7 +53,7 @@ def run_cells(
     """
     processes.adopt_orphans()
     processes.warm_up()
-    todo = list(cells(session.suite))
+    todo = list(session.cells)
     if not session.loaded:
         for cell in todo:
             if cell.entrant is not None:

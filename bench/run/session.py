@@ -31,7 +31,7 @@ from equibench.record.cost import MatrixProducts, Memory
 from equibench.record.schema import Quality
 from equibench.run import checkpoint
 from equibench.run.status import UNFINISHED
-from equibench.suite import Cell, Suite
+from equibench.suite import Cell, Suite, cells
 
 Tell = Callable[[str, float], None]  # (what is being done, share done)
 
@@ -51,8 +51,14 @@ class Session:
     reload: Callable[[], Extractor] | None = None
     keep: bool = False  # records and weights of other code stand for what runs now
     invocation: str = field(default_factory=lambda: uuid.uuid4().hex)
+    wanted: tuple[Cell, ...] | None = None  # these cells in place of all that the suite has
     known_products: MatrixProducts | None = None  # the machine's rate, where a cell before measured it
     peak_memory: Callable[..., Memory] = memory.peak_memory
+
+    @property
+    def cells(self) -> tuple[Cell, ...]:
+        """What is to be run, in its order."""
+        return tuple(cells(self.suite)) if self.wanted is None else self.wanted
 
     @cached_property
     def matrix_products(self) -> MatrixProducts:

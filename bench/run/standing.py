@@ -15,7 +15,7 @@ from equibench.run import checkpoint
 from equibench.run.session import Session
 from equibench.run.unfinished import Unfinished
 from equibench.run.weights import trained_otherwise, unfit_weights, weights_of
-from equibench.suite import Cell, cells
+from equibench.suite import Cell
 
 
 class Again(NamedTuple):
@@ -34,7 +34,7 @@ def look_over(session: Session, retry: bool) -> list[Again]:
     not either. Raises UserError for what cannot be read.
     """
     found = []
-    for cell in cells(session.suite):
+    for cell in session.cells:
         path = session.path(cell)
         if path.exists():
             record = _read(path)

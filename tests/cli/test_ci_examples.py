@@ -1,6 +1,5 @@
-"""The workflows that users copy: their commands are run here, in order, on a tiny suite in place of `smoke`."""
+"""The workflows that users copy: their commands are run here, in order, on a tiny suite in place of `ci`."""
 
-import json
 import os
 import re
 import shlex
@@ -10,7 +9,11 @@ import sys
 from xml.etree import ElementTree
 
 import pytest
+import yaml
 from fixtures import ROOT, equibench
+
+from equibench.cli.main import cli
+from equibench.record import files as record_files
 
 TINY = """
 name = "tiny"
@@ -30,27 +33,37 @@ splits = 1
 resamples = 2
 memorization_images = 0
 sampler_points = false
-likelihood_images = 20
+likelihood_images = 60
 speed_batch_sizes = [8]
 speed_limit_sec = 0.05
 memory_batch_size = 8
 [[entrant]]
-name = "gan"
-family = "gan"
+name = "vae"
+family = "vae"
 """
 
 
-def commands(file):
-    """Commands of a workflow in order: `run:` steps of GitHub, items of GitLab's scripts without what keeps a code."""
-    lines = (ROOT / "docs" / "ci" / file).read_text().splitlines()
-    found = [re.match(r"\s+(?:run:|-)\s+((?:equibench|pip) .*?)(?: \|\| code=.*)?$", line) for line in lines]
-    return [match[1] for match in found if match]
+FILES = ("github-actions.yml", "gitlab-ci.yml")
+JOBS = {"check": ("check", "equibench"), "nightly": ("nightly", "equibench-nightly")}
+
+
+def read(file):
+    return (ROOT / "docs" / "ci" / file).read_text()
+
+
+def commands(file, job="check"):
+    """Commands of a job in order: `run` of GitHub's steps, GitLab's scripts without what keeps a code."""
+    found = yaml.safe_load(read(file))
+    if "jobs" in found:
+        return [step["run"] for step in found["jobs"][JOBS[job][0]]["steps"] if "run" in step]
+    whole = {**found["equibench"], **found[JOBS[job][1]]}
+    lines = [line for part in ("before_script", "script", "after_script") for line in whole[part]]
+    return [line.partition(" || code=")[0] for line in lines if not line.startswith("exit")]
 
 
 def preparation(file):
     """The commands in the comment on top, which make the baseline."""
-    lines = (ROOT / "docs" / "ci" / file).read_text().splitlines()
-    return [line.removeprefix("#").strip() for line in lines if re.match(r"#\s+equibench ", line)]
+    return [line.removeprefix("#").strip() for line in read(file).splitlines() if re.match(r"#\s+equibench ", line)]
 
 
 @pytest.fixture(scope="module")
@@ -61,13 +74,19 @@ def folder(tmp_path_factory):
     for command in preparation("github-actions.yml"):
         done = execute(command, path)
         assert done.returncode == 0, done.stderr
-    shutil.rmtree(path / "results" / "run")  # a runner starts with what was committed
+    shutil.rmtree(path / "results")  # a runner starts with what was committed
     return path
 
 
 def execute(command, folder, **environment):
-    words = shlex.split(command.replace("smoke --seeds 0,1,2", "tiny.toml --seeds 0,1"))
+    words = shlex.split(command.replace("$GITHUB_STEP_SUMMARY", str(folder / "summary.md")))
     assert words[0] == "equibench"
+    if words[1] == "run":
+        assert words[2] == "ci"
+        words[2] = "tiny.toml"
+        words = [{"0,1,2,3,4": "0,1,2"}.get(word, word) for word in words]
+    if "--confirm" in words:
+        words += ["--suite", "tiny.toml"]  # it does not ship
     if words[1] == "baseline":
         words.append("--allow-dirty")  # the checkout that is tested may have changes
     env = {**os.environ, **environment}
@@ -131,33 +150,61 @@ def test_make_report_reports_after_a_failed_cell_and_ends_with_its_code(pretende
     assert pretended(script, **codes)[:2] == (code, verbs)
 
 
+@pytest.mark.parametrize("job", JOBS)
 @pytest.mark.parametrize(
     ("codes", "code"), [({}, 0), ({"run": 3}, 3), ({"check": 1}, 1), ({"run": 3, "check": 1}, 3), ({"check": 2}, 2)]
 )
-def test_the_jobs_check_and_report_after_a_failed_cell(pretended, codes, code):
-    lines = (ROOT / "docs" / "ci" / "gitlab-ci.yml").read_text().splitlines()
-    script = [line.removeprefix("    - ") for line in lines if re.match(r"    - (equibench (run|check)|exit) ?", line)]
+def test_the_jobs_check_and_report_after_a_failed_cell(pretended, job, codes, code):
+    gitlab, github = (yaml.safe_load(read(file)) for file in reversed(FILES))
+    script = gitlab[JOBS[job][1]]["script"]
     assert len(script) == 3
     assert pretended("set -e\n" + "\n".join(script), **codes)[:2] == (code, ["run", "check"])
-    assert any(line.startswith("  after_script:") for line in lines)  # reports whatever the code was
-    steps = (ROOT / "docs" / "ci" / "github-actions.yml").read_text().split("      - name: ")
-    conditions = {step.split()[0]: re.search(r"if: (.*)", step) for step in steps[1:]}
-    assert conditions["Check"][1] == '"!cancelled()"'
-    assert conditions["Report"][1] == "always()"
+    assert gitlab["equibench"]["after_script"] == ["equibench report results/run --out report"]  # whatever the code was
+    steps = {step.get("name", step.get("uses")): step.get("if") for step in github["jobs"][job]["steps"]}
+    assert steps["Check"] == "!cancelled()"
+    assert steps["Report"] == steps["actions/upload-artifact@v4"] == "always()"
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_one_job_runs_at_a_time(file):
+    found = yaml.safe_load(read(file))
+    jobs = found.get("jobs", found)
+    conditions = [str(job.get("if") or job["rules"][0]["if"]) for job in jobs.values()]
+    assert sorted(re.search("(!=|==)", one)[1] for one in conditions) == ["!=", "=="]
+    assert all("schedule" in one for one in conditions)
+    assert set(jobs) == {names[FILES.index(file)] for names in JOBS.values()}
 
 
 def test_both_make_the_same_baseline_by_the_same_run():
-    assert preparation("github-actions.yml") == preparation("gitlab-ci.yml") != []
-    assert commands("github-actions.yml") == commands("gitlab-ci.yml")
-    assert len(commands("github-actions.yml")) == 4
+    assert preparation(FILES[0]) == preparation(FILES[1]) != []
+    for job in JOBS:
+        github, gitlab = (commands(file, job) for file in FILES)
+        assert [line.replace('"$GITHUB_STEP_SUMMARY"', "check.md") for line in github] == gitlab
+        assert len(github) == 4
+
+
+def written():
+    """Every command of equibench in the workflows and the pages on them."""
+    for path in [*(ROOT / "docs" / "ci").iterdir(), ROOT / "docs" / "ci.md", ROOT / "Makefile"]:
+        for line in path.read_text().splitlines():
+            if found := re.search(r"(?:^|[#:;-] +|BIN\)/)(equibench (?!baseline/)[a-z].*)", line.strip()):
+                command = re.split(r" \|\| |;|  #", found[1])[0]
+                yield pytest.param(command, id=f"{path.name}: {command}")
+
+
+@pytest.mark.parametrize("command", list(written()))
+def test_every_command_that_is_shown_is_one(command, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    _, verb, *words = shlex.split(command)
+    cli.commands[verb].make_context(verb, words)  # raises for an option or a value that there is not
 
 
 def test_the_commands_pass_and_write_what_is_uploaded(folder):
-    install, *rest = commands("github-actions.yml")
+    install, *rest = commands(FILES[0])
     assert install == "pip install equibench"
     outputs = []
     for command in rest:
-        done = execute(command, folder, GITHUB_ACTIONS="true")
+        done = execute(command, folder, GITHUB_ACTIONS="true", GITHUB_STEP_SUMMARY=str(folder / "summary.md"))
         outputs.append(done.stdout)
         if command.startswith("equibench check"):
             # here others use the machine: speed and memory may fail, what was trained must reproduce
@@ -168,24 +215,30 @@ def test_the_commands_pass_and_write_what_is_uploaded(folder):
         else:
             assert done.returncode == 0, done.stdout + done.stderr
     assert "reproduced" in outputs[1]
+    assert "none trained fresh seeds" in outputs[1]
     assert "::notice title=equibench check::" in outputs[1]
-    text = (ROOT / "docs" / "ci" / "github-actions.yml").read_text()
-    uploaded = text.partition("path: |")[2].split()
-    assert uploaded == ["check.xml", "report", "results/run/*.json"]
-    assert all(list(folder.glob(name)) for name in uploaded)
+    assert "## equibench check" in (folder / "summary.md").read_text()
+    uploads = [step["with"]["path"].split() for step in steps_of("check") if "upload-artifact" in step.get("uses", "")]
+    assert uploads == [["check.xml", "report", "results/run/*.json"]]
+    assert all(list(folder.glob(name)) for name in uploads[0])
 
 
-def test_a_broken_model_stops_the_job(folder):
-    worse = folder / "worse"
-    shutil.copytree(folder / "results" / "run", worse)
-    for file in worse.glob("gan-*.json"):
-        found = json.loads(file.read_text())
-        found["weights_sha256"] = "0" * 64
-        for metric in found["quality"]["also"]:
-            if metric["name"] == "KD":
-                metric["value"] = metric["value"] * 10
-        file.write_text(json.dumps(found))
-    check = next(command for command in commands("gitlab-ci.yml") if " check " in command)
-    done = execute(check.replace("results/run", "worse"), folder)
+def steps_of(job):
+    return yaml.safe_load(read(FILES[0]))["jobs"][job]["steps"]
+
+
+def test_a_bad_seed_is_cleared_by_fresh_ones_and_stops_the_nightly_job(folder):
+    """The code is sound: that one record is bad was chance, which the first job asks about and the second does not."""
+    for file in (folder / "results" / "run").glob("vae-*.json"):
+        one = record_files.read(file)
+        bits = one.likelihood.model_copy(update={"bits_per_dim": one.likelihood.bits_per_dim + 1})
+        record_files.write(one.model_copy(update={"likelihood": bits, "weights_sha256": "0" * 64}), folder / "worse")
+    check, nightly = (commands(FILES[0], job)[2].replace("results/run", "worse") for job in JOBS)
+    done = execute(nightly, folder)
     assert done.returncode == 1, done.stdout + done.stderr
-    assert "Regression" in done.stdout
+    assert "Regression: vae bits_per_dim" in done.stdout
+    done = execute(check, folder)
+    assert "Regression: vae bits_per_dim" not in done.stdout, done.stdout + done.stderr
+    assert "trained 3 more: decided by fresh seeds 3, 4 and 5" in done.stdout
+    fresh = [record_files.read(file) for file in (folder / "worse-confirm").glob("*.json")]
+    assert sorted((one.entrant, one.seed) for one in fresh) == [("vae", 3), ("vae", 4), ("vae", 5)]  # and no floor

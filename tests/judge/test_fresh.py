@@ -1,0 +1,69 @@
+"""What keeps fresh seeds from being trained: they would be of another suite, or of other code, than the run."""
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+from fixtures import floor, make, save
+
+from equibench.errors import UserError
+from equibench.judge import fresh
+from equibench.judge.rerun import Rerun
+from equibench.machine.provenance import code_digest, describe_machine
+from equibench.suite import Entrant
+
+CPU = torch.device("cpu")
+
+
+def rebuilt_as(monkeypatch, key, config):
+    """As if the record's cell had been found in a suite."""
+    cell = SimpleNamespace(suite=SimpleNamespace(name="mine"), entrant=Entrant(name="vae", family="vae", config=config))
+    session = SimpleNamespace(device=CPU, key=lambda _: key)
+    monkeypatch.setattr(fresh, "rebuilt", lambda *_: (cell, session))
+
+
+def record(here=True, **code):
+    one = make("vae")
+    machine = describe_machine(CPU) if here else one.machine
+    return one.model_copy(update={"machine": machine, "code": one.code.model_copy(update=code)})
+
+
+@pytest.mark.parametrize(
+    ("one", "key", "config", "sentence"),
+    [
+        (record(), "another", {}, "the suite mine has other settings than vae was run with"),
+        (record(here=False), "another", {"width": 7}, "the suite mine has other settings"),
+        (record(sources_sha256="0" * 64), None, {}, "the code changed since vae was run"),
+    ],
+)
+def test_another_suite_or_other_code_is_refused(monkeypatch, tmp_path, one, key, config, sentence):
+    rebuilt_as(monkeypatch, key or one.key, config)
+    train = fresh.Trainer({one.key: tmp_path}, tmp_path, Rerun())
+    with pytest.raises(UserError, match=sentence):
+        train({one.seed: one}, [1])
+
+
+@pytest.mark.parametrize("one", [record(), record(here=False), record(sources_sha256=code_digest())])
+def test_the_run_s_own_is_trained(monkeypatch, tmp_path, one):
+    from equibench.run import loop
+
+    def run_cells(session, _tell):
+        for cell in session.wanted:
+            assert cell.entrant.name == "vae"
+            yield SimpleNamespace(record=one.model_copy(update={"seed": cell.seed}))
+
+    rebuilt_as(monkeypatch, one.key if one.machine.key != make("vae").machine.key else "of another machine", {})
+    monkeypatch.setattr(loop, "run_cells", run_cells)
+    monkeypatch.setattr(fresh, "replace", lambda thing, **changes: SimpleNamespace(**vars(thing) | changes))
+    heard = []
+    train = fresh.Trainer({one.key: tmp_path}, tmp_path, Rerun(), heard.append)
+    assert [found.seed for found in train({one.seed: one}, [4, 5])] == [4, 5]
+    assert [done.record.seed for done in heard] == [4, 5]
+
+
+def test_a_suite_that_is_not_to_be_had_is_said_at_once(tmp_path):
+    save([make("vae", suite="mine"), make("gan", suite="ci"), floor("uniform", bits=8.0)], tmp_path, with_arrays=False)
+    with pytest.raises(UserError, match=r"by the suite 'mine', which does not ship; give its .toml by --suite"):
+        fresh.trainer([tmp_path], tmp_path / "out", Rerun(), lambda done: None)
+    found = fresh.trainer([tmp_path], tmp_path / "out", Rerun(suite="ci"), lambda done: None)
+    assert len(found.files) == 3
