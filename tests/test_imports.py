@@ -52,8 +52,9 @@ MAY_IMPORT = {
     "summary": GROUND | {"intervals", "quantities", "models"},
     "cite": GROUND | {"intervals", "quantities", "summary"},
     "report": GROUND | READING,
+    "history": GROUND | READING | {"report"},
     "judge": GROUND | READING | MEASURING | {"measure", "run"},
-    "cli": GROUND | READING | MEASURING | {"measure", "run", "report", "judge"},
+    "cli": GROUND | READING | MEASURING | {"measure", "run", "report", "history", "judge"},
     "__main__": {"cli"},
     "__init__": {"errors", "protocol", "summary", "report"},
 }
@@ -79,6 +80,7 @@ WITHOUT_TORCH = [
     "equibench.summary.sort, equibench.summary.pairs, equibench.summary.changes, equibench.summary.noise",
     "equibench.cite.citation, equibench.cite.methods, equibench.cite.recorded",
     "equibench.report.write",
+    "equibench.history.history, equibench.history.output, equibench.history.page",
     "equibench.judge.check, equibench.judge.output, equibench.judge.baseline, equibench.judge.verify",
     "equibench_models",
 ]
