@@ -37,6 +37,7 @@ def history(
     from equibench.history import output, page
     from equibench.history.history import history as look
     from equibench.history.overview import numbers_table
+    from equibench.quantities.text import superscript
 
     if out:
         page.refuse(out)
@@ -52,6 +53,8 @@ def history(
         table.add_row(*(entry.text + (f" ({entry.detail})" if entry.detail else "") for entry in line.entries))
     screen = console()
     screen.print(table)
+    for place, note in enumerate(lines.notes, 1):
+        screen.print(f"{superscript(place)} {note}")
     for one in found.left_out:
         screen.print(f"Left out: {one}.")
     if out:

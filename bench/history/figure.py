@@ -14,6 +14,7 @@ from equibench.history.points import Point
 from equibench.report.figures.style import FLOOR, PALETTE, drawn, style
 
 _LABELS = 16  # commits that are named along the axis
+_DRAWN = 1e100  # and its inverse: far beyond, sums and squares of what is drawn leave the range of floats
 WORSE, BETTER, OTHER = PALETTE[3], PALETTE[2], PALETTE[0]
 
 
@@ -40,6 +41,14 @@ def draw(of_row: Sequence[Judged], order: Order) -> Figure:
         axes.set_ylabel(drawn(label_of(one)), fontsize=9)
         axes.grid(axis="x", visible=False)
     return figure
+
+
+def can_draw(of_row: Sequence[Judged]) -> bool:
+    """Whether the values leave an axis room for its arithmetic."""
+    scale = of_row[0].series.quantity.scale
+    found = [x for judged in of_row for point in judged.points for x in (point.value, point.low, point.high)]
+    most = max(abs(x / scale) for x in found if x is not None)
+    return most == 0 or 1 / _DRAWN < most < _DRAWN
 
 
 def in_order(of_row: Sequence[Judged], order: Order) -> list[tuple[Point, Judged]]:

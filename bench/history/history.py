@@ -10,7 +10,8 @@ from equibench.cite.citation import path_called
 from equibench.errors import UserError
 from equibench.history.judged import Judged, judge
 from equibench.history.order import Order, of_repository
-from equibench.history.points import PRIMARY, Measurement, Series, code_key, series_of, usable
+from equibench.history.points import PRIMARY, Measurement, Series, code_key, is_busy, series_of, usable
+from equibench.quantities.identity import look_up
 from equibench.record import find
 from equibench.record.schema import Record
 
@@ -54,6 +55,8 @@ def history(
     against = _baseline(baseline, list(paths), order) if baseline else lambda one: ()
     if baseline and not any(against(one) for one in series):
         raise UserError(f"the baseline {baseline} has no number in common with these records; name another one")
+    if many := sum(is_busy(one, path) for one in records for path in paths if look_up(one, path) is not None):
+        left_out.append(f"{many} timings that other work disturbed")
     return History(tuple(judge(series, against)), order, tuple(left_out), baseline or "")
 
 

@@ -26,7 +26,7 @@ class Order:
 
     @property
     def source(self) -> str:
-        return "the repository" if self.place else "when the first record of each was created"
+        return "the repository" if self.place else "the time of their first record"
 
     def key(self, code: CodeKey, created: datetime) -> tuple[float | str, ...]:
         """By which points are sorted; files that were changed come after their commit."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from equibench.history.judged import Judged, Moved, Range, Shift
@@ -11,7 +12,7 @@ from equibench.history.points import Point, Series
 from equibench.quantities.identity import kind_of
 from equibench.quantities.text import join, number
 from equibench.record.schema import Record
-from equibench.report.tables.table import Column, Entry, Table, fill_table
+from equibench.report.tables.table import Column, Entry, Notes, Table, fill_table
 
 NO_STEP = "none"
 
@@ -30,12 +31,13 @@ def title_of(one: Series) -> str:
 
 def numbers_table(judged: Sequence[Judged], order: Order, baseline: str = "") -> Table:
     """A line a number: where it stands, and when it moved."""
+    notes = Notes()
     columns: list[Column[Judged]] = [
         ("entrant", "Entrant", lambda one: Entry(one.series.identity["entrant"], one.series.identity["entrant"])),
         ("number", "Number", lambda one: Entry(label_of(one.series), one.series.path, setting_of(one.series))),
         ("commits", "Commits", lambda one: Entry(str(len(one.points)), len(one.points))),
         ("last", "Last", lambda one: _range(one.series, one.points[-1])),
-        ("level", "Level", lambda one: _range(one.series, one.levels[-1].value) if one.levels else Entry(one.why_not)),
+        ("level", "Level", lambda one: _level(one, notes)),
         ("steps", "Steps", lambda one: _steps(one, order)),
         ("against_best", "Against the best level", _against_best),
     ]
@@ -43,7 +45,8 @@ def numbers_table(judged: Sequence[Judged], order: Order, baseline: str = "") ->
         columns.append(
             ("against_baseline", f"Against {baseline}", lambda one: _change(one.series, one.against_baseline))
         )
-    return fill_table("numbers", columns, judged, lambda one: one.series.points[0].first)
+    lines = fill_table("numbers", columns, judged, lambda one: one.series.points[0].first)
+    return replace(lines, notes=tuple(notes))
 
 
 def steps_table(judged: Sequence[Judged], order: Order) -> Table:
@@ -107,6 +110,10 @@ def _range(one: Series, found: Range) -> Entry:
     scale = one.quantity.scale
     ends = [number(end / scale) for end in (found.low, found.high) if end is not None]
     return Entry(number(found.value / scale), found.value, f"{ends[0]} to {ends[1]}" if len(ends) == 2 else "")
+
+
+def _level(one: Judged, notes: Notes) -> Entry:
+    return _range(one.series, one.levels[-1].value) if one.levels else notes.missing(one.why_not)
 
 
 def _steps(one: Judged, order: Order) -> Entry:

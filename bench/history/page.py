@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from equibench import outputs
 from equibench.history import steps
-from equibench.history.figure import draw
+from equibench.history.figure import can_draw, draw
 from equibench.history.history import History
 from equibench.history.judged import Judged
 from equibench.history.overview import date_of, numbers_table, points_table, setting_of, steps_table, title_of
@@ -27,7 +27,7 @@ class Chart(NamedTuple):
 
     title: str
     setting: str
-    picture: Picture
+    picture: Picture | None  # where it can be drawn
     points: list[Table]
 
 
@@ -71,7 +71,9 @@ def page(found: History) -> bytes:
 
 def _chart(of_row: list[Judged], found: History) -> Chart:
     title = title_of(of_row[0].series)
-    picture = Picture("chart.svg", style.render(draw(of_row, found.order), "svg"), f"{title}, over commits", {})
+    picture = None
+    if can_draw(of_row):
+        picture = Picture("chart.svg", style.render(draw(of_row, found.order), "svg"), f"{title}, over commits", {})
     return Chart(title, setting_of(of_row[0].series), picture, [points_table(one, found.order) for one in of_row])
 
 

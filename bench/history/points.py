@@ -25,6 +25,7 @@ from equibench.record.budget import kept_budget
 from equibench.record.paths import value_at
 from equibench.record.reading import remark
 from equibench.record.schema import Code, Record
+from equibench.summary.load import busy
 from equibench.summary.sections import FiledRecord
 
 PRIMARY = (
@@ -34,6 +35,9 @@ PRIMARY = (
     "memory.train_peak_bytes",
     "memory.sample_peak_bytes",
 )
+
+# the timed block that a number was measured in
+_BLOCKS = (("speed.latency", "latency"), ("speed.", "speed"), ("spent.", "train"), ("training.", "train"))
 
 
 class CodeKey(NamedTuple):
@@ -85,7 +89,8 @@ class Series:
     @property
     def row(self) -> tuple[str, ...]:
         """What the series of other machines share with this one."""
-        return (self.protocol, self.path, *(f"{k}:{v}" for k, v in self.identity.items() if k != "machine"))
+        fields = {key: value for key, value in self.identity.items() if key != "machine"}
+        return (self.path, self.name, *_setting(self.points[0].first), digest(fields))
 
     @property
     def is_floor(self) -> bool:
@@ -107,9 +112,8 @@ def series_of(
     groups: dict[tuple[str, ...], list[tuple[FiledRecord, str]]] = {}
     for cell in sorted(cells, key=lambda cell: (cell.record.role == "floor", cell.record.entrant, cell.record.seed)):
         for path in paths:
-            if look_up(cell.record, path) is not None:
-                fields = identity(cell.record, path)
-                key = (cell.record.protocol, cell.record.role, path, name_of(cell.record, path), digest(fields))
+            if look_up(cell.record, path) is not None and not is_busy(cell.record, path):
+                key = (path, name_of(cell.record, path), *_setting(cell.record), digest(identity(cell.record, path)))
                 groups.setdefault(key, []).append((cell, path))
     found = []
     for group in groups.values():
@@ -154,6 +158,12 @@ def usable(found: Sequence[tuple[Path, Record]]) -> tuple[list[FiledRecord], lis
     return dated, [f"{failed} records of cells that failed or missed their budget"] if failed else []
 
 
+def is_busy(record: Record, path: str) -> bool:
+    """Whether a number was timed while the machine did other work."""
+    block = next((block for begin, block in _BLOCKS if path.startswith(begin)), None)
+    return block is not None and glossary.of(path).timed and busy(record, block) is not None
+
+
 def created_of(record: Record) -> datetime:
     found = _date(record)
     assert found is not None  # of a usable one
@@ -181,6 +191,11 @@ def evaluation_sd(series: Series) -> float:
         if isinstance(error, int | float) and value:
             errors.append(error / value if series.by_logarithm else error)
     return math.hypot(*errors) / math.sqrt(len(errors)) if errors else 0.0
+
+
+def _setting(record: Record) -> tuple[str, ...]:
+    """What no line mixes, whatever the number."""
+    return (record.protocol, record.role, record.data.sha256)
 
 
 def _measured(cells: Sequence[FiledRecord], path: str, timed: bool) -> tuple[Measurement, ...]:

