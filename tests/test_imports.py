@@ -53,8 +53,9 @@ MAY_IMPORT = {
     "cite": GROUND | {"intervals", "quantities", "summary"},
     "report": GROUND | READING,
     "history": GROUND | READING | {"report"},
+    "archive": GROUND | READING | {"report", "suite"},
     "judge": GROUND | READING | MEASURING | {"measure", "run"},
-    "cli": GROUND | READING | MEASURING | {"measure", "run", "report", "history", "judge"},
+    "cli": GROUND | READING | MEASURING | {"measure", "run", "report", "history", "archive", "judge"},
     "__main__": {"cli"},
     "__init__": {"errors", "protocol", "summary", "report"},
 }
@@ -80,6 +81,7 @@ WITHOUT_TORCH = [
     "equibench.summary.sort, equibench.summary.pairs, equibench.summary.changes, equibench.summary.noise",
     "equibench.cite.citation, equibench.cite.methods, equibench.cite.recorded",
     "equibench.report.write",
+    "equibench.archive.pack",
     "equibench.history.history, equibench.history.output, equibench.history.page",
     "equibench.judge.check, equibench.judge.output, equibench.judge.baseline, equibench.judge.verify",
     "equibench_models",

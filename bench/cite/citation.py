@@ -18,7 +18,7 @@ from equibench.quantities import glossary
 from equibench.quantities.identity import look_up, name_of
 from equibench.quantities.tex import tex
 from equibench.quantities.text import budget_words, join, slug
-from equibench.record import find
+from equibench.record import archive, find
 from equibench.record.paths import member_name
 from equibench.record.schema import Record, SampleMetric
 from equibench.stats import Stat
@@ -60,11 +60,12 @@ class Citation:
 
 
 def gather(results: Sequence[Path], without: Sequence[str] = ()) -> list[Record]:
-    """All records among files and in folders, their subfolders included but for those called as in `without`; each key
-    once. Raises UserError if there are none.
+    """All records among files, in folders and in archives of `equibench archive`, subfolders included but for those
+    called as in `without`; each key once. Raises UserError if there are none.
     """
-    files = find.record_files(results, deep=True, without=without)
-    found = {one.key: one for file in files if (one := find.read_if_record(file, results)) is not None}
+    with archive.unpacked(results) as places:
+        files = find.record_files(places, deep=True, without=without)
+        found = {one.key: one for file in files if (one := find.read_if_record(file, places)) is not None}
     if not found:
         raise find.none_in(results)
     return list(found.values())

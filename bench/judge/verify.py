@@ -9,8 +9,8 @@ from typing import NamedTuple
 from equibench.cite.signature import Signature, parse, signature
 from equibench.errors import UserError
 from equibench.judge.rerun import Rerun, again
+from equibench.record import archive, find
 from equibench.record import files as record_files
-from equibench.record import find
 from equibench.record.schema import SCHEMA_VERSION, Record
 
 
@@ -26,18 +26,19 @@ def verify(
 ) -> list[Finding]:
     """What still holds of the signature `text`. With `rerun` its cells are trained and measured again.
 
-    Raises UserError if the text is no signature, or if a record of it is not in `results` or their subfolders, but for
-    those called as in `without`.
+    `results` are records, folders, and archives of `equibench archive`. Raises UserError if the text is no signature,
+    or if a record of it is not there or in subfolders, but for those called as in `without`.
     """
     parsed = parse(text)
-    files = find.record_files(results, deep=True, without=without)
-    found = [_find(key, parsed, files, results) for key in parsed.keys]
-    findings = [_value(text, parsed, [one for _, one in found])]
-    for path, one in found:
-        findings += [*_form(path, one), _arrays(path, one), *_checkpoint(path, one)]
-    if rerun:
-        findings += [Finding(*again(one, path, parsed.path, rerun)) for path, one in found]
-    return findings
+    with archive.unpacked(results) as places:
+        files = find.record_files(places, deep=True, without=without)
+        found = [_find(key, parsed, files, results) for key in parsed.keys]
+        findings = [_value(text, parsed, [one for _, one in found])]
+        for path, one in found:
+            findings += [*_form(path, one), _arrays(path, one), *_checkpoint(path, one)]
+        if rerun:
+            findings += [Finding(*again(one, path, parsed.path, rerun)) for path, one in found]
+        return findings
 
 
 def _find(key: str, parsed: Signature, files: Sequence[Path], results: Sequence[Path]) -> tuple[Path, Record]:
