@@ -54,8 +54,9 @@ MAY_IMPORT = {
     "report": GROUND | READING,
     "history": GROUND | READING | {"report"},
     "archive": GROUND | READING | {"report", "suite"},
+    "trackers": GROUND | READING | {"report"},
     "judge": GROUND | READING | MEASURING | {"measure", "run"},
-    "cli": GROUND | READING | MEASURING | {"measure", "run", "report", "history", "archive", "judge"},
+    "cli": GROUND | READING | MEASURING | {"measure", "run", "report", "history", "archive", "trackers", "judge"},
     "__main__": {"cli"},
     "__init__": {"errors", "protocol", "summary", "report"},
 }
@@ -82,6 +83,7 @@ WITHOUT_TORCH = [
     "equibench.cite.citation, equibench.cite.methods, equibench.cite.recorded",
     "equibench.report.write",
     "equibench.archive.pack",
+    "equibench.trackers.to_mlflow, equibench.trackers.to_wandb, equibench.trackers.to_card",
     "equibench.history.history, equibench.history.output, equibench.history.page",
     "equibench.judge.check, equibench.judge.output, equibench.judge.baseline, equibench.judge.verify",
     "equibench_models",

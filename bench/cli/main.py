@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from equibench.cli import archive, cache, endings, history, judge, look, measure, report, run, status
+from equibench.cli import archive, cache, endings, export, history, judge, look, measure, report, run, status
 from equibench.errors import UserError, nearest
 from equibench.protocol import PROTOCOL, __version__
 
@@ -49,7 +49,7 @@ def cli() -> None:
     """
 
 
-for room in (run, status, measure, report, history, archive, look, judge, cache):
+for room in (run, status, measure, report, history, archive, export, look, judge, cache):
     for verb in room.VERBS:
         cli.add_command(verb)
 
