@@ -191,8 +191,8 @@ def step_cost(n: int) -> float:
 def without_spikes(values: Values, weights: Values) -> Values:
     """Values, in standard deviations of one measurement; those farther than `SPIKE_SD` of the point from the median of
     three neighbours (itself and the ones before and after it, or at an end the two next to it) are that median (Hampel
-    1974). Clipped to that distance instead, a spike at the last commit was taken for a step in 20 % of simulated
-    series, and not in 3 to 7 %.
+    1974). Clipped to that distance instead, a spike at the last commit passed for a step in a fifth of such series;
+    docs/history_steps.md says how seldom it does so.
     """
     if len(values) < 3:
         return values

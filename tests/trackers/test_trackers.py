@@ -82,9 +82,9 @@ def told(uri, experiment="equibench"):
 
 @pytest.mark.filterwarnings("ignore")
 def test_mlflow_reads_what_was_told(results, tmp_path):
-    uri, artifacts = to_mlflow.database(tmp_path / "out")
+    uri = (tmp_path / "store").as_uri()
     found = runs([results])
-    assert to_mlflow.export(found, uri, "equibench", artifacts) == (3, 0)
+    assert to_mlflow.export(found, uri, "equibench") == (3, 0)
     there = told(uri)
     assert set(there) == {"gan", "vae", "real data"}
     for one in found:
@@ -93,24 +93,25 @@ def test_mlflow_reads_what_was_told(results, tmp_path):
         assert run.data.params == {key: str(value) for key, value in one.settings.items()}
         assert {key: run.data.tags[f"signature.{key}"] for key in one.signatures} == one.signatures
         assert (run.info.status, run.info.start_time) == ("FINISHED", 1735689600000)  # of 2025-01-01, by hand
-    assert to_mlflow.export(found, uri, "equibench", artifacts) == (0, 3)
+    assert to_mlflow.export(found, uri, "equibench") == (0, 3)
     save([make("diffusion")], results, with_arrays=False)
-    assert to_mlflow.export(runs([results]), uri, "equibench", artifacts) == (1, 3)
+    assert to_mlflow.export(runs([results]), uri, "equibench") == (1, 3)
     odd = [make("vae", seed, entrant=ALL, config={text: text for text in HOSTILE}, family=ALL) for seed in range(2)]
     save([odd[0].model_copy(update={"entrant": "x"})], tmp_path / "odd", with_arrays=False)
     hostile = [one.__class__(ALL, tuple(odd), one.numbers) for one in runs([tmp_path / "odd"])]
-    assert to_mlflow.export(hostile, uri, ALL[:200], artifacts) == (1, 0)
-    ((name, run),) = told(uri, ALL[:200]).items()
+    assert to_mlflow.export(hostile, uri, "odd") == (1, 0)
+    ((name, run),) = told(uri, "odd").items()
     assert (name, run.data.params["entrant"]) == (ALL, ALL)
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_mlflow_takes_an_address_and_says_what_is_wrong_with_it(results, tmp_path):
-    address = (tmp_path / "store").as_uri()
-    done = equibench("export", "mlflow", results, "--tracking-uri", address, "--experiment", "mine")
-    assert (done.returncode, done.stderr) == (0, "")
-    assert "3 new runs in the experiment mine" in done.stdout
-    assert set(told(address, "mine")) == {"gan", "vae", "real data"}
+def test_mlflow_has_a_database_of_one_s_own(results, tmp_path):
+    done = equibench("export", "mlflow", results, "--out", tmp_path / "out", "--experiment", "mine")
+    uri = f"sqlite:///{tmp_path / 'out' / 'mlflow.db'}"
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"3 new runs in the experiment mine at {uri}\n", "")
+    assert {one.name: one.metrics for one in runs([results])} == {
+        name: run.data.metrics for name, run in told(uri, "mine").items()
+    }
     for wrong in ("nonsense://x", "sqlite:////dev/null/where.db"):
         with pytest.raises(UserError, match="MLflow says of"):
             to_mlflow.export(runs([results]), wrong, "equibench")
