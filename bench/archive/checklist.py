@@ -10,9 +10,8 @@ import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from equibench.archive.environment import code_words
-from equibench.cite.citation import ERRORS
+from equibench.cite.citation import of_row
 from equibench.cite.methods import methods
-from equibench.cite.signature import parse, signature
 from equibench.errors import UserError
 from equibench.quantities import glossary
 from equibench.quantities.text import amount, budget_words, duration, join, number, settings
@@ -22,13 +21,6 @@ from equibench.report.pages.fill import markdown
 from equibench.summary.sections import Section, failed
 
 NOT_RECORDED = "not recorded"
-HEADLINE = (
-    "quality.value",
-    glossary.BITS,
-    "speed.images_per_sec",
-    "memory.train_peak_bytes",
-    "memory.sample_peak_bytes",
-)
 Answer = Sequence[str]  # one sentence, or a list of points
 
 
@@ -189,17 +181,16 @@ def _numbers(sections: Sequence[Section]) -> Answer:
     for section in sections:
         where = f"{section.run.label or f'setting {section.letter}'}, " if len(sections) > 1 else ""
         for row in (*section.ran, *section.references):
-            for path in HEADLINE:
+            for path in glossary.PRIMARY:
                 try:
-                    text = signature([cell.record for cell in row.cells], path)
+                    one = of_row([cell.record for cell in row.cells], path)
                 except UserError as error:
                     found.append(f"{where}{row.label}: {error}")
                     continue
-                if text:
-                    parsed, many = parse(text), len(row.having(path))
-                    over = ERRORS.get(parsed.fields.get("pm", ""), f"its error is {NOT_RECORDED}")
-                    shown = text.partition("|")[0].replace("=", " = ")
-                    found.append(f"{where}{row.label}: {shown} ({over}; {many} run{'s' * (many > 1)})")
+                if one:
+                    over, many = one.spread or f"its error is {NOT_RECORDED}", len(one.seeds)
+                    runs = f"{many} run{'s' * (many > 1)}"
+                    found.append(f"{where}{row.label}: {one.metric} = {one.shown} ({over}; {runs})")
     return found
 
 

@@ -87,7 +87,7 @@ def cite(metric: str, entrant: str, results: Sequence[Path], without: Sequence[s
         of_protocol = rows([one for one in named if one.protocol == protocol], "the results")
         for row in of_protocol.values():
             measured = [one for one in row.values() if not failed(one)]
-            found += [_citation(measured, path)] if measured else []
+            found += [of_row(measured, path)] if measured else []
     return [one for one in found if one and _plain(metric) in _names(one.metric, path)]
 
 
@@ -148,7 +148,10 @@ def _numbers(value: Any, path: str) -> Iterator[str]:
         yield path
 
 
-def _citation(row: list[Record], path: str) -> Citation | None:
+def of_row(row: Sequence[Record], path: str) -> Citation | None:
+    """The number at `path` of one row; None where no record has it. Raises UserError where they do not measure one
+    thing.
+    """
     text = signature(row, path)
     if text is None:
         return None

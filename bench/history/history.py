@@ -10,7 +10,8 @@ from equibench.cite.citation import path_called
 from equibench.errors import UserError
 from equibench.history.judged import Judged, judge
 from equibench.history.order import Order, of_repository
-from equibench.history.points import PRIMARY, Measurement, Series, code_key, is_busy, series_of, usable
+from equibench.history.points import Measurement, Series, code_key, is_busy, series_of, usable
+from equibench.quantities import glossary
 from equibench.quantities.identity import look_up
 from equibench.record import find
 from equibench.record.schema import Record
@@ -47,7 +48,7 @@ def history(
     if not cells:
         raise UserError("none of the records has a result and a date; name folders of finished runs")
     records = [cell.record for cell in cells]
-    paths = dict.fromkeys([*PRIMARY, *(path_called(name, records, "this history") for name in numbers)])
+    paths = dict.fromkeys([*glossary.PRIMARY, *(path_called(name, records, "this history") for name in numbers)])
     order = of_repository(repository, {code_key(one.code) for one in records}) if repository else Order()
     series = series_of(cells, list(paths), order.key)
     if not series:

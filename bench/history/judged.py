@@ -174,13 +174,13 @@ def _range(one: Series, point: Point, noise: Scatter | None) -> Range:
     """A point with the interval of its mean: by the noise of the series, or by its own measurements, or, of a single
     one, by what its record says of its samples.
     """
-    stat = Stat(tuple(_scaled(one, point)))
+    stat, value = Stat(tuple(_scaled(one, point))), point.measured[0].value
     if noise:
-        return _back(one, stat.mean, noise.quantile * noise.sd / math.sqrt(stat.n), noise.source)
+        found = _back(one, stat.mean, noise.quantile * noise.sd / math.sqrt(stat.n), noise.source)
+        return found._replace(value=value) if stat.n == 1 else found  # to the last bit
     if stat.sd is not None:
         reach = float(stdtrit(stat.n - 1, (1 + steps.LEVEL) / 2)) * stat.sd / math.sqrt(stat.n)
         return _back(one, stat.mean, reach, "its own measurements")
-    value = point.measured[0].value
     if len(point.records) == 1:
         parent = value_at(point.first, one.path.rpartition(".")[0])
         interval: Interval | None = parent.interval if isinstance(parent, Quality) else None
@@ -190,12 +190,13 @@ def _range(one: Series, point: Point, noise: Scatter | None) -> Range:
 
 
 def _also_changed(before: Point, after: Point) -> tuple[str, ...]:
-    """Versions of packages, and machines, that both sides of a step do not share: either may be its cause."""
+    """Settings, versions of packages and machines that both sides of a step do not share: each may be its cause."""
 
     def seen(point: Point) -> dict[str, set[str]]:
         found: dict[str, set[str]] = {}
         for record in point.records:
-            for name, value in {**record.versions, "the machine": record.machine.key[:8]}.items():
+            settings = {f"setting {name}": str(value) for name, value in record.config.items()}
+            for name, value in {**record.versions, **settings, "the machine": record.machine.key[:8]}.items():
                 found.setdefault(name, set()).add(value)
         return found
 

@@ -10,7 +10,7 @@ from equibench.history.judged import Judged, Moved, Range, Shift
 from equibench.history.order import Order
 from equibench.history.points import Point, Series
 from equibench.quantities.identity import kind_of
-from equibench.quantities.text import join, number
+from equibench.quantities.text import join, number, settings
 from equibench.record.schema import Record
 from equibench.report.tables.table import Column, Entry, Notes, Table, fill_table
 
@@ -102,6 +102,7 @@ def setting_of(one: Series) -> str:
     """What sets rows of one entrant and number apart, beside what their names say."""
     shown = {key: value for key, value in one.identity.items() if key in ("data", "ref", "sampler", "budget")}
     parts = [f"{key} {value}" for key, value in shown.items() if value not in ("default", "none")]
+    parts += [settings(one.points[-1].first.config)] if one.row[-1] else []  # where that sets it apart
     parts += [f"protocol {one.protocol}", *([f"machine {one.machine[:8]}"] if one.machine else [])]
     return ", ".join(parts)
 

@@ -1,8 +1,9 @@
 """Records of many commits to series: one number of one row, a point a commit.
 
 What may be compared decides on the series: the identity of the number, the protocol, and for speed and memory the
-machine. What is repeated decides on the measurements of a point: seeds, and for speed and memory, which seeds of one
-invocation share, invocations.
+machine. An entrant's settings may change with a commit, which is one series; where one commit has several, each is a
+series of its own. What is repeated decides on the measurements of a point: seeds, and for speed and memory, which the
+seeds of one invocation share, invocations.
 """
 
 from __future__ import annotations
@@ -28,16 +29,10 @@ from equibench.record.schema import Code, Record
 from equibench.summary.load import busy
 from equibench.summary.sections import FiledRecord
 
-PRIMARY = (
-    "quality.value",
-    glossary.BITS,
-    "speed.images_per_sec",
-    "memory.train_peak_bytes",
-    "memory.sample_peak_bytes",
-)
-
 # the timed block that a number was measured in
 _BLOCKS = (("speed.latency", "latency"), ("speed.", "speed"), ("spent.", "train"), ("training.", "train"))
+# fields of an identity that say what made a model and its numbers, which is what changes from commit to commit
+MADE_BY = ("config", "weights", "train", "eval")
 
 
 class CodeKey(NamedTuple):
@@ -84,13 +79,8 @@ class Series:
     identity: dict[str, str]
     protocol: str
     machine: str | None  # key; None where another machine's numbers compare
+    row: tuple[str, ...]  # what it shares with the series of other machines, and with no other one
     points: tuple[Point, ...]
-
-    @property
-    def row(self) -> tuple[str, ...]:
-        """What the series of other machines share with this one."""
-        fields = {key: value for key, value in self.identity.items() if key != "machine"}
-        return (self.path, self.name, *_setting(self.points[0].first), digest(fields))
 
     @property
     def is_floor(self) -> bool:
@@ -108,42 +98,49 @@ def series_of(
     """All series of the numbers at `paths`, entrants before floors. `order` sorts points by their code and the time of
     their first record.
     """
-    created = {id(cell): created_of(cell.record) for cell in cells}
-    groups: dict[tuple[str, ...], list[tuple[FiledRecord, str]]] = {}
+    groups: dict[tuple[str, ...], list[FiledRecord]] = {}
     for cell in sorted(cells, key=lambda cell: (cell.record.role == "floor", cell.record.entrant, cell.record.seed)):
         for path in paths:
             if look_up(cell.record, path) is not None and not is_busy(cell.record, path):
-                key = (path, name_of(cell.record, path), *_setting(cell.record), digest(identity(cell.record, path)))
-                groups.setdefault(key, []).append((cell, path))
+                groups.setdefault(_key(cell.record, path), []).append(cell)
     found = []
-    for group in groups.values():
-        first, path = group[0]
-        by_code: dict[CodeKey, list[FiledRecord]] = {}
-        for cell, _ in group:
-            by_code.setdefault(code_key(cell.record.code), []).append(cell)
-        timed = glossary.of(path).timed
-        points = [
-            Point(
-                code, commit(of_code[0].record), min(created[id(c)] for c in of_code), _measured(of_code, path, timed)
-            )
-            for code, of_code in by_code.items()
-        ]
-        points.sort(key=lambda point: order(point.code, point.created))
-        found.append(
-            Series(
-                glossary.of(path),
-                path,
-                name_of(first.record, path),
-                identity(first.record, path),
-                first.record.protocol,
-                first.record.machine.key if timed else None,
-                tuple(points),
-            )
-        )
+    for (path, machine, *row), group in groups.items():
+        for made, part in _parts(group):
+            by_code: dict[CodeKey, list[FiledRecord]] = {}
+            for cell in part:
+                by_code.setdefault(code_key(cell.record.code), []).append(cell)
+            points = [_point(code, same, path) for code, same in by_code.items()]
+            points.sort(key=lambda point: order(point.code, point.created))
+            last = points[-1].first
+            about = (glossary.of(path), path, name_of(last, path), identity(last, path), last.protocol)
+            found.append(Series(*about, machine or None, (path, *row, made), tuple(points)))
     places = {path: place for place, path in enumerate(paths)}
-    return sorted(
-        found, key=lambda one: (one.points[0].first.role == "floor", one.identity["entrant"], places[one.path])
-    )
+    return sorted(found, key=lambda one: (one.is_floor, one.identity["entrant"], places[one.path]))
+
+
+def _key(record: Record, path: str) -> tuple[str, ...]:
+    """Path, machine where that matters, and a digest of all else that a line never mixes. What made the model is not
+    in it: commits are what changes that.
+    """
+    fields = {key: value for key, value in identity(record, path).items() if key not in (*MADE_BY, "machine")}
+    alike = digest([fields, name_of(record, path), record.protocol, record.role, record.data.sha256])
+    return path, record.machine.key if glossary.of(path).timed else "", alike
+
+
+def _parts(group: Sequence[FiledRecord]) -> list[tuple[str, list[FiledRecord]]]:
+    """The records as one part, or, where one commit has an entrant in several settings, a part a setting."""
+    parts: dict[str, list[FiledRecord]] = {}
+    of_code: dict[CodeKey, set[str]] = {}
+    for cell in group:
+        made = digest([cell.record.family, cell.record.config])
+        parts.setdefault(made, []).append(cell)
+        of_code.setdefault(code_key(cell.record.code), set()).add(made)
+    return list(parts.items()) if any(len(made) > 1 for made in of_code.values()) else [("", list(group))]
+
+
+def _point(code: CodeKey, cells: Sequence[FiledRecord], path: str) -> Point:
+    created = min(created_of(cell.record) for cell in cells)
+    return Point(code, commit(cells[0].record), created, _measured(cells, path, glossary.of(path).timed))
 
 
 def usable(found: Sequence[tuple[Path, Record]]) -> tuple[list[FiledRecord], list[str]]:
@@ -193,11 +190,6 @@ def evaluation_sd(series: Series) -> float:
     return math.hypot(*errors) / math.sqrt(len(errors)) if errors else 0.0
 
 
-def _setting(record: Record) -> tuple[str, ...]:
-    """What no line mixes, whatever the number."""
-    return (record.protocol, record.role, record.data.sha256)
-
-
 def _measured(cells: Sequence[FiledRecord], path: str, timed: bool) -> tuple[Measurement, ...]:
     repeats: dict[tuple[str, str], list[FiledRecord]] = {}
     for cell in cells:
@@ -213,7 +205,9 @@ def _values(cells: Sequence[FiledRecord], path: str) -> Iterator[float]:
 
 
 def _mean(values: Sequence[float]) -> float:
-    """Of the logarithms where that can be, as of a point's measurements."""
+    """Of the logarithms where that can be, as of a point's measurements; of equal values that value."""
+    if values.count(values[0]) == len(values):
+        return values[0]
     if min(values) > 0:
         return math.exp(math.fsum(map(math.log, values)) / len(values))
     return float(np.mean(np.asarray(values) / len(values)) * len(values))

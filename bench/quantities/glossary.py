@@ -176,6 +176,8 @@ GLOSSARY = (
     Q("energy.joules_per_image", "Energy", "J/image", "lower", timed=True),
 )
 # fmt: on
+# one of each category (of memory both): what a history, a checklist or a tracker is told of without being asked
+PRIMARY = ("quality.value", BITS, "speed.images_per_sec", "memory.train_peak_bytes", "memory.sample_peak_bytes")
 GATED = tuple(quantity for quantity in GLOSSARY if quantity.category)
 _BY_PATH = {quantity.path: quantity for quantity in GLOSSARY}
 _MEMBERS = [

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from types import ModuleType
 
-from equibench.cite.signature import parse, signature
+from equibench.cite.citation import Citation, of_row
 from equibench.errors import UserError
 from equibench.hashing import digest
 from equibench.quantities import glossary
@@ -25,42 +25,34 @@ from equibench.stats import Stat
 from equibench.summary.sections import Row, Section
 from equibench.summary.sort import load_cells, summarise
 
-HEADLINE = (
-    "quality.value",
-    glossary.BITS,
-    "speed.images_per_sec",
-    "speed.latency_p50_sec",
-    "speed.network_evaluations",
-    "memory.train_peak_bytes",
-    "memory.sample_peak_bytes",
-    "spent.params",
-    "spent.flops",
-    "spent.train_sec",
-)
+HEADLINE = (*glossary.PRIMARY, "speed.latency_p50_sec", "speed.network_evaluations", "spent.params", "spent.flops",
+            "spent.train_sec")  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Number:
-    """One number of a row: the mean over its seeds, raw, in the unit of the records."""
+    """One number of a row, raw, in the unit of the records, with what makes it citable."""
 
-    name: str  # as in a signature
-    path: str
+    cited: Citation
     by_seed: dict[int, float]
     kind: str
-    signature: str
+
+    @property
+    def name(self) -> str:
+        return self.cited.metric
+
+    @property
+    def path(self) -> str:
+        return self.cited.path
+
+    @property
+    def signature(self) -> str:
+        return self.cited.signature
 
     @property
     def stat(self) -> Stat:
+        """Over seeds."""
         return Stat(tuple(self.by_seed.values()))
-
-    @property
-    def pm(self) -> str:
-        """What the error in the signature is over, by its name there; empty without one."""
-        return parse(self.signature).fields.get("pm", "")
-
-    @property
-    def shown(self) -> str:
-        return self.signature.partition("|")[0].rpartition("=")[2]
 
 
 @dataclass(frozen=True)
@@ -182,10 +174,9 @@ def _numbers(row: Row) -> tuple[Number, ...]:
     found = []
     for path in HEADLINE:
         records = row.having(path)
-        text = signature(records, path) if records else None
-        if text:
+        if records and (cited := of_row(records, path)):
             by_seed = {one.seed: value for one in records if (value := look_up(one, path)) is not None}
-            found.append(Number(parse(text).name, path, by_seed, kind_of(records[0], path), text))
+            found.append(Number(cited, by_seed, kind_of(records[0], path)))
     return tuple(found)
 
 

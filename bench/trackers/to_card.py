@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from equibench import outputs
-from equibench.cite.citation import ERRORS
 from equibench.cite.methods import methods
 from equibench.errors import UserError, nearest
 from equibench.quantities import glossary
@@ -77,12 +76,10 @@ def label(number: Number) -> str:
 
 def _body(run: TrackedRun) -> str:
     one = run.first
-    rows = [
-        [label(number), number.shown, ERRORS.get(number.pm, MISSING), str(len(number.by_seed))]
-        for number in run.numbers
-    ]
     table = [["Number", "Value", "± is", "Training runs"], ["---", "---:", "---", "---:"]]
-    table += [[markdown(text) for text in row] for row in rows]
+    for number in run.numbers:
+        row = (label(number), number.cited.shown, number.cited.spread or MISSING, str(len(number.by_seed)))
+        table.append([markdown(text) for text in row])
     about = [f"{one.portrait.concept} {one.portrait.structure}"] if one.portrait else []
     settings = ", ".join(
         f"{key.partition('.')[2]} {value}" for key, value in run.settings.items() if key.startswith("config.")

@@ -248,6 +248,27 @@ def test_another_version_of_a_package_is_named_at_the_step(tmp_path):
     assert step["also_changed"] == ["torch (2.5 → 2.6)"]
 
 
+def test_settings_that_changed_with_a_commit_are_named_at_the_step(tmp_path):
+    records = [
+        one.model_copy(update={"config": {"width": 64 if one.created > "2026-01-05" else 32}})
+        for one in over_commits(8, noisy(step_at=4))
+    ]
+    (step,) = line(lines(records, tmp_path))["steps"]
+    assert step["also_changed"] == ["setting width (32 → 64)"]
+
+
+def test_several_settings_at_one_commit_are_lines_of_their_own(tmp_path):
+    records = [
+        at_commit(number, "vae", seed, config={"width": width}, quality=with_distance("vae", 100.0 * width + seed),
+                  key=f"{number}{seed}{width}".ljust(64, "0"))
+        for number in range(3) for seed in range(2) for width in (1, 2)
+    ]  # fmt: skip
+    mine = [one for one in lines(records, tmp_path)["series"] if one["path"] == "quality.value"]
+    assert [[point["measurements"] for point in one["points"]] for one in mine] == [
+        [[100.0, 101.0]] * 3, [[200.0, 201.0]] * 3,
+    ]  # fmt: skip
+
+
 def test_floors_come_last_and_a_date_must_be_one(tmp_path, recwarn):
     one = floor("real data", fd=26.7)
     odd = at_commit(1, created="yesterday")
