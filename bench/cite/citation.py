@@ -19,7 +19,7 @@ from equibench.quantities import glossary
 from equibench.quantities.identity import look_up, name_of
 from equibench.quantities.tex import tex
 from equibench.quantities.text import budget_words, join, slug
-from equibench.record import find
+from equibench.record import archive, find
 from equibench.record.paths import member_names
 from equibench.record.schema import Record, SampleMetric
 from equibench.stats import Stat
@@ -63,11 +63,12 @@ class Citation:
 
 
 def gather(results: Sequence[Path], without: Sequence[str] = ()) -> list[Record]:
-    """All records among files and in folders, their subfolders included but for those called as in `without`; each key
-    once. Raises UserError if there are none.
+    """All records among files, in folders and in archives of `equibench archive`, subfolders included but for those
+    called as in `without`; each key once. Raises UserError if there are none.
     """
-    files = find.record_files(results, deep=True, without=without)
-    found = {one.key: one for file in files if (one := find.read_if_record(file, results)) is not None}
+    with archive.unpacked(results) as places:
+        files = find.record_files(places, deep=True, without=without)
+        found = {one.key: one for file in files if (one := find.read_if_record(file, places)) is not None}
     if not found:
         raise find.none_in(results)
     return list(found.values())
@@ -79,29 +80,37 @@ def cite(metric: str, entrant: str, results: Sequence[Path], without: Sequence[s
     `metric` is a name as in a signature ("FD_5k", "bits_per_dim"), without its number of samples too, or a dotted path;
     `results` and `without` are as in `gather`. Raises UserError with the nearest name for one that is not there.
     """
-    if metric.startswith("quality.also."):
-        metric = metric.removesuffix(".value")
     records = gather(results, without)
     named = [one for one in records if one.entrant == entrant]
     if not named:
         raise UserError(f"unknown entrant {entrant!r}{nearest(entrant, {one.entrant for one in records})}")
-    aliases: dict[str, str] = {}
-    for one in named:
-        for path in sorted(numbers(one), key=lambda path: path.count(".")):
-            name = name_of(one, path)
-            for alias in _names(name, path):
-                aliases.setdefault(alias, path)
-    if metric not in aliases:
-        common = [alias for alias, path in aliases.items() if "." not in alias and "*" not in glossary.of(path).path]
-        raise UserError(f"{entrant} has no number {metric!r}{nearest(metric, common)}")
-    path = aliases[metric]
+    path = path_called(metric, named, entrant)
     found = []
     for protocol in sorted({one.protocol for one in named}):
         of_protocol = rows([one for one in named if one.protocol == protocol], "the results")
         for row in of_protocol.values():
             measured = [one for one in row.values() if not failed(one)]
             found += [of_row(measured, path)] if measured else []
-    return [one for one in found if one and metric in _names(one.metric, path)]
+    return [one for one in found if one and _plain(metric) in _names(one.metric, path)]
+
+
+def path_called(metric: str, records: Sequence[Record], whose: str) -> str:
+    """The dotted path of a number of `records` by any of its names. Raises UserError with the nearest one."""
+    aliases: dict[str, str] = {}
+    for one in records:
+        for path in sorted(numbers(one), key=lambda path: path.count(".")):
+            name = name_of(one, path)
+            for alias in _names(name, path):
+                aliases.setdefault(alias, path)
+    if _plain(metric) not in aliases:
+        common = [alias for alias, path in aliases.items() if "." not in alias and "*" not in glossary.of(path).path]
+        raise UserError(f"{whose} has no number {metric!r}{nearest(metric, common)}")
+    return aliases[_plain(metric)]
+
+
+def _plain(metric: str) -> str:
+    """A path of a metric as `numbers` gives it, to the metric and not to its value."""
+    return metric.removesuffix(".value") if metric.startswith("quality.also.") else metric
 
 
 def _names(name: str, path: str) -> set[str]:

@@ -14,8 +14,8 @@ from equibench.cite.signature import FORM, earlier_signatures, signature
 from equibench.errors import UserError
 from equibench.judge.rerun import Rerun, again
 from equibench.quantities.identity import look_up, name_of
+from equibench.record import archive, find
 from equibench.record import files as record_files
-from equibench.record import find
 from equibench.record.reading import NoRecordError, as_written
 from equibench.record.schema import SCHEMA_VERSION, Record
 
@@ -41,10 +41,12 @@ def verify(
     """What still holds of the signature in `text`, as it stands in print or was printed by an earlier version. With
     `rerun` its cells are trained and measured again.
 
-    Raises UserError if there is no signature in the text, or several, or if a record of it is not in `results` or their
-    subfolders, but for those called as in `without`.
+    `results` are records, folders, and archives of `equibench archive`. Raises UserError if there is no signature in
+    the text, or several, or if a record of it is not there or in subfolders, but for those called as in `without`.
     """
-    return _verified(parse(text), find.record_files(results, deep=True, without=without), results, rerun)
+    parsed = parse(text)
+    with archive.unpacked(results) as places:
+        return _verified(parsed, find.record_files(places, deep=True, without=without), results, rerun)
 
 
 def verify_all(
@@ -57,15 +59,16 @@ def verify_all(
     there = signatures_in(text)
     if not there:
         raise UserError("there is no signature in the text; `equibench cite METRIC ENTRANT` prints one, NAME=VALUE|...")
-    files = find.record_files(results, deep=True, without=without)
     found: list[Verified] = []
-    for one in there:
-        if one in [before.signature for before in found]:
-            continue
-        try:
-            found.append(Verified(one, _verified(one, files, results, rerun)))
-        except UserError as error:
-            found.append(Verified(one, [], str(error)))
+    with archive.unpacked(results) as places:
+        files = find.record_files(places, deep=True, without=without)
+        for one in there:
+            if one in [before.signature for before in found]:
+                continue
+            try:
+                found.append(Verified(one, _verified(one, files, results, rerun)))
+            except UserError as error:
+                found.append(Verified(one, [], str(error)))
     return found
 
 

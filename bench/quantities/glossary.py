@@ -186,6 +186,8 @@ GLOSSARY = (
 )
 # fmt: on
 COMPARED = tuple(quantity for quantity in GLOSSARY if quantity.category)
+# one of each category (of memory both): what a history, a checklist or a tracker is told of without being asked
+PRIMARY = tuple(quantity.path for quantity in GLOSSARY if quantity.primary)
 _BY_PATH = {quantity.path: quantity for quantity in GLOSSARY}
 _MEMBERS = [
     (re.compile(re.escape(quantity.path).replace(r"\*", ".+")), quantity)

@@ -35,6 +35,8 @@ def results(tmp_path_factory):
         ("cite --methods --results RESULTS", 0),
         ("check RESULTS --baseline RESULTS", 0),
         ("report RESULTS --out OUT", 0),
+        ("history RESULTS", 0),
+        ("export hub-card RESULTS --entrant vae --out OUT", 0),
         ("baseline RESULTS --out BASELINE", 2),
     ],
 )

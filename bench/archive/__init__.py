@@ -1,0 +1,1 @@
+"""Results packed for a paper: records, report, suite, environment, requirements and a checklist in one file."""

@@ -1,0 +1,1 @@
+"""Numbers over commits: points with intervals, levels, and steps that are dated by commits."""
