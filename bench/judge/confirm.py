@@ -45,6 +45,12 @@ def confirm(
     if not found:
         note = f"no entrant had p <= {SCREEN} in quality or likelihood, so that none trained fresh seeds"
         return replace(screen, notes=(*screen.notes, note))
+    names = [str(key) for key in after]
+    if twice := next((key for key in found if names.count(str(key)) > 1), None):
+        raise UserError(
+            f"{twice} is there with several budgets or data sets, and lines of a check go by its name alone; check one "
+            "of them at a time with --confirm"
+        )
     seeds = fresh_seeds(before, after, many)
     fresh = [one for key in found for one in train(after[key], seeds)]
     others = [one for key in after if key not in found for one in after[key].values()]

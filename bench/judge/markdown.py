@@ -48,8 +48,9 @@ def write(check: Check, path: Path, title: str = "equibench check") -> None:
     elif _is_step_summary(path):
         try:
             there = path.stat().st_size if path.exists() else 0
+            said = text(check, title, LARGEST_SUMMARY_BYTES - there - 1)
             with path.open("a", encoding="utf-8") as stream:
-                stream.write("\n" * (there > 0) + text(check, title, LARGEST_SUMMARY_BYTES - there - 1))
+                stream.write("\n" + said if there and said else said)
         except OSError as error:
             raise UserError(f"cannot write {path} ({error.strerror}); {WAY_OUT}") from None
     else:

@@ -43,7 +43,9 @@ class Side:
                 timeout=LIMIT_SEC,
                 check=False,
             )
-            answer: dict[str, Any] = json.loads(done.stdout)
+            answer = json.loads(done.stdout)
+            if not isinstance(answer, dict):
+                raise ValueError("no answer")
         except OSError as error:
             raise UserError(
                 f"cannot run {self.python} ({error.strerror}); give a Python with equibench in it"
@@ -60,7 +62,8 @@ class Side:
             raise UserError(f"{self._who} is too old for this, or has other models: {reason}; compare a later one")
         if reason := answer.get("failed"):
             raise UserError(f"{self._who} failed as it was timed with {entrant} ({reason}); mend that first")
-        return answer
+        found: dict[str, Any] = answer
+        return found
 
     @property
     def _who(self) -> str:

@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
-from fixtures import NUMBERS, everything
+from fixtures import NUMBERS, everything, make
 from judging import changed, draw, four, regressions, verdicts
 
+from equibench.errors import UserError
 from equibench.judge.check import compare
 from equibench.judge.confirm import confirm, fresh_seeds, suspects, wider
 from equibench.judge.gates import Gates
@@ -121,6 +122,18 @@ def test_seeds_are_those_that_neither_side_has():
         rows(draw(np.random.default_rng(5), "gan", (2, 6)), ""),
     )
     assert fresh_seeds(before, after, 3) == [3, 5, 7]
+
+
+def test_an_entrant_with_two_budgets_is_refused_once_it_is_suspect():
+    rng = np.random.default_rng(9)
+    twice = make("gan").budget.model_copy(update={"amount": 4e13})
+
+    def both(seeds, **faults):
+        return [*worse(rng, seeds), *(one.model_copy(update={"budget": twice}) for one in worse(rng, seeds, **faults))]
+
+    base = both(BASE)
+    with pytest.raises(UserError, match="gan is there with several budgets or data sets"):
+        by(Trained(rng), base, [one for one in both(RUN, gan={"fd": 2.0}) if one.entrant == "gan"], 3)
 
 
 def test_what_was_loaded_is_no_suspect():

@@ -57,6 +57,7 @@ def test_anything_else_is_refused(tmp_path, own):
     [
         ("echo Oh >&2; echo no >&2; exit 7", r"ended as it was timed with gan, with code 7 \(no\)"),
         ("exit 0", r"with code 0 \(without a word\)"),
+        ("echo 5", r"with code 0 \(without a word\)"),
         ('echo \'{"too_old": "it has no x"}\'', "the old version, .*, is too old for this, .*: it has no x"),
         ('echo \'{"failed": "Bad: luck"}\'', r"failed as it was timed with gan \(Bad: luck\)"),
     ],
