@@ -77,13 +77,12 @@ def weights_at(
     found += [Weights(suite.name_from(path), checkpoint.provenance_of(path).family, path) for path in checkpoints]
     if not found:
         raise UserError("give weights that both versions can load: --results with what `run` wrote, or --checkpoint")
-    names = [one.name for one in found]
-    if twice := next((name for name, many in Counter(names).items() if many > 1), None):
-        raise UserError(f"there are two checkpoints of {twice}; give one of them, or --only another entrant")
     for name in only:
-        if name not in names:
+        if name not in (names := [one.name for one in found]):
             raise UserError(f"unknown entrant {name!r}{nearest(name, names)}")
     found = [one for one in found if not only or one.name in only]
+    if twice := next((name for name, many in Counter(one.name for one in found).items() if many > 1), None):
+        raise UserError(f"there are two checkpoints of {twice}; give one of them, or --only another entrant")
     for one in found:
         checkpoint.provenance_of(one.checkpoint)  # raises for a file that cannot be read
         if one.family not in FAMILIES:
