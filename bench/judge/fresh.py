@@ -62,7 +62,7 @@ def _refuse_other(one: Record, cell: Cell, session: Session) -> None:
     """Raises UserError for a suite that is not the run's, as far as this machine can tell (a cell's key holds the
     machine's), and for other code.
     """
-    from equibench.machine.code import code_digest
+    from equibench.machine.code import record_changed
     from equibench.machine.provenance import describe_machine
 
     fields = cell.entrant.config if cell.entrant else {}
@@ -73,8 +73,7 @@ def _refuse_other(one: Record, cell: Cell, session: Session) -> None:
             f"the suite {cell.suite.name} has other settings than {one.entrant} was run with, so that fresh seeds "
             "would be of another recipe; give the run's own by --suite"
         )
-    if one.code.sources_sha256 not in (None, code_digest()):
+    if why := record_changed(one, session.own(cell)):
         raise UserError(
-            f"the code changed since {one.entrant} was run, so that fresh seeds would be of another version; run the "
-            "suite again"
+            f"the record of {one.entrant} {why}, so that fresh seeds would be of another version; run the suite again"
         )

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
+import importlib.util
 import json
 import os
 import statistics
@@ -19,6 +20,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+LIVE = Path(__file__).resolve().parents[1] / "measure" / "cost" / "live.py"  # imports torch alone
 SINGLES, BATCHES, UPDATES = 100, 20, 3  # repeats, if the time allows; the optimiser's state is there from the second on
 
 
@@ -127,8 +129,8 @@ def _repeats(call: Callable[[], None], warmup: int, repeats: int, limit_sec: flo
 
 
 def _memory(model: Any, sample: Callable[[], None], size: int, device: Any, autocast: Any) -> dict[str, Any]:
-    """Peak bytes of tensors above those that were there before: of sampling, and of training from fresh. Counted, so
-    that equal code has equal ones; or the reason why they cannot be.
+    """Peak bytes of tensors: of sampling, and of the first updates. Counted, so that equal code has equal ones; or the
+    reason why they cannot be.
     """
     import torch
 
@@ -146,42 +148,19 @@ def _memory(model: Any, sample: Callable[[], None], size: int, device: Any, auto
 
 
 def _peak(work: Callable[[], None], device: Any) -> int:
+    """Bytes of all tensors at once, at most: of the allocator on a GPU, else counted by this version's code."""
     import torch
 
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
-        before = torch.cuda.memory_allocated(device)
         work()
-        return int(torch.cuda.max_memory_allocated(device)) - int(before)
-    from torch.multiprocessing.reductions import StorageWeakRef
-    from torch.utils._python_dispatch import TorchDispatchMode
-    from torch.utils._pytree import tree_leaves
-
-    class Live(TorchDispatchMode):
-        """Counts the storages that operators make and nobody has let go of yet."""
-
-        def __init__(self) -> None:
-            super().__init__()
-            self.peak_bytes = 0
-            self._there: dict[int, Any] = {}  # before; held weakly, so that no other gets its place
-            self._live: dict[int, tuple[Any, int]] = {}
-
-        def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-            for storage in _storages((args, kwargs)):
-                if storage._cdata not in self._live:
-                    self._there.setdefault(storage._cdata, StorageWeakRef(storage))
-            found = func(*args, **(kwargs or {}))
-            for storage in _storages(found):
-                if storage._cdata not in self._there:
-                    self._live[storage._cdata] = StorageWeakRef(storage), storage.nbytes()
-            self._live = {key: held for key, held in self._live.items() if not held[0].expired()}
-            self.peak_bytes = max(self.peak_bytes, sum(nbytes for _, nbytes in self._live.values()))
-            return found
-
-    def _storages(values: Any) -> list[Any]:
-        return [leaf.untyped_storage() for leaf in tree_leaves(values) if isinstance(leaf, torch.Tensor)]
-
-    with Live() as live:
+        return int(torch.cuda.max_memory_allocated(device))
+    spec = importlib.util.spec_from_file_location("live", LIVE)
+    assert spec is not None
+    assert spec.loader is not None
+    counting = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(counting)  # the same for both versions, whatever an old one has
+    with counting.LiveTensors() as live:
         work()
     return int(live.peak_bytes)
 
