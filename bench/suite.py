@@ -96,7 +96,7 @@ class Measuring(_Table):
     samples: Several = 5000  # for the Frechet distance
     reference_images: Several = 10_000  # of the test split
     extractor: str = "auto"  # see `equibench ls`
-    splits: Count = 10  # into halves, for the interval of the Frechet distance and for pairs of entrants
+    splits: Count = 10  # into halves, for the distance without bias and for pairs of entrants
     resamples: Several = 20  # of the bootstrap, for the distance without bias
     memorization_images: int = Field(10_000, ge=0, le=MOST)  # of training, and as many held out; 0: no test
     noise_samples: int = Field(64, ge=0, le=MOST)  # from the same noise for every run, for `check`; 0: none

@@ -166,7 +166,8 @@ def kind_of(record: Record, path: str) -> str:
     """What a number is, without which it cannot be read: a metric's name, the kind of a likelihood, of a memory."""
     part = value_at(record, path.rpartition(".")[0])
     if isinstance(part, Quality) and (metric := metric_of(part)):
-        return metric_names([metric])[metric] + (", without the bias of N" if path.endswith(".corrected") else "")
+        corrected = ", without the bias of the samples' N" if path.endswith(".corrected") else ""
+        return metric_names([metric])[metric] + corrected
     if isinstance(part, Likelihood):
         return bits_kind(part)
     return part.quantity if isinstance(part, Memory) else ""

@@ -68,6 +68,13 @@ def test_statistics_of_another_extractor_are_refused(tmp_path):
     exchange.export(reference_of_images("test", IMAGES, toy, tmp_path), toy.info, "toy", tmp_path / "s.npz")
     with pytest.raises(UserError, match="was made with toy"):
         imported.read(tmp_path / "s.npz", extractor(weights_sha256="f" * 64))
+    # statistics that do not say what the network did are taken; others are held to it
+    assert imported.read(tmp_path / "s.npz", extractor(probe_sha256="1" * 64)).shape == (1, 8, 8)
+    probed = extractor(probe_sha256="1" * 64)
+    exchange.export(reference_of_images("test", IMAGES, probed, tmp_path), probed.info, "toy", tmp_path / "probed.npz")
+    assert imported.read(tmp_path / "probed.npz", probed).shape == (1, 8, 8)
+    with pytest.raises(UserError, match="with the same weights it gave other features of the same images"):
+        imported.read(tmp_path / "probed.npz", extractor(probe_sha256="2" * 64))
 
 
 @pytest.fixture
