@@ -12,14 +12,14 @@ from equibench.judge.gates import Gates
 from equibench.record import find
 
 PUBLISHED = Path(__file__).parent.parent.parent / "results" / "published" / "quick"
-PAIRS = 120  # at 2 % named, 8 or more have a probability of 0.003
+PAIRS = 100  # at 2 % named, 7 or more have a probability of 0.004
 
 
 @pytest.mark.parametrize("counts", [(1, 1), (2, 2), (3, 3)], ids=str)
 def test_equal_trainings_are_rarely_named(counts):
     rng, (a, b) = np.random.default_rng(sum(counts)), counts
     alarms = sum(compare(four(rng, range(a)), four(rng, range(10, 10 + b))).failed for _ in range(PAIRS))
-    assert alarms <= 8
+    assert alarms <= 6
 
 
 @pytest.mark.parametrize("one", SEEDS)
