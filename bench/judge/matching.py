@@ -53,7 +53,7 @@ def refuse_other_measurement(
             if found := first_difference(fields, theirs, but):
                 raise _other(key, name, found.word, found.one, where.format(found.other))
             if probes := _probes(first, other, path):
-                what = "feature network's probe, which is what it makes of fixed images,"
+                what = "output of the feature network for the same images"
                 raise _other(key, name, what, probes[0], where.format(probes[1]))
 
 
