@@ -64,12 +64,15 @@ def draw(rng, family="vae", seeds=SEEDS, fd=1.0, bits=0.0, slower=1.0, more_memo
         batches, singles = (
             [x * sec * (1 + 0.02 * abs(rng.normal())) for x in part] for part in (s.repeats_sec, s.latency_repeats_sec)
         )
+        drawn = b.bits_per_dim and 3.3 + bits + 0.02 * rng.normal()
+        tighter = [x.model_copy(update={"bits_per_dim": drawn - 0.05, "usual_bits_per_dim": drawn}) for x in one.bounds]
         found.append(
             changed(
                 one,
+                bounds=tighter,
                 weights_sha256=digest([family, seed, fd_here]),
                 quality={"value": fd_here, "also": also},
-                likelihood={"bits_per_dim": b.bits_per_dim and 3.3 + bits + 0.02 * rng.normal()},
+                likelihood={"bits_per_dim": drawn},
                 speed={
                     "repeats_sec": batches,
                     "latency_repeats_sec": singles,

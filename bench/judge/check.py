@@ -27,7 +27,7 @@ from equibench.judge.matching import (
 )
 from equibench.judge.noisetest import Margins, Setting
 from equibench.judge.notes import notes_of, notes_of_run
-from equibench.judge.numbers import compared_paths, number_lines
+from equibench.judge.numbers import compared, number_lines
 from equibench.judge.older import OlderNoise
 from equibench.judge.proof import moved_besides
 from equibench.judge.values import FOLDER, Row, stat_of_row
@@ -117,9 +117,9 @@ def read(paths: Sequence[Path]) -> list[Record]:
 
 def _numbers(key: RowKey, baseline: Row, run: Row, setting: Setting) -> list[Undecided]:
     """The lines of an entrant's numbers: those that may gate, then all others that moved though the weights did not."""
-    paths = compared_paths(baseline, run)
-    lines = [line for quantity, path in paths for line in number_lines(key, quantity, path, baseline, run, setting)]
-    for path, proof in moved_besides(baseline, run, {path for _, path in paths}):
+    numbers = compared(key, baseline, run, setting.gates)
+    lines = [line for number in numbers for line in number_lines(key, number, baseline, run, setting)]
+    for path, proof in moved_besides(baseline, run, {number.path for number in numbers}):
         first = baseline[proof.moved[0]]
         had, has = ({seed: side[seed] for seed in proof.moved} for side in (baseline, run))
         quantity = known(path)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from equibench.errors import UserError
-from equibench.quantities.identity import MADE_BY, first_difference, identity
+from equibench.quantities.identity import MADE_BY, config_words, first_difference, identity
 from equibench.quantities.text import budget_words, join
 from equibench.record.schema import Record
+from equibench.summary.codes import code_of
 from equibench.summary.sections import failed
 from equibench.summary.sort import RowKey, Rows, rows
 
@@ -43,32 +44,31 @@ def refuse_other_measurement(
     """Raises UserError unless the records measure one thing. Other machines are skipped by `check`, not refused, and
     another config of the run is what may be judged; within one side no two configs are averaged.
     """
-    base, here = ([(one, identity(one, path)) for one in side.values()] for side in (baseline, run))
-    for (first, fields), others, but, where in (
+    base, here = ([identity(one, path) for one in side.values()] for side in (baseline, run))
+    for fields, others, but, where in (
         (base[0], base[1:], ("machine",), "in one and {} in another of the baseline"),
         (here[0], here[1:], ("machine",), "in one and {} in another of the run"),
         (base[0], here[:1], ("machine", *MADE_BY), "in one and {} in another"),
     ):
-        for other, theirs in others:
-            if found := first_difference(fields, theirs, but):
-                raise _other(key, name, found.word, found.one, where.format(found.other))
-            if probes := _probes(first, other, path):
-                what = "feature network's probe, which is what it makes of fixed images,"
-                raise _other(key, name, what, probes[0], where.format(probes[1]))
+        for other in others:
+            if found := first_difference(fields, other, but):
+                told = f"{found.one} {where.format(found.other)}"
+                raise UserError(
+                    f"{key}: {name} cannot be compared, as the {found.word} is {told}; run the baseline's suite, "
+                    "or make a new baseline with `equibench baseline`"
+                )
 
 
 def refuse_mixed_settings(key: RowKey, row: Mapping[int, Record], whose: str) -> None:
     """Raises UserError where seeds of one side were trained with other settings: their mean is one of nothing."""
     known = [one for one in row.values() if one.config and not failed(one)]
     for other in known[1:]:
-        first = known[0]
-        for name in {**first.config, **other.config}:
-            one, another = first.config.get(name), other.config.get(name)
-            if one != another:
-                raise UserError(
-                    f"{key}: seeds {first.seed} and {other.seed} of {whose} differ in more than the seed ({name} {one} "
-                    f"and {another}); compare them apart"
-                )
+        one, another = config_words(known[0], other)
+        if one or another:
+            raise UserError(
+                f"{key}: seeds {known[0].seed} and {other.seed} of {whose} differ in more than the seed ({one} and "
+                f"{another}); compare them apart"
+            )
 
 
 def refuse_mixed_code(key: RowKey, run: Mapping[int, Record]) -> None:
@@ -76,28 +76,13 @@ def refuse_mixed_code(key: RowKey, run: Mapping[int, Record]) -> None:
     codes: dict[str, int] = {}
     for one in run.values():
         if one.code.sources_sha256:
-            codes.setdefault(one.code.sources_sha256, one.seed)
+            codes.setdefault(code_of(one), one.seed)
     if len(codes) > 1:
         told = join(f"{code[:8]} (seed {seed})" for code, seed in codes.items())
         raise UserError(
             f"{key}: the run's records come from {len(codes)} versions of the code, {told}; run all of its seeds with "
             "one, or check them apart"
         )
-
-
-def _probes(first: Record, other: Record, path: str) -> tuple[str, str] | None:
-    """What the two feature networks make of fixed images, where both records know it and it is not the same."""
-    if not path.startswith("quality."):
-        return None
-    one, another = (x.quality and x.quality.features and x.quality.features.probe_sha256 for x in (first, other))
-    return (one[:8], another[:8]) if one and another and one != another else None
-
-
-def _other(key: RowKey, name: str, what: str, one: str, other: str) -> UserError:
-    return UserError(
-        f"{key}: {name} cannot be compared, as the {what} is {one} {other}; run the baseline's suite, or make a new "
-        "baseline with `equibench baseline`"
-    )
 
 
 def _names(found: Rows) -> str:

@@ -66,8 +66,8 @@ def tested(gated: Gated, setting: Setting) -> Undecided:
     limits = limits._replace(tolerance=_tolerance(limits, margin))
     with_reference = references(path, (had, has))
     before, after = (sample_of(quantity, path, side, limits, mean, with_reference) for side in (had, has))
-    example, cells = next(iter(had.values())), [one.key for side in (had, has) for one in side.values()]
-    older = setting.older.of(key, path, limits.scale, example, cells)
+    example = next(iter(had.values()))
+    older = setting.older.of(key, path, limits.scale, [*had.values(), *has.values()])
     others = [before.spread._replace(what="baseline"), older]
     spreads = [*others, after.spread._replace(what="run")]
     known = any(spread.df for spread in spreads) or setting.gates.has_prior(key.entrant, path)

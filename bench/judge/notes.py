@@ -5,13 +5,14 @@ from __future__ import annotations
 from equibench.judge.proof import first_difference
 from equibench.judge.values import Row
 from equibench.quantities.text import join
+from equibench.summary.codes import code_of
 from equibench.summary.sort import RowKey, Rows
 
 
 def notes_of(key: RowKey, baseline: Row, run: Row) -> list[str]:
     """Sentences without their full stop."""
     notes = [*_config(key, baseline, run), *_seeds(key, baseline, run), *_weights(key, baseline, run)]
-    codes = {one.code.sources_sha256 for one in baseline.values() if one.code.sources_sha256}
+    codes = {code_of(one) for one in baseline.values() if one.code.sources_sha256}
     if len(codes) > 1:
         notes.append(f"{key}: the baseline's seeds come from {len(codes)} versions of the code; noise is within each")
     return notes
@@ -19,11 +20,8 @@ def notes_of(key: RowKey, baseline: Row, run: Row) -> list[str]:
 
 def notes_of_run(run: Rows) -> list[str]:
     """What a reader should know of the run as a whole."""
-    codes = {
-        key: code
-        for key, row in run.items()
-        if key.role == "entrant" and (code := next(iter(row.values())).code.sources_sha256)
-    }
+    firsts = {key: next(iter(row.values())) for key, row in run.items() if key.role == "entrant"}
+    codes = {key: code_of(one) for key, one in firsts.items() if one.code.sources_sha256}
     if len(set(codes.values())) < 2:
         return []
     told = join(f"{key} from {code[:8]}" for key, code in codes.items())

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import NamedTuple
 
 from equibench.judge.comparison import Comparison, Verdict
 from equibench.judge.decide import Undecided
-from equibench.judge.gates import Gates, Limits
+from equibench.judge.gates import CATEGORIES, Gates, Limits
 from equibench.judge.matching import refuse_other_measurement
 from equibench.judge.noisetest import Gated, Setting, tested
 from equibench.judge.proof import Proof, proof
 from equibench.judge.values import BLOCKS, Row, as_share, is_counted, measured, on_scale, stat_of_row, why_missing
-from equibench.quantities.glossary import BITS, COMPARED, Category, Quantity, of
+from equibench.quantities.glossary import BITS, COMPARED, Quantity, of
 from equibench.quantities.identity import name_of
 from equibench.quantities.text import join
 from equibench.stats import Stat
@@ -21,16 +22,33 @@ from equibench.summary.sections import failed
 from equibench.summary.sort import RowKey
 
 
-def number_lines(
-    key: RowKey, quantity: Quantity, path: str, baseline: Row, run: Row, setting: Setting
-) -> list[Undecided]:
-    """What there is to say of the number at `path` of an entrant. Raises UserError for what cannot be compared."""
+class Compared(NamedTuple):
+    """A number that a check has a line for, what is known of it, and whether it gates."""
+
+    path: str
+    quantity: Quantity
+    gates: bool
+
+
+def compared(key: RowKey, baseline: Row, run: Row, gates: Gates) -> list[Compared]:
+    """The numbers of an entrant. Of a likelihood the tightest bound that all seeds of both sides have gates too, as
+    another face of the same: the usual one is of more images, the tightest one nearer to the likelihood itself.
+    """
+    gated = {path for category in CATEGORIES for path in gates.gated(key.entrant, category)}
+    found = [Compared(quantity.path, quantity, quantity.path in gated) for quantity in COMPARED]
+    sides = [list(measured(BITS, side).values()) for side in (baseline, run)]
+    tightest = tightest_common(*sides) if all(sides) else BITS
+    return found if tightest == BITS else [*found, Compared(tightest, of(tightest), BITS in gated)]
+
+
+def number_lines(key: RowKey, compared: Compared, baseline: Row, run: Row, setting: Setting) -> list[Undecided]:
+    """What there is to say of a number of an entrant. Raises UserError for what cannot be compared."""
+    path, quantity, gates = compared
     had: Row = measured(path, baseline)
     has: Row = measured(path, run)
     if not had:
         return [_new(key, quantity, path, has)] if has else []
     category = quantity.category or "likelihood"
-    gates = path in gated_paths(key, category, baseline, run, setting.gates)
     name, margin = name_of(next(iter(had.values())), path), setting.margins.get(category) if gates else None
     line = Comparison(str(key), name, "passed", "", stat_of_row(path, had), category=category, margin=margin)
     if not has:
@@ -64,22 +82,6 @@ def number_lines(
         change = _worse_by(quantity, path, had, has, limits)
         return [*lines, _said(replace(line, worse_by=change), "reported", _unasked(quantity, path, about))]
     return [*lines, tested(Gated(key, line, quantity, path, had, has, about), setting)]
-
-
-def gated_paths(key: RowKey, category: Category, baseline: Row, run: Row, gates: Gates) -> list[str]:
-    """Paths of the numbers that gate; of a likelihood the tightest bound that both sides have too, as another face of
-    the same: the usual one is of more images, the tightest one nearer to the likelihood itself.
-    """
-    paths = gates.gated(key.entrant, category)
-    if category == "likelihood" and BITS in paths and (tightest := tightest_path(baseline, run)) != BITS:
-        return [*paths, tightest]
-    return paths
-
-
-def tightest_path(baseline: Row, run: Row) -> str:
-    """Path of the tightest bound that all seeds of both sides have; the usual one's where there is none but it."""
-    sides = [list(measured(BITS, side).values()) for side in (baseline, run)]
-    return tightest_common(*sides) if all(sides) else BITS
 
 
 def _timed(line: Comparison, path: str, had: Row, has: Row) -> Undecided | tuple[Row, Row, tuple[str, ...]]:
@@ -158,10 +160,3 @@ def _said(line: Comparison, verdict: Verdict, sentence: str) -> Undecided:
 def _new(key: RowKey, quantity: Quantity, path: str, has: Row) -> Undecided:
     name = name_of(next(iter(has.values())), path)
     return Undecided(Comparison(str(key), name, "new", "not in the baseline", category=quantity.category))
-
-
-def compared_paths(baseline: Row, run: Row) -> list[tuple[Quantity, str]]:
-    """The numbers of an entrant that a check has a line for, with what is known of them."""
-    found = [(quantity, quantity.path) for quantity in COMPARED]
-    tightest = tightest_path(baseline, run)
-    return found if tightest == BITS else [*found, (of(tightest), tightest)]

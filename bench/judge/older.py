@@ -16,7 +16,7 @@ from equibench.errors import UserError, first_line
 from equibench.hashing import digest
 from equibench.judge.gates import Gates
 from equibench.judge.rule import Spread
-from equibench.judge.values import Row, measured, references, sample_of, stat_of_row, together
+from equibench.judge.values import Row, by_invocation, measured, references, sample_of, stat_of_row, together
 from equibench.quantities.glossary import COMPARED, of
 from equibench.quantities.identity import MADE_BY, identity
 from equibench.record.base import Strict
@@ -40,7 +40,7 @@ class OlderSpread(Strict):
     scale: str
     sd: float = Field(ge=0)
     df: int = Field(ge=1)
-    cells: list[str]  # keys of the records that it is over
+    draws: list[str]  # hashes of what it is over, trainings or invocations, so that none counts twice
 
 
 class OlderBaseline(Strict):
@@ -56,19 +56,21 @@ class OlderNoise(Strict):
     form: int = Field(FORM, ge=1)
     baselines: list[OlderBaseline] = []
 
-    def of(self, key: RowKey, path: str, scale: str, example: Record, cells: Iterable[str]) -> Spread:
-        """The spread of a number in all older baselines that measured it alike and share no record with this one."""
-        row, how, here = row_id(key), how_measured(example, path), set(cells)
-        found = [
-            (spread, baseline)
-            for baseline in self.baselines[-MOST:]
-            for spread in baseline.spreads
-            if (spread.row, spread.number, spread.measured, spread.scale) == (row, path, how, scale)
-            and not here & set(spread.cells)
-        ]
-        since = min((baseline.created for _, baseline in found), default="")[:10]
-        words = f"{len(found)} older baseline{'s' * (len(found) != 1)} since {since}"
-        return together([Spread(spread.sd, spread.df) for spread, _ in found], words if found else "")
+    def of(self, key: RowKey, path: str, scale: str, records: Sequence[Record]) -> Spread:
+        """The spread of a number in all older baselines that measured it as these records did, and that share none of
+        its draws with them or with a later baseline.
+        """
+        wanted = row_id(key), path, how_measured(records[0], path), scale
+        seen, spreads, since = draws_of(records, path), [], ""
+        for baseline in reversed(self.baselines[-MOST:]):
+            for spread in baseline.spreads:
+                alike = (spread.row, spread.number, spread.measured, spread.scale) == wanted
+                if alike and not seen & set(spread.draws):
+                    seen |= set(spread.draws)
+                    spreads.append(Spread(spread.sd, spread.df))
+                    since = baseline.created[:10]
+        words = f"{len(spreads)} older baseline{'s' * (len(spreads) != 1)} since {since}"
+        return together(spreads, words if spreads else "")
 
 
 def read(folders: Sequence[Path]) -> OlderNoise:
@@ -92,8 +94,7 @@ def read(folders: Sequence[Path]) -> OlderNoise:
 def with_replaced(older: OlderNoise, replaced: Sequence[Record], new: Sequence[Record]) -> bytes | None:
     """The content of the file once the records `replaced` make way for `new`; None where there is nothing to keep."""
     kept = [*older.baselines]
-    staying = {one.key for one in new}
-    if replaced and (spreads := spreads_of(rows(replaced, "the baseline"), staying)):
+    if replaced and (spreads := spreads_of(rows(replaced, "the baseline"), rows(new, "the run"))):
         kept.append(OlderBaseline(created=max(one.created for one in replaced), spreads=spreads))
     if not kept:
         return None
@@ -101,14 +102,24 @@ def with_replaced(older: OlderNoise, replaced: Sequence[Record], new: Sequence[R
     return (json.dumps(content, indent=1) + "\n").encode()
 
 
-def spreads_of(found: Rows, staying: set[str]) -> list[OlderSpread]:
-    """The spread of every number that a check compares, of rows none of whose records is among those `staying`."""
+def spreads_of(found: Rows, new: Rows) -> list[OlderSpread]:
+    """The spread of every number that a check compares, without those that have a draw in common with the new rows."""
     return [
         spread
         for key, row in found.items()
-        if key.role == "entrant" and not {one.key for one in row.values()} & staying
+        if key.role == "entrant"
         for spread in _of_row(key, row)
+        if not draws_of(new.get(key, {}).values(), spread.number) & set(spread.draws)
     ]
+
+
+def draws_of(records: Iterable[Record], path: str) -> set[str]:
+    """What a number's values were drawn by: trainings, told by their weights, as one that was reproduced is no other
+    draw; of a speed or a memory invocations.
+    """
+    if by_invocation(of(path)):
+        return {digest([one.invocation or one.created]) for one in records}
+    return {digest([one.key, one.weights_sha256 or one.created]) for one in records}
 
 
 def _of_row(key: RowKey, row: Row) -> Iterable[OlderSpread]:
@@ -125,7 +136,7 @@ def _of_row(key: RowKey, row: Row) -> Iterable[OlderSpread]:
         if spread.df:
             yield OlderSpread(
                 row=row_id(key), entrant=key.entrant, number=path, measured=alike.pop(), scale=limits.scale,
-                sd=float(spread.sd), df=int(spread.df), cells=sorted(one.key for one in has.values()),
+                sd=float(spread.sd), df=int(spread.df), draws=sorted(draws_of(has.values(), path)),
             )  # fmt: skip
 
 

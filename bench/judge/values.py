@@ -16,6 +16,7 @@ from equibench.quantities.glossary import BITS, Quantity
 from equibench.quantities.identity import look_up
 from equibench.record.schema import Record
 from equibench.stats import Stat, root_mean_square
+from equibench.summary.codes import code_of
 from equibench.summary.load import reference_name, reference_sec
 from equibench.summary.sections import failed
 
@@ -82,11 +83,11 @@ def sample_of(quantity: Quantity, path: str, row: Row, limits: Limits, baseline:
         groups = grouped(row.values(), lambda one: one.invocation)
         means = [Stat(tuple(map(value, group))) for group in groups]
         errors = tuple((mean.sd or 0.0) / math.sqrt(mean.n) for mean in means)
-        pairs = [(_code(group[0]), mean.mean) for group, mean in zip(groups, means, strict=True)]
+        pairs = [(code_of(group[0]), mean.mean) for group, mean in zip(groups, means, strict=True)]
         return Sample(tuple(mean.mean for mean in means), errors, _within_codes(pairs))
     records = list(row.values())
     errors = tuple(_error(quantity, path, one, limits.scale, baseline) for one in records)
-    return Sample(tuple(map(value, records)), errors, _within_codes([(_code(one), value(one)) for one in records]))
+    return Sample(tuple(map(value, records)), errors, _within_codes([(code_of(one), value(one)) for one in records]))
 
 
 def _within_codes(pairs: Iterable[tuple[str, float]]) -> Spread:
@@ -159,11 +160,6 @@ def why_missing(path: str, row: Row) -> str:
     part = path.partition(".")[0]
     reasons = [getattr(getattr(one, part), "reason", None) or one.failures.get(part) for one in row.values()]
     return next((reason for reason in reasons if reason), "no reason was recorded")
-
-
-def _code(one: Record) -> str:
-    """What code a record comes from: its sources, or where they were not recorded, any."""
-    return one.code.sources_sha256 or ""
 
 
 def grouped(items: Iterable[T], by: Callable[[T], object]) -> list[list[T]]:

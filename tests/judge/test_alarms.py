@@ -12,14 +12,14 @@ from equibench.judge.gates import Gates
 from equibench.record import find
 
 PUBLISHED = Path(__file__).parent.parent.parent / "results" / "published" / "quick"
-PAIRS = 120  # at 2 % named, 8 or more have a probability of 0.003
+PAIRS = 100  # at 2 % named, 7 or more have a probability of 0.004
 
 
 @pytest.mark.parametrize("counts", [(1, 1), (2, 2), (3, 3)], ids=str)
 def test_equal_trainings_are_rarely_named(counts):
     rng, (a, b) = np.random.default_rng(sum(counts)), counts
     alarms = sum(compare(four(rng, range(a)), four(rng, range(10, 10 + b))).failed for _ in range(PAIRS))
-    assert alarms <= 8
+    assert alarms <= 6
 
 
 @pytest.mark.parametrize("one", SEEDS)
@@ -70,7 +70,7 @@ def test_seeds_of_one_invocation_are_one_value_of_a_speed_and_of_a_memory():
             factors = np.exp(0.06 * rng.normal(size=2))
             sides.append([scaled(one, slower=factors[0] * np.exp(0.01 * rng.normal()), memory=factors[1])
                           for one in (make("vae", seed) for seed in seeds)])  # fmt: skip
-        named.append(bool({n for _, n in regressions(compare(*sides))} - {"FD_5k", "bits_per_dim"}))
+        named.append(any(n.startswith(("speed.", "memory.")) for _, n in regressions(compare(*sides))))
     assert np.mean(named) <= 0.05
     counts = {x.number: x.sentence for x in compare(*sides).lines if x.category in ("speed", "memory")}
     assert "1 and 1 invocations" in counts["speed.images_per_sec"]

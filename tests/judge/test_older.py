@@ -8,6 +8,7 @@ from fixtures import make, save
 from judging import changed
 
 from equibench.errors import UserError
+from equibench.hashing import digest
 from equibench.judge import baseline, older
 from equibench.judge.check import check, compare
 from equibench.record import find
@@ -15,14 +16,15 @@ from equibench.record import find
 SD = 0.05
 
 
-def trainings(seeds, mean=100.0, sd=SD, **more):
-    """Two records or more of distances whose logarithms have exactly that deviation."""
+def trainings(seeds, mean=100.0, sd=SD, code="a", **more):
+    """Two records or more of distances whose logarithms have exactly that deviation, as some code trains them."""
     steps = [sd * (1, -1)[i % 2] / math.sqrt(2) for i in range(len(seeds))]
     return [
         changed(
-            make("vae", seed, key=f"{seed:064x}", code=make("vae").code, **more), quality={"value": mean * math.exp(s)}
+            make("vae", seed, key=f"{seed:064x}", weights_sha256=digest([code, seed]), code=make("vae").code, **more),
+            quality={"value": mean * math.exp(step)},
         )
-        for seed, s in zip(seeds, steps, strict=True)
+        for seed, step in zip(seeds, steps, strict=True)
     ]
 
 
@@ -72,6 +74,36 @@ def test_a_spread_counts_once(tmp_path):
     assert {source.what: source.df for source in found.sources} == {
         "assumed": 4, "baseline": 1, "1 older baseline since 2025-01-01": 1,
     }  # fmt: skip
+
+
+def test_the_same_cells_of_other_code_are_other_draws(tmp_path):
+    """A cell's key says nothing of its code: the usual update has the same seeds."""
+    out = replaced(tmp_path, *(trainings((0, 1), code=code) for code in "abc"))
+    run = save(trainings((0,), code="d"), tmp_path / "run", with_arrays=False)
+    assert {source.what: source.df for source in line(check([run], [out])).sources} == {
+        "assumed": 4, "baseline": 1, "2 older baselines since 2025-01-01": 2,
+    }  # fmt: skip
+
+
+def test_a_training_that_was_reproduced_is_no_other_draw(tmp_path):
+    out = replaced(tmp_path, *(trainings((0, 1), code=code) for code in "aba"), trainings((2,), code="c"))
+    run = save(trainings((9,), code="d"), tmp_path / "run", with_arrays=False)
+    assert {source.what: source.df for source in line(check([run], [out])).sources} == {
+        "assumed": 4, "2 older baselines since 2025-01-01": 2,
+    }  # fmt: skip
+
+
+def test_each_invocation_is_a_draw_of_a_speed_though_weights_are_equal(tmp_path):
+    def timed(invocation, factor):
+        one = changed(trainings((invocation,))[0], invocation=f"{invocation:032x}")
+        return changed(one, speed={"images_per_sec": 100 * math.exp(factor)})
+
+    sides = [[timed(1, 0.1), timed(2, -0.1)], [timed(3, 0.1), timed(4, -0.1)], [timed(5, 0.0)]]
+    out = replaced(tmp_path, *sides)
+    run = save([timed(6, 0.0)], tmp_path / "run", with_arrays=False)
+    found = line(check([run], [out]), "speed.images_per_sec")
+    assert found.df == 8 + 2
+    assert found.sources[-1].sd == pytest.approx(0.1 * math.sqrt(2))
 
 
 def test_what_was_measured_in_another_way_is_another_noise(tmp_path):
