@@ -64,14 +64,17 @@ class Citation:
 
 def gather(results: Sequence[Path], without: Sequence[str] = ()) -> list[Record]:
     """All records among files, in folders and in archives of `equibench archive`, subfolders included but for those
-    called as in `without`; each key once. Raises UserError if there are none.
+    called as in `without`; copies of one once. Raises UserError if there are none.
     """
+    found: dict[str, list[Record]] = {}
     with archive.unpacked(results) as places:
-        files = find.record_files(places, deep=True, without=without)
-        found = {one.key: one for file in files if (one := find.read_if_record(file, places)) is not None}
+        for file in find.record_files(places, deep=True, without=without):
+            one = find.read_if_record(file, places)
+            if one is not None and one not in (alike := found.setdefault(one.key, [])):
+                alike.append(one)
     if not found:
         raise find.none_in(results)
-    return list(found.values())
+    return [one for alike in found.values() for one in alike]
 
 
 def cite(metric: str, entrant: str, results: Sequence[Path], without: Sequence[str] = ()) -> list[Citation]:
@@ -86,8 +89,9 @@ def cite(metric: str, entrant: str, results: Sequence[Path], without: Sequence[s
         raise UserError(f"unknown entrant {entrant!r}{nearest(entrant, {one.entrant for one in records})}")
     path = path_called(metric, named, entrant)
     found = []
-    for protocol in sorted({one.protocol for one in named}):
-        of_protocol = rows([one for one in named if one.protocol == protocol], "the results")
+    cells = _cells(named, path)
+    for protocol in sorted({one.protocol for one in cells}):
+        of_protocol = rows([one for one in cells if one.protocol == protocol], "the results")
         for row in of_protocol.values():
             measured = [one for one in row.values() if not failed(one)]
             found += [of_row(measured, path)] if measured else []
@@ -111,6 +115,18 @@ def path_called(metric: str, records: Sequence[Record], whose: str) -> str:
 def _plain(metric: str) -> str:
     """A path of a metric as `numbers` gives it, to the metric and not to its value."""
     return metric.removesuffix(".value") if metric.startswith("quality.also.") else metric
+
+
+def _cells(records: Sequence[Record], path: str) -> list[Record]:
+    """Each cell once. Raises UserError for one that was measured twice and did not give the same number."""
+    found: dict[str, Record] = {}
+    for one in records:
+        if look_up(found.setdefault(one.key, one), path) != look_up(one, path):
+            raise UserError(
+                f"{one.entrant} with seed {one.seed} was measured twice ({one.key[:8]}), with another {path}; name the "
+                "folder that counts with --results"
+            )
+    return list(found.values())
 
 
 def _names(name: str, path: str) -> set[str]:

@@ -100,9 +100,11 @@ def _is_file(given: str) -> bool:
 def _verified(parsed: Signature, files: Sequence[Path], results: Sequence[Path], rerun: Rerun | None) -> list[Finding]:
     if parsed.form > FORM:
         raise UserError(f"the signature {parsed.shown} is of a newer form, {parsed.form}; update equibench")
-    found = [_find(key, parsed, files, results) for key in parsed.keys]
-    path = _path(parsed, found[0][1])
-    findings = [_value(parsed, path, [one for _, one in found])]
+    several = _sets([_find(key, parsed, files, results) for key in parsed.keys])
+    path = _path(parsed, several[0][0][1])
+    values = [_value(parsed, path, [one for _, one in found]) for found in several]
+    value, found = next(((v, f) for v, f in zip(values, several, strict=True) if v.holds), (values[0], several[0]))
+    findings = [value]
     for place, one in found:
         findings += [*_form(place, one), _content(place), _arrays(place, one), *_checkpoint(place, one)]
     if rerun:
@@ -119,16 +121,29 @@ def _path(parsed: Signature, one: Record) -> str:
     return named.get(folded(parsed.name), parsed.path)
 
 
-def _find(key: str, parsed: Signature, files: Sequence[Path], results: Sequence[Path]) -> tuple[Path, Record]:
-    for file in sorted(files, key=lambda file: not file.stem.endswith(f"-{key}")):
-        if file.stem.endswith(f"-{key}") or not find.NAME.fullmatch(file.name):  # a name may be another than it was
-            one = find.read_if_record(file, results)
-            if one and one.key.startswith(key):
-                return file, one
+Filed = tuple[Path, Record]
+
+
+def _find(key: str, parsed: Signature, files: Sequence[Path], results: Sequence[Path]) -> list[Filed]:
+    """The records of a key: several where the cell was measured in several folders. Files may have been renamed."""
+    by_name = [file for file in files if file.stem.endswith(f"-{key}")]
+    others = [file for file in files if not find.NAME.fullmatch(file.name)]
+    for some in (by_name, others):
+        read = [(file, find.read_if_record(file, results)) for file in some]
+        if there := [(file, one) for file, one in read if one and one.key.startswith(key)]:
+            return there
     places = ", ".join(map(str, results))
     raise UserError(
         f"no record {key} of {parsed.fields.get('entrant', 'the entrant')} in {places}; give its folder with --results"
     )
+
+
+def _sets(candidates: Sequence[Sequence[Filed]]) -> list[list[Filed]]:
+    """One record a key: those of each folder that has all of them, else the first of each."""
+    folders = dict.fromkeys(file.parent for there in candidates for file, _ in there)
+    of_folders = [[one for there in candidates for one in there if one[0].parent == folder] for folder in folders]
+    whole = [found for found in of_folders if len(found) == len(candidates)]
+    return whole or [[there[0] for there in candidates]]
 
 
 def _value(parsed: Signature, path: str, records: Sequence[Record]) -> Finding:

@@ -90,6 +90,24 @@ def test_all_signatures_of_a_document_are_verified(tmp_path):
         assert sentence in done.stderr
 
 
+def test_a_cell_that_was_measured_twice_is_verified_by_the_record_that_was_cited(tmp_path):
+    """Two runs of one suite have the same keys, and other timings."""
+    for name, faster in (("a", 1), ("b", 2), ("c", 1)):
+        speed = make("vae").speed.model_copy(update={"images_per_sec": 1000.0 * faster})
+        both = [make("vae", seed, key=f"{seed}" * 64, speed=speed) for seed in (0, 1)]
+        save(both, tmp_path / name, with_arrays=False)
+    texts = [citation.cite("images_per_sec", "vae", [tmp_path / name])[0].signature for name in "ab"]
+    for text in texts:
+        findings = verify(text, [tmp_path])
+        assert findings[0].holds, findings[0].sentence
+        assert len(findings) == 1 + 2 * 2
+    assert verify(texts[0].replace("=1000", "=1500"), [tmp_path])[0].holds is False
+    with pytest.raises(UserError, match=r"seed 0 was measured twice \(00000000\), with another speed.images_per_sec"):
+        citation.cite("images_per_sec", "vae", [tmp_path])
+    assert citation.cite("images_per_sec", "vae", [tmp_path / "a", tmp_path / "c"])[0].value == 1000
+    assert citation.cite("FD", "vae", [tmp_path])[0].seeds == [0, 1]  # which is the same in all
+
+
 def test_a_signature_of_a_newer_form_needs_a_newer_version(tmp_path):
     folder = save([make("vae")], tmp_path, with_arrays=False)
     text = citation.cite("FD", "vae", [folder])[0].signature
