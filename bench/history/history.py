@@ -57,7 +57,7 @@ def history(
     if baseline and not any(against(one) for one in series):
         raise UserError(f"the baseline {baseline} has no number in common with these records; name another one")
     if many := sum(is_busy(one, path) for one in records for path in paths if look_up(one, path) is not None):
-        left_out.append(f"{many} timings that other work disturbed")
+        left_out.append(f"timings that other work disturbed ({many})")
     return History(tuple(judge(series, against)), order, tuple(left_out), baseline or "")
 
 

@@ -20,7 +20,7 @@ import numpy as np
 from equibench.hashing import digest
 from equibench.quantities import glossary
 from equibench.quantities.glossary import Quantity
-from equibench.quantities.identity import identity, look_up, name_of
+from equibench.quantities.identity import MADE_BY, identity, look_up, name_of
 from equibench.quantities.text import commit
 from equibench.record.budget import kept_budget
 from equibench.record.paths import value_at
@@ -31,8 +31,6 @@ from equibench.summary.sections import FiledRecord
 
 # the timed block that a number was measured in
 _BLOCKS = (("speed.latency", "latency"), ("speed.", "speed"), ("spent.", "train"), ("training.", "train"))
-# fields of an identity that say what made a model and its numbers, which is what changes from commit to commit
-MADE_BY = ("config", "weights", "train", "eval")
 
 
 class CodeKey(NamedTuple):
@@ -152,7 +150,7 @@ def usable(found: Sequence[tuple[Path, Record]]) -> tuple[list[FiledRecord], lis
     for cell in cells:
         if _date(cell.record) is None:
             remark(f"left out: {cell.path}, as {cell.record.created[:40]!r} is no time at which it was created")
-    return dated, [f"{failed} records of cells that failed or missed their budget"] if failed else []
+    return dated, [f"records of cells that failed or missed their budget ({failed})"] if failed else []
 
 
 def is_busy(record: Record, path: str) -> bool:

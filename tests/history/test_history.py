@@ -12,6 +12,7 @@ from fixtures import INCEPTION, MACHINE, equibench, failed, floor, make, save
 from equibench.errors import UserError
 from equibench.history import output
 from equibench.history.history import history
+from equibench.protocol import PROTOCOL
 from equibench.record.surroundings import Load, TimedBlock
 
 OTHER_MACHINE = MACHINE.model_copy(update={"key": "beef" * 3})
@@ -67,7 +68,7 @@ def test_what_does_not_compare_is_never_one_line(tmp_path):
     """Protocols, feature spaces, numbers of samples, data and budgets; each has points of its own."""
     quality = with_distance("vae", 100.0)
     others = {
-        "protocol": {"protocol": "5"},
+        "protocol": {"protocol": "3"},
         "features": {"quality": quality.model_copy(update={"features": INCEPTION, "metric": "FID"})},
         "samples": {"quality": quality.model_copy(update={"n_samples": 1000})},
         "data": {"data": make("vae").data.model_copy(update={"sha256": "ab" * 32})},
@@ -77,7 +78,7 @@ def test_what_does_not_compare_is_never_one_line(tmp_path):
     found = [x for x in lines(records, tmp_path)["series"] if x["path"] == "quality.value"]
     assert sorted(x["points"][0]["commit"] for x in found) == [commit(n) for n in range(6)]
     assert {x["number"] for x in found} == {"FD_5k", "FID_5k", "FD_1k"}
-    assert {x["protocol"] for x in found} == {"4", "5"}
+    assert {x["protocol"] for x in found} == {PROTOCOL, "3"}
 
 
 def test_seeds_of_one_invocation_are_no_repeats_of_a_speed(tmp_path):
@@ -134,7 +135,7 @@ def test_a_timing_beside_other_work_is_left_out(tmp_path):
     found = lines(records, tmp_path)
     assert [x["commit"] for x in line(found, "speed.images_per_sec")["points"]] == [commit(0), commit(2)]
     assert len(line(found)["points"]) == 3
-    assert found["left_out"] == ["1 timings that other work disturbed"]
+    assert found["left_out"] == ["timings that other work disturbed (1)"]
 
 
 def test_cells_that_failed_and_copies_do_not_count(tmp_path):
@@ -143,7 +144,7 @@ def test_cells_that_failed_and_copies_do_not_count(tmp_path):
     save(records, tmp_path / "results" / "copy", with_arrays=False)
     found = lines([*records, broken], tmp_path)
     assert [len(point["records"]) for point in line(found)["points"]] == [3, 3]
-    assert found["left_out"] == ["1 records of cells that failed or missed their budget"]
+    assert found["left_out"] == ["records of cells that failed or missed their budget (1)"]
 
 
 def test_the_last_point_off_its_level_is_suspected(tmp_path):
