@@ -30,6 +30,7 @@ from equibench.judge.notes import notes_of, notes_of_run
 from equibench.judge.numbers import compared, number_lines
 from equibench.judge.older import OlderNoise
 from equibench.judge.proof import moved_besides
+from equibench.judge.samenoise import Sides, arrays_in, noise_lines
 from equibench.judge.values import FOLDER, Row, stat_of_row
 from equibench.judge.windows import window_lines
 from equibench.quantities.glossary import known
@@ -52,8 +53,15 @@ def check(
     it. Raises UserError for what cannot be compared.
     """
     run, base = (read(paths) for paths in (results, baseline))
-    older = older_noise.read(baseline)
-    return compare(base, run, allow_vanished=allow_vanished, gates=gates, older=older, not_worse_than=not_worse_than)
+    return compare(
+        base,
+        run,
+        allow_vanished=allow_vanished,
+        gates=gates,
+        older=older_noise.read(baseline),
+        not_worse_than=not_worse_than,
+        arrays=Sides(arrays_in(baseline), arrays_in(results)),
+    )
 
 
 def compare(
@@ -64,9 +72,10 @@ def compare(
     gates: Gates = Gates(),  # noqa: B008
     older: OlderNoise = OlderNoise(),  # noqa: B008
     not_worse_than: Margins | None = None,
+    arrays: Sides | None = None,
 ) -> Check:
-    """The same on records. `not_worse_than` are shares by category that the run is to be shown to be within. Raises
-    UserError for what cannot be compared.
+    """The same on records. `not_worse_than` are shares by category that the run is to be shown to be within; samples of
+    the same noise are compared where `arrays` gives them. Raises UserError for what cannot be compared.
     """
     before, after = matched(baseline, run)
     setting = Setting(gates, older, not_worse_than or {})
@@ -83,6 +92,8 @@ def compare(
         refuse_mixed_code(key, after[key])
         notes += notes_of(key, before[key], after[key])
         lines += _numbers(key, before[key], after[key], setting)
+        if arrays:
+            lines += map(Undecided, noise_lines(key, before[key], after[key], arrays, gates.same_noise))
     notes += notes_of_run(after)
     for key in before:
         if key not in after:

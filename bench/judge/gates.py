@@ -149,6 +149,14 @@ class Window(Strict):
         return self
 
 
+class SameNoise(Strict):
+    """How samples of the same noise are judged, image by image."""
+
+    gate: bool = True
+    other_machines: bool = False  # judge across processors and devices too, which round differently by themselves
+    trainings: bool = False  # judge other weights of a training with the same seed and settings too
+
+
 class Gates(EntrantTable):
     """A gates file: all of it may be left out."""
 
@@ -159,6 +167,7 @@ class Gates(EntrantTable):
     cost: CategoryTable = CategoryTable()
     entrant: dict[str, EntrantTable] = {}  # by the entrant's name
     window: list[Window] = []
+    same_noise: SameNoise = SameNoise()
 
     def alpha(self, category: Category) -> float:
         """The error rate of a category, before what cannot be compared leaves its own to the others."""
