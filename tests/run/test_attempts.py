@@ -87,14 +87,12 @@ def test_a_record_tells_of_all_where_there_were_several(tries):
 
 
 def uniform(mini):  # noqa: F811
-    here = dataclasses.replace(mini, suite=mini.suite.model_copy(update={"entrant": []}))
-    return here, next(cell for cell in suite.cells(here.suite) if cell.name == "uniform")
+    cell = next(cell for cell in suite.cells(mini.suite) if cell.name == "uniform")
+    return dataclasses.replace(mini, wanted=(cell,)), cell
 
 
-def test_a_cell_that_ended_the_program_three_times_is_a_record(mini, monkeypatch):  # noqa: F811
+def test_a_cell_that_ended_the_program_three_times_is_a_record(mini):  # noqa: F811
     here, cell = uniform(mini)
-    monkeypatch.setattr("equibench.run.loop.cells", lambda _: [cell])
-    monkeypatch.setattr("equibench.run.standing.cells", lambda _: [cell])
     tries = Tries(Unfinished(here.folder(cell)), here.identity(cell))
     for _ in range(MOST_DEATHS):
         die(tries)
@@ -107,10 +105,8 @@ def test_a_cell_that_ended_the_program_three_times_is_a_record(mini, monkeypatch
     assert (again.record.status, again.record.attempts) == ("ok", [])
 
 
-def test_a_cell_that_was_killed_and_gone_on_from_tells_of_it(mini, monkeypatch):  # noqa: F811
+def test_a_cell_that_was_killed_and_gone_on_from_tells_of_it(mini):  # noqa: F811
     here, cell = uniform(mini)
-    monkeypatch.setattr("equibench.run.loop.cells", lambda _: [cell])
-    monkeypatch.setattr("equibench.run.standing.cells", lambda _: [cell])
     Tries(Unfinished(here.folder(cell)), here.identity(cell)).begin()
     (done,) = run_cells(here, lambda *_: None)
     assert done.record.status == "ok"
