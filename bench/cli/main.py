@@ -16,7 +16,7 @@ PROGRAM, COMPLETE = "equibench", "_EQUIBENCH_COMPLETE"
 EXIT_CODES = (
     "Exit codes: 0 done, and as it should be; 1 worse, or does not hold (check, turns, verify); 2 a mistake, a failing "
     "environment or a fault; 3 a cell is not ok (run); 128 and more: stopped by a signal (130 by Ctrl-C). "
-    "docs/exit-codes.md says more."
+    "\n\n\b\nMore of them: docs/exit-codes.md"
 )
 
 

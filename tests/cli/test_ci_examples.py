@@ -101,6 +101,7 @@ def execute(command, folder, **environment):
     )
 
 
+@pytest.mark.slow
 def test_a_run_with_a_cell_that_is_not_ok_ends_in_3_and_is_reported(tmp_path):
     (tmp_path / "tiny.toml").write_text(TINY.replace("seeds = [0]", "seeds = [0]\ncell_limit_sec = 0.001"))
     run = ("run", "tiny.toml", "--device", "cpu", "--out", "out")
@@ -199,6 +200,7 @@ def test_every_command_that_is_shown_is_one(command, tmp_path, monkeypatch):
     cli.commands[verb].make_context(verb, words)  # raises for an option or a value that there is not
 
 
+@pytest.mark.slow
 def test_the_commands_pass_and_write_what_is_uploaded(folder):
     install, *rest = commands(FILES[0])
     assert install == "pip install equibench"
@@ -227,6 +229,7 @@ def steps_of(job):
     return yaml.safe_load(read(FILES[0]))["jobs"][job]["steps"]
 
 
+@pytest.mark.slow
 def test_a_bad_seed_is_cleared_by_fresh_ones_and_stops_the_nightly_job(folder):
     """The code is sound: that one record is bad was chance, which the first job asks about and the second does not."""
     for file in (folder / "results" / "run").glob("vae-*.json"):

@@ -74,6 +74,7 @@ def test_a_second_run_repeats_nothing_and_a_killed_one_keeps_its_training(result
     assert "load" in again.clock
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_numbers(results, tmp_path):
     done = equibench("run", "smoke", "--device", "cpu", "--out", tmp_path, "--only", "gan,vae,flow,diffusion")
     assert done.returncode == 0, done.stderr

@@ -209,6 +209,7 @@ def planted(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_a_planted_sleep_and_buffer_are_named_and_come_out_in_every_form(results, planted, tmp_path):
     done = equibench(
         *("turns", ROOT, planted / "slow", "--results", results, "--pairs", 2, "--seconds", 0.1, "--batch-size", 4),

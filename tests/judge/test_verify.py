@@ -128,6 +128,7 @@ def test_verify_finds_changed_files_and_missing_records(tmp_path):
         verify(text, [folder])
 
 
+@pytest.mark.slow
 def test_a_smoke_cell_is_run_again_and_reproduces(tmp_path):
     done = equibench("run", "smoke", "--device", "cpu", "--only", "vae", "--out", tmp_path)
     assert done.returncode == 0, done.stderr

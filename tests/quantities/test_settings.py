@@ -223,6 +223,7 @@ def compared(one: Record, other: Record):
         yield path, look_up(one, path) != look_up(other, path), said(one, path) != said(other, path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", MOVE)
 def test_what_moves_a_number_moves_its_signature(measured, place):
     new, name = MOVE[place]
@@ -234,6 +235,7 @@ def test_what_moves_a_number_moves_its_signature(measured, place):
     assert said(base, "clock.wall") != said(other, "clock.wall")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", KEEP)
 def test_what_moves_no_number_moves_no_signature(measured, place):
     new, name = KEEP[place]

@@ -109,7 +109,14 @@ def test_ten_megabytes_of_words_are_a_short_reason(run):
     assert record.reason.startswith("ValueError: yyy")
 
 
-@pytest.mark.parametrize("how", ["hang", "hang_with_the_lock", "hang_deaf"])
+@pytest.mark.parametrize(
+    "how",
+    [
+        pytest.param("hang", marks=pytest.mark.slow),
+        pytest.param("hang_deaf", marks=pytest.mark.slow),
+        "hang_with_the_lock",
+    ],
+)
 def test_what_hangs_is_stopped_with_all_it_started(run, how):
     record = run(how, limit_sec=12.0)
     assert record.status == "timed out"
@@ -131,6 +138,7 @@ def test_a_stage_that_ends_the_process_takes_no_other_with_it(run, how, reason):
     assert record.spent.updates == 4
 
 
+@pytest.mark.slow
 def test_a_stage_that_hangs_keeps_what_was_measured(run):
     record = run("hang", where="nats", limit_sec=20.0)
     assert record.status == "timed out"

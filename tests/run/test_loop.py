@@ -4,6 +4,7 @@ import dataclasses
 import errno
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -117,6 +118,7 @@ def test_a_cell_that_another_process_holds_is_waited_for(mini, monkeypatch):
     assert list(found)[-2:] == ["one", "two"]
 
 
+@pytest.mark.slow
 def test_cells_that_did_not_end_well_are_tried_again(mini):
     ends = Entrant(name="one", family="endings:Family", config={"how": "leave_at_once", "where": "nats", "width": 8})
     here = only(mini, ends)
@@ -189,15 +191,25 @@ def test_a_process_that_ends_before_its_cell_begins_is_no_result(mini):
     assert not list(mini.out.glob("*.json"))
 
 
+@pytest.fixture
+def interruptible():
+    """Ctrl-C is heard: a shell that starts the tests in the background has it ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_a_cell_is_no_result_where_all_is_ended(mini, monkeypatch):
     """The signal to this process comes a little after that to the cell's."""
-    monkeypatch.setattr(processes, "SETTLE_SEC", 10.0)
+    monkeypatch.setattr(processes, "SETTLE_SEC", 5.0)
     ends = Entrant(name="ends", family="endings:Family", config={"how": "end_with_all"})
     with pytest.raises(KeyboardInterrupt):
         run(only(mini, ends))
     assert not list(mini.out.glob("ends-*.json"))
 
 
+@pytest.mark.slow
 def test_who_was_stopped_for_long_leaves_the_cell_to_who_took_it_over(mini, monkeypatch):
     monkeypatch.setattr(claims, "BEAT_SEC", 0.0)
     one = next(cell for cell in suite.cells(mini.suite) if cell.entrant)
