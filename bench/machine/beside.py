@@ -40,6 +40,7 @@ class Around:
         """The block is over."""
         after_sec = self._work.seconds()
         reference = ReferenceWorkload(name=self._work.name, before_sec=self._before_sec, after_sec=after_sec)
+        self._meter.lengthen()
         return TimedBlock(name=self._name, load=self._meter.load(), reference=reference)
 
     def state(self) -> dict[str, Any]:

@@ -17,7 +17,10 @@ from equibench.record.base import Strict
 from equibench.record.surroundings import Load
 
 LOOK_SEC = 10.0  # between two looks while work goes on: each costs some ms, and a GPU remembers some seconds
-SHORTEST_SEC = 0.1  # the system counts in ticks of 10 ms
+# of all cores together, from which a share is told: the system counts in ticks of 10 ms, of which one or two may be
+# counted for the wrong process
+SHORTEST_SEC = 1.0
+MOST_LOOKS = 40  # while a short stretch is made longer, of which each takes SHORTEST_SEC / MOST_LOOKS
 
 
 class Usage(NamedTuple):
@@ -88,12 +91,20 @@ class LoadMeter:
             self._add(clock_hz_sum=hz, clock_looks=1)
         self._last, self._last_sec = usage, now_sec
 
+    def lengthen(self) -> None:
+        """Go on watching, idle, until a share can be told of the stretch: a block may be far shorter than that."""
+        for _ in range(MOST_LOOKS):
+            self.look()
+            if self._totals.all_sec >= SHORTEST_SEC or self._last is None:
+                return
+            time.sleep(SHORTEST_SEC / MOST_LOOKS)
+
     def load(self) -> Load:
         """Up to now."""
         self.look()
         totals = self._totals
         told = totals.all_sec >= SHORTEST_SEC
-        reason = totals.reason or (None if told else "the system's count of processor time did not move")
+        reason = totals.reason or (None if told else "the system counted too little processor time to tell")
         return Load(
             others_cpu_share=min(max(totals.others_sec / totals.all_sec, 0.0), 1.0) if told else None,
             others_gpu_share=min(max(totals.gpu_others_sec / totals.gpu_sec, 0.0), 1.0) if totals.gpu_sec > 0 else None,

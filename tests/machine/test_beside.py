@@ -1,5 +1,6 @@
 """The reference workload, and what is noted around a block."""
 
+import itertools
 import json
 
 import pytest
@@ -7,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from pydantic import ValidationError
 
+from equibench.machine import load
 from equibench.machine.beside import Around, Beside
 from equibench.machine.load import LoadMeter, Usage
 from equibench.machine.reference import ReferenceWork, WorkSize
@@ -56,7 +58,7 @@ class Counted:
 
 
 def around(work, *usages):
-    left = iter(usages)
+    left = itertools.chain(usages, itertools.repeat(usages[-1]))
     return Around("train", LoadMeter(usage=lambda: next(left)), work)
 
 
@@ -77,6 +79,20 @@ def test_a_block_that_goes_on_in_another_process_keeps_what_was_seen():
     assert found.load.others_cpu_share == pytest.approx(0.25)
 
 
+def test_a_short_block_is_watched_until_a_share_can_be_told(monkeypatch):
+    """Two ticks of ten milliseconds that the system counts for the wrong process are 12 % of 0.17 s."""
+    slept = []
+    monkeypatch.setattr(load.time, "sleep", slept.append)
+    found = around(Counted(), Usage(0, 0, 0), Usage(0.17, 0.02, 0), Usage(0.6, 0.02, 0), Usage(1.2, 0.03, 0)).end()
+    assert found.load.others_cpu_share == pytest.approx(0.025)
+    assert len(slept) == 2
+
+
+def test_counters_that_stand_still_are_not_waited_for_for_ever(monkeypatch):
+    monkeypatch.setattr(load.time, "sleep", lambda sec: None)
+    assert around(Counted(), Usage(0, 0, 0)).end().load.others_cpu_share is None
+
+
 @pytest.mark.parametrize("state", [{}, None, {"load": {"all_sec": "x"}, "before_sec": []}, {"before_sec": [0.1]}])
 def test_what_no_block_wrote_is_refused(state):
     with pytest.raises(ValidationError):
@@ -88,6 +104,7 @@ def test_a_block_of_this_machine():
     with Beside(CPU).block("speed", blocks):
         pass
     (one,) = blocks
-    assert len(one.reference.before_sec) == len(one.reference.after_sec) == 5
+    assert 1 <= len(one.reference.before_sec) <= 5  # fewer on a busy machine
+    assert 1 <= len(one.reference.after_sec) <= 5
     assert one.load.free_memory_bytes > 0
     assert one.load.others_cpu_share is not None or one.load.reason

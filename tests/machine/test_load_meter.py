@@ -71,7 +71,7 @@ def test_counters_that_may_not_be_read_are_a_reason():
 
 def test_counters_that_stand_still_are_a_reason():
     told = meter(Usage(0, 0, 0), Usage(0, 0, 1.0)).load()
-    assert (told.others_cpu_share, told.reason) == (None, "the system's count of processor time did not move")
+    assert (told.others_cpu_share, told.reason) == (None, "the system counted too little processor time to tell")
 
 
 def test_the_cores_that_count_are_those_it_may_use(monkeypatch):
