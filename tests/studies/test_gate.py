@@ -1,0 +1,50 @@
+"""The study of the gate: faults can be planted in the code as it is, and its page counts what checks name."""
+
+import tomllib
+
+import pytest
+from fixtures import make, save
+
+from studies import gate
+
+DESIGN = gate.Design.model_validate(tomllib.loads(gate.PLAN.read_text()))
+
+
+@pytest.mark.parametrize("fault", DESIGN.fault, ids=lambda fault: fault.name)
+def test_each_fault_changes_one_file_of_a_copy(fault, tmp_path):
+    clean, planted = gate.tree(tmp_path / "clean", None), gate.tree(tmp_path / "planted", fault)
+    changed = []
+    for file in clean.rglob("*.py"):
+        other = planted / file.relative_to(clean)
+        if file.read_bytes() != other.read_bytes():
+            changed.append(other)
+            compile(other.read_text(), str(other), "exec")
+    assert len(changed) == 1
+
+
+def test_a_fault_whose_text_is_gone_stops_the_study(tmp_path):
+    gone = DESIGN.fault[0].model_copy(update={"before": "no such text"})
+    with pytest.raises(SystemExit, match=r"resize: .* has its text 0 times"):
+        gate.tree(tmp_path / "planted", gone)
+
+
+def test_the_page_counts_what_is_named_of_the_kinds_that_a_fault_touches(tmp_path):
+    faults = [
+        DESIGN.fault[1].model_copy(update={"runs": 1, "entrant": "vae"}),
+        DESIGN.fault[4].model_copy(update={"runs": 1, "entrant": "vae", "categories": ["memory"]}),
+    ]
+    design = gate.Design(suite="ci", baseline=2, equal=2, disturbed_every=2, fault=faults)
+    for folder, seed in (("baseline/0", 8), ("baseline/1", 9), ("equal/0", 0), ("equal/1", 1)):
+        save([make("vae", seed)], tmp_path / folder, with_arrays=False)
+    usual = make("vae", 0)
+    wrong = usual.quality.model_copy(update={"value": 1.04 * usual.quality.value})
+    save([make("vae", 0, quality=wrong)], tmp_path / faults[0].name / "0", with_arrays=False)
+    worse = usual.quality.model_copy(update={"value": 3 * usual.quality.value})
+    other = {"weights_sha256": "c" * 64, "quality": worse}
+    save([make("vae", 0, **other)], tmp_path / faults[1].name / "0", with_arrays=False)
+    none, disturbed, first, second = gate.rows(design, tmp_path)
+    assert (none.failed, disturbed.failed) == (0, 0)
+    assert (first.failed, len(first.found)) == (1, 1)  # equal weights, another number
+    assert second.failed == 0  # its quality is named, which this fault is not looked for in
+    assert "vae FD_5k (1)" in str(second)
+    assert str(first).startswith("| metric factor | the Frechet distance is 1.04 times too large | 1 of 1 | ")
