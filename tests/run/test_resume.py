@@ -1,5 +1,6 @@
 """A training that was stopped goes on to the same end, bit for bit, and says what it took in all."""
 
+import itertools
 import random
 import time
 from types import SimpleNamespace
@@ -245,7 +246,7 @@ def test_what_the_machine_did_beside_each_part_of_a_training_is_kept(images, tmp
     """Of 10 s of the first process others took all, of 30 s of the second none."""
 
     def around(*usages):
-        left = iter(usages)
+        left = itertools.chain(usages, itertools.repeat(usages[-1]))
         return Around("train", LoadMeter(usage=lambda: next(left)), work)
 
     work = SimpleNamespace(name="none", seconds=lambda: [1.0])

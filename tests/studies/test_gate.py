@@ -7,10 +7,10 @@ from fixtures import make, save
 
 from studies import gate
 
-DESIGN = gate.Design.model_validate(tomllib.loads(gate.PLAN.read_text()))
+STUDY = gate.Design.model_validate(tomllib.loads(gate.PLAN.read_text()))
 
 
-@pytest.mark.parametrize("fault", DESIGN.fault, ids=lambda fault: fault.name)
+@pytest.mark.parametrize("fault", STUDY.fault, ids=lambda fault: fault.name)
 def test_each_fault_changes_one_file_of_a_copy(fault, tmp_path):
     clean, planted = gate.tree(tmp_path / "clean", None), gate.tree(tmp_path / "planted", fault)
     changed = []
@@ -23,15 +23,15 @@ def test_each_fault_changes_one_file_of_a_copy(fault, tmp_path):
 
 
 def test_a_fault_whose_text_is_gone_stops_the_study(tmp_path):
-    gone = DESIGN.fault[0].model_copy(update={"before": "no such text"})
+    gone = STUDY.fault[0].model_copy(update={"before": "no such text"})
     with pytest.raises(SystemExit, match=r"resize: .* has its text 0 times"):
         gate.tree(tmp_path / "planted", gone)
 
 
 def test_the_page_counts_what_is_named_of_the_kinds_that_a_fault_touches(tmp_path):
     faults = [
-        DESIGN.fault[1].model_copy(update={"runs": 1, "entrant": "vae"}),
-        DESIGN.fault[4].model_copy(update={"runs": 1, "entrant": "vae", "categories": ["memory"]}),
+        STUDY.fault[1].model_copy(update={"runs": 1, "entrant": "vae"}),
+        STUDY.fault[4].model_copy(update={"runs": 1, "entrant": "vae", "categories": ["memory"]}),
     ]
     design = gate.Design(suite="ci", baseline=2, equal=2, disturbed_every=2, fault=faults)
     for folder, seed in (("baseline/0", 8), ("baseline/1", 9), ("equal/0", 0), ("equal/1", 1)):
