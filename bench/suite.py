@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import codecs
+import contextlib
 import re
-import tomllib
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -14,17 +13,16 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 
-from equibench.errors import UserError, first_line, nearest
+from equibench.errors import UserError, nearest
 from equibench.hashing import digest
 from equibench.protocol import PROTOCOL
 from equibench.record.base import Scalar, Strict
 from equibench.record.schema import Budget, FeatureInfo
-from equibench.validation import explain, shortened
+from equibench.validation import explain, read_toml, shortened
 from equibench_models import FAMILIES
 
 FLOORS = ("real data", "uniform", "global histogram", "per-pixel histogram", "3-neighbour table")
 MOST_NAME_BYTES = 100  # a file's name may have 255, of which seed, key and endings need some
-MOST_FILE_BYTES = 2**20  # of a suite
 MOST = 10**9  # of anything that is counted in a suite, far above what any machine does
 Count = Annotated[int, Field(ge=1, le=MOST)]
 Several = Annotated[int, Field(ge=2, le=MOST)]
@@ -225,15 +223,10 @@ def load(name: str) -> Suite:
     path = known.get(name, Path(name))
     if name not in known and path.suffix != ".toml":
         raise UserError(f"unknown suite {name!r}{nearest(name, known)}, or give the path of a .toml file")
-    try:
-        return Suite.model_validate(tomllib.loads(_text(path)))
-    except ValidationError as error:
-        raise UserError(f"suite {path}: {explain(error, Suite)}") from None
-    except RecursionError:
-        raise UserError(f"suite {path}: its tables are nested too deep") from None
-    except ValueError as error:  # TOMLDecodeError, and a number of thousands of digits
-        said = first_line(error).replace("Cannot overwrite a value", "a key is there twice")
-        raise UserError(f"{path} is not valid TOML ({said[:200]})") from None
+    with contextlib.suppress(OSError, ValueError):  # which reading it says
+        if path.exists() and not path.is_file():
+            raise UserError(f"{path} is no file; give the path of a suite's .toml file")
+    return read_toml(path, Suite, "suite")
 
 
 def changed(suite: Suite, **changes: Any) -> Suite:
@@ -242,24 +235,6 @@ def changed(suite: Suite, **changes: Any) -> Suite:
         return Suite.model_validate({**suite.model_dump(), **changes})
     except ValidationError as error:
         raise UserError(explain(error, Suite)) from None
-
-
-def _text(path: Path) -> str:
-    """What the file says, without a byte order mark. Raises UserError."""
-    try:
-        if path.exists() and not path.is_file():
-            raise UserError(f"{path} is no file; give the path of a suite's .toml file")
-        with path.open("rb") as stream:
-            content = stream.read(MOST_FILE_BYTES + 1)
-    except (OSError, ValueError) as error:  # a null byte in the name
-        reason = getattr(error, "strerror", None) or first_line(error)
-        raise UserError(f"cannot read the suite {path} ({reason})") from None
-    if len(content) > MOST_FILE_BYTES:
-        raise UserError(f"{path} has more than {MOST_FILE_BYTES:,} bytes; it is no suite")
-    try:
-        return content.removeprefix(codecs.BOM_UTF8).decode("utf-8")
-    except UnicodeDecodeError:
-        raise UserError(f"{path} is not in UTF-8; save it in that encoding") from None
 
 
 def usable_name(name: str) -> str:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import tomllib
 import typing
 from collections.abc import Mapping
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from equibench.errors import nearest
+from equibench.errors import UserError, first_line, nearest
 
 Place = tuple[int | str, ...]
 KINDS = {
@@ -21,6 +23,35 @@ LIMITS = {
 }  # fmt: skip
 SCALARS = ("str", "int", "float", "bool", "none")  # pydantic's names for the kinds that one value may be of
 LONGEST = 60
+MOST_FILE_BYTES = 2**20  # of a file of TOML
+Root = TypeVar("Root", bound=BaseModel)
+
+
+def read_toml(path: Path, root: type[Root], kind: str) -> Root:
+    """The values of a file of TOML, with or without a byte order mark; `kind` is what the file is, such as "suite".
+
+    Raises UserError for one that cannot be read, is too large, in another encoding or no TOML, or says what `root` does
+    not allow.
+    """
+    try:
+        with path.open("rb") as stream:
+            content = stream.read(MOST_FILE_BYTES + 1)
+    except (OSError, ValueError) as error:  # a null byte in the name
+        reason = getattr(error, "strerror", None) or first_line(error)
+        raise UserError(f"cannot read the {kind} {path} ({reason})") from None
+    if len(content) > MOST_FILE_BYTES:
+        raise UserError(f"{path} has more than {MOST_FILE_BYTES:,} bytes; it is no {kind}")
+    try:
+        return root.model_validate(tomllib.loads(content.decode("utf-8-sig")))
+    except ValidationError as error:
+        raise UserError(f"{kind} {path}: {explain(error, root)}") from None
+    except UnicodeDecodeError:
+        raise UserError(f"{path} is not in UTF-8; save it in that encoding") from None
+    except RecursionError:
+        raise UserError(f"{kind} {path}: its tables are nested too deep") from None
+    except ValueError as error:  # TOMLDecodeError, and a number of thousands of digits
+        said = first_line(error).replace("Cannot overwrite a value", "a key is there twice")
+        raise UserError(f"{path} is not valid TOML ({said[:200]})") from None
 
 
 def explain(error: ValidationError, root: type[BaseModel]) -> str:

@@ -43,6 +43,7 @@ def write(found: History, out: Path) -> None:
 
 
 def page(found: History) -> bytes:
+    """The page, HTML in UTF-8 that needs no other file."""
     logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it warns of characters that its font lacks
     rows: dict[tuple[str, ...], list[Judged]] = {}
     for one in found.judged:

@@ -30,7 +30,7 @@ from equibench.judge.notes import notes_of, notes_of_run
 from equibench.judge.numbers import compared, number_lines
 from equibench.judge.older import OlderNoise
 from equibench.judge.proof import moved_besides
-from equibench.judge.samenoise import Sides, arrays_in, noise_lines
+from equibench.judge.samenoise import Sides, arrays_beside, noise_lines
 from equibench.judge.values import FOLDER, Row, stat_of_row
 from equibench.judge.windows import window_lines
 from equibench.quantities.glossary import known
@@ -52,15 +52,15 @@ def check(
     """Compare the records at `results` with those at `baseline`, in the noise of older baselines too where these left
     it. Raises UserError for what cannot be compared.
     """
-    run, base = (read(paths) for paths in (results, baseline))
+    run, base = (find.read_all(list(paths)) for paths in (results, baseline))
     return compare(
-        base,
-        run,
+        of_invocations(base),
+        of_invocations(run),
         allow_vanished=allow_vanished,
         gates=gates,
         older=older_noise.read(baseline),
         not_worse_than=not_worse_than,
-        arrays=Sides(arrays_in(baseline), arrays_in(results)),
+        arrays=Sides(arrays_beside(base), arrays_beside(run)),
     )
 
 
@@ -119,10 +119,15 @@ def compare(
 
 
 def read(paths: Sequence[Path]) -> list[Record]:
-    """Records in files and folders. Those that do not say which invocation they are of share one with their folder."""
+    """Records in files and folders, as `of_invocations` gives them."""
+    return of_invocations(find.read_all(list(paths)))
+
+
+def of_invocations(found: Sequence[tuple[Path, Record]]) -> list[Record]:
+    """The records. Those that do not say which invocation they are of share one with their folder."""
     return [
         one if one.invocation else one.model_copy(update={"invocation": f"{FOLDER}{path.parent}"})
-        for path, one in find.read_all(list(paths))
+        for path, one in found
     ]
 
 

@@ -44,6 +44,8 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Check:
+    """All lines of a check, and notes on its records: sentences without their full stop."""
+
     lines: tuple[Comparison, ...]
     notes: tuple[str, ...]
 

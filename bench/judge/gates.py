@@ -94,7 +94,7 @@ class CategoryTable(NumberTable):
     @field_validator("primary", "also")
     @classmethod
     def _known(cls, names: list[str] | None) -> list[str] | None:
-        return names if names is None else [path_called(name) for name in names]
+        return names if names is None else [compared_path(name) for name in names]
 
 
 class CategoryOfAll(CategoryTable):
@@ -116,7 +116,7 @@ class EntrantTable(Strict):
     @field_validator("number")
     @classmethod
     def _known(cls, tables: dict[str, NumberTable]) -> dict[str, NumberTable]:
-        return {path_called(name): table for name, table in tables.items()}
+        return {compared_path(name): table for name, table in tables.items()}
 
     @model_validator(mode="after")
     def _own_numbers(self) -> Self:
@@ -140,7 +140,7 @@ class Window(Strict):
     @field_validator("number")
     @classmethod
     def _known(cls, name: str) -> str:
-        return path_called(name)
+        return compared_path(name)
 
     @model_validator(mode="after")
     def _an_end_at_least(self) -> Self:
@@ -241,7 +241,7 @@ def _laid_over(limits: Limits, table: NumberTable) -> Limits:
     return limits._replace(tolerance=table.tolerance, counted_tolerance=table.tolerance)
 
 
-def path_called(name: str) -> str:
+def compared_path(name: str) -> str:
     """The path of a number that a check compares, by its name: "FD", "recall", "images_per_sec", or the path itself.
 
     Raises ValueError for an unknown one.
@@ -253,7 +253,7 @@ def path_called(name: str) -> str:
 
 def _called(name: str) -> str:
     try:
-        return path_called(name)
+        return compared_path(name)
     except ValueError as error:
         raise UserError(str(error)) from None
 

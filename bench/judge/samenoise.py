@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,7 +12,6 @@ from equibench.judge.gates import SameNoise
 from equibench.judge.values import Row
 from equibench.quantities.text import join
 from equibench.record import files as record_files
-from equibench.record import find
 from equibench.record.schema import Record
 from equibench.summary.sections import failed
 from equibench.summary.sort import RowKey
@@ -29,16 +27,12 @@ class Sides(NamedTuple):
     run: ArraysOf
 
 
-def arrays_in(paths: Sequence[Path]) -> ArraysOf:
-    """The arrays beside any of the records in these files and folders. What it gives raises UserError for arrays that
-    are damaged or of another record.
+def arrays_beside(found: Sequence[tuple[Path, Record]]) -> ArraysOf:
+    """The arrays beside any of these records. What it gives raises UserError for arrays that are damaged or of another
+    record.
     """
-
-    @cache
-    def places() -> dict[str, Path]:
-        return {record.key: path for path, record in find.read_all(list(paths))}
-
-    return lambda record: record_files.read_arrays(places()[record.key], record)
+    places = {record.key: path for path, record in found}
+    return lambda record: record_files.read_arrays(places[record.key], record)
 
 
 def noise_lines(key: RowKey, baseline: Row, run: Row, arrays: Sides, gate: SameNoise) -> list[Comparison]:
