@@ -1,8 +1,8 @@
 """Which entrants the numbers tell apart: tests of all pairs, Holm's correction, and the sentences they support.
 
 With three training seeds or more on both sides the test is Welch's over seeds. With fewer it is of the two trained
-models alone: of a Frechet distance by halves of the samples, split alike; of bits per dimension by the errors over
-test images. One test decides everything that a report says of better and worse.
+models alone: of a Frechet distance by the errors over samples, of bits per dimension by those over test images. One
+test decides everything that a report says of better and worse.
 """
 
 from __future__ import annotations
@@ -162,11 +162,17 @@ def sentences(section: Section) -> list[str]:
 
 
 def p_of_distances(a: Record, b: Record) -> float | None:
-    """Of two trained models' distances, from halves of their samples that were split alike."""
+    """Of two trained models' distances to one reference, normal, by their jackknife errors. Records of protocols before
+    these have halves of their samples, split alike.
+    """
     one, two = a.quality, b.quality
-    if not (one and two and one.halves and len(one.halves) == len(two.halves)):
+    if not one or not two or one.value is None or two.value is None:
         return None
-    return intervals.paired_p(one.halves, two.halves, (one.value or 0.0) - (two.value or 0.0))
+    if one.stderr_method and two.stderr_method and one.stderr and two.stderr:
+        return _normal_p(one.value - two.value, math.hypot(one.stderr, two.stderr))
+    if one.halves and len(one.halves) == len(two.halves):
+        return intervals.paired_p(one.halves, two.halves, one.value - two.value)
+    return None
 
 
 def _by_basis(found: list[Pair]) -> list[list[Pair]]:
@@ -185,7 +191,12 @@ def p_of_bits(a: Record, b: Record, path: str = BITS) -> float | None:
     one, two = (value_at(record, error) for record in (a, b))
     if not one or not two:
         return None
-    return float(2 * ndtr(-abs(value_at(a, path) - value_at(b, path)) / math.hypot(one, two)))
+    return _normal_p(value_at(a, path) - value_at(b, path), math.hypot(one, two))
+
+
+def _normal_p(difference: float, stderr: float) -> float:
+    """Two-sided p of a difference with a normal error."""
+    return float(2 * ndtr(-abs(difference) / stderr))
 
 
 def pair_of(measure: Criterion, a: Row, b: Row) -> Pair | None:

@@ -51,6 +51,23 @@ def test_one_seed_speaks_of_the_trained_models_alone(tmp_path):
     assert not any(entry.strong or "±" in entry.text for line in table.lines for entry in line.entries)
 
 
+def test_two_models_distances_are_told_apart_by_their_errors_over_samples():
+    """701 +- 3 and 710 +- 4: 9 apart with an error of 5, so p = 2 Phi(-1.8) = 0.0719. With one split of the samples,
+    as in the suite `ci`, halves would have a single degree of freedom, and nothing would be decided.
+    """
+
+    def model(value, stderr):
+        changes = {"value": value, "stderr": stderr, "stderr_method": "jackknife", "halves": [value + 9, value - 20]}
+        found = make("vae")
+        return found.model_copy(update={"quality": found.quality.model_copy(update=changes)})
+
+    assert pairs.p_of_distances(model(701, 3), model(710, 4)) == pytest.approx(0.0719, abs=1e-4)
+    assert pairs.p_of_distances(model(701, 3), model(1260, 4)) < 1e-10
+    none = model(701, None)
+    no_halves = none.model_copy(update={"quality": none.quality.model_copy(update={"halves": []})})
+    assert pairs.p_of_distances(no_halves, model(710, 4)) is None
+
+
 def test_two_seeds_claim_no_ranking(tmp_path):
     (section,) = sections_of(tmp_path, *(make(family, seed) for family in ("gan", "vae") for seed in (0, 1)))
     assert "no ranking is claimed" in pairs.sentences(section)[-1]
