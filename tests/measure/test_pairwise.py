@@ -22,8 +22,10 @@ def kernel(a, b):
     return (float(a @ b) / len(a) + 1) ** 3
 
 
-def test_kernel_distance_matches_plain_loops(monkeypatch):
+@pytest.mark.parametrize("copied", [2**24, 28, 1])  # the reference centred at once, by 7 rows, and row by row
+def test_kernel_distance_matches_plain_loops(monkeypatch, copied):
     monkeypatch.setattr(pairwise, "ROWS", 7)
+    monkeypatch.setattr(pairwise, "COPIED", copied)
     x, y = sets(n=20, d=4)
     pairs = [np.mean([kernel(a, b) for a, b in itertools.permutations(s, 2)]) for s in (x, y)]
     exact = sum(pairs) - 2 * np.mean([kernel(a, b) for a in x for b in y])
@@ -82,8 +84,10 @@ def test_the_kernel_distance_s_error_over_samples_knows_nothing_of_the_reference
     assert min(one.stderr_with_reference / one.stderr for one in found) > 1.5
 
 
-def test_manifold_matches_plain_loops(monkeypatch):
+@pytest.mark.parametrize("copied", [2**24, 51])
+def test_manifold_matches_plain_loops(monkeypatch, copied):
     monkeypatch.setattr(pairwise, "ROWS", 16)
+    monkeypatch.setattr(pairwise, "COPIED", copied)
     x, y = sets(n=40, d=3)
     x, y = x + 1.0, y + 1.0
 

@@ -16,6 +16,7 @@ from equibench.measure.quality.frechet import ROWS
 from equibench.stats import Estimate
 
 PAIRS = 2**23  # in a block at most: of very many images fewer rows at a time
+COPIED = 2**24  # numbers of features of which a centred copy is held; of more, a part is centred at a time
 PRECISION_NEIGHBOURS = 3  # Kynkaanniemi et al. 2019
 COVERAGE_NEIGHBOURS = 5  # Naeem et al. 2020
 
@@ -65,15 +66,23 @@ class _Block:
 def _blocks(x: Tensor, y: Tensor) -> Iterator[_Block]:
     """All pairs of `x` and `y`, a few rows of `x` at a time: one product of matrices serves kernel and distances."""
     centre = y.mean(0)
-    y = y - centre
-    y_squares, y_shift = y.new_empty(len(y)), y @ centre
-    for part, squares in zip(y.split(ROWS), y_squares.split(ROWS), strict=True):
-        squares.copy_(part.square().sum(1))
+    parts = y.split(max(COPIED // y.shape[1], 1))
+    whole = parts[0] - centre if len(parts) == 1 else None
+    y_squares, y_shift = y.new_empty(len(y)), y.new_empty(len(y))
+    for part, squares, shift in zip(*(of.split(ROWS) for of in (y, y_squares, y_shift)), strict=True):
+        squares.copy_((part - centre).square().sum(1))
+        shift.copy_((part - centre) @ centre)
     many = max(min(ROWS, PAIRS // len(y)), 1)
     for i, rows in enumerate(x.split(many)):
         apart = rows - centre
         squares, shift = apart.square().sum(1, keepdim=True), (rows @ centre)[:, None]
-        yield _Block(i * many, x.shape[1], apart @ y.mT, squares, y_squares, shift, y_shift)
+        products = apart.new_empty(len(rows), len(y))
+        if whole is not None:
+            torch.matmul(apart, whole.mT, out=products)
+        else:
+            for part, columns in zip(parts, products.split(len(parts[0]), dim=1), strict=True):
+                columns.copy_(apart @ (part - centre).mT)
+        yield _Block(i * many, x.shape[1], products, squares, y_squares, shift, y_shift)
 
 
 def within(features: Tensor) -> Within:
