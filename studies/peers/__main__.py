@@ -25,14 +25,14 @@ import numpy as np
 
 from equibench import atomic
 from equibench.data import sets
-from equibench.errors import UserError
+from equibench.errors import UserError, nearest
 from equibench.record.schema import Quality
 from studies.peers import environment, ours
 from studies.peers.page import Family, page
 from studies.peers.results import PEERS, Place, Settings, Side, Timed, Trained, read
 
 PAGE = environment.ROOT / "docs" / "peers.md"
-FULL_SEC = 120.0
+FULL_SEC, FULL_DATASET = 120.0, "fashion-mnist"
 EXTRACTOR = "efficientnet-lite0"
 LEAST_SAMPLES = 1300  # the distance needs more than the network has dimensions
 
@@ -174,6 +174,23 @@ def prepare(place: Place, settings: Settings, download: bool) -> None:
     environment.make(place.environment)
 
 
+def chosen(names: str) -> list[str]:
+    """Families by name, in their order. Raises UserError."""
+    wanted = names.split(",")
+    for name in wanted:
+        if name not in PEERS:
+            raise UserError(f"unknown family {name!r}{nearest(name, PEERS)}")
+    return [family for family in PEERS if family in wanted]
+
+
+def whole_numbers(text: str) -> list[int]:
+    """Raises UserError."""
+    try:
+        return list(dict.fromkeys(int(seed) for seed in text.split(",")))
+    except ValueError:
+        raise UserError(f"--seeds takes whole numbers with commas between, not {text!r}") from None
+
+
 @click.command(help=__doc__)
 @click.option("--folder", type=click.Path(path_type=Path), required=True, help="Results, found again by the next call.")
 @click.option("--seconds", default=FULL_SEC, show_default=True, help="Of training.")
@@ -181,7 +198,7 @@ def prepare(place: Place, settings: Settings, download: bool) -> None:
 @click.option("--likelihood-images", type=click.IntRange(2), default=10_000, show_default=True)
 @click.option("--seeds", default="0", show_default=True, metavar="N,N,...")
 @click.option("--only", default=",".join(PEERS), show_default=True, metavar="FAMILY,...")
-@click.option("--dataset", default="fashion-mnist", show_default=True)
+@click.option("--dataset", default=FULL_DATASET, show_default=True)
 @click.option("--download", is_flag=True, help="Fetch the data set where it is not here.")
 @click.option("--minutes", type=float, default=float("inf"), help="After which no further step is begun.")
 def main(
@@ -189,13 +206,13 @@ def main(
     download: bool, minutes: float,
 ) -> None:  # fmt: skip
     until_sec = time.monotonic() + 60 * minutes
-    families = [family for family in PEERS if family in only.split(",")]
     settings = Settings(
         dataset=dataset, seconds=seconds, params=ours.params_allowed(), samples=samples,
         likelihood_images=likelihood_images,
     )  # fmt: skip
     try:
-        study = Study(folder.absolute(), settings, [int(seed) for seed in seeds.split(",")], families)
+        families = chosen(only)
+        study = Study(folder.absolute(), settings, whole_numbers(seeds), families)
         prepare(study.place, settings, download)
         for step in study.steps():
             if not step.made.exists():
@@ -208,7 +225,7 @@ def main(
     except UserError as error:
         click.echo(f"Error: {error}.", err=True)
         sys.exit(2)
-    whole = families == list(PEERS) and seconds >= FULL_SEC
+    whole = families == list(PEERS) and seconds >= FULL_SEC and dataset == FULL_DATASET
     where = PAGE if whole else study.place.folder / "peers.md"
     atomic.write(where, text.encode())
     click.echo(f"wrote {where}")

@@ -155,7 +155,7 @@ def rows(one: Family) -> list[str]:
 def trainings(one: Family) -> list[str]:
     """A line for each side: what was trained, and what the machine did beside it."""
     spent = [needed(record.spent) for record in one.ours]
-    loads = [block.load for record in one.ours for block in record.timed if block.name == "train"]
+    loads = [needed(block.load) for record in one.ours for block in record.timed if block.name == "train"]
     theirs, ours = one.theirs[0], one.ours[0]
     return [
         _training(one.name, theirs.title, theirs.params, theirs.width, one.theirs, [each.load for each in one.theirs]),
