@@ -8,6 +8,7 @@ __version__ = "0.1.0"
 PROTOCOL = "5"
 SPLIT_SEED, BOOTSTRAP_SEED, PROJECTION_SEED, SUBSET_SEED = 1, 2, 3, 4  # the same for all: pairs share their splits
 NOISE_SEED = 5  # of the samples that are compared image by image, the same whatever the run's seed
+VALIDATION_SEED = 6  # of the training images that tuning chooses by, the same for all entrants and trials
 LEAST_SHARE_OF_CAP = 0.95  # every entrant is sized to 95 to 100 % of the parameter cap (protocol, rule 1)
 RANKING_SEEDS = 3  # protocol, rule 13: no ranking with fewer
 SIGNIFICANCE = 0.05  # of the family of tests, after Holm's correction

@@ -18,6 +18,8 @@ from equibench.hashing import digest
 from equibench.protocol import PROTOCOL
 from equibench.record.base import Scalar, Strict
 from equibench.record.schema import Budget, FeatureInfo
+from equibench.record.study import tuning
+from equibench.record.surroundings import Tuning
 from equibench.validation import explain, read_toml, shortened
 from equibench_models import FAMILIES
 
@@ -51,6 +53,13 @@ class Entrant(_Table):
     family: str  # a name of equibench_models.FAMILIES, or one's own as module:Class
     config: dict[str, Scalar] = {}
     sampler: dict[str, Scalar] = {}  # options of `sample` for the headline numbers
+    # in a file the study that chose these settings, relative to the suite's; once loaded, what that study says
+    tuned: str | Tuning | None = None
+
+    @property
+    def tuning(self) -> Tuning | None:
+        """What its study says; None for one that names none, or whose suite was not loaded from a file."""
+        return self.tuned if isinstance(self.tuned, Tuning) else None
 
     @field_validator("name")
     @classmethod
@@ -173,7 +182,7 @@ class Cell:
                 "protocol": PROTOCOL,
                 "name": self.name,
                 "seed": self.seed,
-                "entrant": self.entrant.model_dump() if self.entrant else None,
+                "entrant": self.entrant.model_dump(exclude={"tuned"}) if self.entrant else None,
                 "budget": self.budget.model_dump() if self.budget else None,
                 "measure": self.suite.measure.model_dump(),
                 "data": data_sha256,
@@ -217,7 +226,8 @@ def shipped() -> dict[str, Path]:
 def load(name: str) -> Suite:
     """A shipped suite by name, or the user's own by the path of its TOML file.
 
-    Raises UserError for an unknown name, a file that is no TOML, or a key or value that does not belong.
+    Raises UserError for an unknown name, a file that is no TOML, a key or value that does not belong, or a study that
+    did not choose its entrant's settings.
     """
     known = shipped()
     path = known.get(name, Path(name))
@@ -226,7 +236,19 @@ def load(name: str) -> Suite:
     with contextlib.suppress(OSError, ValueError):  # which reading it says
         if path.exists() and not path.is_file():
             raise UserError(f"{path} is no file; give the path of a suite's .toml file")
-    return read_toml(path, Suite, "suite")
+    found = read_toml(path, Suite, "suite")
+    return found.model_copy(update={"entrant": [_with_tuning(entrant, path) for entrant in found.entrant]})
+
+
+def _with_tuning(entrant: Entrant, path: Path) -> Entrant:
+    """The entrant of the suite at `path` with what its study says, where it names one."""
+    if isinstance(entrant.tuned, Tuning):
+        raise UserError(f"suite {path}: {entrant.name} needs the path of a study as `tuned`, not what one says")
+    if entrant.tuned is None:
+        return entrant
+    file = path.parent / entrant.tuned
+    said = tuning(file, entrant.name, entrant.family, entrant.config, entrant.sampler)
+    return entrant.model_copy(update={"tuned": said})
 
 
 def changed(suite: Suite, **changes: Any) -> Suite:

@@ -1,8 +1,8 @@
 """Who may import whom: the table of rooms, the two wings, and the names that mean one thing.
 
-The measuring wing (data, machine, measure, run) works with torch; the reading wing (quantities, summary, cite, report)
-starts without it. They meet in `record` alone. Two rooms cross, and are named here: `judge`, whose `verify --rerun`
-and `check --confirm` run cells, and `cli`, which may call everything; both import torch inside functions only.
+The measuring wing (data, machine, measure, run, tune) works with torch; the reading wing (quantities, summary, cite,
+report) starts without it. They meet in `record` alone. Two rooms cross, and are named here: `judge`, whose `verify
+--rerun` and `check --confirm` run cells, and `cli`, which may call everything; both import torch inside functions only.
 """
 
 import ast
@@ -55,8 +55,12 @@ MAY_IMPORT = {
     "history": GROUND | READING | {"report"},
     "archive": GROUND | READING | {"report", "suite"},
     "trackers": GROUND | READING | {"report"},
+    "tune": GROUND | MEASURING | {"measure", "run"},
     "judge": GROUND | READING | MEASURING | {"measure", "run"},
-    "cli": GROUND | READING | MEASURING | {"measure", "run", "report", "history", "archive", "trackers", "judge"},
+    "cli": GROUND
+    | READING
+    | MEASURING
+    | {"measure", "run", "tune", "report", "history", "archive", "trackers", "judge"},
     "__main__": {"cli"},
     "__init__": {"errors", "protocol", "summary", "report"},
 }

@@ -14,7 +14,7 @@ from equibench.cite.citation import of_row
 from equibench.cite.methods import methods
 from equibench.errors import UserError
 from equibench.quantities import glossary
-from equibench.quantities.text import amount, budget_words, duration, join, number, settings
+from equibench.quantities.text import amount, budget_words, duration, join, number, settings, tuning_words
 from equibench.record.base import Scalar
 from equibench.record.schema import Record
 from equibench.report.pages.fill import markdown
@@ -39,7 +39,7 @@ def answers(sections: Sequence[Section]) -> str:
             "Which data, in what size, and how is it identified?": _data,
             "How were training and test images told apart?": _splits,
             "Was data left out or changed?": _changed,
-            "Was any of it held back to choose settings?": lambda _: [NOT_RECORDED],
+            "Was any of it held back to choose settings?": _held_back,
         },
         "Settings": {
             "Which settings did each entrant have?": _settings,
@@ -146,9 +146,17 @@ def _tuning(records: Sequence[Record]) -> Answer:
     def words(one: Record) -> str:
         assert one.tuning is not None
         cost = f", {number(one.tuning.train_sec)} s of training" if one.tuning.train_sec is not None else ""
-        return f"{one.entrant}: {one.tuning.trials} trials{cost}; chosen: {settings(one.tuning.chosen)}"
+        return f"{one.entrant}: {tuning_words(one.tuning)}{cost}; chosen: {settings(one.tuning.chosen)}"
 
     return _each(words(one) for one in _trained(records) if one.tuning)
+
+
+def _held_back(records: Sequence[Record]) -> Answer:
+    return _each(
+        f"{one.entrant}: a share of the training images, as its study {one.tuning.study} says; no test images"
+        for one in _trained(records)
+        if one.tuning
+    )
 
 
 def _pretrained(records: Sequence[Record]) -> Answer:

@@ -8,7 +8,21 @@ from typing import Any
 
 import click
 
-from equibench.cli import archive, cache, endings, export, history, judge, look, measure, report, run, status, turns
+from equibench.cli import (
+    archive,
+    cache,
+    endings,
+    export,
+    history,
+    judge,
+    look,
+    measure,
+    report,
+    run,
+    status,
+    tune,
+    turns,
+)
 from equibench.errors import UserError, nearest
 from equibench.protocol import PROTOCOL, __version__
 
@@ -49,7 +63,7 @@ def cli() -> None:
     """
 
 
-for room in (run, status, measure, report, history, archive, export, look, judge, turns, cache):
+for room in (run, tune, status, measure, report, history, archive, export, look, judge, turns, cache):
     for verb in room.VERBS:
         cli.add_command(verb)
 

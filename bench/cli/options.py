@@ -38,18 +38,23 @@ SPLIT = click.option(
 )
 
 
-def suite_options(command: Command) -> Command:
-    """SUITE, and what may be changed in it."""
+def tuning_options(command: Command) -> Command:
+    """SUITE, and what may be changed in it by those who choose the seeds themselves."""
     return _all(
         click.argument("suite_name", metavar="SUITE"),
         click.option("--dataset", help="Another data set than the suite's, by name or path."),
         DATA_ROOT,
         DOWNLOAD,
-        click.option("--seeds", metavar="N,N,...", help="Other training seeds than the suite's."),
         click.option("--only", metavar="NAME,...", help="Only these entrants."),
         DEVICE,
         ALLOW_CODE,
     )(command)
+
+
+def suite_options(command: Command) -> Command:
+    """SUITE, and what may be changed in it."""
+    seeds = click.option("--seeds", metavar="N,N,...", help="Other training seeds than the suite's.")
+    return _all(tuning_options, seeds)(command)
 
 
 def extractor_options(command: Command) -> Command:
@@ -81,7 +86,7 @@ def load_suite(options: dict[str, Any]) -> tuple[Suite, Dataset]:
     changes: dict[str, Any] = {}
     if options["dataset"]:
         changes["dataset"] = options["dataset"]
-    if options["seeds"] is not None:
+    if options.get("seeds") is not None:
         try:
             changes["seeds"] = [int(seed) for seed in options["seeds"].split(",")]
         except ValueError:

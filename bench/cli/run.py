@@ -139,15 +139,16 @@ def print_plan(suite: Suite, data: Dataset, device: torch.device, extractor: str
 
     from equibench.machine.device import training_rate
     from equibench.machine.provenance import describe_machine
-    from equibench.quantities.text import duration
+    from equibench.quantities.text import duration, tuning_words
     from equibench.run.estimate import estimate
     from equibench.run.isolated import isolated_plan
     from equibench.suite import cells
 
     rate = training_rate(device)
     table = Table(
-        "entrant", "seed", "parameters", "of the cap", "FLOPs an update", "updates", "images", "training", "measuring"
-    )
+        "entrant", "seed", "parameters", "of the cap", "FLOPs an update", "updates", "images", "training", "measuring",
+        "tuning",
+    )  # fmt: skip
     train_sec = measure_sec = disk_bytes = 0.0
     notes: dict[str, None] = {}
     for cell in cells(suite):
@@ -177,6 +178,7 @@ def print_plan(suite: Suite, data: Dataset, device: torch.device, extractor: str
             "" if updates is None else f"{updates * planned.allowance.batch_size:,}",
             duration(cost.train_sec),
             duration(cost.measure_sec),
+            tuning_words(cell.entrant.tuning if cell.entrant else None, planned.train_flops),
         )
     screen = console()
     screen.print(table)

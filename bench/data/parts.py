@@ -78,13 +78,13 @@ def part_of(images: Images) -> Part:
     return Part(of_array(images), np.arange(len(images)), image_digests(images))
 
 
-def drawn_order(digests: NDArray[np.uint8]) -> Positions:
-    """An order of images by which n of them are drawn, its first n: by a hash of each one's digest `[N, 32]` and the
-    protocol's seed. So it is a random sample whatever order the images lie in, the same one in any order, and that of n
-    is part of that of more. Equal images keep their order.
+def drawn_order(digests: NDArray[np.uint8], seed: int = SUBSET_SEED) -> Positions:
+    """An order of images by which n of them are drawn, its first n: by a hash of each one's digest `[N, 32]` and a seed
+    of the protocol's. So it is a random sample whatever order the images lie in, the same one in any order, and that of
+    n is part of that of more. Equal images keep their order.
     """
-    seed = SUBSET_SEED.to_bytes(8, "big")
-    hashed = b"".join(hashlib.sha256(seed + digest.tobytes()).digest()[:8] for digest in digests)
+    salt = seed.to_bytes(8, "big")
+    hashed = b"".join(hashlib.sha256(salt + digest.tobytes()).digest()[:8] for digest in digests)
     return np.argsort(np.frombuffer(hashed, ">u8"), kind="stable")
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 
 from equibench.record.base import Scalar
 from equibench.record.schema import Budget, Record
+from equibench.record.surroundings import Tuning
 from equibench.stats import Stat
 
 MISSING, TIMES = "\N{EN DASH}", "\N{MULTIPLICATION SIGN}"
@@ -69,6 +70,16 @@ def budget_words(budget: Budget | None) -> str:
     if budget is None:
         return "no training budget"
     return f"at most {budget.params / 1e6:g} M parameters and {amount(budget.amount)} {UNITS[budget.unit]}"
+
+
+def tuning_words(tuning: Tuning | None, training_flops: float | None = None) -> str:
+    """How much was tried to choose an entrant's settings, also as a multiple of its training where that is given."""
+    if tuning is None:
+        return "not tuned"
+    words = [f"{tuning.trials:,} trials"]
+    words += [] if tuning.full_runs is None else [f"{tuning.full_runs:,} full runs"]
+    words += [f"{number(tuning.flops / training_flops)} trainings"] if tuning.flops and training_flops else []
+    return ", ".join(words)
 
 
 def join(words: Iterable[str]) -> str:

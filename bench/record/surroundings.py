@@ -9,6 +9,8 @@ from typing import Literal
 
 from equibench.record.base import Scalar, Strict
 
+SAMPLER = "sampler."  # before an option of `sample` where it stands among the fields of a config
+
 
 class Machine(Strict):
     key: str  # short hash of the fields below: speeds of different keys are never compared
@@ -103,9 +105,10 @@ class Attempt(Strict):
 class Tuning(Strict):
     """What was spent to choose an entrant's settings, which no budget of a cell counts."""
 
-    trials: int
-    flops: float | None = None  # of training, over all trials
+    trials: int  # at a share of the budget
+    full_runs: int | None = None  # of the best of them and of the settings before, at the whole budget
+    flops: float | None = None  # of training, over all trials and full runs
     train_sec: float | None = None  # likewise
     study: str | None = None  # name of the study, which is committed beside the suite
     study_sha256: str | None = None
-    chosen: dict[str, Scalar] = {}  # settings that the study's rule chose
+    chosen: dict[str, Scalar] = {}  # all settings of what the study's rule chose, but those that fit it to the budget

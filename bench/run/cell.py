@@ -30,7 +30,7 @@ from equibench.run.kept import Keeping
 from equibench.run.obtain import obtain, scalars
 from equibench.run.plan import Plan, plan
 from equibench.run.session import Session, Tell
-from equibench.run.stages import STAGES
+from equibench.run.stages import STAGES, stages_of
 from equibench.run.train import StoppedError, Watch
 from equibench.run.unfinished import Progress, Unfinished
 from equibench.run.work import Found, Work, attempt, failure
@@ -91,7 +91,7 @@ def _entrant(
             _keep(unfinished, progress, found, clock)  # that it is trained
         config = model.config.model_dump()
         work = Work(session, model, cell.entrant.family, config, cell.entrant.sampler, cell.seed, clock, tell)
-        for name in STAGES:
+        for name in stages_of(session):
             if name not in progress.done:
                 tell(name.replace("_", " "), 0.0)
                 found = run_stage(name, work, found)
@@ -126,8 +126,9 @@ def record_of(
     cell: Cell, session: Session, ending: Ending, clock_sec: dict[str, float], attempts: Sequence[Attempt] = ()
 ) -> Record:
     """The cell's record, not yet written. `clock_sec` is what its clock says."""
+    tuning = cell.entrant.tuning if cell.entrant else None
     return Record(
-        **dict(ending.found.results),
+        **dict(ending.found.plus(tuning=tuning).results),
         key=session.key(cell),
         measuring_sha256=digest([session.suite.measure.model_dump(), cell.entrant.sampler if cell.entrant else {}]),
         suite=session.suite.name,

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import pydantic
 
 from equibench.errors import UserError, nearest
+from equibench.record.base import Scalar
+from equibench.record.surroundings import SAMPLER
+from equibench.suite import Entrant
 from equibench.usercode import import_name
 from equibench.validation import explain
 from equibench_models import FAMILIES, family
@@ -45,3 +49,30 @@ def validated(kind: type[Config] | type[Options], fields: dict[str, Any], entran
         return kind.model_validate(fields).model_dump()
     except pydantic.ValidationError as error:
         raise UserError(f"entrant {entrant!r}: {explain(error, kind)}") from None
+
+
+def settings_of(family: type[Model], config: Mapping[str, Scalar], sampler: Mapping[str, Scalar]) -> dict[str, Scalar]:
+    """All settings of an entrant, those that no one gave with their defaults, but for what the budget decides: fields
+    of the config by their names, options of the sampler behind SAMPLER. Raises pydantic.ValidationError.
+    """
+    knobs = {"width", *getattr(family.config_type, "knobs", ())} - config.keys()
+    whole = family.config_type.model_validate(config).model_dump(exclude=knobs)
+    options = family.options_type.model_validate(sampler).model_dump()
+    found = {**whole, **{f"{SAMPLER}{name}": value for name, value in options.items()}}
+    return {name: value if isinstance(value, str | int | float | None) else str(value) for name, value in found.items()}
+
+
+def check_tuned(entrant: Entrant, family: type[Model]) -> None:
+    """Raises UserError for an entrant that is no longer what its study chose, as a default of its family has changed.
+    That it has the config which the study chose is seen as the suite is loaded.
+    """
+    if entrant.tuning is None:
+        return
+    now, then = settings_of(family, entrant.config, entrant.sampler), entrant.tuning.chosen
+    if others := sorted(name for name in {*now, *then} if now.get(name) != then.get(name)):
+        first = others[0]
+        raise UserError(
+            f"entrant {entrant.name!r} is not what its study {entrant.tuning.study} chose: {first} is "
+            f"{now.get(first, 'not there')!r}, and was {then.get(first, 'not there')!r}; tune it again, or take "
+            "`tuned` away"
+        )

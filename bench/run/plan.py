@@ -14,7 +14,7 @@ import torch
 from equibench.errors import UserError, first_line
 from equibench.record.schema import Budget
 from equibench.run import sizing
-from equibench.run.families import resolve_family, validated
+from equibench.run.families import check_tuned, resolve_family, validated
 from equibench.run.train import Allowance, count_flops
 from equibench.suite import Cell
 from equibench_models import FAMILIES
@@ -69,6 +69,7 @@ def plan(cell: Cell, shape: tuple[int, int, int]) -> Plan:
     validated(family.options_type, entrant.sampler, entrant.name, "sampler option")
     fields = {"width": family.config_type.model_fields["width"].default, **entrant.config}
     batch_size = int(validated(family.config_type, fields, entrant.name, "config key")["batch_size"])
+    check_tuned(entrant, family)
     if entrant.family in FAMILIES and (shape[1] % 4 or shape[2] % 4):
         raise UserError(f"the families train on sides that are multiples of 4, and the data has {shape[1]}x{shape[2]}")
     pixels = math.prod(shape)

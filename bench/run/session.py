@@ -51,6 +51,7 @@ class Session:
     reload: Callable[[], Extractor] | None = None
     keep: bool = False  # records and weights of other code stand for what runs now
     invocation: str = field(default_factory=lambda: uuid.uuid4().hex)
+    stages: frozenset[str] | None = None  # of measuring, these alone
     wanted: tuple[Cell, ...] | None = None  # these cells in place of all that the suite has
     known_products: MatrixProducts | None = None  # the machine's rate, where a cell before measured it
     peak_memory: Callable[..., Memory] = memory.peak_memory

@@ -25,6 +25,7 @@ from equibench.record.anatomy import FixedNoise
 from equibench.record.schema import Portrait
 from equibench.record.surroundings import TimedBlock
 from equibench.run.likelihoods import bounds, decoder_likelihood, likelihood, out_of_distribution
+from equibench.run.session import Session
 from equibench.run.sweep import Sweep
 from equibench.run.work import Found, Work, attempt, needed
 from equibench_models.contract import Shape
@@ -197,6 +198,11 @@ STAGES: dict[str, Stage] = {
         fixed_noise,
     )
 }
+
+
+def stages_of(session: Session) -> list[str]:
+    """Those that a run does, in their order."""
+    return [name for name in STAGES if session.stages is None or name in session.stages]
 
 
 def _sampled(

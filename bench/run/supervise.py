@@ -19,7 +19,7 @@ from equibench.run.cell import Ending, configured, publish
 from equibench.run.isolated import isolated_plan
 from equibench.run.process import Watched, run_process
 from equibench.run.session import Session, Tell
-from equibench.run.stages import STAGES
+from equibench.run.stages import stages_of
 from equibench.run.unfinished import Progress, Unfinished
 from equibench.run.work import Found
 from equibench.run.worker import Task, machine_failed
@@ -105,7 +105,7 @@ def _try(task: Task, session: Session, tries: Tries, tell: Tell, alive: Callable
 def _give_up(task: Task, session: Session, alive: Callable[[str, float], None]) -> None:
     """The cell ended the whole program each time that it was tried, and never got any further: that is its result."""
     progress, found = task.unfinished.load(task.identity)
-    at = next((name for name in STAGES if name not in progress.done), "the end")
+    at = next((name for name in stages_of(session) if name not in progress.done), "the end")
     place = at.replace("_", " ") if found.results.weights_sha256 else "train"
     reason = (
         f"the whole program was killed, or its machine stopped, {MOST_DEATHS} times in {place} without getting any "
@@ -144,7 +144,7 @@ def _verdict(
         return Ending(configured(cell, session, found, planned), "timed out", reason)
     status: Status = "out of memory" if watched.out_of_memory else "crashed"
     reason = f"{watched.how or 'what its process had found was gone at the end'} in {watched.doing}"
-    at = next((name for name in STAGES if name not in progress.done), None)
+    at = next((name for name in stages_of(session) if name not in progress.done), None)
     if cell.entrant is None or not found.results.weights_sha256 or at is None:
         return Ending(configured(cell, session, found, planned), status, reason)
     why = f"{status}: {reason}" if status == "out of memory" else reason

@@ -61,10 +61,13 @@ def test_what_is_recorded_is_told(tmp_path):
     one = make("vae")
     spent = one.spent.model_copy(update={"energy": cost.Energy(joules=1234.5, quantity="CPU", images=10)})
     data = one.data.model_copy(update={"split": "nine parts by a hash", "lossy": "JPEG"})
-    tuning = Tuning(trials=12, train_sec=99.0, chosen={"width": 32})
+    tuning = Tuning(trials=9, full_runs=6, train_sec=99.0, study="own/vae", chosen={"width": 32})
     numerics = Numerics(threads=2, deterministic=True, training="float32")
     found = answered([make("vae", 0, spent=spent, data=data, tuning=tuning, numerics=numerics)], tmp_path / "run")
-    assert asked(found, "chosen, and at what cost") == "vae: 12 trials, 99.0 s of training; chosen: width 32"
+    assert (
+        asked(found, "chosen, and at what cost") == "vae: 9 trials, 6 full runs, 99.0 s of training; chosen: width 32"
+    )
+    assert asked(found, "held back") == "vae: a share of the training images, as its study own/vae says; no test images"
     assert "nine parts by a hash" in asked(found, "told apart")
     assert "(JPEG)" in asked(found, "left out or changed")
     assert "1,235 J" in asked(found, "how much energy") or "1,234 J" in asked(found, "how much energy")

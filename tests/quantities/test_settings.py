@@ -28,6 +28,7 @@ from equibench.record.json_schema import _models
 from equibench.record.schema import FeatureInfo, Record
 from equibench.record.surroundings import Numerics
 from equibench.run.cell import run_here
+from equibench.run.families import resolve_family, settings_of
 from equibench.run.session import Session
 from equibench.suite import Cell, Suite
 
@@ -57,6 +58,8 @@ BASE = suite.changed(
 )
 # every field of a suite by its place, with another value for it, and the entrant to see it on
 VAE, DIFFUSION = "vae", "diffusion"
+CHOSEN = settings_of(resolve_family(VAE), BASE.entrant[0].config, BASE.entrant[0].sampler)
+TUNED = {"trials": 20, "full_runs": 12, "flops": 1e9, "study": "smoke/vae", "chosen": CHOSEN}
 MOVE: dict[str, tuple[Any, str]] = {
     "dataset": ("others", VAE),
     "train_images": (101, VAE),
@@ -95,6 +98,7 @@ MOVE: dict[str, tuple[Any, str]] = {
 KEEP: dict[str, tuple[Any, str]] = {
     "name": ("other", VAE),
     "about": ("other", VAE),
+    "entrant.0.tuned": (TUNED, VAE),
     "cell_limit_sec": (1e6, VAE),
     "checkpoint_sec": (1e6, VAE),
     "measure.sampler_points": (False, VAE),

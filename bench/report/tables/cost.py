@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from equibench.quantities.glossary import heading, of
-from equibench.quantities.text import MISSING, number
+from equibench.quantities.text import MISSING, number, tuning_words
 from equibench.record.cost import Energy, ModeSpeed, Speed, SpeedPoint
 from equibench.record.paths import member_name, value_at
 from equibench.record.schema import Record
@@ -98,6 +98,7 @@ def training(section: Section) -> Table:
             heading("energy.joules_per_image"),
             lambda run: _per_image(run[1], "spent.energy", notes),
         ),
+        ("tuning", "Tuning, in trainings", _tuning),
     ]
     return fill_table("training", columns, runs, lambda run: run[1], notes)
 
@@ -212,3 +213,14 @@ def _share(run: CellRow, part: str) -> Entry:
     path = "clock.write" if part == "writing" else f"spent.parts_sec.{part}"
     source = Origin((run[1],), path, "share of the parts")
     return Entry(MISSING) if share is None else Entry(number(100 * share), share, source=source)
+
+
+def _tuning(run: CellRow) -> Entry:
+    """What was spent to choose the entrant's settings, as a multiple of what its training took."""
+    record = run[1]
+    words, tuning = tuning_words(record.tuning), record.tuning
+    if tuning is None or tuning.flops is None or not record.spent or not record.spent.flops:
+        return value_entry(words)
+    many = tuning.flops / record.spent.flops
+    source = Origin((record,), "tuning.flops", "ratio", over="spent.flops")
+    return Entry(number(many), many, words, source=source)
