@@ -12,7 +12,8 @@ from equibench import suite
 from equibench.errors import UserError
 from equibench.record.budget import budget_missed
 from equibench.record.schema import Budget
-from equibench.run import plan, sizing, train
+from equibench.run import fitting, plan, sizing, train
+from equibench.run.counting import counting_saved
 from equibench.run.estimate import estimate
 from equibench.suite import Cell, Entrant
 from equibench_models import FAMILIES
@@ -22,12 +23,14 @@ from equibench_models import family as load_family
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("cap", [120_000, 500_000, 5_000_000])
 @pytest.mark.parametrize("shape", [(1, 28, 28), (3, 32, 32)])
-def test_width_meets_the_cap(family, cap, shape):
-    width = sizing.fit_width(load_family(family), {}, shape, Budget(params=cap, amount=1))
-    count = sizing.parameters(load_family(family), {"width": width}, shape)
-    assert 0.95 * cap <= count <= cap
+def test_every_family_meets_the_cap(family, cap, shape):
+    knobs = load_family(family).config_type.knobs
+    turned = fitting.turned(load_family(family), {}, shape, cap)
+    assert list(turned) == list(knobs)
+    count = sizing.parameters(load_family(family), turned, shape)
+    assert (0.98 if len(knobs) == 2 else 0.95) * cap <= count <= cap
     if cap == 120_000:
-        built = load_family(family).build({"width": width}, shape)
+        built = load_family(family).build(turned, shape)
         assert sum(p.numel() for p in built.parameters() if p.requires_grad) == count
 
 
@@ -109,7 +112,7 @@ def test_labels_that_no_training_gives_and_odd_sides_are_refused(images):
 def test_what_a_backward_pass_keeps_grows_with_the_batch_and_goes_again():
     layer = torch.nn.Linear(100, 100)
     for n in (10, 20):
-        with sizing.counting_saved() as saved:
+        with counting_saved() as saved:
             loss = layer(torch.ones(n, 100, requires_grad=True) * 2).square().sum()
             loss.backward()
         # the input of the layer, and what is squared; its weights are no part
