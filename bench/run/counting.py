@@ -1,7 +1,7 @@
 """What an update takes, found out before anything is trained: FLOPs, and bytes that wait for the backward pass.
 
-Updates run on torch's fake tensors, which have sizes and no numbers: nothing is computed, whatever the size, and no
-random number is drawn. Code that asks for a number runs on real tensors instead.
+Large updates run on torch's fake tensors, which have sizes and no numbers: nothing is computed and nothing allocated.
+Small ones, which are faster so, run on real tensors, and so does code that asks for a number. The counts are the same.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from equibench.machine.flops import counting_flops
 from equibench.run.sizing import check_memory
 from equibench_models.contract import Model, Shape
 
+SMALL = 10**7  # parameters times images: up to here an update is computed faster than it is followed
 FEW = 8  # images of an update on real tensors that tells whether one of the whole batch fits in memory
 
 
@@ -33,7 +34,8 @@ class Counted(NamedTuple):
 
 
 def counted(family: type[Model], config: Mapping[str, Any], shape: Shape, updates: int = 1) -> Counted:
-    """The cost of a cycle of updates at the config's batch size, on the CPU, where at least so many are tried.
+    """The cost of a cycle of updates at the config's batch size, on the CPU. Tried are a cycle, or for `updates` above
+    one at least so many and two cycles.
 
     Raises UserError where updates differ otherwise than within the cycle that the model declares, or where those on
     real tensors need more memory than there is, and what building and updating the family raises.
@@ -41,26 +43,35 @@ def counted(family: type[Model], config: Mapping[str, Any], shape: Shape, update
     with torch.random.fork_rng(devices=[]):
         model = family.build(config, shape)
         batch_size = model.config.batch_size
-        try:
-            with FakeTensorMode(allow_non_fake_inputs=True):  # the parameters are real until an operator takes them
-                return _updated(model, batch_size, updates)
-        except UserError:
-            raise
-        except Exception:
+        if batch_size * sum(p.numel() for p in model.parameters()) > SMALL:
+            if found := _on_fake_tensors(model, batch_size, updates):
+                return found
             few = min(FEW, batch_size)
             kept_bytes = _updated(family.build(config, shape), few, 1).kept_bytes
             check_memory(kept_bytes / few * batch_size, f"an update with batch_size = {batch_size:,}")
-            return _updated(family.build(config, shape), batch_size, updates)
+            model = family.build(config, shape)
+        return _updated(model, batch_size, updates)
+
+
+def _on_fake_tensors(model: Model, batch_size: int, updates: int) -> Counted | None:
+    """None for code that needs numbers. The parameters of the model stay as they are."""
+    try:
+        with FakeTensorMode(allow_non_fake_inputs=True):
+            return _updated(model, batch_size, updates)
+    except UserError:
+        raise
+    except Exception:
+        return None
 
 
 def _updated(model: Model, batch_size: int, updates: int) -> Counted:
     images = torch.zeros((batch_size, *model.shape), dtype=torch.uint8)
-    many = max(updates, model.cycle)
+    many = max(updates, model.cycle * min(updates, 2))
     costs: list[float] = []
     uncounted: set[str] = set()
-    with counting_saved() as saved, autocast(images.device):
+    with counting_saved() as saved:
         for i in range(many):
-            with counting_flops() as found:
+            with counting_flops() as found, autocast(images.device):
                 model.update(images, i / many)
             costs.append(found.total)
             uncounted.update(found.uncounted)

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import torch
 
 from equibench.errors import UserError, first_line
+from equibench.protocol import LEAST_SHARE_OF_CAP
 from equibench.record.schema import Budget
 from equibench.run import fitting, sizing
 from equibench.run.counting import Counted, counted
@@ -20,7 +21,7 @@ from equibench.suite import Cell
 from equibench_models import FAMILIES
 from equibench_models.contract import Shape
 
-TRIED = 17  # updates of a family of a user's own: a term that only every 16th takes is among them, whenever it starts
+TRIED = 5  # updates of a family of a user's own, from the start to near the end: do all cost what it says?
 
 
 @dataclass(frozen=True)
@@ -37,13 +38,36 @@ class Plan:
     def train_flops(self) -> float | None:
         """What training will take; None where the budget is seconds."""
         updates = self.allowance.updates
-        return None if updates is None else updates * self.allowance.flops_per_update
+        return None if updates is None else self.allowance.total_flops(updates)
+
+    @property
+    def of_amount(self) -> float | None:
+        """What training will take of the budget's amount, as a share; None where it is seconds."""
+        updates, budget = self.allowance.updates, self.allowance.budget
+        if updates is None or self.train_flops is None:
+            return None
+        taken = {"flops": self.train_flops, "images": updates * self.allowance.batch_size, "updates": updates}
+        return taken[budget.unit] / budget.amount
 
     @property
     def of_cap(self) -> float:
         """Parameters as a share of the cap; a size that the suite fixes may have any."""
-        assert self.cell.budget is not None
-        return self.params / self.cell.budget.params
+        return self.params / self.allowance.budget.params
+
+    @property
+    def size_remark(self) -> str:
+        """Why it has not the share of the cap that it should have, and what follows; empty where it has."""
+        assert self.cell.entrant is not None
+        family = resolve_family(self.cell.entrant.family)
+        free = fitting.free_knobs(family.config_type, self.cell.entrant.config)
+        if fitting.least_share(free) <= self.of_cap <= 1:
+            return ""
+        why = "has a fixed size outside 95 to 100 % of the cap"
+        if free and self.of_cap <= 1:
+            least = f"{100 * fitting.least_share(free):.0f} %"
+            why = f"has {self.of_cap:.1%} of the cap, as no value of {' and '.join(free)} gives {least} or more"
+        missed = not LEAST_SHARE_OF_CAP <= self.of_cap <= 1
+        return f"{self.cell.name} {why}{': its cells will count as having missed their budget' if missed else ''}."
 
 
 class Fitted(NamedTuple):

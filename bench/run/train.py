@@ -39,9 +39,18 @@ class Allowance:
         float, ...
     ] = ()  # FLOPs of each update, after the last of which they repeat; empty where all are alike
 
+    @property
+    def _costs(self) -> tuple[float, ...]:
+        return self.cycle or (self.flops_per_update,)
+
     def flops(self, update: int) -> float:
         """What the update of this number takes; the first is 0."""
-        return self.cycle[update % len(self.cycle)] if self.cycle else self.flops_per_update
+        return self._costs[update % len(self._costs)]
+
+    def total_flops(self, updates: int) -> float:
+        """What so many updates from the first take."""
+        cycles, rest = divmod(updates, len(self._costs))
+        return cycles * sum(self._costs) + sum(self._costs[:rest])
 
     @property
     def updates(self) -> int | None:
@@ -49,11 +58,7 @@ class Allowance:
         budget = self.budget
         if budget.unit == "sec":
             return None
-        prices = {
-            "flops": self.cycle or (self.flops_per_update,),
-            "images": (float(self.batch_size),),
-            "updates": (1.0,),
-        }[budget.unit]
+        prices = {"flops": self._costs, "images": (float(self.batch_size),), "updates": (1.0,)}[budget.unit]
         cycles, rest = divmod(budget.amount, sum(prices))
         updates = int(cycles) * len(prices) + bisect.bisect_right(list(itertools.accumulate(prices)), rest)
         if updates < 1:

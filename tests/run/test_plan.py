@@ -138,6 +138,33 @@ def test_a_plan_is_estimated_and_marks_a_size_outside_the_cap(tmp_path):
     assert (done.returncode, "cannot write to taken" in done.stderr) == (2, True)
 
 
+MISSED = ": its cells will count as having missed their budget."
+TWO, ONE = "as no value of width and latent gives 98 % or more", "as no value of latent gives 95 % or more"
+FIXED = "x has a fixed size outside 95 to 100 % of the cap" + MISSED
+
+
+@pytest.mark.parametrize(
+    ("config", "params", "said"),
+    [
+        ({}, 98, ""),
+        ({}, 97, f"x has 97.0% of the cap, {TWO}."),
+        ({}, 90, f"x has 90.0% of the cap, {TWO}{MISSED}"),
+        ({"width": 8}, 95, ""),
+        ({"width": 8}, 94, f"x has 94.0% of the cap, {ONE}{MISSED}"),
+        ({"width": 8}, 101, FIXED),
+        ({"width": 8, "latent": 9}, 95, ""),
+        ({"width": 8, "latent": 9}, 94, FIXED),
+    ],
+)
+def test_what_is_said_of_a_size(monkeypatch, config, params, said):
+    monkeypatch.setattr(load_family("gan").config_type, "knobs", ("width", "latent"))
+    budget = Budget(params=100, unit="flops", amount=1000)
+    cell = Cell(suite.load("smoke"), "x", 0, Entrant(name="x", family="gan", config=config), budget)
+    found = plan.Plan(cell, {}, params, train.Allowance(budget, 4, 7.0), 0)
+    assert found.size_remark == said
+    assert (found.allowance.updates, found.of_amount) == (142, 0.994)
+
+
 def test_the_estimate_of_quick_is_that_of_its_published_run():
     """Seconds of measuring in results/published, made at about 1.08e11 FLOP/s by this measure."""
     quick, took_sec = suite.load("quick"), {"gan": 17, "vae": 30, "flow": 41, "diffusion": 108}
