@@ -95,7 +95,7 @@ class Asking(Plain):
     """Looks at a number, which fake tensors do not have."""
 
     def more(self, images, progress):  # noqa: ARG002
-        return self.once_more(images) if float(self.layer.weight.sum()) < 1e9 else 0.0
+        return self.once_more(images) if float(self.layer.weight.detach().sum()) < 1e9 else 0.0
 
 
 class Orthogonal(Plain):
