@@ -24,9 +24,12 @@ class Config(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    width: int = Field(
-        64, ge=8, le=2**20, description="channels of the hidden maps: the knob turned to meet the parameter cap"
-    )
+    # The fields that are turned to meet the parameter cap, at most two, where a suite leaves them free: whole numbers,
+    # with each of which parameters grow. The first goes in steps that processors are fast at, the second fills the rest
+    # of the cap and stays as near to its default as that allows. Bounds and `multiple_of` of the fields are kept to.
+    knobs: ClassVar[tuple[str, ...]] = ("width",)
+
+    width: int = Field(64, ge=8, le=2**20, description="channels of the hidden maps")
     batch_size: int = Field(64, ge=1, description="images an update")
     learning_rate: float = Field(2e-3, gt=0, description="greatest step size of Adam")
 
@@ -90,6 +93,7 @@ class Model(nn.Module, ABC):
     nats_detail: Mapping[str, int] = {}  # what else the record should say of the usual way
     samplers: ClassVar[Mapping[str, Mapping[str, Any]]]  # other settings of `sample` worth a point in the report
     latent_dims: int = 0  # entries of the vector that `decode` takes; 0: this family has no decoder
+    cycle: int = 1  # updates after which their FLOPs repeat; 16 with a term that only every 16th update takes
     config: Config
     shape: Shape
 
@@ -107,8 +111,9 @@ class Model(nn.Module, ABC):
     def update(self, images: Tensor, progress: float = 0.0) -> dict[str, Tensor]:
         """One optimisation step on uint8 images `[B, C, H, W]`; returns its losses as scalars on the device.
 
-        `progress` is the share of the budget spent, in [0, 1]: schedules follow it. Every update costs the same
-        FLOPs. Random numbers come from torch's default generator of the device.
+        `progress` is the share of the budget spent, in [0, 1]: schedules follow it, and change nothing of the cost.
+        Every update takes the same FLOPs, or those of the update `cycle` before it. Random numbers come from torch's
+        default generator of the device.
         """
 
     @abstractmethod

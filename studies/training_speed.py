@@ -23,6 +23,7 @@ from equibench.machine.clock import repeat
 from equibench.machine.device import autocast, precision, time_matrix_products
 from equibench.machine.provenance import describe_machine
 from equibench.run import plan
+from equibench.run.counting import counted
 from equibench_models import family as load_family
 from equibench_models.contract import Model
 
@@ -119,7 +120,7 @@ def operators(update: Callable[[], object]) -> list[tuple[str, float]]:
 
 def flops_per_sec(family: str, config: dict[str, Any], change: Change, limit_sec: float) -> float:
     """Of the fastest update."""
-    flops = plan.counted_per_image(load_family(family).build(config, SHAPE), SHAPE)[0] * int(config["batch_size"])
+    flops = counted(load_family(family), config, SHAPE).flops[0]
     with updating(family, config, change) as update:
         return flops / seconds_of(update, limit_sec)
 

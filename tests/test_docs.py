@@ -67,7 +67,10 @@ def test_every_rule_names_tests_that_exist():
 @pytest.mark.parametrize(
     ("change", "fault"),
     [
-        (("test_width_meets_the_cap", "test_width_meets_the_cup"), "rule 1: there is no tests/run/test_plan.py::"),
+        (
+            ("test_every_family_meets_the_cap", "test_every_family_meets_the_cup"),
+            "rule 1: there is no tests/run/test_plan.py::",
+        ),
         (("tests/run/test_plan.py::", "tests/run/test_plans.py::"), "rule 1: there is no tests/run/test_plans.py::"),
         (("\n7. **", "\n8. **"), "rules are numbered [1, 2, 3, 4, 5, 6, 8, 8,"),
         (("\n15. **Records", "\n**Records"), "rules are numbered [1, 2,"),

@@ -8,7 +8,6 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 
 from equibench import suite
 from equibench.data.parts import drawn_of
@@ -24,14 +23,14 @@ from equibench.measure.quality import frechet, metrics
 from equibench.measure.quality.reference import reference_of_images
 from equibench.protocol import PROTOCOL
 from equibench.record.schema import Budget, FeatureInfo
-from equibench.run import plan, sizing, train
+from equibench.run import fitting, train
 from equibench.run.cell import run_here
 from equibench.run.obtain import stream_seed
 from equibench.run.session import Session
 from equibench.run.stages import Found, Work, likelihood, quality
-from equibench.suite import Cell, Entrant
-from equibench_models import FAMILIES
+from equibench.suite import Cell
 from equibench_models import family as load_family
+from equibench_models.contract import Config
 
 CPU = torch.device("cpu")
 SHAPE = (1, 8, 8)
@@ -64,22 +63,11 @@ def work_of(session, options):
 # --- budget -----------------------------------------------------------------------------------------------------------
 
 
-def test_the_width_has_most_factors_of_two(monkeypatch):
-    monkeypatch.setattr(sizing, "parameters", lambda family, config, shape: 100 * config["width"])
-    found = [sizing.fit_width(object, {}, SHAPE, Budget(params=cap, amount=1)) for cap in (9_900, 9_500, 11_400)]
-    assert found == [96, 92, 112]  # of 95 to 99, of 91 to 95, of 109 to 114
-
-
-@pytest.mark.parametrize("family", FAMILIES)
-def test_flops_charged_are_those_counted(family):
-    assert Budget(params=1, amount=1).unit == "flops"
-    entrant = Entrant(name=family, family=family, config={"width": 8, "batch_size": 16})
-    planned = plan.plan(Cell(SMOKE, family, 0, entrant, Budget(params=1, unit="updates", amount=2)), SHAPE)
-    model = load_family(family).build(planned.config, SHAPE)
-    with FlopCounterMode(display=False) as counter:
-        spent, _ = train.train(model, np.zeros((20, *SHAPE), np.uint8), planned.allowance, seed=0, device=CPU)
-    assert spent.updates == 2
-    assert spent.flops == pytest.approx(counter.get_total_flops(), rel=1e-3)
+def test_a_single_knob_has_most_factors_of_two(monkeypatch):
+    monkeypatch.setattr(fitting, "parameters", lambda family, config, shape: 100 * config["width"])
+    family = SimpleNamespace(config_type=Config)
+    found = [fitting.turned(family, {}, SHAPE, cap) for cap in (9_900, 9_500, 11_400)]
+    assert found == [{"width": 96}, {"width": 92}, {"width": 112}]  # of 95 to 99, of 91 to 95, of 109 to 114
 
 
 @pytest.mark.parametrize(("unit", "amount"), [("flops", 15), ("images", 24), ("updates", 3), ("sec", 1.0)])

@@ -8,6 +8,7 @@ from typing import Any
 from equibench.errors import UserError
 from equibench.quantities.metric import bits_kind, with_count
 from equibench.quantities.text import budget_words, join
+from equibench.record.budget import used_percent
 from equibench.record.schema import Record
 from equibench.summary.sections import failed
 
@@ -33,8 +34,9 @@ def _paragraph(group: Sequence[Record]) -> str:
         f"All numbers were made with {versions} (commit {commits}, protocol {first.protocol}) on {data.name} "
         f"({data.n_train:,} training and {data.n_test:,} test images of {channels}x{height}x{width}, "
         f"sha256 {data.sha256[:8]}).",
-        f"{_all(group, lambda r: r.entrant)} were each given {budget_words(first.budget)}; every entrant was sized to "
-        "95 to 100 % of the parameter cap, both networks of a pair counted, and FLOPs are counted on its own update."
+        f"{_all(group, lambda r: r.entrant)} were each given {budget_words(first.budget)}; every entrant has "
+        f"{_of_cap(group)} of the parameter cap, both networks of a pair counted, and FLOPs are counted on its own "
+        "updates."
         if first.budget
         else f"{_all(group, lambda r: r.entrant)} were loaded from checkpoints and not trained.",
         *_quality(group),
@@ -46,6 +48,15 @@ def _paragraph(group: Sequence[Record]) -> str:
         else "Each entrant was trained once, so that intervals hold for the one model and no ranking is claimed.",
     ]
     return " ".join(sentences)
+
+
+def _of_cap(group: Sequence[Record]) -> str:
+    """The least and the greatest share of the parameter cap that the entrants have."""
+    shares = [used for one in group if (used := used_percent(one, "params")) is not None]
+    if not shares:
+        return "an unknown share"
+    low, high = (f"{end:.1f}" for end in (min(shares), max(shares)))
+    return f"{high} %" if low == high else f"{low} to {high} %"
 
 
 def _quality(group: Sequence[Record]) -> list[str]:

@@ -24,7 +24,6 @@ from equibench.cli.options import (
 )
 from equibench.errors import UserError
 from equibench.measure.features.names import BFLOAT16, extractor_named
-from equibench.protocol import LEAST_SHARE_OF_CAP
 
 if TYPE_CHECKING:
     import torch
@@ -146,8 +145,8 @@ def print_plan(suite: Suite, data: Dataset, device: torch.device, extractor: str
 
     rate = training_rate(device)
     table = Table(
-        "entrant", "seed", "parameters", "of the cap", "FLOPs an update", "updates", "images", "training", "measuring",
-        "tuning",
+        "entrant", "seed", "parameters", "of the cap", "FLOPs an update", "updates", "images", "of the budget",
+        "training", "measuring", "tuning",
     )  # fmt: skip
     train_sec = measure_sec = disk_bytes = 0.0
     notes: dict[str, None] = {}
@@ -162,20 +161,18 @@ def print_plan(suite: Suite, data: Dataset, device: torch.device, extractor: str
         train_sec, measure_sec = train_sec + cost.train_sec, measure_sec + cost.measure_sec
         disk_bytes += cost.disk_bytes
         updates = planned.allowance.updates
-        outside = not LEAST_SHARE_OF_CAP <= planned.of_cap <= 1
-        if outside:
-            notes[
-                f"{cell.name} has a fixed size outside 95 to 100 % of the cap: its cells will count as having missed "
-                "their budget."
-            ] = None
+        remark = planned.size_remark
+        if remark:
+            notes[remark] = None
         table.add_row(
             cell.name,
             str(cell.seed),
             f"{planned.params:,}",
-            f"{planned.of_cap:.1%}{' (!)' if outside else ''}",
+            f"{planned.of_cap:.1%}{' (!)' if remark else ''}",
             f"{planned.allowance.flops_per_update:.3g}",
             "until the time is spent" if updates is None else f"{updates:,}",
             "" if updates is None else f"{updates * planned.allowance.batch_size:,}",
+            "" if planned.of_amount is None else f"{planned.of_amount:.2%}",
             duration(cost.train_sec),
             duration(cost.measure_sec),
             tuning_words(cell.entrant.tuning if cell.entrant else None, planned.train_flops),

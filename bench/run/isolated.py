@@ -48,7 +48,8 @@ def isolated_plan(cell: Cell, shape: Shape, alive: Callable[[], None] = lambda: 
         receiver.close()
     if "mistake" in found:
         raise UserError(found["mistake"])
-    allowance = Allowance(cell.budget, *found["allowance"])
+    batch_size, flops_per_update, cycle = found["allowance"]
+    allowance = Allowance(cell.budget, batch_size, flops_per_update, tuple(cycle))
     return Plan(cell, found["config"], found["params"], allowance, found["state_bytes"])
 
 
@@ -57,7 +58,7 @@ def _plan(sender: Connection, cell: Cell, shape: Shape, threads: int) -> None:
     torch.set_num_threads(threads)
     try:
         found = plan(cell, shape)
-        allowance = found.allowance.batch_size, found.allowance.flops_per_update
+        allowance = found.allowance.batch_size, found.allowance.flops_per_update, found.allowance.cycle
         answer = {
             "config": found.config, "params": found.params, "allowance": allowance, "state_bytes": found.state_bytes,
         }  # fmt: skip

@@ -1,4 +1,4 @@
-"""Fits an entrant to its budget before anything is spent: its width to the cap, its updates to the amount."""
+"""Fits an entrant to its budget before anything is spent: its size to the cap, its updates to the amount."""
 
 from __future__ import annotations
 
@@ -8,19 +8,20 @@ import math
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 
 from equibench.errors import UserError, first_line
+from equibench.protocol import LEAST_SHARE_OF_CAP
 from equibench.record.schema import Budget
-from equibench.run import sizing
+from equibench.run import fitting, sizing
+from equibench.run.counting import Counted, counted
 from equibench.run.families import check_tuned, resolve_family, validated
-from equibench.run.train import Allowance, count_flops
+from equibench.run.train import Allowance
 from equibench.suite import Cell
 from equibench_models import FAMILIES
-from equibench_models.contract import Model, Shape
+from equibench_models.contract import Shape
 
-FLOPS_BATCH = 8  # FLOPs are counted on a small update and scaled: they are proportional to the images
+TRIED = 5  # updates of a family of a user's own, from the start to near the end: do all cost what it says?
 
 
 @dataclass(frozen=True)
@@ -37,38 +38,59 @@ class Plan:
     def train_flops(self) -> float | None:
         """What training will take; None where the budget is seconds."""
         updates = self.allowance.updates
-        return None if updates is None else updates * self.allowance.flops_per_update
+        return None if updates is None else self.allowance.total_flops(updates)
+
+    @property
+    def of_amount(self) -> float | None:
+        """What training will take of the budget's amount, as a share; None where it is seconds."""
+        updates, budget = self.allowance.updates, self.allowance.budget
+        if updates is None or self.train_flops is None:
+            return None
+        taken = {"flops": self.train_flops, "images": updates * self.allowance.batch_size, "updates": updates}
+        return taken[budget.unit] / budget.amount
 
     @property
     def of_cap(self) -> float:
-        """Parameters as a share of the cap; a width that the suite fixes may have any."""
-        assert self.cell.budget is not None
-        return self.params / self.cell.budget.params
+        """Parameters as a share of the cap; a size that the suite fixes may have any."""
+        return self.params / self.allowance.budget.params
+
+    @property
+    def size_remark(self) -> str:
+        """Why it has not the share of the cap that it should have, and what follows; empty where it has."""
+        assert self.cell.entrant is not None
+        family = resolve_family(self.cell.entrant.family)
+        free = fitting.free_knobs(family.config_type, self.cell.entrant.config)
+        if fitting.least_share(free) <= self.of_cap <= 1:
+            return ""
+        why = "has a fixed size outside 95 to 100 % of the cap"
+        if free and self.of_cap <= 1:
+            least = f"{100 * fitting.least_share(free):.0f} %"
+            why = f"has {self.of_cap:.1%} of the cap, as no value of {' and '.join(free)} gives {least} or more"
+        missed = not LEAST_SHARE_OF_CAP <= self.of_cap <= 1
+        return f"{self.cell.name} {why}{': its cells will count as having missed their budget' if missed else ''}."
 
 
 class Fitted(NamedTuple):
-    """A family's config with its width, and what it takes."""
+    """A family's config with its knobs turned, and what it takes."""
 
     config: dict[str, Any]
     params: int
     state_bytes: int
-    flops_per_image: float  # of an update
-    kept_bytes_per_image: float  # for its backward pass
+    costs: Counted  # of updates at its batch size
 
 
 def plan(cell: Cell, shape: tuple[int, int, int]) -> Plan:
-    """Fit the entrant's width to the cap and count its update.
+    """Fit the entrant's size to the cap and count its updates.
 
     Raises UserError for a bad family, config or sampler option, for a size that this machine's memory does not hold or
-    that takes minutes to build, or a budget below one update.
+    that takes minutes to build, for updates that cannot be charged, or a budget below one update.
     """
     assert cell.entrant is not None
     assert cell.budget is not None
     entrant, measure = cell.entrant, cell.suite.measure
     family = resolve_family(entrant.family)
     validated(family.options_type, entrant.sampler, entrant.name, "sampler option")
-    fields = {"width": family.config_type.model_fields["width"].default, **entrant.config}
-    batch_size = int(validated(family.config_type, fields, entrant.name, "config key")["batch_size"])
+    batch_size = int(validated(family.config_type, entrant.config, entrant.name, "config key")["batch_size"])
     check_tuned(entrant, family)
     if entrant.family in FAMILIES and (shape[1] % 4 or shape[2] % 4):
         raise UserError(f"the families train on sides that are multiples of 4, and the data has {shape[1]}x{shape[2]}")
@@ -78,11 +100,12 @@ def plan(cell: Cell, shape: tuple[int, int, int]) -> Plan:
     sizing.check_memory(5 * pixels * smallest, f"measure.speed_batch_sizes = {smallest:,}")
     fitted = _fitted(entrant.family, json.dumps(entrant.config, sort_keys=True), cell.budget, shape)
     for what, images in (("batch_size", batch_size), ("measure.memory_batch_size", measure.memory_batch_size)):
-        needed = images * (fitted.kept_bytes_per_image + pixels)
+        needed = images * (fitted.costs.kept_bytes / batch_size + pixels)
         if torch.cuda.is_available():
             needed /= 2  # in bfloat16
         sizing.check_memory(needed, f"entrant {entrant.name!r}: an update with {what} = {images:,}")
-    allowance = Allowance(cell.budget, batch_size, fitted.flops_per_image * batch_size)
+    flops = fitted.costs.flops
+    allowance = Allowance(cell.budget, batch_size, sum(flops) / len(flops), flops if len(flops) > 1 else ())
     _ = allowance.updates  # raises where the budget buys none
     return Plan(cell, dict(fitted.config), fitted.params, allowance, fitted.state_bytes)
 
@@ -91,15 +114,14 @@ def plan(cell: Cell, shape: tuple[int, int, int]) -> Plan:
 def _fitted(family_name: str, fields_json: str, budget: Budget, shape: Shape) -> Fitted:
     family, fields = resolve_family(family_name), json.loads(fields_json)
     try:
-        if "width" not in fields:
-            fields["width"] = sizing.fit_width(family, fields, shape, budget)
+        fields |= fitting.turned(family, fields, shape, budget.params)
         config = family.config_type.model_validate(fields).model_dump()
-        if size := _size(family_name, config, shape):
+        size = _size(family_name, config, shape)
+        if size:
             # gradients and two moments of each trainable number come to the state
             sizing.check_memory(size.state_bytes + 12 * size.params, f"{family_name} with {size.params:,} parameters")
-        model = family.build(config, shape)
-        size = sizing.of(model)
-        flops, kept_bytes = counted_per_image(model, shape)
+        costs = counted(family, config, shape, 1 if family_name in FAMILIES else TRIED)
+        size = size or sizing.of(family.build(config, shape))
     except UserError:
         raise
     except Exception as error:
@@ -107,9 +129,14 @@ def _fitted(family_name: str, fields_json: str, budget: Budget, shape: Shape) ->
         raise UserError(
             f"the family {family_name} cannot be built and updated once ({type(error).__name__}: {said})"
         ) from None
-    if not flops:
+    if not any(costs.flops):
         raise UserError(f"an update of {family_name} takes no FLOPs: it has no matrix product and no convolution")
-    return Fitted(config, size.params, size.state_bytes, flops, kept_bytes)
+    if costs.uncounted and budget.unit == "flops":
+        raise UserError(
+            f"the FLOPs of {', '.join(costs.uncounted)}, which an update of {family_name} runs, are not known; "
+            "register a formula with torch.utils.flop_counter.register_flop_formula, or set a budget in another unit"
+        )
+    return Fitted(config, size.params, size.state_bytes, costs)
 
 
 def _size(family_name: str, config: dict[str, Any], shape: Shape) -> sizing.Size | None:
@@ -122,13 +149,3 @@ def _size(family_name: str, config: dict[str, Any], shape: Shape) -> sizing.Size
         if family_name in FAMILIES:
             raise
         return None
-
-
-def counted_per_image(model: Model, shape: tuple[int, int, int]) -> tuple[float, float]:
-    """FLOPs of an update on the CPU for each of its images, and bytes that it keeps for its backward pass. The model is
-    changed by it.
-    """
-    few = np.zeros((FLOPS_BATCH, *shape), np.uint8)
-    with sizing.counting_saved() as saved:
-        flops = count_flops(model, few, torch.device("cpu"))
-    return flops / FLOPS_BATCH, saved.peak_bytes / FLOPS_BATCH

@@ -1,22 +1,17 @@
-"""What a model takes before it is built: its numbers, the memory they need, and the width that meets the cap."""
+"""How large a model is, before it is built, and whether this machine's memory holds it."""
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import psutil
 import torch
-from torch import Tensor, nn
-from torch.autograd.graph import saved_tensors_hooks
+from torch import nn
 
 from equibench.errors import UserError
-from equibench.protocol import LEAST_SHARE_OF_CAP
-from equibench.record.schema import Budget
 from equibench_models.contract import Model, Shape
 
-WIDEST = 4096
 MOST_PARTS = 2000  # modules of a model: more take minutes to build, and longer to count
 
 
@@ -81,58 +76,3 @@ def check_memory(needed_bytes: float, what: str) -> None:
             f"{what} needs about {needed_bytes / 2**30:,.3g} GiB, and this machine has {there / 2**30:,.3g} GiB of "
             "memory; make it smaller"
         )
-
-
-class Saved:
-    """Bytes that a backward pass keeps, now and at most."""
-
-    def __init__(self) -> None:
-        self.now_bytes = 0
-        self.peak_bytes = 0
-
-
-class _Kept:
-    """A tensor that is kept for the backward pass, counted until it is let go."""
-
-    def __init__(self, tensor: Tensor, saved: Saved) -> None:
-        self.tensor, self.saved = tensor, saved
-        base = tensor if tensor._base is None else tensor._base  # a weight may be kept as a view of it
-        self.size_bytes = 0 if base.is_leaf and base.requires_grad else tensor.numel() * tensor.element_size()
-        saved.now_bytes += self.size_bytes
-        saved.peak_bytes = max(saved.peak_bytes, saved.now_bytes)
-
-    def __del__(self) -> None:
-        self.saved.now_bytes -= self.size_bytes
-
-
-@contextlib.contextmanager
-def counting_saved() -> Iterator[Saved]:
-    """What updates in the block keep for their backward passes, weights aside: most of what training takes."""
-    saved = Saved()
-    with saved_tensors_hooks(lambda tensor: _Kept(tensor, saved), lambda kept: kept.tensor):
-        yield saved
-
-
-def fit_width(family: type[Model], config: Mapping[str, Any], shape: Shape, budget: Budget) -> int:
-    """The width that spends 95 to 100 % of the cap; of several, the one with the most factors of two, up to 16, for
-    which processors have the fastest kernels. Parameters grow with width.
-
-    Raises UserError if even the least width passes the cap.
-    """
-
-    def count(width: int) -> int:
-        return parameters(family, {**config, "width": width}, shape)
-
-    least = 8
-    if count(least) > budget.params:
-        raise UserError(
-            f"a cap of {budget.params} parameters is too small for {family.__name__}: it takes {count(least)} or more"
-        )
-    low, high = least, WIDEST
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (middle, high) if count(middle) <= budget.params else (low, middle)
-    fitting = [low]
-    while fitting[-1] > least and count(fitting[-1] - 1) >= LEAST_SHARE_OF_CAP * budget.params:
-        fitting.append(fitting[-1] - 1)
-    return max(fitting, key=lambda width: min(width & -width, 16))

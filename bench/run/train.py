@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import bisect
+import itertools
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,7 +11,6 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch.utils.flop_counter import FlopCounterMode
 
 from equibench.errors import UserError
 from equibench.machine.beside import Around
@@ -27,22 +28,29 @@ class StoppedError(Exception):
     """The work was asked to stop; what it had done is kept."""
 
 
-def count_flops(model: Model, images: NDArray[np.uint8], device: torch.device) -> float:
-    """FLOPs of one real update on `images`: matrix products and convolutions, a multiply-add counted as two, second-
-    order passes included. The model is changed by it, so count on a copy.
-    """
-    with FlopCounterMode(display=False) as counter, autocast(device):
-        model.update(torch.from_numpy(images).to(device))
-    return float(counter.get_total_flops())
-
-
 @dataclass(frozen=True)
 class Allowance:
-    """A budget, and what one update takes of it."""
+    """A budget, and what an update takes of it."""
 
     budget: Budget
     batch_size: int  # images
-    flops_per_update: float
+    flops_per_update: float  # the mean, where updates differ
+    cycle: tuple[
+        float, ...
+    ] = ()  # FLOPs of each update, after the last of which they repeat; empty where all are alike
+
+    @property
+    def _costs(self) -> tuple[float, ...]:
+        return self.cycle or (self.flops_per_update,)
+
+    def flops(self, update: int) -> float:
+        """What the update of this number takes; the first is 0."""
+        return self._costs[update % len(self._costs)]
+
+    def total_flops(self, updates: int) -> float:
+        """What so many updates from the first take."""
+        cycles, rest = divmod(updates, len(self._costs))
+        return cycles * sum(self._costs) + sum(self._costs[:rest])
 
     @property
     def updates(self) -> int | None:
@@ -50,11 +58,12 @@ class Allowance:
         budget = self.budget
         if budget.unit == "sec":
             return None
-        price = {"flops": self.flops_per_update, "images": float(self.batch_size), "updates": 1.0}[budget.unit]
-        updates = int(budget.amount // price)
+        prices = {"flops": self._costs, "images": (float(self.batch_size),), "updates": (1.0,)}[budget.unit]
+        cycles, rest = divmod(budget.amount, sum(prices))
+        updates = int(cycles) * len(prices) + bisect.bisect_right(list(itertools.accumulate(prices)), rest)
         if updates < 1:
             raise UserError(
-                f"the budget of {budget.amount:g} {budget.unit} is too small for one update, which takes {price:g}"
+                f"the budget of {budget.amount:g} {budget.unit} is too small for one update, which takes {prices[0]:g}"
             )
         return updates
 
@@ -104,7 +113,7 @@ def train(
             share = min(meter.updates / updates if updates else meter.share(budget), 1.0)
             with autocast(device):
                 curve.add(model.update(batch, share))
-            meter.add(allowance.batch_size, allowance.flops_per_update)
+            meter.add(allowance.batch_size, allowance.flops(meter.updates))
             if updates is None:  # seconds: the clock must be read, so the device must be waited for
                 synchronize()
                 meter.sec = clock.elapsed("measurement")

@@ -174,7 +174,7 @@ class Family(Model):
             WAYS[self.config.how]()
 
     def update(self, images, progress=0.0):
-        self._end("update" if progress else "plan")
+        self._end("update" if progress and images.any() else "plan")  # it is planned on black images
         return self.vae.update(images, progress)
 
     def sample(self, n, generator, *, batch_size=250):

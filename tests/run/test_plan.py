@@ -12,7 +12,8 @@ from equibench import suite
 from equibench.errors import UserError
 from equibench.record.budget import budget_missed
 from equibench.record.schema import Budget
-from equibench.run import plan, sizing, train
+from equibench.run import fitting, plan, sizing, train
+from equibench.run.counting import counting_saved
 from equibench.run.estimate import estimate
 from equibench.suite import Cell, Entrant
 from equibench_models import FAMILIES
@@ -22,12 +23,14 @@ from equibench_models import family as load_family
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("cap", [120_000, 500_000, 5_000_000])
 @pytest.mark.parametrize("shape", [(1, 28, 28), (3, 32, 32)])
-def test_width_meets_the_cap(family, cap, shape):
-    width = sizing.fit_width(load_family(family), {}, shape, Budget(params=cap, amount=1))
-    count = sizing.parameters(load_family(family), {"width": width}, shape)
-    assert 0.95 * cap <= count <= cap
+def test_every_family_meets_the_cap(family, cap, shape):
+    knobs = load_family(family).config_type.knobs
+    turned = fitting.turned(load_family(family), {}, shape, cap)
+    assert list(turned) == list(knobs)
+    count = sizing.parameters(load_family(family), turned, shape)
+    assert (0.98 if len(knobs) == 2 else 0.95) * cap <= count <= cap
     if cap == 120_000:
-        built = load_family(family).build({"width": width}, shape)
+        built = load_family(family).build(turned, shape)
         assert sum(p.numel() for p in built.parameters() if p.requires_grad) == count
 
 
@@ -109,7 +112,7 @@ def test_labels_that_no_training_gives_and_odd_sides_are_refused(images):
 def test_what_a_backward_pass_keeps_grows_with_the_batch_and_goes_again():
     layer = torch.nn.Linear(100, 100)
     for n in (10, 20):
-        with sizing.counting_saved() as saved:
+        with counting_saved() as saved:
             loss = layer(torch.ones(n, 100, requires_grad=True) * 2).square().sum()
             loss.backward()
         # the input of the layer, and what is squared; its weights are no part
@@ -133,6 +136,33 @@ def test_a_plan_is_estimated_and_marks_a_size_outside_the_cap(tmp_path):
     out = ("--only", "vae", "--device", "cpu", "--dry-run", "--out", "taken")
     done = equibench("run", "smoke", *out, cwd=tmp_path)
     assert (done.returncode, "cannot write to taken" in done.stderr) == (2, True)
+
+
+MISSED = ": its cells will count as having missed their budget."
+TWO, ONE = "as no value of width and latent gives 98 % or more", "as no value of latent gives 95 % or more"
+FIXED = "x has a fixed size outside 95 to 100 % of the cap" + MISSED
+
+
+@pytest.mark.parametrize(
+    ("config", "params", "said"),
+    [
+        ({}, 98, ""),
+        ({}, 97, f"x has 97.0% of the cap, {TWO}."),
+        ({}, 90, f"x has 90.0% of the cap, {TWO}{MISSED}"),
+        ({"width": 8}, 95, ""),
+        ({"width": 8}, 94, f"x has 94.0% of the cap, {ONE}{MISSED}"),
+        ({"width": 8}, 101, FIXED),
+        ({"width": 8, "latent": 9}, 95, ""),
+        ({"width": 8, "latent": 9}, 94, FIXED),
+    ],
+)
+def test_what_is_said_of_a_size(monkeypatch, config, params, said):
+    monkeypatch.setattr(load_family("gan").config_type, "knobs", ("width", "latent"))
+    budget = Budget(params=100, unit="flops", amount=1000)
+    cell = Cell(suite.load("smoke"), "x", 0, Entrant(name="x", family="gan", config=config), budget)
+    found = plan.Plan(cell, {}, params, train.Allowance(budget, 4, 7.0), 0)
+    assert found.size_remark == said
+    assert (found.allowance.updates, found.of_amount) == (142, 0.994)
 
 
 def test_the_estimate_of_quick_is_that_of_its_published_run():

@@ -8,12 +8,12 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 
 from equibench.errors import first_line
 from equibench.machine.clock import repeat
 from equibench.machine.device import autocast, is_out_of_memory, synchronizer
 from equibench.machine.energy import NO_COUNTER, Counter, EnergyMeter, NoCounter
+from equibench.machine.flops import counting_flops
 from equibench.measure.cost import modes
 from equibench.record.cost import Energy, ModeSpeed, Speed, SpeedPoint
 from equibench_models.contract import Model
@@ -23,9 +23,9 @@ BATCHES, SINGLES = 10, 100  # repeats of throughput and of latency, if the time 
 
 def sampling_flops(model: Model, options: Mapping[str, Any], device: torch.device) -> float:
     """FLOPs to sample one image."""
-    with FlopCounterMode(display=False) as counter, autocast(device):
+    with counting_flops() as found, autocast(device):
         model.sample(1, torch.Generator(device), batch_size=1, **options)
-    return float(counter.get_total_flops())
+    return found.total
 
 
 def sampling_speed(
