@@ -115,7 +115,9 @@ def run_here(cell: Cell, session: Session) -> tuple[Path, Record]:
     if path.exists():
         return path, record_files.read(path)
     clock = Clock(synchronize=synchronizer(session.device))
-    return publish(cell, session, measure_cell(cell, session, clock), clock.seconds())
+    written = publish(cell, session, measure_cell(cell, session, clock), clock.seconds())
+    Unfinished(session.folder(cell)).remove(written[1].status == "incomplete")
+    return written
 
 
 def _keep(unfinished: Unfinished, progress: Progress, found: Found, clock: Clock) -> None:
