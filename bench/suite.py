@@ -109,7 +109,7 @@ class Measuring(_Table):
     sampler_points: bool = True  # measure the other sampler settings of each family too
     sweep_samples: Several = 5000  # for the distance at each of these settings, at most `samples`
     sweep_evaluations: Count = 1000  # settings that take more passes through the network are left out
-    along: AlongTraining | None = None
+    along: AlongTraining | None = None  # measure points of the training too, after it and off its clock
     likelihood_images: Count = 10_000
     likelihood_passes: Count = 1
     bound: list[BoundSetting] = []

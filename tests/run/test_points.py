@@ -32,9 +32,8 @@ def run(name, images, points=None, file=None, stop_after=None):
     torch.manual_seed(5)
     keeping = Keeping(file, "same", 1e9) if file else None
     try:
-        _, curve = train(
-            model, images, allowance, seed=1, device=CPU, watch=watch, keeping=keeping, points=points
-        )  # fmt: skip
+        watching = {"watch": watch, "keeping": keeping, "points": points}
+        _, curve = train(model, images, allowance, seed=1, device=CPU, **watching)
     except StoppedError:
         torch.manual_seed(99)
         return None
@@ -46,7 +45,7 @@ def spent(points):
 
 
 @pytest.mark.parametrize("name", FAMILIES)
-def test_a_training_with_points_is_the_same_bit_for_bit_and_has_them_after_stops_too(name, images, tmp_path):
+def test_points_move_no_bit_and_are_the_same_after_a_stop(name, images, tmp_path):
     plain = run(name, images)
     points = Points(tmp_path / "points", halvings(3))
     with_points = run(name, images, points)
