@@ -31,8 +31,8 @@ NAMES = ["25 %", "50 %", "100 %"]
 
 
 def few(images):
-    """Features of a test's own: every sixteenth pixel."""
-    return images[:, :1].float().flatten(1)[:, ::16] / 255
+    """Features of a test's own: means of a channel's quarters."""
+    return torch.nn.functional.adaptive_avg_pool2d(images[:, :1].float(), 2).flatten(1) / 255
 
 
 @pytest.fixture

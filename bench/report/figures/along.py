@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from equibench.quantities.glossary import BITS
 from equibench.quantities.metric import metric_names
@@ -45,8 +47,10 @@ def along_training(section: Section) -> Figure | None:
                 for row in section.ran:
                     _line(axes, row, _points(row, panel.path, unit))
                 axes.set_xscale("log")
+                _few_ticks(axes.xaxis)
                 if panel.log:
                     axes.set_yscale("log")
+                    _few_ticks(axes.yaxis)
             line[0].set_ylabel(drawn(panel.label))
         for axes, words in zip(grid[-1], UNITS.values(), strict=True):
             axes.set_xlabel(f"{words} (log scale)")
@@ -54,6 +58,13 @@ def along_training(section: Section) -> Figure | None:
         figure.legend(handles, names, loc="outside lower center", ncols=6, fontsize=9, frameon=False)
         figure.suptitle("Along training", x=0.01, ha="left")
     return figure
+
+
+def _few_ticks(axis: Axis) -> None:
+    """At 1, 2 and 5 in each decade, which a panel has only one or two of, in words as short as can be."""
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}".replace("e+", "e")))
+    axis.set_minor_formatter(NullFormatter())
 
 
 def _points(row: Row, path: str, unit: str) -> list[tuple[float, Stat]]:
