@@ -117,4 +117,4 @@ def _quality(work: Work, at: str, sampled: Sampled) -> tuple[Quality, NDArray[np
 def _likelihood(work: Work, at: str) -> Likelihood:
     setting = needed(work.session.suite.measure.along)
     images = work.session.likelihood_images[: setting.likelihood_images]
-    return usual(work, images, "likelihood", f"likelihood ({at})")[0]
+    return usual(work, images, f"likelihood ({at})")[0]

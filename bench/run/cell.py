@@ -6,6 +6,7 @@ it either, as it crashes or hangs, gives it a process of its own: supervise.py.
 from __future__ import annotations
 
 import datetime
+import shutil
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -31,6 +32,7 @@ from equibench.run.obtain import obtain, scalars
 from equibench.run.plan import Plan, plan
 from equibench.run.session import Session, Tell
 from equibench.run.stages import STAGES
+from equibench.run.status import POINTS
 from equibench.run.train import StoppedError, Watch
 from equibench.run.unfinished import Progress, Unfinished
 from equibench.run.work import Found, Work, attempt, failure
@@ -116,7 +118,8 @@ def run_here(cell: Cell, session: Session) -> tuple[Path, Record]:
         return path, record_files.read(path)
     clock = Clock(synchronize=synchronizer(session.device))
     written = publish(cell, session, measure_cell(cell, session, clock), clock.seconds())
-    Unfinished(session.folder(cell)).remove(written[1].status == "incomplete")
+    if written[1].status != "incomplete":
+        shutil.rmtree(session.folder(cell) / POINTS, ignore_errors=True)
     return written
 
 

@@ -22,22 +22,20 @@ def likelihood(work: Work, found: Found) -> Found:
     """Bits per dimension of the test images; the reason in its place for a family without a likelihood."""
     work.tell("likelihood", 0.0)
     with work.clock.part("likelihood"):
-        measured, nats = usual(work, work.session.likelihood_images, "likelihood", "likelihood")
+        measured, nats = usual(work, work.session.likelihood_images, "likelihood")
     if nats is None:
         return found.plus(likelihood=measured)
     return found.plus({"nats": nats.mean(axis=0).astype(np.float32)}, likelihood=measured)
 
 
-def usual(
-    work: Work, images: NDArray[np.uint8], purpose: str, label: str
-) -> tuple[Likelihood, NDArray[np.float64] | None]:
+def usual(work: Work, images: NDArray[np.uint8], label: str) -> tuple[Likelihood, NDArray[np.float64] | None]:
     """Bits per dimension of `images` by the family's usual way, and its nats `[passes, N]`; without a likelihood the
     reason, and None.
     """
     model = work.model
     if model.likelihood == "none":
         return Likelihood(kind="none", bits_per_dim=None, reason=model.about.abilities["likelihood"]), None
-    generator, passes = work.generator(purpose), work.session.suite.measure.likelihood_passes
+    generator, passes = work.generator("likelihood"), work.session.suite.measure.likelihood_passes
     nats = bounds_of.nats(model, images, generator, passes=passes, progress=partial(work.tell, label))
     dims = math.prod(work.session.data.shape)
     bits, stderr = summarize(nats, dims)

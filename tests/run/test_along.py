@@ -131,10 +131,10 @@ def test_a_family_without_a_likelihood_says_so_at_each_point(measured):
 def test_what_fails_at_one_point_takes_nothing_else_with_it(measured, monkeypatch):
     sound = along.usual
 
-    def broken(work, images, purpose, label):
+    def broken(work, images, label):
         if "25 %" in label:
             raise RuntimeError("this one broke")
-        return sound(work, images, purpose, label)
+        return sound(work, images, label)
 
     monkeypatch.setattr(along, "usual", broken)
     record, _, here, cell = measured()
