@@ -97,6 +97,14 @@ class Annealing(_Table):
     sigma: float = Field(0.1, gt=0)  # deviation of the Gaussian observation model, images in [0, 1]
 
 
+class AlongTraining(_Table):
+    """Quality at points of the training before its end, and at the end, from one set of noise."""
+
+    points: Annotated[int, Field(ge=1, le=20)] = 4  # before the end, each at half the budget of the next
+    samples: Several = 1300  # at each point; a distance needs more than its features have dimensions
+    likelihood_images: Count = 500  # of the likelihood's, drawn
+
+
 class Measuring(_Table):
     """What is measured on every cell, and with how much."""
 
@@ -110,6 +118,7 @@ class Measuring(_Table):
     sampler_points: bool = True  # measure the other sampler settings of each family too
     sweep_samples: Several = 5000  # for the distance at each of these settings, at most `samples`
     sweep_evaluations: Count = 1000  # settings that take more passes through the network are left out
+    along: AlongTraining | None = None  # measure points of the training too, after it and off its clock
     likelihood_images: Count = 10_000
     likelihood_passes: Count = 1
     bound: list[BoundSetting] = []

@@ -12,7 +12,7 @@ from equibench.protocol import PROTOCOL
 
 ROOT = Path(__file__).parent.parent
 PAGE = (ROOT / "docs" / "protocol.md").read_text()
-RULES = 16
+RULES = 18
 CODE = ("bench", "models", "studies")
 OLD_SOURCE = "design".upper()  # where the rules stood before; spelt so that this file does not cite it
 RULE = re.compile(r"^(\d+)\. \*\*[^*]+\.\*\* ((?:.*\n)+?)(?=\d+\. |\n|\Z)", re.MULTILINE)

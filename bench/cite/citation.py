@@ -114,7 +114,7 @@ def path_called(metric: str, records: Sequence[Record], whose: str) -> str:
 
 def _plain(metric: str) -> str:
     """A path of a metric as `numbers` gives it, to the metric and not to its value."""
-    return metric.removesuffix(".value") if metric.startswith("quality.also.") else metric
+    return metric.removesuffix(".value") if "quality.also." in metric else metric
 
 
 def _cells(records: Sequence[Record], path: str) -> list[Record]:

@@ -7,6 +7,7 @@ last ones; else, or on a GPU whose kernels may add in any order, rounding may mo
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
@@ -79,7 +80,14 @@ def measured_numbers(one: Record) -> list[str]:
     """Paths of the numbers that weights and measurement decide on. Errors and counts are left out, and so is what the
     code alone decides on, as FLOPs.
     """
-    return [path for path in numbers(one) if path.startswith(_MEASURED) and not of(path).timed and not _is_about(path)]
+    measured = (path for path in numbers(one) if _of_a_point(path).startswith(_MEASURED) and not of(path).timed)
+    by_the_clock = one.budget is not None and one.budget.unit == "sec"  # when its points were reached
+    return [path for path in measured if not _is_about(path) and not (by_the_clock and path.startswith("along."))]
+
+
+def _of_a_point(path: str) -> str:
+    """Of a number along training what it is at its point; any other path as it is."""
+    return re.sub(r"^along\..+?\.(?=quality\.|likelihood\.)", "", path)
 
 
 def _is_about(path: str) -> bool:
@@ -89,10 +97,11 @@ def _is_about(path: str) -> bool:
 def apart(path: str, one: Record, a: float, b: float, share: float) -> bool:
     """Whether two values of a number differ by more than that share of it, or what its error makes of such a share."""
     size = max(abs(a), abs(b))
+    what = _of_a_point(path)
     if share >= SLACK:
-        if any(path.startswith(f"quality.also.{name}") for name in SHARES):
+        if any(what.startswith(f"quality.also.{name}") for name in SHARES):
             size = max(size, 1.0)
-        if path.startswith("quality.also."):  # a kernel distance may be near nothing, with an error that is not
+        if what.startswith("quality.also."):  # a kernel distance may be near nothing, with an error that is not
             size = max(size, 50 * abs(look_up(one, f"{path}.stderr") or 0.0))
     return abs(a - b) > share * size
 

@@ -36,6 +36,13 @@ class Around:
         """Take note, now and then, while the block goes on."""
         self._meter.look(LOOK_SEC)
 
+    @contextmanager
+    def left_out(self) -> Iterator[None]:
+        """What runs in here is none of the block."""
+        self._meter.look()
+        yield
+        self._meter.skip()
+
     def end(self) -> TimedBlock:
         """The block is over."""
         after_sec = self._work.seconds()

@@ -141,6 +141,11 @@ class EnergyMeter:
         if self._begin is not None:
             self.joules = (self._joules() or 0.0) - self._begin
 
+    def skip(self) -> None:
+        """Leave out what was spent since the last `read`, as other work took it."""
+        if self._begin is not None:
+            self._begin = (self._joules() or 0.0) - (self.joules or 0.0)
+
     def energy(self, images: int) -> Energy:
         """What the work up to the last `read` took, for so many images; or why it is not known."""
         if isinstance(self._counter, NoCounter):

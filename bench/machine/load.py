@@ -91,6 +91,10 @@ class LoadMeter:
             self._add(clock_hz_sum=hz, clock_looks=1)
         self._last, self._last_sec = usage, now_sec
 
+    def skip(self) -> None:
+        """Leave out what happened since the last look."""
+        self._last, self._last_sec = self._read(), self._now()
+
     def lengthen(self) -> None:
         """Go on watching, idle, until a share can be told of the stretch: a block may be far shorter than that."""
         for _ in range(MOST_LOOKS):

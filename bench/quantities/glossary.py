@@ -150,6 +150,28 @@ GLOSSARY = (
     Q("sampler_points.*.images_per_sec", "Sampling", "images/s", "higher", timed=True),
     Q("sampler_points.*.network_evaluations", "NFE", better="lower"),
     Q("sampler_points.*.flops_per_image", "FLOPs per image", "FLOPs per image", "lower"),
+    # along training, of fewer images: no number to compare with the headline's
+    Q("along.*.quality.also.*.stderr", "Standard error over samples"),
+    Q("along.*.quality.also.*.stderr_with_reference", "Standard error over samples and reference"),
+    Q("along.*.quality.also.*.n_samples", "Samples"),
+    Q("along.*.quality.also.*.n_reference", "Reference images", "images"),
+    *(Q(f"along.*.quality.also.{name}", name, better="lower") for name in ("KID", "KD", "sliced Wasserstein")),
+    *(Q(f"along.*.quality.also.{name}", name, better="higher")
+      for name in ("precision", "recall", "density", "coverage")),
+    Q("along.*.quality.value", "Distance", better="lower"),
+    Q("along.*.quality.n_samples", "Samples"),
+    Q("along.*.quality.n_reference", "Reference images", "images"),
+    Q("along.*.likelihood.bits_per_dim", "Bits/dim", "bits/dim", "lower",
+      error="along.*.likelihood.stderr_bits_per_dim"),
+    Q("along.*.likelihood.stderr_bits_per_dim", "Standard error over images", "bits/dim"),
+    Q("along.*.likelihood.stderr_monte_carlo_bits_per_dim", "of it Monte Carlo noise", "bits/dim"),
+    Q("along.*.likelihood.n_images", "Test images", "images"),
+    Q("along.*.likelihood.passes", "Passes"),
+    Q("along.*.share", "Share of the training", shown=PERCENT),
+    Q("along.*.updates", "Updates", "updates"),
+    Q("along.*.images", "Images", "images"),
+    Q("along.*.flops", "Train FLOPs", "FLOPs"),
+    Q("along.*.train_sec", "Train time", "s", timed=True),
     # memory
     Q("memory.train_peak_bytes", "Train memory", "bytes", "lower", "memory", MIB, timed=True,
       primary=True),
@@ -201,7 +223,7 @@ def known(path: str) -> Quantity | None:
     """The row of the number at a dotted path of a record; None where it is no measured number. A metric's own path
     ("quality.also.KD") stands for its value.
     """
-    path = path.removesuffix(".value") if path.startswith("quality.also.") else path
+    path = path.removesuffix(".value") if "quality.also." in path else path
     return _BY_PATH.get(path) or next((quantity for at, quantity in _MEMBERS if at.fullmatch(path)), None)
 
 

@@ -25,11 +25,13 @@ SCHEMA_VERSION = 2  # of a record's form (docs/records.md): a field that is adde
 # the vocabulary of a record's clock, of the parts of its training, and which of the former are the work itself
 Part = Literal[
     "start", "load", "build", "matrix products", "train", "write", "sample", "features", "quality", "likelihood",
-    "more likelihoods", "annealing", "speed", "memory", "portrait", "reference workload",
+    "more likelihoods", "annealing", "speed", "memory", "portrait", "reference workload", "along training",
 ]  # fmt: skip
 TrainingPart = Literal["data", "update", "checkpoint", "measurement"]
 # Parts of the clock that are the work itself; `speed` is sampling with a stopwatch.
-WORK: set[Part] = {"train", "sample", "speed", "features", "likelihood", "more likelihoods", "annealing"}
+WORK: set[Part] = {
+    "train", "sample", "speed", "features", "likelihood", "more likelihoods", "annealing", "along training",
+}  # fmt: skip
 
 # "incomplete": trained, and some stage of measuring failed, which leaves the numbers of the others
 Status = Literal["ok", "budget missed", "incomplete", "diverged", "out of memory", "timed out", "crashed"]

@@ -22,6 +22,7 @@ from equibench.report.figures import images as pictures
 from equibench.report.figures import style
 from equibench.report.figures.images import Picture
 from equibench.report.pages import fill
+from equibench.report.tables.along import along, to_target
 from equibench.report.tables.audit import audit, clock, overhead, provenance
 from equibench.report.tables.cost import memory, speed, training
 from equibench.report.tables.differences import comparison, noise, pairs
@@ -30,6 +31,7 @@ from equibench.report.tables.headline import headline
 from equibench.report.tables.likelihood import bounds, decoders, likelihood, out_of_distribution
 from equibench.report.tables.quality import quality, samplers
 from equibench.report.tables.table import Table
+from equibench.summary.along import order_sentences
 from equibench.summary.changes import differences
 from equibench.summary.frame import load_frame
 from equibench.summary.pairs import sentences
@@ -50,6 +52,8 @@ PER_SECTION: tuple[Callable[[Section], Table], ...] = (
     samplers,
     speed,
     training,
+    along,
+    to_target,
     memory,
     audit,
     clock,
@@ -128,7 +132,7 @@ def _files(cells: list[FiledRecord]) -> dict[str, bytes]:
         "portraits": list(zip(shown, pictured, strict=True)),
         "tables": found,
         "overhead": [overhead(section) for section in detailed],
-        "findings": [sentences(section) for section in sections],
+        "findings": [[*sentences(section), *order_sentences(section)] for section in sections],
         "differences": differences(sections),
         "machines": {cell.record.machine.key: cell.record.machine for cell in cells},
         "versions": _versions(cells),

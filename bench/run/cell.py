@@ -6,6 +6,7 @@ it either, as it crashes or hangs, gives it a process of its own: supervise.py.
 from __future__ import annotations
 
 import datetime
+import shutil
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -31,6 +32,7 @@ from equibench.run.obtain import obtain, scalars
 from equibench.run.plan import Plan, plan
 from equibench.run.session import Session, Tell
 from equibench.run.stages import STAGES, stages_of
+from equibench.run.status import POINTS
 from equibench.run.train import StoppedError, Watch
 from equibench.run.unfinished import Progress, Unfinished
 from equibench.run.work import Found, Work, attempt, failure
@@ -115,7 +117,10 @@ def run_here(cell: Cell, session: Session) -> tuple[Path, Record]:
     if path.exists():
         return path, record_files.read(path)
     clock = Clock(synchronize=synchronizer(session.device))
-    return publish(cell, session, measure_cell(cell, session, clock), clock.seconds())
+    written = publish(cell, session, measure_cell(cell, session, clock), clock.seconds())
+    if written[1].status != "incomplete":
+        shutil.rmtree(session.folder(cell) / POINTS, ignore_errors=True)
+    return written
 
 
 def _keep(unfinished: Unfinished, progress: Progress, found: Found, clock: Clock) -> None:

@@ -22,6 +22,7 @@ from equibench.record.schema import Code, Curve, Spent
 from equibench.record.surroundings import TimedBlock
 from equibench.run import sizing
 from equibench.run.families import resolve_family
+from equibench.run.points import Passed
 from equibench.usercode import require_consent
 from equibench.validation import explain
 from equibench_models import FAMILIES
@@ -45,6 +46,7 @@ class Provenance(Strict):
     curve: Curve
     matrix_products: MatrixProducts | None = None
     timed: list[TimedBlock] = []  # of the training
+    points: list[Passed] = []  # before the end, at which weights were kept
     key: str | None = None  # of the cell that was trained
     code: Code | None = None  # that trained it, and with which packages
     versions: dict[str, str] = {}

@@ -5,8 +5,10 @@ part says what it holds, so that a training that was stopped goes on as if it ha
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +20,7 @@ from equibench.machine.beside import Around
 from equibench.machine.clock import Clock
 from equibench.machine.energy import Counter, EnergyMeter, NoCounter
 from equibench.record.schema import Budget, Curve
+from equibench.run.points import Passed, Points
 
 
 class DivergedError(Exception):
@@ -103,10 +106,12 @@ class Course:
         counter: Counter | NoCounter,
         now: Callable[[], float],
         around: Around | None = None,
+        points: Points | None = None,
     ) -> None:
         self.meter, self.curve, self.logged = Meter(), CurveWriter(), 0.0
         self.batches = Batches(torch.from_numpy(images).to(device), batch_size, seed)
         self.energy, self.clock = EnergyMeter(counter), Clock(now)
+        self.points = points or Points(Path(), ())
         self._device, self._counter, self._now, self._around = device, counter, now, around
 
     def look(self) -> None:
@@ -114,6 +119,14 @@ class Course:
         self.energy.read()
         if self._around:
             self._around.look()
+
+    @contextmanager
+    def off_the_clock(self) -> Iterator[None]:
+        """What runs in here is no part of the training's seconds, of its energy, or of the load beside it."""
+        with self.clock.part("measurement"), self._around.left_out() if self._around else nullcontext():
+            self.energy.read()
+            yield
+            self.energy.skip()
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """What it holds, as tensors and as what JSON can hold; the device must have been waited for."""
@@ -126,6 +139,7 @@ class Course:
             "points": self.curve.points,
             "losses": self.curve.losses,
             "logged": self.logged,
+            "passed": [point.model_dump() for point in self.points.passed],
             "joules": self.energy.joules,
             "parts_sec": self.clock.parts(),
             "around": self._around.state() if self._around else None,
@@ -141,9 +155,11 @@ class Course:
         curve.count, curve.losses = plain["count"], plain["losses"]
         curve.points = [(updates, flops, sec) for updates, flops, sec in plain["points"]]
         parts = tensors["queue"], Meter(**plain["meter"]), plain["logged"]
+        passed = [Passed.model_validate(point) for point in plain["passed"]]
         measuring = EnergyMeter(self._counter, plain["joules"] or 0.0), Clock(self._now, before=plain["parts_sec"])
         if self._around and plain["around"] is not None:
             self._around.resume(plain["around"])
         self.batches.order, self.curve = order, curve
         self.batches.queue, self.meter, self.logged = parts
         self.energy, self.clock = measuring
+        self.points.passed[:] = passed

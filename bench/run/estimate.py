@@ -46,11 +46,13 @@ def estimate(planned: Plan, shape: Shape, extractor: str, flops_per_sec: float) 
     measure, family = planned.cell.suite.measure, resolve_family(entrant.family)
     pass_flops = planned.allowance.flops_per_update / planned.allowance.batch_size / 3
     settings = list(_settings(family, entrant.sampler, measure))
-    drawn = [measure.samples, *(measure.sweep_samples for _ in settings[1:])]
-    passes = sum(n * steps for n, steps in zip(drawn, settings, strict=True)) + _likelihood_passes(family, measure)
+    drawn = [(measure.samples, settings[0]), *((measure.sweep_samples, steps) for steps in settings[1:])]
+    if along := measure.along:
+        drawn += [(along.samples, settings[0])] * (along.points + 1)
+    passes = sum(n * steps for n, steps in drawn) + _likelihood_passes(family, measure)
     feature_flops, dims = FEATURES.get(extractor.removesuffix(BFLOAT16), UNKNOWN)
-    images = sum(drawn) + 2 * measure.memorization_images
-    distances = 2 * measure.splits + measure.resamples + len(settings)
+    images = sum(n for n, _ in drawn) + 2 * measure.memorization_images
+    distances = 2 * measure.splits + measure.resamples + len(drawn)
     flops = passes * pass_flops + images * feature_flops + distances * DISTANCE * dims**3
     train_flops = planned.train_flops
     return Cost(
@@ -78,6 +80,8 @@ def _likelihood_passes(family: type[Model], measure: Measuring) -> float:
     passes = 0.0
     if family.likelihood != "none":
         passes += measure.likelihood_images * measure.likelihood_passes
+        if along := measure.along:
+            passes += (along.points + 1) * along.likelihood_images * measure.likelihood_passes
         passes += len(measure.out_of_distribution) * measure.out_of_distribution_images
         for one in measure.bound:
             if one.name in family.bounds:

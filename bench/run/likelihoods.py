@@ -6,6 +6,7 @@ import math
 from functools import partial
 
 import numpy as np
+from numpy.typing import NDArray
 
 from equibench.measure.likelihood import annealing
 from equibench.measure.likelihood import bounds as bounds_of
@@ -19,20 +20,28 @@ from equibench.suite import BoundSetting
 
 def likelihood(work: Work, found: Found) -> Found:
     """Bits per dimension of the test images; the reason in its place for a family without a likelihood."""
-    model, session, measure = work.model, work.session, work.session.suite.measure
     work.tell("likelihood", 0.0)
-    if model.likelihood == "none":
-        reason = model.about.abilities["likelihood"]
-        return found.plus(likelihood=Likelihood(kind="none", bits_per_dim=None, reason=reason))
-    images, generator = session.likelihood_images, work.generator("likelihood")
     with work.clock.part("likelihood"):
-        progress = partial(work.tell, "likelihood")
-        nats = bounds_of.nats(model, images, generator, passes=measure.likelihood_passes, progress=progress)
-        dims = math.prod(session.data.shape)
-        bits, stderr = summarize(nats, dims)
-        monte_carlo = None
-        if noise := bounds_of.drawn_noise(model, images, generator):
-            stderr, monte_carlo = error_parts(nats, noise, dims)
+        measured, nats = usual(work, work.session.likelihood_images, "likelihood")
+    if nats is None:
+        return found.plus(likelihood=measured)
+    return found.plus({"nats": nats.mean(axis=0).astype(np.float32)}, likelihood=measured)
+
+
+def usual(work: Work, images: NDArray[np.uint8], label: str) -> tuple[Likelihood, NDArray[np.float64] | None]:
+    """Bits per dimension of `images` by the family's usual way, and its nats `[passes, N]`; without a likelihood the
+    reason, and None.
+    """
+    model = work.model
+    if model.likelihood == "none":
+        return Likelihood(kind="none", bits_per_dim=None, reason=model.about.abilities["likelihood"]), None
+    generator, passes = work.generator("likelihood"), work.session.suite.measure.likelihood_passes
+    nats = bounds_of.nats(model, images, generator, passes=passes, progress=partial(work.tell, label))
+    dims = math.prod(work.session.data.shape)
+    bits, stderr = summarize(nats, dims)
+    monte_carlo = None
+    if noise := bounds_of.drawn_noise(model, images, generator):
+        stderr, monte_carlo = error_parts(nats, noise, dims)
     measured = Likelihood(
         kind=model.likelihood,
         bits_per_dim=bits,
@@ -43,7 +52,7 @@ def likelihood(work: Work, found: Found) -> Found:
         passes=len(nats),
         detail=dict(model.nats_detail),
     )
-    return found.plus({"nats": nats.mean(axis=0).astype(np.float32)}, likelihood=measured)
+    return measured, nats
 
 
 def bounds(work: Work, found: Found) -> Found:

@@ -21,7 +21,9 @@ from equibench.run import checkpoint
 from equibench.run.families import resolve_family
 from equibench.run.kept import Keeping
 from equibench.run.plan import plan
+from equibench.run.points import Points, halvings
 from equibench.run.session import Session
+from equibench.run.status import POINTS
 from equibench.run.train import Watch, train
 from equibench.run.weights import own_family, set_aside, trained_otherwise, unfit_weights, weights_of
 from equibench.suite import Cell
@@ -75,6 +77,8 @@ def _trained(
         products = session.matrix_products
     with clock.part("reference workload"):
         around = session.beside.around("train")
+    along = session.suite.measure.along
+    points = Points(session.folder(cell) / POINTS, halvings(along.points) if along else ())
     with clock.part("train"):
         torch.manual_seed(stream_seed(cell.seed, "train"))
         spent, curve = train(
@@ -85,6 +89,7 @@ def _trained(
             device=session.device,
             watch=replace(watch, counter=session.counter, around=around),
             keeping=keeping,
+            points=points,
         )
     if keeping:
         clock.add("train", keeping.resumed_sec)
@@ -100,6 +105,7 @@ def _trained(
             curve=curve,
             matrix_products=products,
             timed=timed,
+            points=points.passed,
             key=session.key(cell),
             code=code_version(own_family(cell.entrant.family)),
             versions=package_versions(),

@@ -24,6 +24,7 @@ from equibench.protocol import NOISE_SEED
 from equibench.record.anatomy import FixedNoise
 from equibench.record.schema import Portrait
 from equibench.record.surroundings import TimedBlock
+from equibench.run.along import measure_along
 from equibench.run.likelihoods import bounds, decoder_likelihood, likelihood, out_of_distribution
 from equibench.run.session import Session
 from equibench.run.sweep import Sweep
@@ -170,6 +171,11 @@ def fixed_noise(work: Work, found: Found) -> Found:
     return found.plus({"noise_samples": images, "noise_features": few_dims(features)}, fixed_noise=kept)
 
 
+def along_training(work: Work, found: Found) -> Found:
+    """Quality and likelihood at points of the training, and at its end, from one set of noise."""
+    return measure_along(work, found, _sampled)
+
+
 def few_dims(features: NDArray[np.float32]) -> NDArray[np.float32]:
     """Features `[N, d]` on random directions, `[N, min(d, NOISE_DIMS)]`, which keep distances on average (Johnson and
     Lindenstrauss 1984): a record holds them for each run.
@@ -181,7 +187,7 @@ def few_dims(features: NDArray[np.float32]) -> NDArray[np.float32]:
     return (features @ directions).astype(np.float32)
 
 
-# by the part of the record that each fills; memorization's is within the quality
+# by the part of the record that each fills; memorization's is within the quality, that of the training `along`
 STAGES: dict[str, Stage] = {
     stage.__name__: stage
     for stage in (
@@ -196,6 +202,7 @@ STAGES: dict[str, Stage] = {
         portrait,
         sampler_points,
         fixed_noise,
+        along_training,
     )
 }
 

@@ -25,6 +25,7 @@ UNFINISHED = ".cells"  # the folder, beside the records, of cells that are not f
 WANTED = "wanted"  # within it: which cells each run was asked for
 REPLACED = "replaced"  # within it: records and weights in whose place others were made
 ATTEMPTS = "attempts.json"  # within the folder of one of those cells
+POINTS = "points"  # within the same: weights at points along its training
 LONGEST_NAME = 255  # bytes, of a file
 
 State = Literal["done", "failed", "running", "stopped", "left"]

@@ -66,7 +66,7 @@ def run_cell(
     attempts = tries.all(found.results.spent.updates if found.results.spent else None)
     path, record = publish(cell, session, Ending(found, progress.status, progress.reason), clock, attempts)
     if ended_well:
-        unfinished.remove()
+        unfinished.remove(record.status == "incomplete")
     else:  # what its process said before it ended is worth keeping, and a training that ran out of time
         unfinished.clear()
         tries.forget()

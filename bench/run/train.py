@@ -19,6 +19,7 @@ from equibench.machine.energy import NO_COUNTER, Counter, NoCounter
 from equibench.record.schema import Budget, Curve, Spent
 from equibench.run.course import Course
 from equibench.run.kept import Keeping
+from equibench.run.points import Points
 from equibench_models.contract import Model
 
 CURVE_POINTS = 100
@@ -90,9 +91,11 @@ def train(
     device: torch.device,
     watch: Watch = Watch(),
     keeping: Keeping | None = None,
+    points: Points | None = None,
 ) -> tuple[Spent, Curve]:
     """Update `model` on shuffled `images` (uint8 `[N, C, H, W]`) until one more update would pass the budget. With
-    `keeping` a training that was stopped goes on where it was last saved.
+    `keeping` a training that was stopped goes on where it was last saved; at `points` before the end the weights are
+    kept, off the clock.
 
     The device is waited for only where the losses are read, at most `CURVE_POINTS` times, and where the training is
     saved; work that "data" queues on a device is therefore charged to "update", in whose part the waiting is.
@@ -101,18 +104,17 @@ def train(
     """
     updates, budget = allowance.updates, allowance.budget
     synchronize = synchronizer(device)
-    course = Course(images, allowance.batch_size, seed, device, watch.counter, watch.now, watch.around)
+    course = Course(images, allowance.batch_size, seed, device, watch.counter, watch.now, watch.around, points)
     if keeping:
         keeping.load(model, course, device)
-    clock, meter, curve = course.clock, course.meter, course.curve
-    done = False
+    clock, meter, done = course.clock, course.meter, False
     while not done:
         with clock.part("data"):
             batch = course.batches.draw()
         with clock.part("update"):
             share = min(meter.updates / updates if updates else meter.share(budget), 1.0)
             with autocast(device):
-                curve.add(model.update(batch, share))
+                course.curve.add(model.update(batch, share))
             meter.add(allowance.batch_size, allowance.flops(meter.updates))
             if updates is None:  # seconds: the clock must be read, so the device must be waited for
                 synchronize()
@@ -123,15 +125,15 @@ def train(
             else:
                 done = meter.updates == updates
                 share = meter.updates / updates
-            if at_point := done or share - course.logged >= 1 / CURVE_POINTS:
+            at_point = done or share - course.logged >= 1 / CURVE_POINTS
+            if (kept_point := None if done else course.points.due(share)) or at_point:
                 synchronize()
                 meter.sec = clock.elapsed("measurement")
+        if kept_point:
+            with course.off_the_clock():
+                course.points.keep(model, kept_point, share, meter)
         if at_point:
-            with clock.part("measurement"):
-                curve.close(meter)
-                course.logged = share
-                watch.progress(share)
-                course.look()
+            _log(course, share, watch)
         stopping = watch.stopping()
         if keeping and not done and (stopping or keeping.is_due(clock.elapsed("measurement"))):
             with clock.part("checkpoint"):
@@ -139,7 +141,15 @@ def train(
                 keeping.save(model, course, device)
         if stopping:
             raise StoppedError("training was stopped")
-    return _spent(model, allowance, course), curve.curve()
+    return _spent(model, allowance, course), course.curve.curve()
+
+
+def _log(course: Course, share: float, watch: Watch) -> None:
+    with course.clock.part("measurement"):
+        course.curve.close(course.meter)
+        course.logged = share
+        watch.progress(share)
+        course.look()
 
 
 def _spent(model: Model, allowance: Allowance, course: Course) -> Spent:

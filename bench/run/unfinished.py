@@ -21,6 +21,7 @@ from equibench import atomic
 from equibench.record.base import Strict
 from equibench.record.schema import Results, Status
 from equibench.run.kept import peek
+from equibench.run.status import POINTS
 from equibench.run.work import Found
 
 SAMPLES = ("images", "features")
@@ -103,9 +104,16 @@ class Unfinished:
             (self.folder / name).unlink(missing_ok=True)
         self._arrays = set()
 
-    def remove(self) -> None:
-        """The cell is finished, and its record written."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+    def remove(self, incomplete: bool = False) -> None:
+        """The cell is finished, and its record written. Of one that is `incomplete`, and may be measured again without
+        being trained again, the points along its training stay.
+        """
+        if not incomplete or not (self.folder / POINTS).exists():
+            shutil.rmtree(self.folder, ignore_errors=True)
+            return
+        for path in self.folder.iterdir():
+            if path.is_file():
+                path.unlink(missing_ok=True)
 
     def _read(self, name: str) -> dict[str, NDArray[Any]]:
         file = self.folder / name

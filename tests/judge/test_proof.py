@@ -1,7 +1,7 @@
 """What is proved rather than tested: equal weights, reproduced seeds, floors, one version of the code."""
 
 import pytest
-from fixtures import MACHINE, floor, make
+from fixtures import BUDGET, MACHINE, floor, make
 from judging import SEEDS, also, changed, regressions, scaled, verdicts
 
 from equibench.errors import UserError
@@ -93,6 +93,22 @@ def test_a_number_that_no_gate_looks_at_is_proved_too():
     other = {"constant": 0.6, "noise": 11.0}
     after = [one.model_copy(update={"out_of_distribution_bits_per_dim": other}) for one in BEFORE]
     assert {n for _, n in errors(compare(BEFORE, after))} == {"out_of_distribution_bits_per_dim.constant"}
+
+
+def with_points(one, **changes):
+    """The record with its distance and updates at the first point along training changed."""
+    first, *rest = one.along
+    worse = first.quality.model_copy(update={"value": 2 * first.quality.value})
+    first = first.model_copy(update={"quality": worse, "updates": first.updates + 1})
+    return one.model_copy(update={"along": [first, *rest], **changes})
+
+
+def test_points_along_training_are_proved_but_not_when_the_clock_set_them():
+    after = [with_points(one) for one in BEFORE]
+    assert {n for _, n in errors(compare(BEFORE, after))} == {"along.25 %.quality.value"}
+    by_the_clock = BUDGET.model_copy(update={"unit": "sec", "amount": 200.0})
+    before = [one.model_copy(update={"budget": by_the_clock}) for one in BEFORE]
+    assert not errors(compare(before, [with_points(one) for one in before]))
 
 
 def test_a_count_is_the_code_s_not_the_weights():

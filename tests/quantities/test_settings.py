@@ -79,6 +79,8 @@ MOVE: dict[str, tuple[Any, str]] = {
     "measure.resamples": (3, VAE),
     "measure.memorization_images": (80, VAE),
     "measure.sweep_samples": (17, DIFFUSION),
+    "measure.along.samples": (23, VAE),
+    "measure.along.likelihood_images": (19, VAE),
     "measure.likelihood_images": (99, VAE),
     "measure.likelihood_passes": (2, VAE),
     "measure.out_of_distribution_images": (11, VAE),
@@ -102,6 +104,7 @@ KEEP: dict[str, tuple[Any, str]] = {
     "cell_limit_sec": (1e6, VAE),
     "checkpoint_sec": (1e6, VAE),
     "measure.sampler_points": (False, VAE),
+    "measure.along.points": (1, VAE),
     "measure.noise_samples": (9, VAE),  # for `check`, which compares them image by image
     "measure.sweep_evaluations": (2, DIFFUSION),
     "measure.out_of_distribution": (["noise"], VAE),
@@ -109,7 +112,8 @@ KEEP: dict[str, tuple[Any, str]] = {
     "measure.bound.2.check_steps": (True, DIFFUSION),
     "measure.bound.0.name": ("full chain", VAE),
 }
-LISTS = {"budget", "entrant", "measure", "measure.bound", "measure.annealing"}  # whose fields are looked at
+# whose fields are looked at
+LISTS = {"budget", "entrant", "measure", "measure.along", "measure.bound", "measure.annealing"}
 
 
 def fields_of(model, place=""):
@@ -222,7 +226,8 @@ def compared(one: Record, other: Record):
     """Numbers of both: path, whether the value is another one, and whether the signature is."""
     for path in sorted(set(numbers(one)) & set(numbers(other))):
         known = glossary.known(path)
-        if path.startswith(("spent.train_sec", "spent.compile", "spent.parts", "clock.", "matrix_products")) and known:
+        own_time = ("spent.train_sec", "spent.compile", "spent.parts", "clock.", "matrix_products")
+        if known and (path.startswith(own_time) or known.path == "along.*.train_sec"):
             continue  # other at every run
         yield path, look_up(one, path) != look_up(other, path), said(one, path) != said(other, path)
 

@@ -166,10 +166,31 @@ def test_what_is_said_of_a_size(monkeypatch, config, params, said):
 
 
 def test_the_estimate_of_quick_is_that_of_its_published_run():
-    """Seconds of measuring in results/published, made at about 1.08e11 FLOP/s by this measure."""
-    quick, took_sec = suite.load("quick"), {"gan": 17, "vae": 30, "flow": 41, "diffusion": 108}
+    """Seconds of measuring in results/published, made at about 1.08e11 FLOP/s by this measure, before there were points
+    along training.
+    """
+    took_sec = {"gan": 17, "vae": 30, "flow": 41, "diffusion": 108}
+    quick = suite.load("quick")
+    quick = suite.changed(quick, measure={**quick.measure.model_dump(), "along": None})
     for entrant in quick.entrant:
         found = plan.plan(Cell(quick, entrant.name, 0, entrant, quick.budget[0]), (1, 28, 28))
         cost = estimate(found, (1, 28, 28), "efficientnet-lite0", 1.08e11)
         assert 1 / 2 < cost.measure_sec / took_sec[entrant.name] < 2
         assert cost.disk_bytes > found.params * 4
+
+
+def test_points_along_training_are_estimated_as_samples_and_likelihoods_of_their_number():
+    """Of 4 points and the end: 500 likelihoods each; 1,300 samples, their features and a distance each."""
+    quick = suite.load("quick")
+    vae = quick.entrant[1]
+
+    def measure_flops(along):
+        chosen = suite.changed(quick, measure={**quick.measure.model_dump(), "along": along})
+        found = plan.plan(Cell(chosen, vae.name, 0, vae, quick.budget[0]), (1, 28, 28))
+        pass_flops = found.allowance.flops_per_update / found.allowance.batch_size / 3
+        # at a low rate, what is timed takes its limits, and is the same for both
+        return estimate(found, (1, 28, 28), "efficientnet-lite0", 1e6).measure_sec * 1e6, pass_flops
+
+    (without, one_pass), (with_points, _) = measure_flops(None), measure_flops({"samples": 1300})
+    by_hand = 5 * (1300 * (one_pass + 1e8) + 500 * one_pass + 16 * 1280**3)
+    assert with_points - without == pytest.approx(by_hand, rel=1e-6)

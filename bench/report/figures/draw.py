@@ -23,6 +23,7 @@ from equibench.quantities.text import join
 from equibench.record import files as record_files
 from equibench.report.figures import images as pictures
 from equibench.report.figures import plots
+from equibench.report.figures.along import along_training
 from equibench.report.figures.images import images_of
 from equibench.summary.sections import Section
 from equibench.summary.sort import load_cells, summarise
@@ -45,6 +46,7 @@ FIGURES: dict[str, tuple[Callable[[Section], Figure | None], str]] = {
     "quality-and-speed": (plots.quality_and_speed, "Distance to the test images against seconds and FLOPs per image."),
     "bits-per-dim": (plots.bits_per_dim, "Bits per dimension of each entrant, and the floors as dashed lines."),
     "memory": (plots.memory, "Peak memory of training and of sampling for each entrant."),
+    "along-training": (along_training, "Distance, recall and bits per dimension against what training had spent."),
     "curves": (plots.curves, "Losses of each entrant against training FLOPs, one panel a loss."),
     "discriminator": (plots.discriminator, "Accuracy of the GAN's discriminator against training FLOPs."),
 }

@@ -33,6 +33,8 @@ How = Literal[
     "share of the parts",
     "standard deviation",
     "root mean square",
+    "highest",
+    "interpolated to the target",  # at which a training's distance first was: between two points of it
     "training noise",  # root of the difference of the squares of the two above
 ]
 

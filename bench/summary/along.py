@@ -1,0 +1,165 @@
+"""Quality along training: what a training had spent when its distance first was at a target, in each unit, and where
+the order of entrants changes with the unit.
+
+A point before the end is none of a smaller budget: schedules of the training are still on their way there.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+from equibench.protocol import RANKING_SEEDS, SIGNIFICANCE
+from equibench.quantities.metric import Metric, metric_names, metric_of
+from equibench.quantities.text import join, number
+from equibench.record.schema import Record
+from equibench.stats import Stat, holm, welch
+from equibench.summary.load import busy
+from equibench.summary.sections import Row, Section
+
+Unit = Literal["flops", "images", "train_sec"]
+UNITS: dict[Unit, str] = {"flops": "training FLOPs", "images": "training images", "train_sec": "seconds of training"}
+
+
+class Spending(NamedTuple):
+    """What a training had spent when its distance was at a target for the first time: by interpolation between the last
+    point above and the first at or below it, in the logarithms of both. `at_most`: its first point was there already.
+    """
+
+    cost: float
+    at_most: bool = False
+
+
+def labels(row: Row) -> list[str]:
+    """Points of the row's trainings, in order."""
+    found = {point.label: point.share for cell in row.cells for point in cell.record.along}
+    return sorted(found, key=found.__getitem__)
+
+
+def metrics(section: Section) -> list[Metric]:
+    """Metrics of the distances along training: their number of images is in the name."""
+    points = (point for row in section.ran for cell in row.cells for point in cell.record.along)
+    return sorted({metric for point in points if point.quality and (metric := metric_of(point.quality))})
+
+
+def distances(record: Record, metric: Metric, unit: Unit) -> list[tuple[float, float]]:
+    """(spent, distance) at each point that has a distance of this metric, in order."""
+    return [
+        (float(getattr(point, unit)), point.quality.value)
+        for point in record.along
+        if point.quality and point.quality.value is not None and metric_of(point.quality) == metric
+    ]
+
+
+def end(record: Record, metric: Metric) -> float | None:
+    """The distance at the end of the training; None where it was not measured."""
+    last = record.along[-1] if record.along else None
+    if last is None or last.share < 1 or last.quality is None or metric_of(last.quality) != metric:
+        return None
+    return last.quality.value
+
+
+def target_of(row: Row, metric: Metric) -> float | None:
+    """The distance that all trainings of the row have at their end, or a lower one; None where one has none."""
+    ends = [end(cell.record, metric) for cell in row.cells]
+    known = [one for one in ends if one is not None]
+    return max(known) if known and len(known) == len(ends) else None
+
+
+def spending(record: Record, metric: Metric, unit: Unit, target: float) -> Spending | None:
+    """None where the training never was at the target."""
+    before: tuple[float, float] | None = None
+    for cost, distance in distances(record, metric, unit):
+        if distance <= target:
+            return Spending(_between(before, (cost, distance), target)) if before else Spending(cost, at_most=True)
+        before = cost, distance
+    return None
+
+
+def _between(above: tuple[float, float], below: tuple[float, float], target: float) -> float:
+    (cost_0, high), (cost_1, low) = above, below
+    if min(cost_0, low, target) <= 0:  # these have no logarithm
+        return cost_1
+    way = math.log(high / target) / math.log(high / low)
+    return cost_0 * math.exp(way * math.log(cost_1 / cost_0))
+
+
+@dataclass(frozen=True)
+class _Test:
+    """Which of two rows was at the target with less of one unit."""
+
+    unit: Unit
+    a: Row
+    b: Row
+    costs: tuple[Stat, Stat]  # logarithms
+    at_most: tuple[bool, bool]  # whether some of a row's costs are upper bounds
+    p: float
+
+    @property
+    def first(self) -> Row | None:
+        """None where it cannot be told, as the one that took more may have taken any less."""
+        ahead = 0 if self.costs[0].mean < self.costs[1].mean else 1
+        return None if self.at_most[1 - ahead] else (self.a, self.b)[ahead]
+
+
+def order_sentences(section: Section) -> list[str]:
+    """Where the order in which entrants come to one distance changes with the unit that is spent: where the tests over
+    training seeds support it, or with fewer seeds as a word on these trained models alone. The distance is the highest
+    of all entrants' at their ends, so that all come to it.
+    """
+    found = []
+    for metric, name in metric_names(metrics(section)).items():
+        targets = {row.label: target for row in section.rankable if (target := target_of(row, metric)) is not None}
+        rows = [row for row in section.rankable if row.label in targets]
+        if len(rows) < 2:
+            continue
+        worst = max(targets, key=targets.__getitem__)
+        over_seeds = all(len(row.cells) >= RANKING_SEEDS for row in rows)
+        clauses = _changes(rows, metric, targets[worst], over_seeds)
+        if clauses:
+            basis = "over training seeds" if over_seeds else "for these trained models alone, without a test over seeds"
+            found.append(
+                f"To come to {name} of {number(targets[worst], 4)}, which {worst} has at the end of its training, the "
+                f"order of entrants changes with what is counted, {basis}: {'; '.join(clauses)}."
+            )
+            disturbed = [row.label for row in rows if any(busy(cell.record, "train") for cell in row.cells)]
+            if disturbed:
+                found.append(f"Seconds of {join(disturbed)} were taken while the machine was busy with other work too.")
+    return found
+
+
+def _changes(rows: list[Row], metric: Metric, target: float, over_seeds: bool) -> list[str]:
+    """A clause for each pair of rows of which one is first in one unit and the other in another."""
+    pairs = itertools.combinations(rows, 2)
+    tests = [test for a, b in pairs for unit in UNITS if (test := _test(a, b, metric, unit, target))]
+    corrected = holm([test.p for test in tests]) if over_seeds else [0.0] * len(tests)
+    by_pair: dict[tuple[str, str], list[tuple[_Test, float]]] = {}
+    for test, p in zip(tests, corrected, strict=True):
+        if p <= SIGNIFICANCE and test.first:
+            by_pair.setdefault((test.a.label, test.b.label), []).append((test, p))
+    clauses = []
+    for (a, b), decided in by_pair.items():
+        fewer = {name: [one for one in decided if one[0].first and one[0].first.label == name] for name in (a, b)}
+        if all(fewer.values()):
+            worst_p = max(p for _, p in decided)
+            how = f" (p at most {number(worst_p, 2)} after Holm's correction)" if over_seeds else ""
+            sides = [f"fewer {join(UNITS[test.unit] for test, _ in fewer[name])}" for name in (a, b)]
+            clauses.append(f"{a} takes {sides[0]} than {b}, and {b} {sides[1]} than {a}{how}")
+    return clauses
+
+
+def _test(a: Row, b: Row, metric: Metric, unit: Unit, target: float) -> _Test | None:
+    """None where a training is not at the target, or costs nothing."""
+    sides: list[list[Spending]] = []
+    for row in (a, b):
+        found = [spending(cell.record, metric, unit, target) for cell in row.cells]
+        known = [one for one in found if one is not None and one.cost > 0]
+        if len(known) < len(found):
+            return None
+        sides.append(known)
+    one, two = (Stat(tuple(math.log(spent.cost) for spent in side)) for side in sides)
+    bounds = any(spent.at_most for spent in sides[0]), any(spent.at_most for spent in sides[1])
+    p = welch(one, two) if min(one.n, two.n) >= RANKING_SEEDS else 1.0
+    return _Test(unit, a, b, (one, two), bounds, p)

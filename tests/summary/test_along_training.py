@@ -1,0 +1,153 @@
+"""What a training took to come to a target, and where the order of entrants changes with the unit."""
+
+import math
+from pathlib import Path
+
+import pytest
+from fixtures import make
+
+from equibench.record.surroundings import Load, TimedBlock
+from equibench.report.tables.along import along, to_target
+from equibench.summary.along import Spending, metrics, order_sentences, spending
+from equibench.summary.sections import FiledRecord
+from equibench.summary.sort import summarise
+
+SHARES = (0.125, 0.25, 0.5, 1.0)
+
+
+def trained(name, seed, distances, flops=1e12, sec=100.0, images=1e5, **changes):
+    """A record with these distances at the points of its training, which took so much in all."""
+    example = make(name, seed)
+    quality = example.along[0].quality
+    points = [
+        example.along[0].model_copy(
+            update={
+                "label": f"{100 * share:g} %",
+                "share": share,
+                "flops": flops * share,
+                "train_sec": sec * share,
+                "images": int(images * share),
+                "quality": quality.model_copy(update={"value": distance}),
+            }
+        )
+        for share, distance in zip(SHARES, distances, strict=True)
+    ]
+    return make(name, seed, along=points, **changes)
+
+
+def section_of(*records):
+    (section,) = summarise([FiledRecord(Path(f"{r.entrant}-{r.seed}"), r) for r in records])
+    return section
+
+
+def power(factor, exponent=0.5):
+    return [factor * share**-exponent for share in SHARES]
+
+
+ONE = trained("gan", 0, power(100))
+METRIC = metrics(section_of(ONE))[0]
+
+
+@pytest.mark.parametrize("target", [101.0, 150.0, 199.9, 250.0])
+def test_between_points_a_power_law_is_followed_exactly(target):
+    """FD = 100 (C / C_end)^(-1/2), so C = C_end (FD / 100)^(-2)."""
+    for unit, whole in (("flops", 1e12), ("train_sec", 100.0), ("images", 1e5)):
+        found = spending(ONE, METRIC, unit, target)
+        assert not found.at_most
+        assert found.cost == pytest.approx(whole * (target / 100) ** -2, rel=1e-9)
+
+
+def test_the_first_time_counts_and_what_was_never_reached_is_none():
+    rises = trained("gan", 0, [400.0, 200.0, 300.0, 100.0])
+    assert spending(rises, METRIC, "train_sec", 250.0).cost == pytest.approx(12.5 * 2 ** (math.log(1.6) / math.log(2)))
+    assert spending(ONE, METRIC, "flops", 99.0) is None
+    assert spending(ONE, METRIC, "flops", 100.0) == Spending(1e12)
+    assert spending(ONE, METRIC, "flops", 1000.0) == Spending(1.25e11, at_most=True)
+
+
+def test_distances_of_other_numbers_of_images_never_mix():
+    other = METRIC._replace(n_samples=5000)
+    assert spending(ONE, other, "flops", 150.0) is None
+    assert METRIC.n_samples == 1300
+    assert METRIC in metrics(section_of(ONE))
+
+
+def three(name, factor, spread=0.02, **cost):
+    return [trained(name, seed, power(factor * (1 + spread * (seed - 1))), **cost) for seed in range(3)]
+
+
+def test_the_order_that_changes_with_the_unit_is_said_where_seeds_tell_it():
+    """At 100, where the VAE ends, the GAN is with 0.64 of the FLOPs, at three times the seconds for each."""
+    section = section_of(*three("gan", 80, sec=300.0), *three("vae", 100))
+    (found,) = order_sentences(section)
+    assert found.startswith(
+        "To come to FD_1300 (EfficientNet-Lite0) of 102.0, which vae has at the end of its training"
+    )
+    assert "over training seeds: gan takes fewer training FLOPs and training images than vae" in found
+    assert "and vae fewer seconds of training than gan (p at most 0.0" in found
+
+
+def test_no_sentence_where_the_order_is_the_same_or_seeds_do_not_tell_it():
+    assert order_sentences(section_of(*three("gan", 80), *three("vae", 100))) == []
+    # as above, but seeds of one entrant lie as far apart as the two do
+    assert order_sentences(section_of(*three("gan", 80, 0.25, sec=220.0), *three("vae", 100, 0.25))) == []
+    assert order_sentences(section_of(*three("gan", 80, sec=300.0))) == []
+    assert order_sentences(section_of(make("gan", along=[]), make("vae", along=[]))) == []
+
+
+def test_with_one_seed_it_is_a_word_on_these_models_alone():
+    load = Load(others_cpu_share=0.5)
+    busy = [TimedBlock(name="train", load=load)]
+    gan, vae = trained("gan", 0, power(80), sec=300.0, timed=busy), trained("vae", 0, power(100))
+    first, second = order_sentences(section_of(gan, vae))
+    assert "for these trained models alone, without a test over seeds" in first
+    assert "p at most" not in first
+    assert second == "Seconds of gan were taken while the machine was busy with other work too."
+
+
+def test_who_took_more_than_an_upper_bound_is_not_said_to_have_taken_less():
+    """The GAN is at the target at its first point already: how much sooner, nobody knows."""
+    gan, vae = trained("gan", 0, power(20), sec=3000.0), trained("vae", 0, power(100))
+    assert spending(gan, METRIC, "train_sec", 100.0).at_most
+    assert order_sentences(section_of(gan, vae)) == []
+
+
+def column(table, name):
+    return [line.entries[table.names.index(name)] for line in table.lines]
+
+
+def test_the_table_of_targets_says_who_comes_where_others_end():
+    section = section_of(*three("gan", 80), *three("vae", 100))
+    table = to_target(section)
+    names = [(a.raw, b.raw) for a, b in zip(column(table, "entrant"), column(table, "ended"), strict=True)]
+    assert names == [("gan", "vae"), ("vae", "vae"), ("gan", "gan"), ("vae", "gan")]
+    assert [entry.raw for entry in column(table, "target")] == pytest.approx([102.0, 102.0, 81.6, 81.6])
+    flops = column(table, "flops")
+    by_hand = [1e12 * (102 / (80 * factor)) ** -2 for factor in (0.98, 1, 1.02)]
+    assert flops[0].raw == pytest.approx(sum(by_hand) / 3)
+    assert flops[3].text == "not reached"
+    assert flops[3].raw is None
+
+
+def test_some_seeds_that_do_not_come_are_named():
+    section = section_of(*three("gan", 80, 0.2), *three("vae", 70, 0.0))
+    table = to_target(section)
+    texts = {
+        (line.entries[0].raw, line.entries[1].raw): line.entries[table.names.index("flops")].text
+        for line in table.lines
+    }
+    assert texts["gan", "vae"] == "not reached by seed 1 and 2"
+
+
+def test_the_table_of_points_names_the_number_of_images():
+    section = section_of(*three("gan", 80), *three("vae", 100))
+    table = along(section)
+    assert [entry.raw for entry in column(table, "point")] == ["12.5 %", "25 %", "50 %", "100 %"] * 2
+    assert {entry.raw for entry in column(table, "metric")} == {"FD_1300 (EfficientNet-Lite0)"}
+    last = table.lines[3].entries
+    distance = last[table.names.index("distance")]
+    assert distance.raw == pytest.approx(80)
+    assert distance.more["_sd"] == pytest.approx(1.6)
+    assert distance.source.path == "along.100 %.quality.value"
+    assert last[table.names.index("bits_per_dim")].raw is None
+    assert "It has no likelihood." in table.notes
