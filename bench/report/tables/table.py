@@ -34,6 +34,17 @@ How = Literal[
     "standard deviation",
     "root mean square",
     "training noise",  # root of the difference of the squares of the two above
+    # of a law over several budgets (summary/laws.py), and of two entrants' means along them
+    "fitted exponent",
+    "fitted factor",
+    "fitted floor",
+    "fitted value",
+    "deviation of a law",
+    "p (a floor)",
+    "p (lack of fit, Holm)",
+    "count of budgets",
+    "count of seeds",
+    "crossing of means",
 ]
 
 
