@@ -18,7 +18,7 @@ def at(family, amount, fd, seed=0, /, **changes):
         "quality": one.quality.model_copy(update={"value": fd, "interval": None}),
         "likelihood": one.likelihood.model_copy(update={"bits_per_dim": bits}) if bits else None,
         "budget": fixtures.BUDGET.model_copy(update={"amount": amount, "params": cap}),
-        "spent": one.spent.model_copy(update={"flops": SPENT_SHARE * amount, "params": 0.98 * cap}),
+        "spent": one.spent.model_copy(update={"flops": SPENT_SHARE * amount, "params": round(0.98 * cap)}),
         "sampler_points": [],
         "bounds": [],
     }

@@ -14,7 +14,7 @@ from equibench.quantities.metric import metric_names, metric_of
 from equibench.record.paths import value_at
 from equibench.record.schema import Record
 from equibench.stats import holm
-from equibench.summary.laws import FEWEST_BUDGETS, Fit, Run, fit
+from equibench.summary.laws import FEWEST_BUDGETS, FittedLaw, Run, fit
 from equibench.summary.sections import Row, Section
 
 FITTED = ("quality.value", BITS)
@@ -46,13 +46,13 @@ class Rung:
 
 
 @dataclass(frozen=True)
-class Series:
+class Trend:
     """One number of an entrant along a ladder, measured alike at every budget, by rising budget."""
 
     label: str
     measure: Measure
     rungs: tuple[Rung, ...]
-    fit: Fit
+    fit: FittedLaw
 
     @property
     def records(self) -> tuple[Record, ...]:
@@ -64,14 +64,14 @@ class Ladder:
     """Sections of one data set, cap on parameters, machine and run, their budgets in FLOPs, by rising budget."""
 
     sections: tuple[Section, ...]
-    series: tuple[Series, ...]
+    series: tuple[Trend, ...]
     left_out: tuple[str, ...]  # why an entrant's number has no law, a sentence each
 
     @property
     def measures(self) -> tuple[Measure, ...]:
         return tuple(dict.fromkeys(series.measure for series in self.series))
 
-    def of(self, measure: Measure) -> list[Series]:
+    def of(self, measure: Measure) -> list[Trend]:
         return [series for series in self.series if series.measure == measure]
 
 
@@ -89,13 +89,13 @@ def ladders(sections: list[Section]) -> list[Ladder]:
 def _ladder(sections: list[Section]) -> Ladder:
     by_amount = sorted(sections, key=lambda section: section.budget.amount if section.budget else 0.0)
     names = _names(by_amount)
-    series: list[Series] = []
+    series: list[Trend] = []
     left_out: list[str] = []
     for (path, *_), rungs in _rungs(by_amount).items():
         key = _key(rungs[0].records[0], path)
         label, measure = rungs[-1].row.label, Measure(names[key], path, key)
         if len(rungs) >= FEWEST_BUDGETS:
-            series.append(Series(label, measure, tuple(rungs), fit(_runs(rungs, path))))
+            series.append(Trend(label, measure, tuple(rungs), fit(_runs(rungs, path))))
         else:
             budgets = f"{len(rungs)} budget{'s' * (len(rungs) > 1)}"
             left_out.append(f"{measure.name} of {label}: no law is fitted to {budgets}; it takes {FEWEST_BUDGETS}.")
@@ -113,7 +113,7 @@ def _runs(rungs: Sequence[Rung], path: str) -> list[Run]:
     ]
 
 
-def _corrected(series: Sequence[Series]) -> Iterator[Series]:
+def _corrected(series: Sequence[Trend]) -> Iterator[Trend]:
     """With the p of each law after Holm's correction over all laws of the ladder that could be tested."""
     corrected = iter(holm([p for one in series if (p := one.fit.p_holds) is not None]))
     for one in series:

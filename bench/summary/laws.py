@@ -61,7 +61,7 @@ class Law:
 
 
 @dataclass(frozen=True)
-class Fit:
+class FittedLaw:
     """A law with what is known of it. Intervals need three seeds that have all budgets; a test of whether the law holds
     needs a second seed at some budget.
     """
@@ -85,7 +85,7 @@ class Fit:
         return root_mean_square(self.deviations)
 
 
-def fit(runs: Sequence[Run]) -> Fit:
+def fit(runs: Sequence[Run]) -> FittedLaw:
     """The law of `runs`, which have at least FEWEST_BUDGETS rungs: with a floor where the data support one. That is
     where it lessens the squares by more than chance would (F-test of one parameter more), those of the runs and those
     of the rungs' means, and can be told from a step.
@@ -96,7 +96,7 @@ def fit(runs: Sequence[Run]) -> Fit:
     bent = curve.floor > 0 and curve.above > 0 and curve.exponent < 0.99 * STEEPEST
     law = curve if bent and p_floor <= SIGNIFICANCE else line
     exponent, floor = _intervals(law, runs)
-    return Fit(
+    return FittedLaw(
         law=law,
         exponent=exponent,
         floor=floor,

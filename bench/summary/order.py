@@ -15,41 +15,41 @@ from typing import NamedTuple
 from equibench.record.paths import value_at
 from equibench.record.schema import Record
 from equibench.stats import Stat
-from equibench.summary.ladders import Ladder, Measure, Rung, Series
+from equibench.summary.ladders import Ladder, Measure, Rung, Trend
 from equibench.summary.pairs import Pair, criteria, tested
 from equibench.summary.sections import Row
 
 
-class Turn(NamedTuple):
+class Crossing(NamedTuple):
     """A change of order: who is better at the last budget before it and at the first one after it."""
 
-    before: Series
-    after: Series
+    before: Trend
+    after: Trend
     low: Rung  # of the pair's first entrant
     high: Rung
     about_flops: float | None  # where the means cross, straight between budgets in log-log; None where more than once
 
 
 @dataclass(frozen=True)
-class Order:
+class Ordering:
     """Two entrants in one number at the budgets that both have."""
 
-    a: Series
-    b: Series
+    a: Trend
+    b: Trend
     measure: Measure
     rungs: tuple[tuple[Rung, Rung], ...]
-    lower: tuple[Series | None, ...]  # at each of them; None where it is not decided
-    turns: tuple[Turn, ...]
+    lower: tuple[Trend | None, ...]  # at each of them; None where it is not decided
+    crossings: tuple[Crossing, ...]
     of_bounds: bool  # on what is compared, so that the lower need not be the better
 
-    def decided_for(self, one: Series) -> int:
+    def decided_for(self, one: Trend) -> int:
         return sum(winner is one for winner in self.lower)
 
 
 Tested = dict[tuple[int, int, str], Pair]  # by the identities of two rows, and the path of what they are compared in
 
 
-def orders(ladder: Ladder) -> list[Order]:
+def orders(ladder: Ladder) -> list[Ordering]:
     """All pairs of entrants with a law in one measure, in the order of the measures."""
     pairs: Tested = {}
     for section in ladder.sections:
@@ -65,29 +65,29 @@ def orders(ladder: Ladder) -> list[Order]:
     ]
 
 
-def _order(a: Series, b: Series, pairs: Tested) -> Order:
+def _order(a: Trend, b: Trend, pairs: Tested) -> Ordering:
     theirs = {rung.amount: rung for rung in b.rungs}
     common = [(mine, theirs[mine.amount]) for mine in a.rungs if mine.amount in theirs]
     found = [pairs.get((id(one.row), id(other.row), a.measure.path)) for one, other in common]
     lower = [_winner(a, b, one.row, pair) for (one, _), pair in zip(common, found, strict=True)]
     decided = [place for place, winner in enumerate(lower) if winner]
-    turns = []
+    crossings = []
     for low, high in itertools.pairwise(decided):
         before, after = lower[low], lower[high]
         if before and after and before is not after:
-            about = _crossing(common[low : high + 1], a.measure.path)
-            turns.append(Turn(before, after, common[low][0], common[high][0], about))
+            about = _cross_at(common[low : high + 1], a.measure.path)
+            crossings.append(Crossing(before, after, common[low][0], common[high][0], about))
     of_bounds = any(pair.measure.of_bounds for pair in found if pair)
-    return Order(a, b, a.measure, tuple(common), tuple(lower), tuple(turns), of_bounds)
+    return Ordering(a, b, a.measure, tuple(common), tuple(lower), tuple(crossings), of_bounds)
 
 
-def _winner(a: Series, b: Series, row_of_a: Row, pair: Pair | None) -> Series | None:
+def _winner(a: Trend, b: Trend, row_of_a: Row, pair: Pair | None) -> Trend | None:
     if pair is None or not pair.over_seeds or not pair.decided:
         return None
     return a if pair.better is row_of_a else b
 
 
-def _crossing(rungs: Sequence[tuple[Rung, Rung]], path: str) -> float | None:
+def _cross_at(rungs: Sequence[tuple[Rung, Rung]], path: str) -> float | None:
     """Where the difference of the means' logarithms goes through 0; None where it does more than once."""
     places, differences = [], []
     for one, other in rungs:

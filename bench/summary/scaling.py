@@ -9,9 +9,9 @@ from __future__ import annotations
 from equibench.protocol import RANKING_SEEDS
 from equibench.quantities.text import join, number
 from equibench.record.schema import Interval
-from equibench.summary.ladders import Ladder, Measure, Rung, Series
-from equibench.summary.laws import Fit
-from equibench.summary.order import Order, Turn, orders
+from equibench.summary.ladders import Ladder, Measure, Rung, Trend
+from equibench.summary.laws import FittedLaw
+from equibench.summary.order import Crossing, Ordering, orders
 
 LEAST_SHOWN = 5e-4  # of an exponent
 
@@ -31,7 +31,7 @@ def ladder_sentences(ladder: Ladder) -> list[str]:
     return [*found, *ladder.left_out]
 
 
-def law_words(series: Series) -> str:
+def law_words(series: Trend) -> str:
     """How the number changes with compute, over which budgets, and whether the law holds there."""
     fit = series.fit
     low, high = (flops_words(rung) for rung in (series.rungs[0], series.rungs[-1]))
@@ -39,7 +39,7 @@ def law_words(series: Series) -> str:
     return f"{_trend(fit)} {where}{_doubt(series)}"
 
 
-def _trend(fit: Fit) -> str:
+def _trend(fit: FittedLaw) -> str:
     law, known = fit.law, fit.exponent
     power = f"C^{_signed(-law.exponent)}{_between(known, negated=True)}"
     if law.to_floor:
@@ -63,11 +63,11 @@ def _signed(exponent: float) -> str:
     return f"{0.0 if abs(exponent) < LEAST_SHOWN else exponent:.3f}"
 
 
-def _seeds(fit: Fit) -> str:
+def _seeds(fit: FittedLaw) -> str:
     return f"{fit.seeds} training seed{'s' * (fit.seeds > 1)}"
 
 
-def _doubt(series: Series) -> str:
+def _doubt(series: Trend) -> str:
     """What speaks against the law, where anything does or nothing can tell."""
     fit = series.fit
     most = f"up to {100 * max(map(abs, fit.deviations)):.2g} %"
@@ -83,24 +83,23 @@ def _doubt(series: Series) -> str:
     return f"; the law does not hold: the budgets deviate from it by {most}, more than their seeds explain, and {bend}"
 
 
-def order_sentences(measure: Measure, found: list[Order]) -> list[str]:
+def order_sentences(measure: Measure, found: list[Ordering]) -> list[str]:
     """The changes of order, a sentence each, then the pairs without one in a sentence."""
-    changed = [f"{measure.name}: {turn_words(order, turn)}." for order in found for turn in order.turns]
-    steady = [steady_words(order) for order in found if not order.turns]
+    changed = [f"{measure.name}: {crossing_words(order, crossing)}." for order in found for crossing in order.crossings]
+    steady = [steady_words(order) for order in found if not order.crossings]
     return changed + ([f"{measure.name}: no change of order is shown of {'; of '.join(steady)}."] if steady else [])
 
 
-def turn_words(order: Order, turn: Turn) -> str:
-    better = better_words(order)
-    about = "" if turn.about_flops is None else f", and the means cross at about {number(turn.about_flops, 2)}"
+def crossing_words(order: Ordering, crossing: Crossing) -> str:
+    before, after, better = crossing.before.label, crossing.after.label, better_words(order)
+    where = "" if crossing.about_flops is None else f", and the means cross at about {number(crossing.about_flops, 2)}"
     return (
-        f"{turn.before.label} {better} {turn.after.label} at {flops_words(turn.low)} training FLOPs, "
-        f"{turn.after.label} {better} {turn.before.label} at {flops_words(turn.high)}: the order changes between "
-        f"these budgets{about}"
+        f"{before} {better} {after} at {flops_words(crossing.low)} training FLOPs, {after} {better} {before} at "
+        f"{flops_words(crossing.high)}: the order changes between these budgets{where}"
     )
 
 
-def steady_words(order: Order) -> str:
+def steady_words(order: Ordering) -> str:
     """Which of the two was ahead at how many budgets."""
     pair = f"{order.a.label} and {order.b.label}"
     ahead = next((winner for winner in order.lower if winner), None)
@@ -111,7 +110,7 @@ def steady_words(order: Order) -> str:
     return f"{pair} ({ahead.label} {better_words(order)} {behind.label} at {order.decided_for(ahead)} of {budgets})"
 
 
-def better_words(order: Order) -> str:
+def better_words(order: Ordering) -> str:
     return "has a lower bound than" if order.of_bounds else "is better than"
 
 

@@ -142,12 +142,12 @@ def test_numbers_that_no_law_can_have_are_left_out(value):
 def test_the_order_changes_between_two_budgets_that_decide_it():
     (order,) = orders(only([*FALLING, *CROSSING]))
     assert [winner and winner.label for winner in order.lower] == ["gan"] * 3 + ["diffusion"] * 3
-    (turn,) = order.turns
-    assert (turn.before.label, turn.after.label) == ("gan", "diffusion")
-    assert (turn.low.amount, turn.high.amount) == (2e12, 3.75e12)
+    (found,) = order.crossings
+    assert (found.before.label, found.after.label) == ("gan", "diffusion")
+    assert (found.low.amount, found.high.amount) == (2e12, 3.75e12)
     # 400 (C / 7e12)^-0.25 = 503 (C / 2.8e12)^-0.6
     crossing = (503 * 2.8e12**0.6 / (400 * 7e12**0.25)) ** (1 / 0.35)
-    assert turn.about_flops == pytest.approx(SPENT_SHARE * crossing, rel=1e-6)
+    assert found.about_flops == pytest.approx(SPENT_SHARE * crossing, rel=1e-6)
     (sentence,) = [one for one in ladder_sentences(only([*FALLING, *CROSSING])) if "order changes" in one]
     assert sentence == (
         f"FD_5k (EfficientNet-Lite0): gan is better than diffusion at 2.00{TIMES}10¹² training FLOPs, diffusion is "
@@ -162,15 +162,15 @@ def test_budgets_at_which_nothing_is_decided_widen_the_change():
         at("diffusion", amount, [100.0, 400.0, 900.0][seed], seed) if amount in AMOUNTS[2:4] else record
         for record, (amount, seed) in zip(CROSSING, ((a, s) for a in AMOUNTS for s in range(3)), strict=True)
     ]
-    ((turn,),) = [order.turns for order in orders(only([*FALLING, *wide]))]
-    assert (turn.low.amount, turn.high.amount) == (1.1e12, 7e12)
+    ((crossing,),) = [order.crossings for order in orders(only([*FALLING, *wide]))]
+    assert (crossing.low.amount, crossing.high.amount) == (1.1e12, 7e12)
 
 
 def test_a_crossing_beyond_the_budgets_is_not_found():
     """The laws meet at 2.2e13, above the largest budget."""
     ladder = only([*FALLING, *STEEP])
     (order,) = orders(ladder)
-    assert order.turns == ()
+    assert order.crossings == ()
     said = ladder_sentences(ladder)
     assert said[-1] == (
         "FD_5k (EfficientNet-Lite0): no change of order is shown of gan and vae "
@@ -182,7 +182,7 @@ def test_a_crossing_beyond_the_budgets_is_not_found():
 def test_an_order_that_changes_twice_is_two_changes():
     there_and_back = climb("vae", lambda flops: 300 if 1.5e12 < flops < 5e12 else 900)
     (order,) = orders(only([*climb("gan", lambda _: 500), *there_and_back]))
-    assert [(turn.before.label, turn.after.label, turn.low.amount) for turn in order.turns] == [
+    assert [(crossing.before.label, crossing.after.label, crossing.low.amount) for crossing in order.crossings] == [
         ("gan", "vae", 1.1e12),
         ("vae", "gan", 3.75e12),
     ]

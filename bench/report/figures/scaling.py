@@ -11,7 +11,7 @@ from equibench.quantities.metric import Metric
 from equibench.record.paths import value_at
 from equibench.report.figures.style import FLOOR, drawn, look_of, style
 from equibench.stats import Stat
-from equibench.summary.ladders import Ladder, Measure, Series
+from equibench.summary.ladders import Ladder, Measure, Trend
 
 PER_LAW = 60  # points of a drawn law
 
@@ -41,7 +41,7 @@ def scaling(ladder: Ladder) -> Figure:
     return figure
 
 
-def _points(axes: Axes, series: Series) -> None:
+def _points(axes: Axes, series: Trend) -> None:
     path = series.measure.path
     for place, rung in enumerate(series.rungs):
         stat = Stat(tuple(float(value_at(record, path)) for record in rung.records))
@@ -50,7 +50,7 @@ def _points(axes: Axes, series: Series) -> None:
         axes.errorbar(flops.mean, stat.mean, yerr=stat.sd, markersize=6, capsize=3, label=label, **look_of(rung.row))
 
 
-def _law(axes: Axes, series: Series) -> None:
+def _law(axes: Axes, series: Trend) -> None:
     law, spent = series.fit.law, [record.spent.flops for record in series.records if record.spent]
     flops = np.geomspace(min(spent), max(spent), PER_LAW)
     look = "--" if series.fit.holds is False else "-"

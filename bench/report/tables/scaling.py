@@ -11,20 +11,20 @@ from equibench.record.paths import value_at
 from equibench.record.schema import Interval
 from equibench.report.tables.table import Column, Entry, How, Origin, Table, fill_table, stat_entry, value_entry
 from equibench.stats import stat_of
-from equibench.summary.ladders import Ladder, Rung, Series
-from equibench.summary.order import Order, Turn, orders
+from equibench.summary.ladders import Ladder, Rung, Trend
+from equibench.summary.order import Crossing, Ordering, orders
 from equibench.summary.scaling import better_words, steady_words
 
 
 class _Place(NamedTuple):
-    series: Series
+    series: Trend
     rung: Rung
     place: int
 
 
 class _Compared(NamedTuple):
-    order: Order
-    turn: Turn | None
+    order: Ordering
+    crossing: Crossing | None
 
 
 def tables(ladders: Sequence[Ladder]) -> dict[str, list[Table]]:
@@ -36,18 +36,18 @@ def tables(ladders: Sequence[Ladder]) -> dict[str, list[Table]]:
 def laws(ladders: Sequence[Ladder]) -> Table:
     """A line a law: an entrant's number along a ladder."""
 
-    def fitted(series: Series, value: float | None, how: How, digits: int = 3, known: Interval | None = None) -> Entry:
+    def fitted(series: Trend, value: float | None, how: How, digits: int = 3, known: Interval | None = None) -> Entry:
         entry = value_entry(value, digits, Origin(series.records, series.measure.path, how))
         if known is None:
             return entry
         words = f"{number(known.low, digits)} to {number(known.high, digits)}"
         return replace(entry, detail=words, more={"_low": known.low, "_high": known.high})
 
-    def amount(series: Series, place: int) -> Entry:
+    def amount(series: Trend, place: int) -> Entry:
         rung = series.rungs[place]
         return value_entry(rung.amount, 3, Origin(rung.records[:1], "budget.amount"))
 
-    columns: list[Column[Series]] = [
+    columns: list[Column[Trend]] = [
         ("entrant", "Entrant", lambda s: value_entry(s.label)),
         ("measure", "Number", lambda s: value_entry(s.measure.name)),
         ("from", "From", lambda s: value_entry(s.rungs[0].section.letter)),
@@ -74,18 +74,18 @@ def laws(ladders: Sequence[Ladder]) -> Table:
     return fill_table("scaling", columns, _all(ladders), lambda series: series.rungs[0].row.first)
 
 
-def _all(ladders: Sequence[Ladder]) -> list[Series]:
+def _all(ladders: Sequence[Ladder]) -> list[Trend]:
     return [series for ladder in ladders for series in ladder.series]
 
 
-def _deviation(series: Series) -> Entry:
+def _deviation(series: Trend) -> Entry:
     value = series.fit.rms_deviation
     return Entry(
         number(100 * value, 2), value, source=Origin(series.records, series.measure.path, "deviation of a law")
     )
 
 
-def _holds(series: Series) -> str:
+def _holds(series: Trend) -> str:
     fit = series.fit
     if fit.holds is None:
         return "one seed does not tell"
@@ -136,22 +136,22 @@ def order(ladders: Sequence[Ladder]) -> Table:
     """A line a pair of entrants in each number, or a line for each change of their order."""
 
     def rung(found: _Compared, high: bool) -> Entry:
-        if found.turn is None:
+        if found.crossing is None:
             return value_entry(None)
-        rung = found.turn.high if high else found.turn.low
+        rung = found.crossing.high if high else found.crossing.low
         return value_entry(rung.amount, 3, Origin(rung.records[:1], "budget.amount"))
 
     def about(found: _Compared) -> Entry:
-        if found.turn is None or found.turn.about_flops is None:
+        if found.crossing is None or found.crossing.about_flops is None:
             return value_entry(None)
         mine, theirs = found.order.a.records, found.order.b.records
         source = Origin(mine, found.order.measure.path, "crossing of means", theirs)
-        return value_entry(found.turn.about_flops, 2, source)
+        return value_entry(found.crossing.about_flops, 2, source)
 
     def verdict(found: _Compared) -> Entry:
-        if found.turn is None:
+        if found.crossing is None:
             return value_entry(f"no change is shown: {steady_words(found.order)}")
-        before, after, how = found.turn.before.label, found.turn.after.label, better_words(found.order)
+        before, after, how = found.crossing.before.label, found.crossing.after.label, better_words(found.order)
         return value_entry(f"{before} {how} {after} below, {after} {how} {before} above")
 
     columns: list[Column[_Compared]] = [
@@ -164,6 +164,9 @@ def order(ladders: Sequence[Ladder]) -> Table:
         ("verdict", "Order", verdict),
     ]
     compared = [
-        _Compared(found, turn) for ladder in ladders for found in orders(ladder) for turn in found.turns or (None,)
+        _Compared(found, crossing)
+        for ladder in ladders
+        for found in orders(ladder)
+        for crossing in found.crossings or (None,)
     ]
     return fill_table("scaling_order", columns, compared, lambda _: None)
