@@ -70,7 +70,7 @@ def _seeds(fit: FittedLaw) -> str:
 def _doubt(series: Trend) -> str:
     """What speaks against the law, where anything does or nothing can tell."""
     fit = series.fit
-    most = f"up to {100 * max(map(abs, fit.deviations)):.2g} %"
+    most = f"up to {number(100 * max(map(abs, fit.deviations)), 2)} %"
     if fit.holds:
         return ""
     if fit.holds is None:

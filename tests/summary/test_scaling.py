@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import fixtures
@@ -213,6 +214,8 @@ def test_bounds_are_called_bounds():
 def test_a_curve_that_is_no_law_is_said():
     (sentence,) = ladder_sentences(only(climb("gan", lambda flops: 400 * (1 + (flops / 7e12) ** 2))))
     assert "the law does not hold: the budgets deviate from it by up to" in sentence
+    (sentence,) = ladder_sentences(only(climb("gan", lambda flops: 900 if flops < 5e12 else 90)))
+    assert re.search(r"by up to \d{3} %, more than their seeds explain", sentence)
 
 
 def test_p_of_the_laws_are_corrected_by_holm():

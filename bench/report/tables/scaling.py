@@ -117,7 +117,7 @@ def points(ladders: Sequence[Ladder]) -> Table:
     def deviation(place: _Place) -> Entry:
         series, found = place.series, place.series.fit.deviations[place.place]
         source = Origin(series.records, series.measure.path, "deviation of a law")
-        return Entry(f"{100 * found:+.2g}", found, source=source)
+        return Entry(f"{'+' * (found > 0)}{number(100 * found, 2)}", found, source=source)
 
     columns: list[Column[_Place]] = [
         ("entrant", "Entrant", lambda place: value_entry(place.series.label)),
