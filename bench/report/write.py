@@ -9,9 +9,11 @@ from __future__ import annotations
 import gc
 import io
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+from matplotlib.figure import Figure
 
 from equibench import atomic
 from equibench.errors import UserError
@@ -30,14 +32,18 @@ from equibench.report.tables.families import abilities, numbers
 from equibench.report.tables.headline import headline
 from equibench.report.tables.likelihood import bounds, decoders, likelihood, out_of_distribution
 from equibench.report.tables.quality import quality, samplers
+from equibench.report.tables.scaling import tables as tables_of_ladders
 from equibench.report.tables.table import Table
 from equibench.summary.along import order_sentences
 from equibench.summary.changes import differences
 from equibench.summary.frame import load_frame
+from equibench.summary.ladders import Ladder, ladders
 from equibench.summary.pairs import sentences
+from equibench.summary.scaling import ladder_sentences
 from equibench.summary.sections import FiledRecord, Section
 from equibench.summary.sort import load_cells, portraits, summarise
 
+T = TypeVar("T")
 PAGE, TABLES = "index.html", "tables.json"
 DETAILED = 3  # sections with figures and all tables in the pages
 PER_SECTION: tuple[Callable[[Section], Table], ...] = (
@@ -106,12 +112,12 @@ def _refuse_source(out: Path, paths: list[Path], cells: list[FiledRecord]) -> No
             raise UserError(f"{out} is where the records lie; choose another --out, such as {out / 'report'}")
 
 
-def all_tables(sections: list[Section]) -> dict[str, list[Table]]:
-    """Every table of a report by name: one a section, or one alone."""
+def all_tables(sections: list[Section], climbed: list[Ladder]) -> dict[str, list[Table]]:
+    """Every table of a report by name: one a section, or one alone; those of ladders of budgets where there are any."""
     shown = portraits(sections)
     found = [[of_section(section) for section in sections] for of_section in PER_SECTION]
     found += [[comparison(sections)], [abilities(shown)], [numbers(shown)], [provenance(sections)]]
-    return {tables[0].name: tables for tables in found}
+    return {tables[0].name: tables for tables in found} | tables_of_ladders(climbed)
 
 
 def _files(cells: list[FiledRecord]) -> dict[str, bytes]:
@@ -119,8 +125,10 @@ def _files(cells: list[FiledRecord]) -> dict[str, bytes]:
     sections = summarise(cells)
     detailed = sections[:DETAILED]
     several = len(sections) > 1
-    found = all_tables(sections)
-    drawn = [_figures(section, f"-{section.letter.lower()}" if several else "") for section in detailed]
+    climbed = ladders(sections)
+    found = all_tables(sections, climbed)
+    drawn = [_figures(figures.FIGURES, s, f"-{s.letter.lower()}" if several else "") for s in detailed]
+    of_ladders = [_figures(figures.OF_LADDERS, ladder, f"-{i}") for i, ladder in enumerate(climbed[:DETAILED], 1)]
     shown = portraits(sections)
     pictured = [pictures.of_family(cell) for cell in shown]
     context: dict[str, Any] = {
@@ -134,12 +142,16 @@ def _files(cells: list[FiledRecord]) -> dict[str, bytes]:
         "overhead": [overhead(section) for section in detailed],
         "findings": [[*sentences(section), *order_sentences(section)] for section in sections],
         "differences": differences(sections),
+        "ladders": [(one, ladder_sentences(one), d) for one, d in zip(climbed, of_ladders, strict=False)],
         "machines": {cell.record.machine.key: cell.record.machine for cell in cells},
         "versions": _versions(cells),
         "commits": sorted({commit(cell.record) for cell in cells}),
     }
     files = {"report.md": fill.fill("report.md.j2", context), PAGE: fill.fill("report.html.j2", context)}
-    for picture in [*(p for by_name in drawn for p in by_name.values()), *(p for ps in pictured for p, _ in ps)]:
+    for picture in [
+        *(p for by_name in [*drawn, *of_ladders] for p in by_name.values()),
+        *(p for ps in pictured for p, _ in ps),
+    ]:
         files |= picture.files
     files |= _exports(found, detailed)
     files[TABLES] = raw.as_json(found, sections)
@@ -164,11 +176,11 @@ def _exports(found: dict[str, list[Table]], detailed: list[Section]) -> dict[str
     return files
 
 
-def _figures(section: Section, suffix: str) -> dict[str, Picture]:
-    """The figures of one section by name, without those that its records have nothing for."""
+def _figures(of: Mapping[str, tuple[Callable[[T], Figure | None], str]], one: T, suffix: str) -> dict[str, Picture]:
+    """The figures of one section, or one ladder, by name, without those that its records have nothing for."""
     found = {}
-    for name, (draw, alt) in figures.FIGURES.items():
-        figure = draw(section)
+    for name, (draw, alt) in of.items():
+        figure = draw(one)
         if figure:
             path = f"figures/{name}{suffix}"
             kinds = {kind: style.render(figure, kind) for kind in style.KINDS}

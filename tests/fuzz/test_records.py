@@ -31,6 +31,7 @@ from equibench.record import find
 from equibench.record.schema import Record, Status
 from equibench.report import write
 from equibench.stats import Stat
+from equibench.summary.ladders import ladders
 from equibench.summary.sections import FiledRecord
 from equibench.summary.sort import load_cells, summarise
 
@@ -242,9 +243,14 @@ def test_check(folder):
         list(output.github_commands(found))
 
 
+def _tables(cells):
+    sections = summarise(cells)
+    write.all_tables(sections, ladders(sections))
+
+
 @attack(odd_results(), write_files, few=15, many=1500)
 def test_tables(folder):
-    write.all_tables(summarise(load_cells([folder])))
+    _tables(load_cells([folder]))
 
 
 @pytest.mark.parametrize(
@@ -295,4 +301,4 @@ def test_each_number_at_its_limits(value):
                 json.dumps(output.as_json(found), allow_nan=False)
                 list(output.github_commands(found))
         with contextlib.suppress(UserError):
-            write.all_tables(summarise([FiledRecord(Path(f"{i}.json"), one) for i, one in enumerate(odd_ones)]))
+            _tables([FiledRecord(Path(f"{i}.json"), one) for i, one in enumerate(odd_ones)])

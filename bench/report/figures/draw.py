@@ -6,7 +6,10 @@ In a notebook, after `%matplotlib inline`:
     figures.draw("bits-per-dim", frame)                             # all of it is one setting
     figures.draw("memory", frame.query("budget_amount == 7e12"))    # one of several
 
-The names are those of `FIGURES`. Each figure draws one setting: the same data, budget and machine.
+    figures.draw("scaling", frame)                                  # all budgets of a ladder
+
+The names are those of `FIGURES`, each of one setting (the same data, budget and machine), and of `OF_LADDERS`, each of
+settings that differ in the amount of their budget alone.
 """
 
 from __future__ import annotations
@@ -25,6 +28,9 @@ from equibench.report.figures import images as pictures
 from equibench.report.figures import plots
 from equibench.report.figures.along import along_training
 from equibench.report.figures.images import images_of
+from equibench.report.figures.scaling import scaling
+from equibench.summary.ladders import Ladder, ladders
+from equibench.summary.laws import FEWEST_BUDGETS
 from equibench.summary.sections import Section
 from equibench.summary.sort import load_cells, summarise
 
@@ -51,16 +57,23 @@ FIGURES: dict[str, tuple[Callable[[Section], Figure | None], str]] = {
     "discriminator": (plots.discriminator, "Accuracy of the GAN's discriminator against training FLOPs."),
 }
 
+OF_LADDERS: dict[str, tuple[Callable[[Ladder], Figure | None], str]] = {
+    "scaling": (scaling, "Distance and bits per dimension against training FLOPs, with the fitted laws as lines."),
+}
+
 
 def draw(name: str, results: pd.DataFrame | str | Path) -> Figure:
     """The figure of that name, of a frame of `equibench.load_results` (or rows of it), or of a folder of records.
 
-    Raises UserError for an unknown name, for rows of several settings, and where the records have nothing to draw.
+    Raises UserError for an unknown name, for rows of several settings (or ladders), and where the records have nothing
+    to draw.
     """
-    if name not in FIGURES:
-        raise UserError(f"no figure {name!r}{nearest(name, FIGURES)}")
+    if name not in FIGURES and name not in OF_LADDERS:
+        raise UserError(f"no figure {name!r}{nearest(name, [*FIGURES, *OF_LADDERS])}")
     paths = [Path(path) for path in results["path"]] if isinstance(results, pd.DataFrame) else [Path(results)]
     sections = summarise(load_cells(paths))
+    if name in OF_LADDERS:
+        return _of_ladder(name, ladders(sections))
     if len(sections) > 1:
         amounts = join(
             dict.fromkeys(f"{s.data.name}, {s.budget.amount:g}" if s.budget else s.data.name for s in sections)
@@ -72,4 +85,19 @@ def draw(name: str, results: pd.DataFrame | str | Path) -> Figure:
     figure = FIGURES[name][0](sections[0])
     if figure is None:
         raise UserError(f"these records have nothing for the figure {name!r}")
+    return figure
+
+
+def _of_ladder(name: str, found: list[Ladder]) -> Figure:
+    if len(found) > 1:
+        raise UserError(
+            f"a figure shows one ladder of budgets, and these are {len(found)}; keep the rows of one, by the columns "
+            "data_sha256, budget_params, machine_key and run"
+        )
+    figure = OF_LADDERS[name][0](found[0]) if found else None
+    if figure is None:
+        raise UserError(
+            f"these records have nothing for the figure {name!r}: it takes {FEWEST_BUDGETS} budgets in FLOPs that "
+            "differ in nothing else"
+        )
     return figure

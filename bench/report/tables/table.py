@@ -36,6 +36,17 @@ How = Literal[
     "highest",
     "interpolated to the target",  # at which a training's distance first was: between two points of it
     "training noise",  # root of the difference of the squares of the two above
+    # of a law over several budgets (summary/laws.py), and of two entrants' means along them
+    "fitted exponent",
+    "fitted factor",
+    "fitted floor",
+    "fitted value",
+    "deviation of a law",
+    "p (a floor)",
+    "p (lack of fit, Holm)",
+    "count of budgets",
+    "count of seeds",
+    "crossing of means",
 ]
 
 
