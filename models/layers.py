@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from equibench_models.cores import of_each
 from equibench_models.quantiles import quantiles
 
 LEVELS = 256
@@ -111,11 +112,14 @@ class Average(nn.Module, Generic[Network]):
 
 
 def in_batches(function: Callable[..., Tensor], batch_size: int, tensors: Iterable[Tensor]) -> Tensor:
-    """`function` over slices of `tensors` along the first axis, joined. Random numbers are drawn before, for all
-    images, so that the result does not depend on `batch_size`.
+    """`function` over slices of `tensors` along the first axis, joined; on a processor a slice on each core. Random
+    numbers are drawn before, for all images, so that the result does not depend on `batch_size`.
     """
-    parts = zip(*(tensor.split(batch_size) for tensor in tensors), strict=True)
-    return torch.cat([function(*slices) for slices in parts])
+    parts = list(zip(*(tensor.split(batch_size) for tensor in tensors), strict=True))
+    if len(parts) == 1:
+        return function(*parts[0])
+    workers = torch.get_num_threads() if parts[0][0].device.type == "cpu" else 1
+    return torch.cat(of_each(lambda slices: function(*slices), parts, workers))
 
 
 class LogisticMixture:

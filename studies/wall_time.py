@@ -2,8 +2,9 @@
 
     python -m studies.wall_time results/quick [--before results/earlier]
 
-Of several seeds the mean, so that the sum is what a run of one seed takes; parts are those of the records' clocks
-(`Part` in bench/record/schema.py), which add up to the wall time. `--before` puts another run's sums beside them.
+Of several seeds the mean, so that the sum is about what a run of one seed takes: what a run computes once for all, such
+as features of the training images, its first cell alone has taken. Parts are those of the records' clocks (`Part` in
+bench/record/schema.py), which add up to the wall time. `--before` puts another run's sums beside them.
 """
 
 from __future__ import annotations

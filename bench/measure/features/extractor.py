@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from equibench.errors import UserError
-from equibench.machine.cores import of_each
 from equibench.measure.features.probe import probe_sha256
 from equibench.record.schema import FeatureInfo
+from equibench_models.cores import of_each
 
 # Small batches keep the maps of a 112-pixel network in the processor's cache: twice the speed of batches of 100.
 BATCH_SIZE = {"cpu": 20, "cuda": 500}

@@ -11,7 +11,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from equibench.machine.cores import of_each
+from equibench_models.cores import of_each
 
 ROWS = 500  # of a matrix of pairs that are held at a time: more would not fit a cache
 HELD = 2**20  # numbers of features that are held in float64 at a time, by each worker

@@ -1,4 +1,4 @@
-"""Jobs side by side on a processor's cores, for work whose operators are too small to share out among them."""
+"""Jobs side by side on a processor's cores, for work whose operators are too small to be shared out among them."""
 
 from __future__ import annotations
 
@@ -20,19 +20,30 @@ def of_each(
 ) -> list[Found]:
     """`job` of each item, in order, up to `workers` at once, which have an equal part of torch's threads each; one by
     one where there is one thread. `done` hears of each result, in order, in the thread that asks; what it or a job
-    raises ends the work. Modes of torch that belong to a thread, such as autocast, are the job's to enter.
+    raises ends the work. Jobs run as the thread that asks would run them: gradients, inference mode, autocast on CPU.
     """
     threads = torch.get_num_threads()
-    workers = min(threads, workers)
+    workers = min(threads, workers, len(items))
     results: list[Found] = []
     if workers <= 1:
         for item in items:
             results.append(job(item))
             done(results[-1])
         return results
+    gradients, inference = torch.is_grad_enabled(), torch.is_inference_mode_enabled()
+    lower, dtype = torch.is_autocast_enabled("cpu"), torch.get_autocast_dtype("cpu")
+
+    def alike(item: Item) -> Found:  # these modes belong to a thread
+        with (
+            torch.inference_mode(inference),
+            torch.set_grad_enabled(gradients),
+            torch.autocast("cpu", dtype, enabled=lower),
+        ):
+            return job(item)
+
     pool = ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(threads // workers,))
     try:
-        for found in pool.map(job, items):
+        for found in pool.map(alike, items):
             results.append(found)
             done(found)
         return results

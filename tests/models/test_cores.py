@@ -6,7 +6,7 @@ import time
 import pytest
 import torch
 
-from equibench.machine.cores import of_each
+from equibench_models.cores import of_each
 
 
 @pytest.fixture(autouse=True)
@@ -55,3 +55,17 @@ def test_what_is_raised_ends_the_work():
         of_each(job, range(100), 2, stop)
     assert len(begun) < 100
     assert torch.get_num_threads() == 2
+
+
+@pytest.mark.parametrize("lower", [False, True])
+def test_jobs_run_in_the_modes_of_who_asks(lower):
+    def modes(_):
+        product = torch.ones(2, 2) @ torch.ones(2, 2)
+        return product.dtype, torch.is_grad_enabled(), torch.is_inference_mode_enabled()
+
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=lower):
+        dtype = torch.bfloat16 if lower else torch.float32
+        assert of_each(modes, range(2), 2) == [(dtype, False, False)] * 2
+    with torch.inference_mode():
+        assert of_each(modes, range(2), 2) == [(torch.float32, False, True)] * 2
+    assert of_each(modes, range(2), 2) == [(torch.float32, True, False)] * 2
