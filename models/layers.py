@@ -15,6 +15,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from equibench_models.cores import of_each
+from equibench_models.quantiles import quantiles
+
 LEVELS = 256
 HALF_BIN = 1 / 255  # half the distance of two neighbouring levels in [-1, 1]
 
@@ -109,11 +112,14 @@ class Average(nn.Module, Generic[Network]):
 
 
 def in_batches(function: Callable[..., Tensor], batch_size: int, tensors: Iterable[Tensor]) -> Tensor:
-    """`function` over slices of `tensors` along the first axis, joined. Random numbers are drawn before, for all
-    images, so that the result does not depend on `batch_size`.
+    """`function` over slices of `tensors` along the first axis, joined; on a processor a slice on each core. Random
+    numbers are drawn before, for all images, so that the result does not depend on `batch_size`.
     """
-    parts = zip(*(tensor.split(batch_size) for tensor in tensors), strict=True)
-    return torch.cat([function(*slices) for slices in parts])
+    parts = list(zip(*(tensor.split(batch_size) for tensor in tensors), strict=True))
+    if len(parts) == 1:
+        return function(*parts[0])
+    workers = torch.get_num_threads() if parts[0][0].device.type == "cpu" else 1
+    return torch.cat(of_each(lambda slices: function(*slices), parts, workers))
 
 
 class LogisticMixture:
@@ -188,13 +194,21 @@ class LogisticMixture:
         """x -> z = logit(CDF(x)) and log |dz/dx|, both `[B, D, H, W]` (Ho et al. 2019, Flow++, section 3.2). z follows
         the standard logistic distribution if x follows the mixture.
         """
-        return self._to_logistic(self._centred(x), slice(None))
+        scaled = self._centred(x) * torch.exp(-self.log_scales)
+        below, above = self.log_weights + F.logsigmoid(scaled), F.logsigmoid(-scaled)
+        log_cdf = torch.logsumexp(below, dim=1)
+        log_rest = torch.logsumexp(self.log_weights + above, dim=1)
+        log_density = torch.logsumexp(below + above - self.log_scales, dim=1)
+        return log_cdf - log_rest, log_density - log_cdf - log_rest
 
     def from_logistic(self, z: Tensor) -> Tensor:
-        """The inverse of `to_logistic`: bisection, then Newton's method, channel after channel."""
+        """The inverse of `to_logistic`, channel after channel: each one's shift needs those before it."""
         drawn: list[Tensor] = []
         for d in range(self.channels):
-            drawn.append(self._invert(z[:, d : d + 1], slice(d, d + 1))[:, 0] + self._shift(drawn))
+            # components first and places in one row, so that all of the work is on contiguous rows
+            mixture = (of[:, :, d].movedim(1, 0).flatten(1) for of in (self.log_weights, self.means, self.log_scales))
+            centred = quantiles(z[:, d].flatten(), *mixture).view_as(z[:, d])
+            drawn.append(centred + self._shift(drawn))
         return torch.stack(drawn, dim=1)
 
     def _shift(self, before: list[Tensor]) -> Tensor:
@@ -208,31 +222,3 @@ class LogisticMixture:
         channels = list(x.unbind(dim=1))
         shifts = torch.stack([self._shift(channels[:d]) for d in range(self.channels)], dim=1)
         return (x - shifts)[:, None] - self.means
-
-    def _to_logistic(self, centred: Tensor, d: slice) -> tuple[Tensor, Tensor]:
-        log_weights, log_scales = self.log_weights[:, :, d], self.log_scales[:, :, d]
-        scaled = centred * torch.exp(-log_scales)
-        below, above = log_weights + F.logsigmoid(scaled), F.logsigmoid(-scaled)
-        log_cdf = torch.logsumexp(below, dim=1)
-        log_rest = torch.logsumexp(log_weights + above, dim=1)
-        log_density = torch.logsumexp(below + above - log_scales, dim=1)
-        return log_cdf - log_rest, log_density - log_cdf - log_rest
-
-    def _invert(self, z: Tensor, d: slice) -> Tensor:
-        means = self.means[:, :, d]
-        # component k alone reaches z at mean + scale z; the mixture does between the least and the greatest of these
-        ends = means + torch.exp(self.log_scales[:, :, d]) * z[:, None]
-        low, high = ends.amin(dim=1), ends.amax(dim=1)
-        # the mass below, or for z > 0 above, which is the smaller one: float32 keeps its digits
-        weights, sign = self.log_weights[:, :, d].exp(), torch.where(z > 0, -1.0, 1.0)
-        rate, mass = sign[:, None] * torch.exp(-self.log_scales[:, :, d]), torch.sigmoid(-z.abs())
-        for _ in range(24):
-            middle = (low + high) / 2
-            there = (weights * torch.sigmoid((middle[:, None] - means) * rate)).sum(dim=1)
-            under = (there < mass) == (z <= 0)
-            low, high = torch.where(under, middle, low), torch.where(under, high, middle)
-        x = (low + high) / 2
-        for _ in range(2):
-            value, log_slope = self._to_logistic(x[:, None] - means, d)
-            x = torch.maximum(torch.minimum(x - (value - z) * torch.exp(-log_slope), high), low)
-        return x

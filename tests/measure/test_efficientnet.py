@@ -192,3 +192,19 @@ def test_the_classifier_is_not_read_and_nothing_is_drawn(tmp_path, file, network
     assert torch.equal(torch.get_rng_state(), before)
     assert trunk.keys() == network.state_dict().keys()
     assert all(torch.equal(trunk[key], value) for key, value in network.state_dict().items())
+
+
+def test_features_are_the_same_to_the_last_bit_with_a_batch_on_each_core(extractor):
+    """The last batch is a small one, as of most numbers of images."""
+    images, heard = np.concatenate([GREY, GREY[::-1], GREY[:7]]), []
+    threads = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        one_by_one = extractor(images)
+        torch.set_num_threads(2)
+        side_by_side = extractor(images, heard.append)
+    finally:
+        torch.set_num_threads(threads)
+    assert np.array_equal(one_by_one, side_by_side)
+    assert heard == [20, 20, 7]
+    assert extractor.side_by_side

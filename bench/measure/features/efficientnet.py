@@ -48,4 +48,4 @@ def efficientnet(device: torch.device, bfloat16: bool = False) -> Extractor:
 
     resize = "bilinear antialiased to 112x112, grey repeated to RGB, ImageNet mean and deviation"
     name = space_name("EfficientNet-Lite0", sha256, KNOWN_SHA256["efficientnet-lite0"])
-    return make_extractor(name, sha256, resize, HEAD_CHANNELS, features, device, bfloat16)
+    return make_extractor(name, sha256, resize, HEAD_CHANNELS, features, device, bfloat16, side_by_side=True)

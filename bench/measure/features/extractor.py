@@ -18,6 +18,7 @@ from torch import Tensor
 from equibench.errors import UserError
 from equibench.measure.features.probe import probe_sha256
 from equibench.record.schema import FeatureInfo
+from equibench_models.cores import of_each
 
 # Small batches keep the maps of a 112-pixel network in the processor's cache: twice the speed of batches of 100.
 BATCH_SIZE = {"cpu": 20, "cuda": 500}
@@ -36,6 +37,7 @@ class Extractor:
     network: Callable[[Tensor], Tensor]  # preprocessing included
     device: torch.device
     bfloat16: bool = False
+    side_by_side: bool = False  # on a processor a batch each core: its operators are small, and it may be called so
 
     def __call__(
         self, images: NDArray[np.uint8], progress: Callable[[int], None] = lambda n: None
@@ -46,21 +48,22 @@ class Extractor:
         """
         if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1] not in (1, 3):
             raise ValueError(f"images must be uint8 [N, 1 or 3, H, W], not {images.dtype} {list(images.shape)}")
-        parts = []
+        batches = torch.from_numpy(images).split(BATCH_SIZE[self.device.type])
+        at_once = torch.get_num_threads() if self.side_by_side and self.device.type == "cpu" else 1
+        return np.concatenate(of_each(self._features, batches, at_once, lambda found: progress(len(found))))
+
+    def _features(self, batch: Tensor) -> NDArray[np.float32]:
         with torch.inference_mode(), torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
-            for batch in torch.from_numpy(images).split(BATCH_SIZE[self.device.type]):
-                found = self.network(batch.to(self.device, copy=True)).float()  # a network may write into its input
-                if found.shape != (len(batch), self.info.dims):
-                    raise UserError(
-                        f"{self.info.name} gives {list(found.shape)} for {len(batch)} images of "
-                        f"{images.shape[2]}x{images.shape[3]} pixels, not [{len(batch)}, {self.info.dims}]; it must "
-                        "give one row an image, equally long for images of every size"
-                    )
-                if not found.isfinite().all():
-                    raise FeaturesError(f"{self.info.name} gives features that are NaN or infinite; check its numbers")
-                parts.append(found.cpu().numpy())
-                progress(len(batch))
-        return np.concatenate(parts)
+            found = self.network(batch.to(self.device, copy=True)).float()  # a network may write into its input
+        if found.shape != (len(batch), self.info.dims):
+            raise UserError(
+                f"{self.info.name} gives {list(found.shape)} for {len(batch)} images of "
+                f"{batch.shape[2]}x{batch.shape[3]} pixels, not [{len(batch)}, {self.info.dims}]; it must "
+                "give one row an image, equally long for images of every size"
+            )
+        if not found.isfinite().all():
+            raise FeaturesError(f"{self.info.name} gives features that are NaN or infinite; check its numbers")
+        return found.cpu().numpy()
 
 
 def make_extractor(
@@ -71,6 +74,7 @@ def make_extractor(
     features: Callable[[Tensor], Tensor],
     device: torch.device,
     bfloat16: bool,
+    side_by_side: bool = False,
 ) -> Extractor:
     """An extractor whose name and preprocessing say its precision, and whose features of fixed images say what it does.
     `features`: uint8 images `[N, C, H, W]`, C in 1, 3, on `device` -> `[N, dims]`.
@@ -83,4 +87,4 @@ def make_extractor(
         dims=dims,
         probe_sha256=probe_sha256(features, device),
     )
-    return Extractor(info, "FID" if info.name == "Inception-v3" else "FD", features, device, bfloat16)
+    return Extractor(info, "FID" if info.name == "Inception-v3" else "FD", features, device, bfloat16, side_by_side)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeVar
 
 import torch
 from torch import Tensor
+
+from equibench_models.cores import of_each
 
 ROWS = 500  # of a matrix of pairs that are held at a time: more would not fit a cache
 HELD = 2**20  # numbers of features that are held in float64 at a time, by each worker
@@ -197,7 +198,7 @@ class Resampler:
             return self._distance(inside, scatter), self._distance(1 - inside, self._all - scatter)
 
         firsts = [torch.randperm(n, generator=generator)[: n // 2].to(device) for _ in range(draws)]
-        return [distance for pair in _of_each(both, firsts) for distance in pair]
+        return [distance for pair in _at_once(both, firsts) for distance in pair]
 
     def bootstrap(self, draws: int, seed: int) -> list[float]:
         """Distances of `draws` resamples of N rows with replacement (Efron 1979)."""
@@ -208,7 +209,7 @@ class Resampler:
             return self._distance(counts, self._scatter(counts))
 
         drawn = [torch.randint(n, (n,), generator=generator).bincount(minlength=n) for _ in range(draws)]
-        return _of_each(resampled, [counts.double().to(device) for counts in drawn])
+        return _at_once(resampled, [counts.double().to(device) for counts in drawn])
 
     def _distance(self, counts: Tensor, scatter: Tensor) -> float:
         """Of the features, each counted so often; `scatter` is the sum of y y^T over them."""
@@ -224,14 +225,7 @@ class Resampler:
         return _combine(self._centre + shift, trace, self._reference, _sum_of_roots(covariance))
 
 
-def _of_each(job: Callable[[Tensor], T], draws: Sequence[Tensor]) -> list[T]:
+def _at_once(job: Callable[[Tensor], T], draws: Sequence[Tensor]) -> list[T]:
     """`job` of each draw; on a processor several at once, as one eigenvalue problem hardly gains from a second core."""
-    threads = torch.get_num_threads()
-    if threads == 1 or any(draw.device.type != "cpu" for draw in draws):
-        return [job(draw) for draw in draws]
-    workers = min(threads, WORKERS)
-    try:
-        with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(threads // workers,)) as pool:
-            return list(pool.map(job, draws))
-    finally:
-        torch.set_num_threads(threads)  # the mathematics library has one number for all threads of the process
+    on_cpu = all(draw.device.type == "cpu" for draw in draws)
+    return of_each(job, draws, WORKERS if on_cpu else 1)
