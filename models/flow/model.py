@@ -23,10 +23,13 @@ from torch import Generator, Tensor
 from equibench_models.contract import About, Bound, Model, Options, Shape, Showing
 from equibench_models.flow.network import FlowConfig, FlowNetwork, join, logistic
 from equibench_models.layers import Average, in_batches, learning_rate, rows, step, to_float
+from equibench_models.muon import optimizers
 
 
 class FlowOptions(Options):
     temperature: float = Field(1.0, ge=0, le=100, description="times the noise; 1 samples the model's own distribution")
+    middle_temperature: float = Field(1.0, ge=0, le=100, description="times that of the coarser scale's couplings, too")
+    fine_temperature: float = Field(1.0, ge=0, le=100, description="times that of the finest couplings, too")
 
 
 class Flow(Model):
@@ -62,13 +65,13 @@ class Flow(Model):
         super().__init__(config, shape)
         self.network = FlowNetwork(config, shape).to(memory_format=torch.channels_last)
         self.average = Average(self.network, config.average_gamma)
-        self._optimizer = torch.optim.AdamW(self.network.parameters(), betas=(0.9, 0.99), weight_decay=0.01, fused=True)
+        self._muon, self._adam = optimizers(self.network, config.optimizer, (0.9, 0.99), 0.01)
 
     def update(self, images: Tensor, progress: float = 0.0) -> dict[str, Tensor]:
         dims = math.prod(self.shape)
         nats, log_q = self._bound(self.network, images, torch.rand(images.shape, device=images.device))
         rate = learning_rate(self.config.learning_rate, progress)
-        norm = step(self._optimizer, nats.mean() / dims, rate, clip=1.0)
+        norm = step((self._muon, self._adam), nats.mean() / dims, rate, clip=1.0)
         self.average.update(self.network)
         bits = 1 / (dims * math.log(2))
         return {
@@ -105,12 +108,22 @@ class Flow(Model):
     }
 
     @torch.no_grad()
-    def sample(self, n: int, generator: Generator, *, batch_size: int = 250, temperature: float = 1.0) -> Tensor:
+    def sample(
+        self,
+        n: int,
+        generator: Generator,
+        *,
+        batch_size: int = 250,
+        temperature: float = 1.0,
+        middle_temperature: float = 1.0,
+        fine_temperature: float = 1.0,
+    ) -> Tensor:
         """`temperature` multiplies the noise; 1 samples the model's own distribution. Always in float32."""
         network, device = self.average.network, generator.device
         uniform = [torch.rand(n, *shape, generator=generator, device=device) for shape in network.noise_shapes()]
 
         noise = [temperature * logistic(u) for u in uniform]
+        noise = [z * (fine_temperature, middle_temperature, 1.0)[min(i // 3, 2)] for i, z in enumerate(noise)]
 
         def invert(*maps: Tensor) -> Tensor:
             return ((network.unfold(list(maps)) + 1) * 128).floor().clamp(0, 255).to(torch.uint8)

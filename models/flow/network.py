@@ -10,7 +10,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from equibench_models.contract import Config, Shape
-from equibench_models.layers import LogisticMixture, ResBlock, conv
+from equibench_models.layers import LogisticMixture, Mixer, ResBlock, conv
 
 SCALES = 2  # 28 -> 14 -> 7 or 32 -> 16 -> 8
 KEPT, DIAGONAL, RIGHT, BELOW = 0, 3, 1, 2  # a 2x2 block in the order of pixel_unshuffle
@@ -29,6 +29,10 @@ class FlowConfig(Config):
     couplings: int = Field(2, ge=2, description="checkerboard couplings of the coarsest map")
     dense_couplings: int = Field(4, ge=0, description="couplings of that map as a vector, after those")
     dense_components: int = Field(4, ge=1, description="logistics in their mixtures")
+    mixed: int = Field(
+        0, ge=0, description="channels of the coarser maps that dense layers mix over all places; 0: none"
+    )
+    hidden: int = Field(64, ge=1, description="hidden units of those layers")
     dequantization_width: int = Field(24, ge=1)
     average_gamma: float = Field(10.0, ge=0)
 
@@ -46,13 +50,25 @@ def join(kept: Tensor, diagonal: Tensor, right: Tensor, below: Tensor) -> Tensor
 
 
 class Conditioner(nn.Module):
-    """Known values `[B, inputs, h, w]` -> the mixtures of `channels` values at every place."""
+    """Known values `[B, inputs, h, w]` -> the mixtures of `channels` values at every place. With `places`, (h, w), all
+    of them are mixed first.
+    """
 
-    def __init__(self, inputs: int, channels: int, width: int, config: FlowConfig, *, pixels: bool) -> None:
+    def __init__(
+        self,
+        inputs: int,
+        channels: int,
+        width: int,
+        config: FlowConfig,
+        *,
+        pixels: bool,
+        places: tuple[int, int] | None = None,
+    ) -> None:
         super().__init__()
         self.channels, self.components, self.pixels = channels, config.components, pixels
         self.stem = conv(inputs, width)
-        self.body = nn.Sequential(*(ResBlock(width) for _ in range(config.depth)))
+        mixers = [Mixer(width, config.mixed, config.hidden, places)] if places and config.mixed else []
+        self.body = nn.Sequential(*mixers, *(ResBlock(width) for _ in range(config.depth)))
         self.head = conv(width, LogisticMixture.size(channels, config.components), 1, gain=0.1)
 
     def forward(self, *known: Tensor) -> LogisticMixture:
@@ -64,10 +80,10 @@ class Conditioner(nn.Module):
 class Scale(nn.Module):
     """Two couplings that turn all components of a map but the one kept into noise."""
 
-    def __init__(self, channels: int, width: int, config: FlowConfig) -> None:
+    def __init__(self, channels: int, width: int, config: FlowConfig, places: tuple[int, int] | None = None) -> None:
         super().__init__()
-        self.diagonal = Conditioner(channels, channels, width, config, pixels=True)
-        self.sides = Conditioner(2 * channels, 2 * channels, width, config, pixels=True)
+        self.diagonal = Conditioner(channels, channels, width, config, pixels=True, places=places)
+        self.sides = Conditioner(2 * channels, 2 * channels, width, config, pixels=True, places=places)
 
     def forward(self, y: Tensor) -> tuple[Tensor, list[Tensor], Tensor]:
         """-> the component kept, the noise maps of the diagonal, right and below ones, and log |det| in nats `[B]`."""
@@ -144,10 +160,13 @@ class FlowNetwork(nn.Module):
         self.shape = shape
         coarse, fine = (max(1, round(share * config.width)) for share in (config.coarse_share, config.fine_share))
         widths = [fine] * (SCALES - 1) + [coarse]
-        self.scales = nn.ModuleList(Scale(channels, width, config) for width in widths)
+        coarsest = height >> SCALES, width >> SCALES
+        mixed = [None] * (SCALES - 1) + [coarsest]
+        self.scales = nn.ModuleList(Scale(channels, w, config, places) for w, places in zip(widths, mixed, strict=True))
         # the first two couplings see pixels, later ones what those made of them
         self.coarsest = nn.ModuleList(
-            Conditioner(channels + 1, channels, coarse, config, pixels=i < 2) for i in range(config.couplings)
+            Conditioner(channels + 1, channels, coarse, config, pixels=i < 2, places=coarsest)
+            for i in range(config.couplings)
         )
         dims = channels * (height >> SCALES) * (width >> SCALES)
         self.dense = nn.ModuleList(

@@ -17,6 +17,7 @@ from torch import Generator, Tensor
 
 from equibench_models.contract import About, Bound, Model, Options, Shape, Showing
 from equibench_models.layers import Average, in_batches, learning_rate, rows, step, to_float, to_uint8
+from equibench_models.muon import optimizers
 from equibench_models.vae.network import Autoencoder, VAEConfig
 
 Decoding = Literal["sample", "mean"]
@@ -25,6 +26,7 @@ Decoding = Literal["sample", "mean"]
 class VAEOptions(Options):
     decoding: Decoding = Field("sample", description="of p(x | z): pixels drawn from it, or their mean")
     temperature: float = Field(1.0, ge=0, le=100, description="times the noise of the latents")
+    coarse_temperature: float = Field(1.0, ge=0, le=100, description="times that of the coarse maps, too")
 
 
 class VAE(Model):
@@ -63,7 +65,7 @@ class VAE(Model):
         self.average = Average(self.network, config.average_gamma)
         if not config.classes:  # a decoder of the latents alone
             self.latent_dims = sum(z[0].numel() for z in self.network.noise(1, None, torch.device("cpu")))
-        self._optimizer = torch.optim.AdamW(self.network.parameters(), betas=(0.9, 0.99), weight_decay=0.01, fused=True)
+        self._muon, self._adam = optimizers(self.network, config.optimizer, (0.9, 0.99), 0.01)
 
     def update(self, images: Tensor, progress: float = 0.0, labels: Tensor | None = None) -> dict[str, Tensor]:
         """`labels`: int64 `[B]`, needed where the config has classes."""
@@ -73,7 +75,7 @@ class VAE(Model):
         weight = min(1.0, 0.05 + progress / self.config.warm_up) if self.config.warm_up else 1.0
         dims = math.prod(self.shape)
         loss = (reconstruction.mean() + weight * kl) / dims
-        step(self._optimizer, loss, learning_rate(self.config.learning_rate, progress), clip=1.0)
+        step((self._muon, self._adam), loss, learning_rate(self.config.learning_rate, progress), clip=1.0)
         self.average.update(self.network)
         bits = 1 / (dims * math.log(2))
         return {
@@ -115,6 +117,7 @@ class VAE(Model):
         batch_size: int = 250,
         decoding: Decoding = "sample",
         temperature: float = 1.0,
+        coarse_temperature: float = 1.0,
         labels: Tensor | None = None,
     ) -> Tensor:
         """`decoding` draws pixels from p(x | z), or takes their mean; `temperature` scales the noise of the latents."""
@@ -122,6 +125,7 @@ class VAE(Model):
         network, device = self.average.network, generator.device
         channels, height, width = self.shape
         noise = [temperature * z for z in network.noise(n, generator, device)]
+        noise = [z * (coarse_temperature if 0 < i <= self.config.coarse_latents else 1.0) for i, z in enumerate(noise)]
         uniform = torch.rand(n, 2, 4 * channels, height // 2, width // 2, generator=generator, device=device)
         given = [] if labels is None else [labels]
 
