@@ -26,6 +26,7 @@ class GANConfig(Config):
     learning_rate: float = Field(1e-3, gt=0, description="greatest step size of Adam, of both players")
     batch_size: int = Field(12, ge=4, description="images an update")
     latent: int = Field(64, ge=1, description="size of the noise vector")
+    fine_share: float = Field(1.0, gt=0, le=8, description="channels at half the side, as a share of width")
     fine_blocks: int = Field(0, ge=0, description="the generator's residual blocks at half the side")
     generator_blocks: int = Field(1, ge=0, description="its residual blocks at a quarter of the side")
     discriminator_fine_blocks: int = Field(0, ge=0, description="the discriminator's, at half the side")
@@ -37,6 +38,7 @@ class GANConfig(Config):
     leak: float = Field(0.1, ge=0, le=1, description="slope outside [-1, 1] of the images that the critic is shown")
     momentum: float = Field(0.5, ge=0, lt=1, description="of Muon, in both players; Adam's is 0")
     basis: int = Field(0, ge=0, description="channels of the map that the noise is written to; 0: as wide as the rest")
+    pack: int = Field(1, ge=1, description="images that the critic judges together; the batch is a multiple of it")
     one_stage: bool = Field(False, description="both players step from one pass through the critic, not in turns")
 
 
@@ -82,9 +84,10 @@ class GeneratorNetwork(nn.Module):
         self.start = nn.Linear(config.latent, math.prod(self.start_shape))  # many parameters, next to no FLOPs
         self.widen = conv(config.basis, config.width, 1) if config.basis else nn.Identity()
         self.coarse = _blocks(config.width, config.generator_blocks)
-        self.up = conv(config.width, 4 * config.width, 1)
-        self.fine = _blocks(config.width, config.fine_blocks)
-        self.head = conv(config.width, 4 * channels, gain=0.5)
+        fine = max(1, round(config.fine_share * config.width))
+        self.up = conv(config.width, 4 * fine, 1)
+        self.fine = _blocks(fine, config.fine_blocks)
+        self.head = conv(fine, 4 * channels, gain=0.5)
 
     def forward(self, z: Tensor) -> Tensor:
         start = self.start(z).unflatten(1, self.start_shape)
@@ -95,20 +98,27 @@ class GeneratorNetwork(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Images in [-1, 1] -> one critic value each `[B]`, greater for more real."""
+    """Images in [-1, 1] -> one critic value each `[B]`, greater for more real; with `pack` images judged together
+    (Lin et al. 2018, PacGAN) one value a pack, `[B / pack]`.
+    """
 
     def __init__(self, config: GANConfig, shape: Shape) -> None:
         super().__init__()
         channels, height, width = shape
-        self.stem = conv(4 * channels, config.width)
-        self.fine = _blocks(config.width, config.discriminator_fine_blocks, _critic_leaky)
-        self.down = conv(4 * config.width, config.width, 1)
+        self.pack = config.pack
+        fine = max(1, round(config.fine_share * config.width))
+        self.stem = conv(4 * channels * config.pack, fine)
+        self.fine = _blocks(fine, config.discriminator_fine_blocks, _critic_leaky)
+        self.down = conv(4 * fine, config.width, 1)
         self.body = _blocks(config.width, config.discriminator_blocks, _critic_leaky)
         self.pool = nn.Parameter(torch.randn(config.width, height // 4, width // 4) / math.sqrt(height * width / 16))
         self.out = nn.Linear(config.width, 1, bias=False)  # the pairing would cancel a bias
 
     def forward(self, x: Tensor) -> Tensor:
-        h = self.body(self.down(F.pixel_unshuffle(self.fine(self.stem(F.pixel_unshuffle(x, 2))), 2)))
+        folded = F.pixel_unshuffle(x, 2)
+        if self.pack > 1:
+            folded = folded.unflatten(0, (-1, self.pack)).flatten(1, 2)
+        h = self.body(self.down(F.pixel_unshuffle(self.fine(self.stem(folded)), 2)))
         pooled = (self.pool * _critic_leaky(h)).sum(dim=(2, 3))  # each map by weights of its own
         value: Tensor = self.out(_critic_leaky(pooled))
         return value.float()[:, 0]
@@ -149,13 +159,11 @@ class GAN(Model):
         self.discriminator = Discriminator(config, shape).to(memory_format=torch.channels_last)
         self.average = Average(self.generator, config.average_gamma)
         self.latent_dims = config.latent
-        momentum = config.momentum
-        self._generator_muon, self._generator_adam = optimizers(
-            self.generator, config.optimizer, (0.0, 0.99), 0.0, momentum
+        players = (
+            optimizers(player, config.optimizer, (0.0, 0.99), 0.0, edges=edges, momentum=config.momentum)
+            for player, edges in ((self.generator, ("start", "head")), (self.discriminator, ("stem", "out")))
         )
-        self._discriminator_muon, self._discriminator_adam = optimizers(
-            self.discriminator, config.optimizer, (0.0, 0.99), 0.0, momentum
-        )
+        (self._generator_muon, self._generator_adam), (self._discriminator_muon, self._discriminator_adam) = players
 
     def update(self, images: Tensor, progress: float = 0.0) -> dict[str, Tensor]:
         """One turn of the discriminator, then one of the generator."""
@@ -194,14 +202,17 @@ class GAN(Model):
         """Both players step from one pass through the critic (Shen et al. 2021). With r and f the values of a pair, the
         generator's gradient at a sample is the discriminator's times -sigmoid(r - f) / sigmoid(f - r) = -exp(r - f).
         """
-        n, few = len(real), max(1, round(self.config.penalty_share * len(real)))
+        pack = self.config.pack
+        n = len(real) // pack  # of packs
+        few = max(1, round(self.config.penalty_share * n))
         fixed = fake.detach()
-        x = torch.cat([real[:few], fixed[:few]]).requires_grad_(True) * 1
+        images = few * pack
+        x = torch.cat([real[:images], fixed[:images]]).requires_grad_(True) * 1
         first = self.discriminator(x)
         (slope,) = torch.autograd.grad(first.sum(), x, create_graph=True)
         real_penalty, fake_penalty = slope.float().square().sum(dim=(1, 2, 3)).chunk(2)
-        rest = fixed[few:].clone().requires_grad_(True)
-        others = self.discriminator(torch.cat([real[few:], rest])) if few < n else first[:0]
+        rest = fixed[images:].clone().requires_grad_(True)
+        others = self.discriminator(torch.cat([real[images:], rest])) if few < n else first[:0]
         real_value = torch.cat([first[:few], others[: n - few]])
         fake_value = torch.cat([first[few:], others[n - few :]])
         discriminator_loss = F.softplus(fake_value - real_value).mean()
@@ -209,9 +220,10 @@ class GAN(Model):
         step((self._discriminator_muon, self._discriminator_adam), discriminator_loss + gamma / 2 * penalty, rate)
         with torch.no_grad():
             lead = real_value - fake_value
-            at_first = -torch.sigmoid(lead[:few])[:, None, None, None] / n * slope[few:].float()
+            each = lead.repeat_interleave(pack)[:, None, None, None]
+            at_first = -torch.sigmoid(each[:images]) / n * slope[images:].float()
             slope_of_rest = rest if rest.grad is None else rest.grad.float()  # none is left where all had a penalty
-            at_rest = -lead[few:].clamp(max=30).exp()[:, None, None, None] * slope_of_rest
+            at_rest = -each[images:].clamp(max=30).exp() * slope_of_rest
             gradient = torch.cat([at_first, at_rest])
             generator_loss = F.softplus(lead).mean()
         step((self._generator_muon, self._generator_adam), (fake * gradient).sum(), rate)

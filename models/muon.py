@@ -8,7 +8,7 @@ matrices alone, and a FLOP counter sees them: what they cost is a part of an upd
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Literal
 
 import torch
@@ -22,20 +22,31 @@ LEAST_SIDE = 8  # of a matrix that is worth it
 RMS = 0.2  # of a step's numbers at learning rate 1, as Adam's are (Liu et al. 2025, section 2.2)
 
 
-def matrices_and_rest(module: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
-    """The trainable weights of a module's layers, and its other trainable numbers."""
+def matrices_and_rest(module: nn.Module, edges: Collection[str] = ()) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
+    """The trainable weights of a module's layers, and its other trainable numbers. `edges` names parts whose weights are
+    among the others: first and last layers, whose inputs or outputs are not alike.
+    """
     found: tuple[list[nn.Parameter], list[nn.Parameter]] = ([], [])
-    for parameter in module.parameters():
+    for name, parameter in module.named_parameters():
         if parameter.requires_grad:
-            found[not (parameter.ndim in (2, 4) and min(_sides(parameter)) >= LEAST_SIDE)].append(parameter)
+            layer = parameter.ndim in (2, 4) and min(_sides(parameter)) >= LEAST_SIDE
+            found[not layer or not set(name.split(".")).isdisjoint(edges)].append(parameter)
     return found
 
 
 def optimizers(
-    module: nn.Module, name: OptimizerName, betas: tuple[float, float], weight_decay: float, momentum: float = 0.95
+    module: nn.Module,
+    name: OptimizerName,
+    betas: tuple[float, float],
+    weight_decay: float,
+    *,
+    edges: Collection[str],
+    momentum: float = 0.95,
 ) -> tuple[Muon | None, torch.optim.Optimizer]:
-    """The optimisers of a network: Muon for the weights of layers and Adam for the rest, or Adam for all."""
-    matrices, rest = matrices_and_rest(module) if name == "muon" else ([], list(module.parameters()))
+    """The optimisers of a network: Muon for the weights of its layers but the `edges` and Adam for the rest, or Adam
+    for all.
+    """
+    matrices, rest = matrices_and_rest(module, edges) if name == "muon" else ([], list(module.parameters()))
     adam = torch.optim.AdamW(rest, betas=betas, weight_decay=weight_decay, fused=True)
     return Muon(matrices, momentum=momentum, weight_decay=weight_decay) if matrices else None, adam
 
@@ -80,8 +91,10 @@ def orthogonalized(x: Tensor) -> Tensor:
         return orthogonalized(x.mT).mT
     with torch.autocast(x.device.type, enabled=False):
         x = x.float()
+        tiny = torch.finfo(torch.float32).tiny
+        x = x / x.abs().amax(dim=(1, 2), keepdim=True).clamp(min=tiny)  # squares of squares would leave the range
         gram = x @ x.mT
-        norm = gram.norm(dim=(1, 2), keepdim=True).clamp(min=1e-30)
+        norm = gram.norm(dim=(1, 2), keepdim=True).clamp(min=tiny)
         gram, total = gram / norm, norm.rsqrt()
         identity = torch.eye(gram.shape[-1], device=x.device)
         a, b, c = QUINTIC

@@ -82,7 +82,9 @@ class Diffusion(Model):
         self.average = Average(self.network, config.average_gamma)
         self.nats_detail = {"chain_steps": config.chain_steps, "steps_drawn_an_image": config.bound_steps}
         self.bounds = {**self.bounds, "full chain": replace(self.bounds["full chain"], steps=config.chain_steps)}
-        self._muon, self._adam = optimizers(self.network, config.optimizer, (0.9, 0.99), 0.01)
+        self._muon, self._adam = optimizers(
+            self.network, config.optimizer, (0.9, 0.99), 0.01, edges=("stem", "head", "embed")
+        )
 
     def update(self, images: Tensor, progress: float = 0.0) -> dict[str, Tensor]:
         """Mean squared error of v, plus the bound's terms, of which the deviations alone learn (iDDPM, section 3.1)."""

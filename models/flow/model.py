@@ -65,7 +65,7 @@ class Flow(Model):
         super().__init__(config, shape)
         self.network = FlowNetwork(config, shape).to(memory_format=torch.channels_last)
         self.average = Average(self.network, config.average_gamma)
-        self._muon, self._adam = optimizers(self.network, config.optimizer, (0.9, 0.99), 0.01)
+        self._muon, self._adam = optimizers(self.network, config.optimizer, (0.9, 0.99), 0.01, edges=("stem", "head"))
 
     def update(self, images: Tensor, progress: float = 0.0) -> dict[str, Tensor]:
         dims = math.prod(self.shape)

@@ -112,8 +112,8 @@ class DenseCoupling(nn.Module):
             nn.SiLU(),
             nn.Linear(hidden, hidden),
             nn.SiLU(),
-            nn.Linear(hidden, LogisticMixture.size(1, self.components) * (dims // 2)),
         )
+        self.head = nn.Linear(hidden, LogisticMixture.size(1, self.components) * (dims // 2))
 
     def forward(self, y: Tensor) -> tuple[Tensor, Tensor]:
         """-> z `[B, D]` and log |det| in nats `[B]`."""
@@ -128,7 +128,7 @@ class DenseCoupling(nn.Module):
 
     def _mixture(self, y: Tensor) -> LogisticMixture:
         """The mixtures of the odd entries, given the even ones."""
-        raw = self.network(y[:, 0::2]).unflatten(1, (LogisticMixture.size(1, self.components), 1, -1))
+        raw = self.head(self.network(y[:, 0::2])).unflatten(1, (LogisticMixture.size(1, self.components), 1, -1))
         return LogisticMixture(raw, 1, self.components, pixels=False)
 
 
