@@ -37,6 +37,8 @@ class GANConfig(Config):
     average_gamma: float = Field(16.0, ge=0)
     leak: float = Field(0.1, ge=0, le=1, description="slope outside [-1, 1] of the images that the critic is shown")
     momentum: float = Field(0.5, ge=0, lt=1, description="of Muon, in both players; Adam's is 0")
+    mapping: int = Field(0, ge=0, description="dense layers between the noise and that map")
+    mapping_width: int = Field(128, ge=1, description="units of those")
     basis: int = Field(0, ge=0, description="channels of the map that the noise is written to; 0: as wide as the rest")
     pack: int = Field(1, ge=1, description="images that the critic judges together; the batch is a multiple of it")
     one_stage: bool = Field(False, description="both players step from one pass through the critic, not in turns")
@@ -81,7 +83,14 @@ class GeneratorNetwork(nn.Module):
         super().__init__()
         channels, height, width = shape
         self.start_shape = (config.basis or config.width, height // 4, width // 4)
-        self.start = nn.Linear(config.latent, math.prod(self.start_shape))  # many parameters, next to no FLOPs
+        layers: list[nn.Module] = []
+        size = config.latent
+        for _ in range(config.mapping):
+            layers += [nn.Linear(size, config.mapping_width), nn.LeakyReLU(0.2)]
+            nn.init.normal_(layers[-2].weight, std=math.sqrt(2 / size))
+            size = config.mapping_width
+        self.mapping = nn.Sequential(*layers)
+        self.start = nn.Linear(size, math.prod(self.start_shape))  # many parameters, next to no FLOPs
         self.widen = conv(config.basis, config.width, 1) if config.basis else nn.Identity()
         self.coarse = _blocks(config.width, config.generator_blocks)
         fine = max(1, round(config.fine_share * config.width))
@@ -90,7 +99,7 @@ class GeneratorNetwork(nn.Module):
         self.head = conv(fine, 4 * channels, gain=0.5)
 
     def forward(self, z: Tensor) -> Tensor:
-        start = self.start(z).unflatten(1, self.start_shape)
+        start = self.start(self.mapping(z)).unflatten(1, self.start_shape)
         h = self.coarse(self.widen(start.contiguous(memory_format=torch.channels_last)))
         h = self.fine(F.pixel_shuffle(self.up(h), 2))
         with torch.autocast(z.device.type, enabled=False):  # bfloat16 would round images to seven bits

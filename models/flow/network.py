@@ -26,6 +26,8 @@ class FlowConfig(Config):
     depth: int = Field(1, ge=1, description="residual blocks a conditioning network")
     coarse_share: float = Field(0.5, gt=0, description="channels of the coarser convolutions, as a share of width")
     fine_share: float = Field(0.375, gt=0, description="and of the finer ones")
+    fine_couplings: int = Field(2, description="couplings of the finer scale")
+    middle_couplings: int = Field(2, description="and of the coarser one")
     couplings: int = Field(2, ge=2, description="checkerboard couplings of the coarsest map")
     dense_couplings: int = Field(4, ge=0, description="couplings of that map as a vector, after those")
     dense_components: int = Field(4, ge=1, description="logistics in their mixtures")
@@ -77,26 +79,89 @@ class Conditioner(nn.Module):
         return LogisticMixture(raw, self.channels, self.components, pixels=self.pixels)
 
 
-class Scale(nn.Module):
-    """Two couplings that turn all components of a map but the one kept into noise."""
+# How the three components of a map that are not kept are taken one after the other, by the number of couplings: which
+# of them (0 diagonal, 1 right, 2 below) a coupling transforms, and of its places all, or those of one colour.
+STEPS: dict[int, list[tuple[tuple[int, ...], int | None]]] = {
+    2: [((0,), None), ((1, 2), None)],
+    3: [((0,), None), ((1,), None), ((2,), None)],
+    4: [((0,), 0), ((0,), 1), ((1,), None), ((2,), None)],
+    6: [((i,), colour) for i in range(3) for colour in range(2)],
+}
 
-    def __init__(self, channels: int, width: int, config: FlowConfig, places: tuple[int, int] | None = None) -> None:
+
+class Scale(nn.Module):
+    """Couplings that turn all components of a map but the one kept into noise, each given what comes before it."""
+
+    def __init__(
+        self, channels: int, width: int, config: FlowConfig, couplings: int, places: tuple[int, int] | None = None
+    ) -> None:
         super().__init__()
-        self.diagonal = Conditioner(channels, channels, width, config, pixels=True, places=places)
-        self.sides = Conditioner(2 * channels, 2 * channels, width, config, pixels=True, places=places)
+        self.steps = STEPS[couplings]
+        coloured = any(colour is not None for _, colour in self.steps)
+        self.conditioners = nn.ModuleList(
+            Conditioner(self._inputs(i, channels, coloured), len(which) * channels, width, config, pixels=True, places=places)
+            for i, (which, _) in enumerate(self.steps)
+        )
+
+    def _inputs(self, i, channels, coloured):
+        if coloured:
+            return 4 * channels + 1
+        return channels * (1 + sum(len(which) for which, _ in self.steps[:i]))
+
+    def _masks(self, y):
+        h, w = y.shape[2:]
+        board = ((torch.arange(h, device=y.device)[:, None] + torch.arange(w, device=y.device)) % 2).float()
+        return board[None, None]
+
+    def _mixture(self, i, kept, parts, board):
+        which, colour = self.steps[i]
+        if all(c is None for _, c in self.steps):
+            known = [parts[j] for w, _ in self.steps[:i] for j in w]
+            return self.conditioners[i](kept, *known)
+        done = {0: [], 1: [], 2: []}
+        for w, c in self.steps[:i]:
+            for j in w:
+                done[j].append(c)
+        maps = []
+        for j in range(3):
+            if not done[j]:
+                maps.append(torch.zeros_like(kept))
+            elif None in done[j] or len(done[j]) == 2:
+                maps.append(parts[j])
+            else:
+                maps.append(parts[j] * (board if done[j][0] == 1 else 1 - board))
+        return self.conditioners[i](kept, *maps, board.expand(len(kept), 1, -1, -1))
 
     def forward(self, y: Tensor) -> tuple[Tensor, list[Tensor], Tensor]:
         """-> the component kept, the noise maps of the diagonal, right and below ones, and log |det| in nats `[B]`."""
-        kept, diagonal, right, below = split(y)
-        noise, log_slope = self.diagonal(kept).to_logistic(diagonal)
-        sides_noise, sides_slope = self.sides(kept, diagonal).to_logistic(torch.cat([right, below], dim=1))
-        log_det = log_slope.sum(dim=(1, 2, 3)) + sides_slope.sum(dim=(1, 2, 3))
-        return kept, [noise, *sides_noise.chunk(2, dim=1)], log_det
+        kept, *parts = split(y)
+        board = self._masks(kept)
+        noise = [torch.zeros_like(kept) for _ in range(3)]
+        log_det = torch.zeros(len(y), device=y.device)
+        for i, (which, colour) in enumerate(self.steps):
+            z, log_slope = self._mixture(i, kept, parts, board).to_logistic(torch.cat([parts[j] for j in which], dim=1))
+            if colour is not None:
+                mask = board if colour else 1 - board
+                log_det = log_det + (log_slope * mask).sum(dim=(1, 2, 3))
+                noise[which[0]] = torch.where(mask.bool(), z, noise[which[0]])
+            else:
+                log_det = log_det + log_slope.sum(dim=(1, 2, 3))
+                for j, one in zip(which, z.chunk(len(which), dim=1), strict=True):
+                    noise[j] = one
+        return kept, noise, log_det
 
     def inverse(self, kept: Tensor, noise: list[Tensor]) -> Tensor:
-        diagonal = self.diagonal(kept).from_logistic(noise[0])
-        sides = self.sides(kept, diagonal).from_logistic(torch.cat(noise[1:], dim=1))
-        return join(kept, diagonal, *sides.chunk(2, dim=1))
+        board = self._masks(kept)
+        parts = [torch.zeros_like(kept) for _ in range(3)]
+        for i, (which, colour) in enumerate(self.steps):
+            y = self._mixture(i, kept, parts, board).from_logistic(torch.cat([noise[j] for j in which], dim=1))
+            if colour is not None:
+                mask = (board if colour else 1 - board).bool()
+                parts[which[0]] = torch.where(mask, y, parts[which[0]])
+            else:
+                for j, one in zip(which, y.chunk(len(which), dim=1), strict=True):
+                    parts[j] = one
+        return join(kept, *parts)
 
 
 class DenseCoupling(nn.Module):
@@ -162,7 +227,7 @@ class FlowNetwork(nn.Module):
         widths = [fine] * (SCALES - 1) + [coarse]
         coarsest = height >> SCALES, width >> SCALES
         mixed = [None] * (SCALES - 1) + [coarsest]
-        self.scales = nn.ModuleList(Scale(channels, w, config, places) for w, places in zip(widths, mixed, strict=True))
+        self.scales = nn.ModuleList(Scale(channels, w, config, n, places) for w, n, places in zip(widths, (config.fine_couplings, config.middle_couplings), mixed, strict=True))
         # the first two couplings see pixels, later ones what those made of them
         self.coarsest = nn.ModuleList(
             Conditioner(channels + 1, channels, coarse, config, pixels=i < 2, places=coarsest)
