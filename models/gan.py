@@ -56,9 +56,10 @@ class _Leaky(torch.autograd.Function):
         return x * slope
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> Tensor:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
         (slope,) = ctx.saved_tensors
-        return gradient * slope
+        found: Tensor = gradient * slope
+        return found
 
 
 def _leaky(x: Tensor) -> Tensor:
@@ -86,8 +87,8 @@ class GeneratorNetwork(nn.Module):
         layers: list[nn.Module] = []
         size = config.latent
         for _ in range(config.mapping):
-            layers += [nn.Linear(size, config.mapping_width), nn.LeakyReLU(0.2)]
-            nn.init.normal_(layers[-2].weight, std=math.sqrt(2 / size))
+            layers += [dense := nn.Linear(size, config.mapping_width), nn.LeakyReLU(0.2)]
+            nn.init.normal_(dense.weight, std=math.sqrt(2 / size))
             size = config.mapping_width
         self.mapping = nn.Sequential(*layers)
         self.start = nn.Linear(size, math.prod(self.start_shape))  # many parameters, next to no FLOPs

@@ -23,8 +23,8 @@ RMS = 0.2  # of a step's numbers at learning rate 1, as Adam's are (Liu et al. 2
 
 
 def matrices_and_rest(module: nn.Module, edges: Collection[str] = ()) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
-    """The trainable weights of a module's layers, and its other trainable numbers. `edges` names parts whose weights are
-    among the others: first and last layers, whose inputs or outputs are not alike.
+    """The trainable weights of a module's layers, and its other trainable numbers. `edges` names parts whose weights
+    are among the others: first and last layers, whose inputs or outputs are not alike.
     """
     found: tuple[list[nn.Parameter], list[nn.Parameter]] = ([], [])
     for name, parameter in module.named_parameters():
@@ -60,7 +60,7 @@ class Muon(torch.optim.Optimizer):
         super().__init__(matrices, {"lr": 1e-3, "momentum": momentum, "weight_decay": weight_decay})
 
     @torch.no_grad()
-    def step(self, closure: None = None) -> None:  # type: ignore[override]
+    def step(self, closure: None = None) -> None:  # type: ignore[override] # noqa: ARG002 (of torch's own signature)
         """One update of all parameters that have a gradient."""
         for group in self.param_groups:
             alike: dict[tuple[int, int], list[Tensor]] = {}  # matrices of one shape are multiplied together
@@ -103,7 +103,8 @@ def orthogonalized(x: Tensor) -> Tensor:
             total = q * total if i == 0 else q @ total
             if i + 1 < STEPS:
                 gram = q @ gram @ q
-        return total @ x
+        nearest: Tensor = total @ x
+        return nearest
 
 
 def _sides(parameter: Tensor) -> tuple[int, int]:

@@ -172,6 +172,12 @@ GLOSSARY = (
     Q("along.*.images", "Images", "images"),
     Q("along.*.flops", "Train FLOPs", "FLOPs"),
     Q("along.*.train_sec", "Train time", "s", timed=True),
+    Q("ways.*.quality.value", "Distance", better="lower"),
+    Q("ways.*.quality.n_samples", "Samples"),
+    Q("ways.*.quality.n_reference", "Reference images", "images"),
+    Q("ways.*.images_per_sec", "Sampling", "images/s", "higher", timed=True),
+    Q("ways.*.network_evaluations", "NFE", better="lower"),
+    Q("ways.*.flops_per_image", "FLOPs per image", "FLOPs per image", "lower"),
     # memory
     Q("memory.train_peak_bytes", "Train memory", "bytes", "lower", "memory", MIB, timed=True,
       primary=True),

@@ -21,7 +21,8 @@ from pydantic import Field
 from torch import Generator, Tensor
 
 from equibench_models.contract import About, Bound, Model, Options, Shape, Showing
-from equibench_models.flow.network import FlowConfig, FlowNetwork, join, logistic
+from equibench_models.flow.couplings import FlowConfig, join
+from equibench_models.flow.network import FlowNetwork, logistic
 from equibench_models.layers import Average, in_batches, learning_rate, rows, step, to_float
 from equibench_models.muon import optimizers
 
@@ -40,7 +41,11 @@ class Flow(Model):
     config: FlowConfig
     likelihood = "upper bound"
     dequantization = "variational"
-    samplers: ClassVar[Mapping[str, Mapping[str, Any]]] = {"temperature 0.75": {"temperature": 0.75}}
+    samplers: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "temperature 0.75": {"temperature": 0.75},
+        "lowered noise": {"temperature": 1.1, "middle_temperature": 0.45, "fine_temperature": 0.0},
+    }
+    ways = ("lowered noise",)
     about = About(
         title="Normalizing flow",
         concept="An invertible network maps images to noise of a known density. The change-of-variables formula gives "

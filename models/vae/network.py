@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -74,15 +75,10 @@ class Coupling(nn.Module):
     def __init__(self, dims: int, hidden: int) -> None:
         super().__init__()
         self.kept = dims // 2
-        self.network = nn.Sequential(
-            nn.Linear(self.kept, hidden),
-            nn.SiLU(),
-            nn.Linear(hidden, hidden),
-            nn.SiLU(),
-            nn.Linear(hidden, 2 * (dims - self.kept)),
-        )
-        nn.init.zeros_(self.network[-1].weight)
-        nn.init.zeros_(self.network[-1].bias)
+        self.network = nn.Sequential(nn.Linear(self.kept, hidden), nn.SiLU(), nn.Linear(hidden, hidden), nn.SiLU())
+        self.head = nn.Linear(hidden, 2 * (dims - self.kept))
+        nn.init.zeros_(self.head.weight)
+        nn.init.zeros_(self.head.bias)
 
     def forward(self, noise: Tensor) -> Tensor:
         kept, rest = noise[:, : self.kept], noise[:, self.kept :]
@@ -98,7 +94,7 @@ class Coupling(nn.Module):
 
     def _read(self, kept: Tensor) -> tuple[Tensor, Tensor]:
         with torch.autocast(kept.device.type, enabled=False):
-            log_scale, shift = self.network(kept.float()).chunk(2, dim=1)
+            log_scale, shift = self.head(self.network(kept.float())).chunk(2, dim=1)
         return 2 * torch.tanh(log_scale / 2), shift
 
 
@@ -122,7 +118,7 @@ class Autoencoder(nn.Module):
         nn.init.normal_(self.posterior.weight, std=0.1 / math.sqrt(basis))
         # decoder
         couplings = (Coupling(config.vector, config.prior_hidden) for _ in range(config.prior_couplings))
-        self.prior = nn.ModuleList(couplings)
+        self.prior = nn.Sequential(*couplings)
         self.start = nn.Linear(config.vector + config.classes, basis)
         self.widen = conv(config.basis, c, 1)
         self.begin = ResBlock(c)
@@ -170,8 +166,7 @@ class Autoencoder(nn.Module):
             z = mean + torch.exp(log_std) * noise[0]
             kls.append(self._vector_kl(z, mean, log_std, noise[0], drawn=drawn))
         else:
-            for coupling in self.prior:
-                z = coupling(z)
+            z = self.prior(z)
         written = self.start(torch.cat([z, *extra], dim=1)).unflatten(1, self.basis_shape)
         h = self.begin(self.widen(written.contiguous(memory_format=torch.channels_last)))
         rest = iter(noise[1:])
@@ -190,7 +185,7 @@ class Autoencoder(nn.Module):
             return kl_nats(mean, log_std, noise if drawn else None).sum(dim=1)
         nats = -log_std.sum(dim=1)
         before = z
-        for coupling in reversed(list(self.prior)):
+        for coupling in reversed(cast(list[Coupling], list(self.prior))):
             before, log_det = coupling.inverse(before)
             nats = nats - log_det
         return nats + 0.5 * (before**2 - noise**2).sum(dim=1)

@@ -188,7 +188,8 @@ def test_flow_coupling_has_mass_one_and_its_bins_their_mass():
     """A dense coupling over two values: the density integrates to 1, the bound lies above -log of a bin's mass, and
     weights over uniform noise converge to it.
     """
-    from equibench_models.flow.network import DenseCoupling, FlowConfig, log_logistic
+    from equibench_models.flow.couplings import DenseCoupling, FlowConfig
+    from equibench_models.flow.network import log_logistic
 
     torch.manual_seed(0)
     coupling = DenseCoupling(2, FlowConfig(width=8)).double()

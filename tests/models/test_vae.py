@@ -13,7 +13,7 @@ def couplings(dims, n=3):
     torch.manual_seed(0)
     found = [Coupling(dims, 8) for _ in range(n)]
     for coupling in found:
-        torch.nn.init.normal_(coupling.network[-1].weight, std=0.7)
+        torch.nn.init.normal_(coupling.head.weight, std=0.7)
     return found
 
 
