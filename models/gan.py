@@ -16,7 +16,7 @@ from pydantic import Field
 from torch import Generator, Tensor, nn
 
 from equibench_models.contract import About, Config, Model, Shape, Showing
-from equibench_models.layers import Average, ResBlock, conv, in_batches, learning_rate, rows, step, to_float, to_uint8
+from equibench_models.layers import Average, Mixer, ResBlock, conv, in_batches, learning_rate, rows, step, to_float, to_uint8
 from equibench_models.muon import optimizers
 
 
@@ -41,6 +41,9 @@ class GANConfig(Config):
     mapping_width: int = Field(128, ge=1, description="units of those")
     basis: int = Field(0, ge=0, description="channels of the map that the noise is written to; 0: as wide as the rest")
     pack: int = Field(1, ge=1, description="images that the critic judges together; the batch is a multiple of it")
+    mixed: int = Field(0, ge=0, description="channels of the generator's coarse map that dense layers mix; 0: none")
+    critic_mixed: int = Field(0, ge=0, description="and of the critic's")
+    hidden: int = Field(96, ge=1, description="hidden units of those layers")
     one_stage: bool = Field(False, description="both players step from one pass through the critic, not in turns")
 
 
@@ -93,6 +96,8 @@ class GeneratorNetwork(nn.Module):
         self.mapping = nn.Sequential(*layers)
         self.start = nn.Linear(size, math.prod(self.start_shape))  # many parameters, next to no FLOPs
         self.widen = conv(config.basis, config.width, 1) if config.basis else nn.Identity()
+        places = height // 4, width // 4
+        self.mixer = Mixer(config.width, config.mixed, config.hidden, places) if config.mixed else nn.Identity()
         self.coarse = _blocks(config.width, config.generator_blocks)
         fine = max(1, round(config.fine_share * config.width))
         self.up = conv(config.width, 4 * fine, 1)
@@ -101,7 +106,7 @@ class GeneratorNetwork(nn.Module):
 
     def forward(self, z: Tensor) -> Tensor:
         start = self.start(self.mapping(z)).unflatten(1, self.start_shape)
-        h = self.coarse(self.widen(start.contiguous(memory_format=torch.channels_last)))
+        h = self.coarse(self.mixer(self.widen(start.contiguous(memory_format=torch.channels_last))))
         h = self.fine(F.pixel_shuffle(self.up(h), 2))
         with torch.autocast(z.device.type, enabled=False):  # bfloat16 would round images to seven bits
             return F.pixel_shuffle(self.head(_leaky(h.float())), 2)
@@ -121,6 +126,8 @@ class Discriminator(nn.Module):
         self.fine = _blocks(fine, config.discriminator_fine_blocks, _critic_leaky)
         self.down = conv(4 * fine, config.width, 1)
         self.body = _blocks(config.width, config.discriminator_blocks, _critic_leaky)
+        places = height // 4, width // 4
+        self.mixer = Mixer(config.width, config.critic_mixed, config.hidden, places) if config.critic_mixed else nn.Identity()
         self.pool = nn.Parameter(torch.randn(config.width, height // 4, width // 4) / math.sqrt(height * width / 16))
         self.out = nn.Linear(config.width, 1, bias=False)  # the pairing would cancel a bias
 
@@ -128,7 +135,7 @@ class Discriminator(nn.Module):
         folded = F.pixel_unshuffle(x, 2)
         if self.pack > 1:
             folded = folded.unflatten(0, (-1, self.pack)).flatten(1, 2)
-        h = self.body(self.down(F.pixel_unshuffle(self.fine(self.stem(folded)), 2)))
+        h = self.mixer(self.body(self.down(F.pixel_unshuffle(self.fine(self.stem(folded)), 2))))
         pooled = (self.pool * _critic_leaky(h)).sum(dim=(2, 3))  # each map by weights of its own
         value: Tensor = self.out(_critic_leaky(pooled))
         return value.float()[:, 0]
