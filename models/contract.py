@@ -32,7 +32,7 @@ class Config(BaseModel):
     width: int = Field(64, ge=8, le=2**20, description="channels of the hidden maps")
     batch_size: int = Field(64, ge=1, description="images an update")
     learning_rate: float = Field(2e-3, gt=0, description="greatest step size of Adam")
-    optimizer: Literal["adam", "muon"] = Field("adam", description="of the weights of layers; the rest is Adam's")
+    optimizer: Literal["adam", "muon"] = Field("muon", description="of the weights of layers; the rest is Adam's")
 
 
 class Options(BaseModel):

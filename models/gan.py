@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -16,15 +16,27 @@ from pydantic import Field
 from torch import Generator, Tensor, nn
 
 from equibench_models.contract import About, Config, Model, Shape, Showing
-from equibench_models.layers import Average, Mixer, ResBlock, conv, in_batches, learning_rate, rows, step, to_float, to_uint8
+from equibench_models.layers import (
+    Average,
+    Mixer,
+    ResBlock,
+    conv,
+    in_batches,
+    learning_rate,
+    rows,
+    step,
+    to_float,
+    to_uint8,
+)
 from equibench_models.muon import optimizers
 
 
 class GANConfig(Config):
     """Settings of both players and of their training."""
 
-    learning_rate: float = Field(1e-3, gt=0, description="greatest step size of Adam, of both players")
-    batch_size: int = Field(12, ge=4, description="images an update")
+    learning_rate: float = Field(1.5e-3, gt=0, description="greatest step size of Adam, of both players")
+    batch_size: int = Field(6, ge=4, description="images an update")
+    optimizer: Literal["adam", "muon"] = Field("adam", description="of the weights of layers; the rest is Adam's")
     latent: int = Field(64, ge=1, description="size of the noise vector")
     fine_share: float = Field(1.0, gt=0, le=8, description="channels at half the side, as a share of width")
     fine_blocks: int = Field(0, ge=0, description="the generator's residual blocks at half the side")
@@ -34,17 +46,14 @@ class GANConfig(Config):
     penalty: float = Field(3.0, ge=0, description="weight gamma of the gradient penalties at the start")
     penalty_end: float = Field(1.0, ge=0, description="and at the end; the way between is geometric")
     penalty_share: float = Field(0.125, gt=0, le=1, description="of the batch, on which penalties are taken")
-    average_gamma: float = Field(16.0, ge=0)
+    average_gamma: float = Field(5.0, ge=0)
     leak: float = Field(0.1, ge=0, le=1, description="slope outside [-1, 1] of the images that the critic is shown")
     momentum: float = Field(0.5, ge=0, lt=1, description="of Muon, in both players; Adam's is 0")
-    mapping: int = Field(0, ge=0, description="dense layers between the noise and that map")
-    mapping_width: int = Field(128, ge=1, description="units of those")
     basis: int = Field(0, ge=0, description="channels of the map that the noise is written to; 0: as wide as the rest")
-    pack: int = Field(1, ge=1, description="images that the critic judges together; the batch is a multiple of it")
     mixed: int = Field(0, ge=0, description="channels of the generator's coarse map that dense layers mix; 0: none")
     critic_mixed: int = Field(0, ge=0, description="and of the critic's")
     hidden: int = Field(96, ge=1, description="hidden units of those layers")
-    one_stage: bool = Field(False, description="both players step from one pass through the critic, not in turns")
+    one_stage: bool = Field(True, description="both players step from one pass through the critic, not in turns")
 
 
 class _Leaky(torch.autograd.Function):
@@ -87,14 +96,7 @@ class GeneratorNetwork(nn.Module):
         super().__init__()
         channels, height, width = shape
         self.start_shape = (config.basis or config.width, height // 4, width // 4)
-        layers: list[nn.Module] = []
-        size = config.latent
-        for _ in range(config.mapping):
-            layers += [dense := nn.Linear(size, config.mapping_width), nn.LeakyReLU(0.2)]
-            nn.init.normal_(dense.weight, std=math.sqrt(2 / size))
-            size = config.mapping_width
-        self.mapping = nn.Sequential(*layers)
-        self.start = nn.Linear(size, math.prod(self.start_shape))  # many parameters, next to no FLOPs
+        self.start = nn.Linear(config.latent, math.prod(self.start_shape))  # many parameters, next to no FLOPs
         self.widen = conv(config.basis, config.width, 1) if config.basis else nn.Identity()
         places = height // 4, width // 4
         self.mixer = Mixer(config.width, config.mixed, config.hidden, places) if config.mixed else nn.Identity()
@@ -105,7 +107,7 @@ class GeneratorNetwork(nn.Module):
         self.head = conv(fine, 4 * channels, gain=0.5)
 
     def forward(self, z: Tensor) -> Tensor:
-        start = self.start(self.mapping(z)).unflatten(1, self.start_shape)
+        start = self.start(z).unflatten(1, self.start_shape)
         h = self.coarse(self.mixer(self.widen(start.contiguous(memory_format=torch.channels_last))))
         h = self.fine(F.pixel_shuffle(self.up(h), 2))
         with torch.autocast(z.device.type, enabled=False):  # bfloat16 would round images to seven bits
@@ -113,29 +115,25 @@ class GeneratorNetwork(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Images in [-1, 1] -> one critic value each `[B]`, greater for more real; with `pack` images judged together
-    (Lin et al. 2018, PacGAN) one value a pack, `[B / pack]`.
-    """
+    """Images in [-1, 1] -> one critic value each `[B]`, greater for more real."""
 
     def __init__(self, config: GANConfig, shape: Shape) -> None:
         super().__init__()
         channels, height, width = shape
-        self.pack = config.pack
         fine = max(1, round(config.fine_share * config.width))
-        self.stem = conv(4 * channels * config.pack, fine)
+        self.stem = conv(4 * channels, fine)
         self.fine = _blocks(fine, config.discriminator_fine_blocks, _critic_leaky)
         self.down = conv(4 * fine, config.width, 1)
         self.body = _blocks(config.width, config.discriminator_blocks, _critic_leaky)
         places = height // 4, width // 4
-        self.mixer = Mixer(config.width, config.critic_mixed, config.hidden, places) if config.critic_mixed else nn.Identity()
+        self.mixer = (
+            Mixer(config.width, config.critic_mixed, config.hidden, places) if config.critic_mixed else nn.Identity()
+        )
         self.pool = nn.Parameter(torch.randn(config.width, height // 4, width // 4) / math.sqrt(height * width / 16))
         self.out = nn.Linear(config.width, 1, bias=False)  # the pairing would cancel a bias
 
     def forward(self, x: Tensor) -> Tensor:
-        folded = F.pixel_unshuffle(x, 2)
-        if self.pack > 1:
-            folded = folded.unflatten(0, (-1, self.pack)).flatten(1, 2)
-        h = self.mixer(self.body(self.down(F.pixel_unshuffle(self.fine(self.stem(folded)), 2))))
+        h = self.mixer(self.body(self.down(F.pixel_unshuffle(self.fine(self.stem(F.pixel_unshuffle(x, 2))), 2))))
         pooled = (self.pool * _critic_leaky(h)).sum(dim=(2, 3))  # each map by weights of its own
         value: Tensor = self.out(_critic_leaky(pooled))
         return value.float()[:, 0]
@@ -219,17 +217,14 @@ class GAN(Model):
         """Both players step from one pass through the critic (Shen et al. 2021). With r and f the values of a pair, the
         generator's gradient at a sample is the discriminator's times -sigmoid(r - f) / sigmoid(f - r) = -exp(r - f).
         """
-        pack = self.config.pack
-        n = len(real) // pack  # of packs
-        few = max(1, round(self.config.penalty_share * n))
+        n, few = len(real), max(1, round(self.config.penalty_share * len(real)))
         fixed = fake.detach()
-        images = few * pack
-        x = torch.cat([real[:images], fixed[:images]]).requires_grad_(True) * 1
+        x = torch.cat([real[:few], fixed[:few]]).requires_grad_(True) * 1
         first = self.discriminator(x)
         (slope,) = torch.autograd.grad(first.sum(), x, create_graph=True)
         real_penalty, fake_penalty = slope.float().square().sum(dim=(1, 2, 3)).chunk(2)
-        rest = fixed[images:].clone().requires_grad_(True)
-        others = self.discriminator(torch.cat([real[images:], rest])) if few < n else first[:0]
+        rest = fixed[few:].clone().requires_grad_(True)
+        others = self.discriminator(torch.cat([real[few:], rest])) if few < n else first[:0]
         real_value = torch.cat([first[:few], others[: n - few]])
         fake_value = torch.cat([first[few:], others[n - few :]])
         discriminator_loss = F.softplus(fake_value - real_value).mean()
@@ -237,10 +232,10 @@ class GAN(Model):
         step((self._discriminator_muon, self._discriminator_adam), discriminator_loss + gamma / 2 * penalty, rate)
         with torch.no_grad():
             lead = real_value - fake_value
-            each = lead.repeat_interleave(pack)[:, None, None, None]
-            at_first = -torch.sigmoid(each[:images]) / n * slope[images:].float()
+            each = lead[:, None, None, None]
+            at_first = -torch.sigmoid(each[:few]) / n * slope[few:].float()
             slope_of_rest = rest if rest.grad is None else rest.grad.float()  # none is left where all had a penalty
-            at_rest = -each[images:].clamp(max=30).exp() * slope_of_rest
+            at_rest = -each[few:].clamp(max=30).exp() * slope_of_rest
             gradient = torch.cat([at_first, at_rest])
             generator_loss = F.softplus(lead).mean()
         step((self._generator_muon, self._generator_adam), (fake * gradient).sum(), rate)

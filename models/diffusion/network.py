@@ -20,24 +20,24 @@ FOURIER = (8, 32)  # times pi x: periods of 32 and of 8 levels, which lift noise
 class DiffusionConfig(Config):
     """Settings of the diffusion model: network, training, noise levels and bound."""
 
-    learning_rate: float = Field(2.5e-3, gt=0, description="greatest step size of Adam")
-    batch_size: int = Field(12, ge=4, description="images an update")
+    learning_rate: float = Field(3e-3, gt=0, description="greatest step size of Adam")
+    batch_size: int = Field(16, ge=4, description="images an update")
     fine_blocks: int = Field(1, ge=1, description="residual blocks at half the side, before and again after the others")
-    coarse_blocks: int = Field(3, ge=1, description="residual blocks at a quarter of the side")
-    fine_share: float = Field(1.0, gt=0, le=8, description="channels at half the side, as a share of width")
-    basis: int = Field(0, ge=0, description="channels of the coarse map that dense layers mix over all places; 0: none")
+    coarse_blocks: int = Field(2, ge=1, description="residual blocks at a quarter of the side")
+    fine_share: float = Field(0.5, gt=0, le=8, description="channels at half the side, as a share of width")
+    basis: int = Field(8, ge=0, description="channels of the coarse map that dense layers mix over all places; 0: none")
     hidden: int = Field(128, ge=1, description="hidden units of those layers")
-    places: bool = Field(False, description="learned maps tell the coarse blocks where they are")
+    places: bool = Field(True, description="learned maps tell the coarse blocks where they are")
     condition: int = Field(64, ge=1, description="size of the vector that tells the network the noise level")
     chain_steps: int = Field(1000, ge=2, le=100_000, description="T, steps of the chain whose bound is reported")
     greatest: float = Field(9.6, description="log signal-to-noise ratio of step 1: noise of a grey level")
     least: float = Field(-9.0, description="and of step T, where next to no signal is left")
-    even_share: float = Field(0.7, ge=0, le=1, description="of a batch with noise levels drawn evenly, as the bound")
+    even_share: float = Field(0.25, ge=0, le=1, description="of a batch with noise levels drawn evenly, as the bound")
     focus_mean: float = Field(2.0, description="mean over the rest of the log signal-to-noise ratio, as samples need")
     focus_std: float = Field(2.4, gt=0)
     deviation_weight: float = Field(0.1, ge=0, description="of the bound's gradient into the learned deviations")
     bound_steps: int = Field(2, ge=1, le=1000, description="chain steps drawn an image to estimate the bound")
-    average_gamma: float = Field(10.0, ge=0)
+    average_gamma: float = Field(20.0, ge=0)
 
     @model_validator(mode="after")
     def _noise_rises(self) -> Self:

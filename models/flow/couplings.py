@@ -18,20 +18,20 @@ KEPT, DIAGONAL, RIGHT, BELOW = 0, 3, 1, 2  # a 2x2 block in the order of pixel_u
 class FlowConfig(Config):
     """Settings of the flow: couplings, dequantizer and training."""
 
-    width: int = Field(112, ge=8, description="hidden units of the dense couplings")
+    width: int = Field(80, ge=8, description="hidden units of the dense couplings")
     batch_size: int = Field(32, ge=1, description="images an update")
-    learning_rate: float = Field(3e-3, gt=0, description="greatest step size of Adam")
+    learning_rate: float = Field(5e-3, gt=0, description="greatest step size of Adam")
     components: int = Field(6, ge=1, description="logistics in the mixture of every transformed value")
     depth: int = Field(1, ge=1, description="residual blocks a conditioning network")
     coarse_share: float = Field(0.5, gt=0, description="channels of the coarser convolutions, as a share of width")
-    fine_share: float = Field(0.375, gt=0, description="and of the finer ones")
-    fine_couplings: Literal[2, 3, 4, 6] = Field(2, description="couplings of the finer scale")
-    middle_couplings: Literal[2, 3, 4, 6] = Field(2, description="and of the coarser one")
+    fine_share: float = Field(0.3, gt=0, description="and of the finer ones")
+    fine_couplings: Literal[2, 3, 4, 6] = Field(4, description="couplings of the finer scale")
+    middle_couplings: Literal[2, 3, 4, 6] = Field(4, description="and of the coarser one")
     couplings: int = Field(2, ge=2, description="checkerboard couplings of the coarsest map")
     dense_couplings: int = Field(4, ge=0, description="couplings of that map as a vector, after those")
     dense_components: int = Field(4, ge=1, description="logistics in their mixtures")
     mixed: int = Field(
-        0, ge=0, description="channels of the coarser maps that dense layers mix over all places; 0: none"
+        2, ge=0, description="channels of the coarser maps that dense layers mix over all places; 0: none"
     )
     hidden: int = Field(64, ge=1, description="hidden units of those layers")
     dequantization_width: int = Field(24, ge=1)

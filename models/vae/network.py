@@ -27,13 +27,13 @@ class VAEConfig(Config):
     fine_latents: int = Field(1, ge=0, description="stochastic layers at half the side")
     fine_channels: int = Field(4, ge=1)
     components: int = Field(5, ge=1, description="logistics in the mixture of every sub-pixel")
-    prior_couplings: int = Field(0, ge=0, description="couplings of the flow that is the vector's prior; 0: normal")
+    prior_couplings: int = Field(4, ge=0, description="couplings of the flow that is the vector's prior; 0: normal")
     prior_hidden: int = Field(64, ge=1, description="hidden units of those")
-    fine_share: float = Field(1.0, gt=0, le=8, description="channels at half the side, as a share of width")
+    fine_share: float = Field(0.5, gt=0, le=8, description="channels at half the side, as a share of width")
     mixed: int = Field(
-        0, ge=0, description="channels of the coarse maps that dense layers mix over all places; 0: none"
+        2, ge=0, description="channels of the coarse maps that dense layers mix over all places; 0: none"
     )
-    hidden: int = Field(96, ge=1, description="hidden units of those layers")
+    hidden: int = Field(32, ge=1, description="hidden units of those layers")
     warm_up: float = Field(0.1, ge=0, le=1, description="share of training over which the weight of the KL rises to 1")
     classes: int = Field(0, ge=0, description="0: without labels; else the number of classes to condition on")
     average_gamma: float = Field(16.0, ge=0)

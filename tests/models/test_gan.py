@@ -62,7 +62,7 @@ def test_one_pass_gives_both_players_their_gradients():
 
 
 def test_in_turns_the_generator_meets_the_critic_that_has_moved():
-    turns, one = model(), model(one_stage=True)
+    turns, one = model(one_stage=False), model(one_stage=True)
     for each in (turns, one):
         torch.manual_seed(5)
         each.update(images(), 0.3)
