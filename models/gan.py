@@ -140,7 +140,7 @@ class Discriminator(nn.Module):
 
 
 class GAN(Model):
-    """Two players in turns, each image paired with a sample (Huang et al. 2024, eqs. 2 and 9):
+    """Two players, each image paired with a sample (Huang et al. 2024, eqs. 2 and 9):
 
     D minimises softplus(D(G(z)) - D(x)) + gamma/2 (|grad D(x)|^2 + |grad D(G(z))|^2), G softplus(D(x) - D(G(z))).
     """
@@ -153,9 +153,10 @@ class GAN(Model):
     about = About(
         title="Generative adversarial network",
         concept="A generator turns noise into images, a discriminator learns to tell them from real ones, and each "
-        "improves against the other in turns. No likelihood is ever computed: the discriminator is the loss.",
+        "improves against the other. No likelihood is ever computed: the discriminator is the loss.",
         structure="Residual generator and discriminator without normalisation; relativistic pairing of real and "
-        "generated images, gradient penalties on both, averaged generator weights for sampling.",
+        "generated images, gradient penalties on both, one pass through the discriminator for both players' steps, "
+        "averaged generator weights for sampling.",
         differs="The only family trained by a game between two networks, and the only one without a likelihood. "
         "Samples are sharp and take one pass; there is no encoder, and nothing tells what the generator leaves out.",
         abilities={

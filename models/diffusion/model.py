@@ -62,8 +62,9 @@ class Diffusion(Model):
         concept="A fixed forward process adds Gaussian noise to an image step by step until nothing is left of it. A "
         "network learns to undo one step at a time, its mean and its deviation; run from pure noise, the learned "
         "reverse process makes an image.",
-        structure="One convolutional network, told the noise level, for all steps; trained by denoising at random "
-        "levels, half for the bound and half for samples. A fast solver or the full chain samples.",
+        structure="One convolutional network with dense layers over its coarsest maps, told the noise level, for all "
+        "steps; trained by denoising at random levels, some for the bound and most for samples. A fast solver or the "
+        "full chain samples.",
         differs="The only family that generates in many passes: quality is bought with sampling time after training. "
         "Training is plain regression, as stable as the VAE's, and the chain gives a bound of the likelihood.",
         abilities={

@@ -4,9 +4,10 @@ Dinh et al. 2017 (RealNVP) for coupling and the multi-scale factoring-out, Ho et
 transformation and variational dequantization.
 
 A scale splits the image into its four polyphase components (every second pixel of every second row) and keeps one, a
-quarter of the pixels, for the next scale. Two couplings transform the others to noise, each given the components that
-the sampler will know before it: first the diagonal neighbour, then the two between. Every pixel but those of the
-coarsest map is thus interpolated from known neighbours. That map, which holds what the image is of, is small enough
+quarter of the pixels, for the next scale. Couplings transform the others to noise, each given what the sampler will
+know before it: first the diagonal neighbour, one colour of a checkerboard after the other, then the two between. Each
+pixel but those of the coarsest map is thus interpolated from known neighbours, and the more couplings there are, the
+fewer neighbours have noise that knows nothing of each other. That map, which holds what the image is of, is small enough
 for its pixels to see all others: after checkerboard couplings it goes as one vector through dense ones.
 """
 
@@ -51,9 +52,9 @@ class Flow(Model):
         concept="An invertible network maps images to noise of a known density. The change-of-variables formula gives "
         "the exact density of every dequantized image, and maximising it is all of the training; running the network "
         "backwards turns noise into images.",
-        structure="Two scales of two coupling layers, then checkerboard and dense couplings of the coarsest map; every "
+        structure="Two scales of coupling layers, then checkerboard and dense couplings of the coarsest map; every "
         "coupling passes some values through the distribution function of a mixture of logistics that depends on the "
-        "others.",
+        "values before them.",
         differs="The only family with an exact density and an exact inverse: no information is lost, and the latent "
         "has as many dimensions as the image. The price is a constrained network whose capacity goes into every pixel.",
         abilities={

@@ -1,7 +1,8 @@
 """Variational autoencoder: a hierarchy of Gaussian latents under a discretised mixture-of-logistics likelihood.
 
 Kingma & Welling 2014 for the family; the top-down hierarchy with a learned prior follows Sonderby et al. 2016 and
-Child 2021 (VDVAE); the likelihood is that of PixelCNN++ (Salimans et al. 2017) over the sub-pixels of 2x2 blocks.
+Child 2021 (VDVAE); a flow as the prior of its top vector is that of Chen et al. 2017 (variational lossy autoencoder);
+the likelihood is that of PixelCNN++ (Salimans et al. 2017) over the sub-pixels of 2x2 blocks.
 """
 
 from __future__ import annotations
@@ -49,8 +50,9 @@ class VAE(Model):
         concept="An encoder maps an image to the mean and variance of latent variables, a decoder maps latents back to "
         "a distribution over images. Both learn together by maximising a lower bound of the likelihood: reconstruct "
         "well, and keep the latents close to their prior.",
-        structure="Encoder and top-down decoder with a vector and maps as latents, each with a learned Gaussian prior; "
-        "every 2x2 block of pixels follows a discretised mixture of logistics over the 256 levels.",
+        structure="Encoder and top-down decoder with a vector and maps as latents: a flow is the vector's prior, each "
+        "map has a learned Gaussian one. Every 2x2 block of pixels follows a discretised mixture of logistics over the 256 "
+        "levels.",
         differs="The only family that encodes and generates at once by design: it gives a compressed description of an "
         "image, a bound of its likelihood, and a sample in one pass. Pixels are independent given the latents beyond "
         "their block, which shows as grain.",
