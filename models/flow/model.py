@@ -7,8 +7,8 @@ A scale splits the image into its four polyphase components (every second pixel 
 quarter of the pixels, for the next scale. Couplings transform the others to noise, each given what the sampler will
 know before it: first the diagonal neighbour, one colour of a checkerboard after the other, then the two between. Each
 pixel but those of the coarsest map is thus interpolated from known neighbours, and the more couplings there are, the
-fewer neighbours have noise that knows nothing of each other. That map, which holds what the image is of, is small enough
-for its pixels to see all others: after checkerboard couplings it goes as one vector through dense ones.
+fewer neighbours have noise that knows nothing of each other. That map, which holds what the image is of, is small
+enough for its pixels to see all others: after checkerboard couplings it goes as one vector through dense ones.
 """
 
 from __future__ import annotations

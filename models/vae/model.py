@@ -51,8 +51,8 @@ class VAE(Model):
         "a distribution over images. Both learn together by maximising a lower bound of the likelihood: reconstruct "
         "well, and keep the latents close to their prior.",
         structure="Encoder and top-down decoder with a vector and maps as latents: a flow is the vector's prior, each "
-        "map has a learned Gaussian one. Every 2x2 block of pixels follows a discretised mixture of logistics over the 256 "
-        "levels.",
+        "map has a learned Gaussian one. Every 2x2 block of pixels follows a discretised mixture of logistics over the "
+        "256 levels.",
         differs="The only family that encodes and generates at once by design: it gives a compressed description of an "
         "image, a bound of its likelihood, and a sample in one pass. Pixels are independent given the latents beyond "
         "their block, which shows as grain.",
