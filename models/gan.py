@@ -34,6 +34,8 @@ from equibench_models.muon import optimizers
 class GANConfig(Config):
     """Settings of both players and of their training."""
 
+    knobs: ClassVar[tuple[str, ...]] = ("width", "latent")
+
     learning_rate: float = Field(1.5e-3, gt=0, description="greatest step size of Adam, of both players")
     batch_size: int = Field(6, ge=4, description="images an update")
     optimizer: Literal["adam", "muon"] = Field("adam", description="of the weights of layers; the rest is Adam's")

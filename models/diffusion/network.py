@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Self
+from typing import ClassVar, Self
 
 import torch
 import torch.nn.functional as F
@@ -19,6 +19,8 @@ FOURIER = (8, 32)  # times pi x: periods of 32 and of 8 levels, which lift noise
 
 class DiffusionConfig(Config):
     """Settings of the diffusion model: network, training, noise levels and bound."""
+
+    knobs: ClassVar[tuple[str, ...]] = ("width", "hidden")
 
     learning_rate: float = Field(3e-3, gt=0, description="greatest step size of Adam")
     batch_size: int = Field(16, ge=4, description="images an update")

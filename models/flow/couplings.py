@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import ClassVar, Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -17,6 +17,8 @@ KEPT, DIAGONAL, RIGHT, BELOW = 0, 3, 1, 2  # a 2x2 block in the order of pixel_u
 
 class FlowConfig(Config):
     """Settings of the flow: couplings, dequantizer and training."""
+
+    knobs: ClassVar[tuple[str, ...]] = ("width", "hidden")
 
     width: int = Field(80, ge=8, description="hidden units of the dense couplings")
     batch_size: int = Field(32, ge=1, description="images an update")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import cast
+from typing import ClassVar, cast
 
 import torch
 import torch.nn.functional as F
@@ -18,6 +18,8 @@ Posterior = tuple[Tensor, Tensor]  # feature maps of the encoder at half and at 
 
 class VAEConfig(Config):
     """Settings of encoder, decoder and training."""
+
+    knobs: ClassVar[tuple[str, ...]] = ("width", "hidden")
 
     batch_size: int = Field(16, ge=1, description="images an update")
     vector: int = Field(32, ge=1, description="size of the top latent, a vector")
