@@ -17,16 +17,16 @@ from numpy.typing import NDArray
 
 from equibench.machine.clock import Clock
 from equibench.measure.cost import speed as cost
+from equibench.measuring import Measuring
 from equibench.record.cost import Speed
 from equibench.record.schema import USUAL, Quality, SamplerPoint
-from equibench.suite import Measuring
 from equibench_models.contract import Model
 
 Features = NDArray[np.float32]
 Images = NDArray[np.uint8]
 
 
-class Judge(Protocol):
+class QualityOf(Protocol):
     """The quality of samples: `whole` with all metrics and intervals, else their distance alone."""
 
     def __call__(self, features: Features, options: Mapping[str, Any], whole: bool) -> Quality: ...
@@ -53,7 +53,7 @@ class Sweep:
     device: torch.device
     clock: Clock
     sampled: Callable[[int, Mapping[str, Any], str], tuple[Images, Features]]
-    quality_of: Judge
+    quality_of: QualityOf
     block: Callable[[str], AbstractContextManager[None]]
 
     def headline(self, features: Features, speed: Speed) -> SamplerPoint:

@@ -80,7 +80,7 @@ class Conditioner(nn.Module):
         return LogisticMixture(raw, self.channels, self.components, pixels=self.pixels)
 
 
-class Step(NamedTuple):
+class Taken(NamedTuple):
     """What one coupling of a scale transforms: some of the components 0 diagonal, 1 right and 2 below, at all their
     places, or at those of one colour of a checkerboard.
     """
@@ -91,10 +91,10 @@ class Step(NamedTuple):
 
 # by the number of a scale's couplings: noise that one coupling draws at neighbouring places is independent
 ORDERS = {
-    2: (Step((0,)), Step((1, 2))),
-    3: (Step((0,)), Step((1,)), Step((2,))),
-    4: (Step((0,), 0), Step((0,), 1), Step((1,)), Step((2,))),
-    6: tuple(Step((i,), colour) for i in range(3) for colour in (0, 1)),
+    2: (Taken((0,)), Taken((1, 2))),
+    3: (Taken((0,)), Taken((1,)), Taken((2,))),
+    4: (Taken((0,), 0), Taken((0,), 1), Taken((1,)), Taken((2,))),
+    6: tuple(Taken((i,), colour) for i in range(3) for colour in (0, 1)),
 }
 
 
@@ -158,14 +158,14 @@ class Scale(nn.Module):
         return mixture
 
     @staticmethod
-    def _put(maps: list[Tensor], values: Tensor, step: Step) -> None:
+    def _put(maps: list[Tensor], values: Tensor, step: Taken) -> None:
         """`values` of step's components in their maps, at the step's places."""
         mask = _places(values, step.colour)
         for j, one in zip(step.components, values.chunk(len(step.components), dim=1), strict=True):
             maps[j] = one if mask is None else torch.where(mask.bool(), one, maps[j])
 
 
-def _known_before(steps: tuple[Step, ...]) -> list[tuple[int, int | None]]:
+def _known_before(steps: tuple[Taken, ...]) -> list[tuple[int, int | None]]:
     """Components that the steps have done, and the colour of those of which only one is."""
     colours: dict[int, list[int | None]] = {}
     for step in steps:

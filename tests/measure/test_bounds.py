@@ -10,7 +10,7 @@ from ppca import LN2, PPCA, generator
 
 from equibench.measure.likelihood import bits as likelihood
 from equibench.measure.likelihood import bounds
-from equibench.suite import BoundSetting
+from equibench.measuring import BoundSetting
 from equibench_models import family as load_family
 from equibench_models.diffusion.process import continuous_rate, flow_log_density, prior_nats, signal_and_noise, step_kl
 
