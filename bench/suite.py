@@ -9,14 +9,15 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Self
 
-from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from equibench.errors import UserError, nearest
 from equibench.hashing import digest
+from equibench.measuring import MOST, Count, Measuring, Seconds, SuiteTable
 from equibench.protocol import PROTOCOL
-from equibench.record.base import Scalar, Strict
+from equibench.record.base import Scalar
 from equibench.record.schema import Budget, FeatureInfo
 from equibench.record.study import tuning
 from equibench.record.surroundings import Tuning
@@ -25,28 +26,11 @@ from equibench_models import FAMILIES
 
 FLOORS = ("real data", "uniform", "global histogram", "per-pixel histogram", "3-neighbour table")
 MOST_NAME_BYTES = 100  # a file's name may have 255, of which seed, key and endings need some
-MOST = 10**9  # of anything that is counted in a suite, far above what any machine does
-Count = Annotated[int, Field(ge=1, le=MOST)]
-Several = Annotated[int, Field(ge=2, le=MOST)]
-Seconds = Annotated[float, Field(gt=0, le=MOST)]
 MOST_SPENT = 1e30  # parameters, FLOPs or images: what all computers of the world have not done
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 
 
-class _Table(Strict):
-    """A table of a suite's file."""
-
-    @field_validator("*", mode="before")
-    @classmethod
-    def _no_truth_for_a_number(cls, value: Any, info: ValidationInfo) -> Any:
-        """Python counts true as 1, but nobody means it so."""
-        parts = value if isinstance(value, list) else [value]
-        if cls.model_fields[info.field_name or ""].annotation is not bool and any(isinstance(x, bool) for x in parts):
-            raise ValueError("true and false stand for no number and no text here")
-        return value
-
-
-class Entrant(_Table):
+class Entrant(SuiteTable):
     """One competitor: a family with the fields of its config that differ from the defaults."""
 
     name: str
@@ -76,63 +60,7 @@ class Entrant(_Table):
         return family
 
 
-class BoundSetting(_Table):
-    """Another way to the likelihood than the usual one, for the families that declare it."""
-
-    name: Literal[
-        "importance weighting", "uniform dequantization", "full chain", "continuous time", "probability-flow ODE"
-    ]
-    images: Several  # of the likelihood's, drawn
-    passes: Count = 1  # for importance weighting K, else draws to average
-    check_steps: bool = True  # where a chain or a solver has steps, measure twice as many too
-
-
-class Annealing(_Table):
-    """Annealed importance sampling through the decoder, for the families that have one."""
-
-    images: Several = 16
-    chains: Count = 8
-    temperatures: Several = 500
-    leapfrog_steps: Count = 10
-    sigma: float = Field(0.1, gt=0)  # deviation of the Gaussian observation model, images in [0, 1]
-
-
-class AlongTraining(_Table):
-    """Quality at points of the training before its end, and at the end, from one set of noise."""
-
-    points: Annotated[int, Field(ge=1, le=20)] = 4  # before the end, each at half the budget of the next
-    samples: Several = 1300  # at each point; a distance needs more than its features have dimensions
-    likelihood_images: Count = 500  # of the likelihood's, drawn
-
-
-class Measuring(_Table):
-    """What is measured on every cell, and with how much."""
-
-    samples: Several = 5000  # for the Frechet distance
-    reference_images: Several = 10_000  # of the test split
-    extractor: str = "auto"  # see `equibench ls`
-    splits: Count = 10  # into halves, for the distance without bias and for pairs of entrants
-    resamples: Several = 20  # of the bootstrap, for the distance without bias
-    memorization_images: int = Field(10_000, ge=0, le=MOST)  # of training, and as many held out; 0: no test
-    noise_samples: int = Field(64, ge=0, le=MOST)  # from the same noise for every run, for `check`; 0: none
-    sampler_points: bool = True  # measure the other sampler settings of each family too
-    sweep_samples: Several = 5000  # for the distance at each of these settings, at most `samples`
-    sweep_evaluations: Count = 1000  # settings that take more passes through the network are left out
-    along: AlongTraining | None = None  # measure points of the training too, after it and off its clock
-    likelihood_images: Count = 10_000
-    likelihood_passes: Count = 1
-    bound: list[BoundSetting] = []
-    annealing: Annealing | None = None
-    out_of_distribution: list[Literal["inverted", "constant", "noise", "shuffled pixels"]] = []
-    out_of_distribution_images: Several = 500
-    speed_batch_sizes: list[Count] = Field([16, 64, 256], min_length=1)  # the headline shows the fastest
-    speed_modes: list[Literal["compile", "cuda graph"]] = []  # beside eager mode, which is always measured
-    speed_limit_sec: Seconds = 3.0  # for each batch size, after warm-up
-    latency_limit_sec: Seconds = 10.0  # for 100 repeats at batch 1
-    memory_batch_size: Count = 64
-
-
-class Suite(_Table):
+class Suite(SuiteTable):
     """A suite as its TOML file gives it: what is trained, on which data and budgets, and how it is measured."""
 
     name: str

@@ -32,6 +32,7 @@ class Config(BaseModel):
     width: int = Field(64, ge=8, le=2**20, description="channels of the hidden maps")
     batch_size: int = Field(64, ge=1, description="images an update")
     learning_rate: float = Field(2e-3, gt=0, description="greatest step size of Adam")
+    optimizer: Literal["adam", "muon"] = Field("muon", description="of the weights of layers; the rest is Adam's")
 
 
 class Options(BaseModel):
@@ -92,6 +93,7 @@ class Model(nn.Module, ABC):
     bounds: Mapping[str, Bound] = {}  # other ways to the likelihood
     nats_detail: Mapping[str, int] = {}  # what else the record should say of the usual way
     samplers: ClassVar[Mapping[str, Mapping[str, Any]]]  # other settings of `sample` worth a point in the report
+    ways: ClassVar[tuple[str, ...]] = ()  # of `samplers`: those that the family is known by too, a headline row each
     latent_dims: int = 0  # entries of the vector that `decode` takes; 0: this family has no decoder
     cycle: int = 1  # updates after which their FLOPs repeat; 16 with a term that only every 16th update takes
     config: Config

@@ -7,8 +7,8 @@ prove; residual networks without normalisation, learning rate and penalty anneal
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any, ClassVar
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -16,15 +16,31 @@ from pydantic import Field
 from torch import Generator, Tensor, nn
 
 from equibench_models.contract import About, Config, Model, Shape, Showing
-from equibench_models.layers import Average, ResBlock, conv, in_batches, learning_rate, rows, step, to_float, to_uint8
+from equibench_models.layers import (
+    Average,
+    Mixer,
+    ResBlock,
+    conv,
+    in_batches,
+    learning_rate,
+    rows,
+    step,
+    to_float,
+    to_uint8,
+)
+from equibench_models.muon import optimizers
 
 
 class GANConfig(Config):
     """Settings of both players and of their training."""
 
-    learning_rate: float = Field(1e-3, gt=0, description="greatest step size of Adam, of both players")
-    batch_size: int = Field(12, ge=4, description="images an update")
+    knobs: ClassVar[tuple[str, ...]] = ("width", "latent")
+
+    learning_rate: float = Field(1.5e-3, gt=0, description="greatest step size of Adam, of both players")
+    batch_size: int = Field(6, ge=4, description="images an update")
+    optimizer: Literal["adam", "muon"] = Field("adam", description="of the weights of layers; the rest is Adam's")
     latent: int = Field(64, ge=1, description="size of the noise vector")
+    fine_share: float = Field(1.0, gt=0, le=8, description="channels at half the side, as a share of width")
     fine_blocks: int = Field(0, ge=0, description="the generator's residual blocks at half the side")
     generator_blocks: int = Field(1, ge=0, description="its residual blocks at a quarter of the side")
     discriminator_fine_blocks: int = Field(0, ge=0, description="the discriminator's, at half the side")
@@ -32,16 +48,45 @@ class GANConfig(Config):
     penalty: float = Field(3.0, ge=0, description="weight gamma of the gradient penalties at the start")
     penalty_end: float = Field(1.0, ge=0, description="and at the end; the way between is geometric")
     penalty_share: float = Field(0.125, gt=0, le=1, description="of the batch, on which penalties are taken")
-    average_gamma: float = Field(16.0, ge=0)
+    average_gamma: float = Field(5.0, ge=0)
     leak: float = Field(0.1, ge=0, le=1, description="slope outside [-1, 1] of the images that the critic is shown")
+    momentum: float = Field(0.5, ge=0, lt=1, description="of Muon, in both players; Adam's is 0")
+    basis: int = Field(0, ge=0, description="channels of the map that the noise is written to; 0: as wide as the rest")
+    mixed: int = Field(0, ge=0, description="channels of the generator's coarse map that dense layers mix; 0: none")
+    critic_mixed: int = Field(0, ge=0, description="and of the critic's")
+    hidden: int = Field(96, ge=1, description="hidden units of those layers")
+    one_stage: bool = Field(True, description="both players step from one pass through the critic, not in turns")
+
+
+class _Leaky(torch.autograd.Function):
+    """Leaky ReLU, twice differentiable. Torch's own has a second derivative of zeros, which a gradient penalty would
+    carry through all layers below for nothing.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        slope = torch.where(x > 0, torch.ones((), dtype=x.dtype, device=x.device), 0.2)
+        ctx.save_for_backward(slope)
+        return x * slope
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        (slope,) = ctx.saved_tensors
+        found: Tensor = gradient * slope
+        return found
 
 
 def _leaky(x: Tensor) -> Tensor:
     return F.leaky_relu(x, 0.2)
 
 
-def _blocks(width: int, n: int) -> nn.Sequential:
-    return nn.Sequential(*(ResBlock(width, activation=_leaky) for _ in range(n)))
+def _critic_leaky(x: Tensor) -> Tensor:
+    out: Tensor = _Leaky.apply(x)
+    return out
+
+
+def _blocks(width: int, n: int, activation: Callable[[Tensor], Tensor] = _leaky) -> nn.Sequential:
+    return nn.Sequential(*(ResBlock(width, activation=activation) for _ in range(n)))
 
 
 class GeneratorNetwork(nn.Module):
@@ -52,16 +97,20 @@ class GeneratorNetwork(nn.Module):
     def __init__(self, config: GANConfig, shape: Shape) -> None:
         super().__init__()
         channels, height, width = shape
-        self.start_shape = (config.width, height // 4, width // 4)
-        self.start = nn.Linear(config.latent, math.prod(self.start_shape))  # most of the parameters, next to no FLOPs
+        self.start_shape = (config.basis or config.width, height // 4, width // 4)
+        self.start = nn.Linear(config.latent, math.prod(self.start_shape))  # many parameters, next to no FLOPs
+        self.widen = conv(config.basis, config.width, 1) if config.basis else nn.Identity()
+        places = height // 4, width // 4
+        self.mixer = Mixer(config.width, config.mixed, config.hidden, places) if config.mixed else nn.Identity()
         self.coarse = _blocks(config.width, config.generator_blocks)
-        self.up = conv(config.width, 4 * config.width, 1)
-        self.fine = _blocks(config.width, config.fine_blocks)
-        self.head = conv(config.width, 4 * channels, gain=0.5)
+        fine = max(1, round(config.fine_share * config.width))
+        self.up = conv(config.width, 4 * fine, 1)
+        self.fine = _blocks(fine, config.fine_blocks)
+        self.head = conv(fine, 4 * channels, gain=0.5)
 
     def forward(self, z: Tensor) -> Tensor:
         start = self.start(z).unflatten(1, self.start_shape)
-        h = self.coarse(start.contiguous(memory_format=torch.channels_last))
+        h = self.coarse(self.mixer(self.widen(start.contiguous(memory_format=torch.channels_last))))
         h = self.fine(F.pixel_shuffle(self.up(h), 2))
         with torch.autocast(z.device.type, enabled=False):  # bfloat16 would round images to seven bits
             return F.pixel_shuffle(self.head(_leaky(h.float())), 2)
@@ -73,22 +122,27 @@ class Discriminator(nn.Module):
     def __init__(self, config: GANConfig, shape: Shape) -> None:
         super().__init__()
         channels, height, width = shape
-        self.stem = conv(4 * channels, config.width)
-        self.fine = _blocks(config.width, config.discriminator_fine_blocks)
-        self.down = conv(4 * config.width, config.width, 1)
-        self.body = _blocks(config.width, config.discriminator_blocks)
+        fine = max(1, round(config.fine_share * config.width))
+        self.stem = conv(4 * channels, fine)
+        self.fine = _blocks(fine, config.discriminator_fine_blocks, _critic_leaky)
+        self.down = conv(4 * fine, config.width, 1)
+        self.body = _blocks(config.width, config.discriminator_blocks, _critic_leaky)
+        places = height // 4, width // 4
+        self.mixer = (
+            Mixer(config.width, config.critic_mixed, config.hidden, places) if config.critic_mixed else nn.Identity()
+        )
         self.pool = nn.Parameter(torch.randn(config.width, height // 4, width // 4) / math.sqrt(height * width / 16))
         self.out = nn.Linear(config.width, 1, bias=False)  # the pairing would cancel a bias
 
     def forward(self, x: Tensor) -> Tensor:
-        h = self.body(self.down(F.pixel_unshuffle(self.fine(self.stem(F.pixel_unshuffle(x, 2))), 2)))
-        pooled = (self.pool * _leaky(h)).sum(dim=(2, 3))  # each map by weights of its own
-        value: Tensor = self.out(_leaky(pooled))
+        h = self.mixer(self.body(self.down(F.pixel_unshuffle(self.fine(self.stem(F.pixel_unshuffle(x, 2))), 2))))
+        pooled = (self.pool * _critic_leaky(h)).sum(dim=(2, 3))  # each map by weights of its own
+        value: Tensor = self.out(_critic_leaky(pooled))
         return value.float()[:, 0]
 
 
 class GAN(Model):
-    """Two players in turns, each image paired with a sample (Huang et al. 2024, eqs. 2 and 9):
+    """Two players, each image paired with a sample (Huang et al. 2024, eqs. 2 and 9):
 
     D minimises softplus(D(G(z)) - D(x)) + gamma/2 (|grad D(x)|^2 + |grad D(G(z))|^2), G softplus(D(x) - D(G(z))).
     """
@@ -101,9 +155,10 @@ class GAN(Model):
     about = About(
         title="Generative adversarial network",
         concept="A generator turns noise into images, a discriminator learns to tell them from real ones, and each "
-        "improves against the other in turns. No likelihood is ever computed: the discriminator is the loss.",
+        "improves against the other. No likelihood is ever computed: the discriminator is the loss.",
         structure="Residual generator and discriminator without normalisation; relativistic pairing of real and "
-        "generated images, gradient penalties on both, averaged generator weights for sampling.",
+        "generated images, gradient penalties on both, one pass through the discriminator for both players' steps, "
+        "averaged generator weights for sampling.",
         differs="The only family trained by a game between two networks, and the only one without a likelihood. "
         "Samples are sharp and take one pass; there is no encoder, and nothing tells what the generator leaves out.",
         abilities={
@@ -122,8 +177,11 @@ class GAN(Model):
         self.discriminator = Discriminator(config, shape).to(memory_format=torch.channels_last)
         self.average = Average(self.generator, config.average_gamma)
         self.latent_dims = config.latent
-        self._generator_optimizer = torch.optim.Adam(self.generator.parameters(), betas=(0.0, 0.99), fused=True)
-        self._discriminator_optimizer = torch.optim.Adam(self.discriminator.parameters(), betas=(0.0, 0.99), fused=True)
+        players = (
+            optimizers(player, config.optimizer, (0.0, 0.99), 0.0, edges=edges, momentum=config.momentum)
+            for player, edges in ((self.generator, ("start", "head")), (self.discriminator, ("stem", "out")))
+        )
+        (self._generator_muon, self._generator_adam), (self._discriminator_muon, self._discriminator_adam) = players
 
     def update(self, images: Tensor, progress: float = 0.0) -> dict[str, Tensor]:
         """One turn of the discriminator, then one of the generator."""
@@ -135,23 +193,60 @@ class GAN(Model):
         # beyond black and white, where samples are clipped, what differs matters less, but still pulls back
         fake = config.leak * fake + (1 - config.leak) * fake.clamp(-1, 1)
 
+        if config.one_stage:
+            return self._one_stage(real, fake, gamma, rate)
         fixed = fake.detach()
         real_value, fake_value = self.discriminator(torch.cat([real, fixed])).chunk(2)
         few = max(1, round(config.penalty_share * len(images)))
         real_penalty, fake_penalty = self._penalty(torch.cat([real[:few], fixed[:few]])).chunk(2)
         discriminator_loss = F.softplus(fake_value - real_value).mean()
         penalty = real_penalty.mean() + fake_penalty.mean()
-        step(self._discriminator_optimizer, discriminator_loss + gamma / 2 * penalty, rate)
+        step((self._discriminator_muon, self._discriminator_adam), discriminator_loss + gamma / 2 * penalty, rate)
 
         self.discriminator.requires_grad_(False)  # no gradients for weights that this turn does not change
         generator_loss = F.softplus(real_value.detach() - self.discriminator(fake)).mean()
-        step(self._generator_optimizer, generator_loss, rate)
+        step((self._generator_muon, self._generator_adam), generator_loss, rate)
         self.discriminator.requires_grad_(True)
         self.average.update(self.generator)
         return {
             "discriminator_loss": discriminator_loss,
             "generator_loss": generator_loss,
             "discriminator_accuracy": (real_value > fake_value).float().mean(),
+            "real_gradient_penalty": real_penalty.mean(),
+            "fake_gradient_penalty": fake_penalty.mean(),
+        }
+
+    def _one_stage(self, real: Tensor, fake: Tensor, gamma: float, rate: float) -> dict[str, Tensor]:
+        """Both players step from one pass through the critic (Shen et al. 2021). With r and f the values of a pair, the
+        generator's gradient at a sample is the discriminator's times -sigmoid(r - f) / sigmoid(f - r) = -exp(r - f).
+        """
+        n, few = len(real), max(1, round(self.config.penalty_share * len(real)))
+        fixed = fake.detach()
+        x = torch.cat([real[:few], fixed[:few]]).requires_grad_(True) * 1
+        first = self.discriminator(x)
+        (slope,) = torch.autograd.grad(first.sum(), x, create_graph=True)
+        real_penalty, fake_penalty = slope.float().square().sum(dim=(1, 2, 3)).chunk(2)
+        rest = fixed[few:].clone().requires_grad_(True)
+        others = self.discriminator(torch.cat([real[few:], rest])) if few < n else first[:0]
+        real_value = torch.cat([first[:few], others[: n - few]])
+        fake_value = torch.cat([first[few:], others[n - few :]])
+        discriminator_loss = F.softplus(fake_value - real_value).mean()
+        penalty = real_penalty.mean() + fake_penalty.mean()
+        step((self._discriminator_muon, self._discriminator_adam), discriminator_loss + gamma / 2 * penalty, rate)
+        with torch.no_grad():
+            lead = real_value - fake_value
+            each = lead[:, None, None, None]
+            at_first = -torch.sigmoid(each[:few]) / n * slope[few:].float()
+            slope_of_rest = rest if rest.grad is None else rest.grad.float()  # none is left where all had a penalty
+            at_rest = -each[few:].clamp(max=30).exp() * slope_of_rest
+            gradient = torch.cat([at_first, at_rest])
+            generator_loss = F.softplus(lead).mean()
+        step((self._generator_muon, self._generator_adam), (fake * gradient).sum(), rate)
+        self.average.update(self.generator)
+        return {
+            "discriminator_loss": discriminator_loss,
+            "generator_loss": generator_loss,
+            "discriminator_accuracy": (lead > 0).float().mean(),
             "real_gradient_penalty": real_penalty.mean(),
             "fake_gradient_penalty": fake_penalty.mean(),
         }

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Generic, TypeVar
 
 import torch
@@ -72,20 +72,53 @@ class ResBlock(nn.Module):
         return x + out
 
 
+class Mixer(nn.Module):
+    """h + a function of all of h: a map of few channels read from it goes as one vector through two dense layers and
+    is written back. Every place sees all others for many weights and next to no FLOPs. It starts silent. With
+    `condition` > 0 a vector `[B, condition]` shifts the hidden units.
+    """
+
+    def __init__(self, channels: int, basis: int, hidden: int, places: tuple[int, int], condition: int = 0) -> None:
+        super().__init__()
+        self.basis_shape = (basis, *places)
+        size = math.prod(self.basis_shape)
+        self.squeeze = conv(channels, basis, 1)
+        self.read = nn.Linear(size, hidden)
+        self.condition = nn.Linear(condition, hidden) if condition else None
+        self.write = nn.Linear(hidden, size)
+        self.widen = conv(basis, channels, 1, gain=0)
+
+    def forward(self, h: Tensor, condition: Tensor | None = None) -> Tensor:
+        hidden = self.read(self.squeeze(F.silu(h)).flatten(1))
+        if self.condition is not None:
+            hidden = hidden + self.condition(condition)
+        written = self.write(F.silu(hidden)).unflatten(1, self.basis_shape)
+        out: Tensor = h + self.widen(written.contiguous(memory_format=torch.channels_last))
+        return out
+
+
 def learning_rate(peak: float, progress: float) -> float:
     """Linear warm-up over the first 3 % of the budget, then the peak, then linearly to zero over the second half."""
     return peak * min(1.0, progress / 0.03 + 0.01, (1 - progress) / 0.5)
 
 
-def step(optimizer: torch.optim.Optimizer, loss: Tensor, rate: float, clip: float = math.inf) -> Tensor:
-    """One optimiser step at learning rate `rate` on gradients clipped to norm `clip`; returns their norm before."""
-    for group in optimizer.param_groups:
+def step(
+    optimizers: Sequence[torch.optim.Optimizer | None], loss: Tensor, rate: float, clip: float = math.inf
+) -> Tensor:
+    """One step of a network's optimisers at learning rate `rate` on gradients clipped to norm `clip`; returns their
+    norm before.
+    """
+    groups = [group for optimizer in optimizers if optimizer for group in optimizer.param_groups]
+    parameters = [p for group in groups for p in group["params"]]
+    for group in groups:
         group["lr"] = rate
-    optimizer.zero_grad()
+    for parameter in parameters:
+        parameter.grad = None
     loss.backward()
-    parameters = [p for group in optimizer.param_groups for p in group["params"]]
     norm = nn.utils.clip_grad_norm_(parameters, clip)
-    optimizer.step()
+    for optimizer in optimizers:
+        if optimizer:
+            optimizer.step()
     return norm
 
 

@@ -28,7 +28,7 @@ GROUND = {
     "validation",
     "record",
 }
-MEASURING = {"data", "machine", "models", "suite", "intervals"}
+MEASURING = {"data", "machine", "models", "measuring", "suite", "intervals"}
 READING = {"intervals", "quantities", "summary", "cite", "models"}
 MAY_IMPORT = {
     "atomic": set(),
@@ -46,7 +46,8 @@ MAY_IMPORT = {
     "data": GROUND,
     "machine": GROUND,
     "quantities": GROUND,
-    "suite": GROUND | {"models"},
+    "measuring": GROUND,
+    "suite": GROUND | {"models", "measuring"},
     "measure": GROUND | MEASURING,
     "run": GROUND | MEASURING | {"measure"},
     "summary": GROUND | {"intervals", "quantities", "models"},

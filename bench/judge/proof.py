@@ -23,7 +23,7 @@ from equibench.record.schema import Record
 ROUNDING = 1e-6  # share of a number that its last digits are
 SLACK = 1e-3  # that other arithmetic may move it by
 SHARES = ("precision", "recall", "density", "coverage")  # of images: a few near a border may change sides
-_MEASURED = ("quality.", "likelihood.", "bounds.", "sampler_points.", "out_of_distribution_bits_per_dim.",
+_MEASURED = ("quality.", "likelihood.", "bounds.", "sampler_points.", "ways.", "out_of_distribution_bits_per_dim.",
              "decoder_likelihood.", "real_data_at.")  # fmt: skip
 _ABOUT = ("interval.low", "interval.high", "n_samples", "n_reference", "n_images", "n_train", "passes", "p",
           "usual_bits_per_dim", "images_per_sec")  # fmt: skip

@@ -109,10 +109,11 @@ def _quality(record: Record, path: str, part: Quality) -> Fields:
         "quality.interval": part.interval and part.interval.method,
         "quality.corrected": part.corrected_interval and part.corrected_interval.method,
     }
-    method = next((found for start, found in how.items() if path.startswith(start) and found), None)
+    own = f"quality.{path.rpartition('quality.')[2]}"  # of a way to sample as of the headline
+    method = next((found for start, found in how.items() if own.startswith(start) and found), None)
     if method:
         fields["by"] = method
-    if path.startswith("quality.corrected") and part.corrected_for:
+    if own.startswith("quality.corrected") and part.corrected_for:
         fields["unbiased"] = part.corrected_for
     return fields | {"sampler": options(part.options)} | _evaluation(record, "sampling", "features")
 

@@ -247,6 +247,7 @@ class Results(Strict):
     speed: Speed | None = None
     matrix_products: MatrixProducts | None = None  # in the run that trained
     sampler_points: list[SamplerPoint] = []
+    ways: list[SamplerPoint] = []  # settings that the family is known by too, measured as the headline is
     memory: Memory | None = None
     portrait: Portrait | None = None
     structure: Structure | None = None

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from equibench.measure.features.names import BFLOAT16
+from equibench.measuring import Measuring
 from equibench.record.base import Scalar
 from equibench.run.families import resolve_family
 from equibench.run.plan import Plan
-from equibench.suite import Measuring
 from equibench_models.contract import Model, Shape
 
 # FLOPs of an image's features, and their dimensions; those of a user's own network are not known

@@ -12,10 +12,10 @@ from equibench.measure.likelihood import annealing
 from equibench.measure.likelihood import bounds as bounds_of
 from equibench.measure.likelihood.bits import summarize
 from equibench.measure.likelihood.monte_carlo import error_parts
+from equibench.measuring import BoundSetting
 from equibench.record.schema import BoundResult, Likelihood
 from equibench.run.obtain import stream_seed
 from equibench.run.work import Found, Work, attempt, needed
-from equibench.suite import BoundSetting
 
 
 def likelihood(work: Work, found: Found) -> Found:

@@ -133,7 +133,7 @@ def portrait(work: Work, found: Found) -> Found:
 
 
 def sampler_points(work: Work, found: Found) -> Found:
-    """Quality and cost of other settings of the sampler, on fewer samples."""
+    """Quality and cost of other settings of the sampler, on fewer samples, and a few of these to look at."""
     measure = work.session.suite.measure
     if not measure.sampler_points:
         return found
@@ -145,16 +145,22 @@ def sampler_points(work: Work, found: Found) -> Found:
         measure,
         work.session.device,
         work.clock,
-        features_of=lambda n, options, label: _sampled(work, n, options, f"({label})")[1],
-        quality_of=partial(work.session.quality, whole=False),
+        sampled=lambda n, options, label: _sampled(work, n, options, f"({label})"),
+        quality_of=work.session.quality,
         block=lambda name: work.session.beside.block(name, timed),
     )
     found = found.plus(sampler_points=[sweep.headline(features, speed)])
     n = min(measure.sweep_samples, len(features))
     for label, options in sweep.settings():
-        point, found = attempt(found, label, partial(sweep.point, label, options, n, speed.batch_size))
-        if point:
-            found = found.plus(sampler_points=[*found.results.sampler_points, point])
+        drawn, found = attempt(found, label, partial(sweep.point, label, options, n, speed.batch_size))
+        if drawn:
+            results, key = found.results, f"sampler_{len(found.results.sampler_points)}"
+            point, way = (one and one.model_copy(update={"pictures": key}) for one in (drawn.point, drawn.way))
+            found = found.plus(
+                {key: drawn.images[:PICTURES]},
+                sampler_points=[*results.sampler_points, point],
+                ways=[*results.ways, *([way] if way else [])],
+            )
     return found.plus(timed=[*found.results.timed, *timed])
 
 

@@ -99,11 +99,14 @@ class Row:
         return stat_of([value_at(x, f"{part}_peak_bytes") for x in found if x and x.quantity == quantity])
 
     def settings(self) -> list[SamplerSetting]:
-        """Settings of the sampler that were measured: the usual one first, then those of its speed knob."""
+        """Settings of the sampler that were measured: the usual one first, then those of its speed knob, and on as many
+        samples as the usual one the ways that the family is known by too.
+        """
         found: dict[tuple[str, str, Metric], list[tuple[Quality, Speed | SamplerPoint | None]]] = {}
         for record in (cell.record for cell in self.cells):
             usual = [(USUAL, "", record.quality, record.speed)] if record.quality else []
             points = [(p.label, f"sampler_points.{p.label}", p.quality, p) for p in record.sampler_points]
+            points += [(p.label, f"ways.{p.label}", p.quality, p) for p in record.ways]
             for label, point, quality, speed in (*usual, *points):
                 metric = metric_of(quality)
                 if metric and quality.value is not None:

@@ -204,6 +204,8 @@ def ways(record: Record) -> Ways:
         *(f"sampler_points.{name}.quality.value" for name in member_names(record.sampler_points)),
         *(f"along.{name}.quality.value" for name in member_names(record.along)),
         *(f"along.{name}.{BITS}" for name in member_names(record.along)),
+        *(f"ways.{name}.images_per_sec" for name in member_names(record.ways)),
+        *(f"ways.{name}.quality.value" for name in member_names(record.ways)),
     )
     there = [path for path in (*PARTS, *members) if value_at(record, path.rpartition(".")[0]) is not None]
     return {path: identity(record, path) for path in there}

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from equibench.data.held_out import held_out
 from equibench.errors import UserError
+from equibench.measuring import Measuring
 from equibench.record.cost import MatrixProducts
 from equibench.record.schema import Record
 from equibench.record.study import Candidate, Search, Training, Values
@@ -17,7 +18,7 @@ from equibench.run.loop import run_cells
 from equibench.run.plan import Plan
 from equibench.run.session import Session
 from equibench.run.weights import weights_of
-from equibench.suite import Cell, Entrant, Measuring, Suite
+from equibench.suite import Cell, Entrant, Suite
 
 STAGES = frozenset({"quality", "likelihood"})
 FEWEST_SAMPLES, SAMPLES_PER_DIM = 1500, 1.25  # more than the features have dimensions, as a distance needs

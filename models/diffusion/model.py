@@ -34,6 +34,7 @@ from equibench_models.diffusion.process import (
     step_kl,
 )
 from equibench_models.layers import Average, in_batches, learning_rate, rows, step, to_float, to_uint8
+from equibench_models.muon import optimizers
 
 Sampler = Literal["sde-dpm-solver++", "dpm-solver++", "ancestral"]
 ODE_STEPS = 50
@@ -61,8 +62,9 @@ class Diffusion(Model):
         concept="A fixed forward process adds Gaussian noise to an image step by step until nothing is left of it. A "
         "network learns to undo one step at a time, its mean and its deviation; run from pure noise, the learned "
         "reverse process makes an image.",
-        structure="One convolutional network, told the noise level, for all steps; trained by denoising at random "
-        "levels, half for the bound and half for samples. A fast solver or the full chain samples.",
+        structure="One convolutional network with dense layers over its coarsest maps, told the noise level, for all "
+        "steps; trained by denoising at random levels, some for the bound and most for samples. A fast solver or the "
+        "full chain samples.",
         differs="The only family that generates in many passes: quality is bought with sampling time after training. "
         "Training is plain regression, as stable as the VAE's, and the chain gives a bound of the likelihood.",
         abilities={
@@ -81,7 +83,9 @@ class Diffusion(Model):
         self.average = Average(self.network, config.average_gamma)
         self.nats_detail = {"chain_steps": config.chain_steps, "steps_drawn_an_image": config.bound_steps}
         self.bounds = {**self.bounds, "full chain": replace(self.bounds["full chain"], steps=config.chain_steps)}
-        self._optimizer = torch.optim.AdamW(self.network.parameters(), betas=(0.9, 0.99), weight_decay=0.01, fused=True)
+        self._muon, self._adam = optimizers(
+            self.network, config.optimizer, (0.9, 0.99), 0.01, edges=("stem", "head", "embed")
+        )
 
     def update(self, images: Tensor, progress: float = 0.0) -> dict[str, Tensor]:
         """Mean squared error of v, plus the bound's terms, of which the deviations alone learn (iDDPM, section 3.1)."""
@@ -97,7 +101,7 @@ class Diffusion(Model):
         distance = (config.greatest - config.least) / (config.chain_steps - 1)
         kl = step_kl(x, clean.detach(), code, lam, lam + distance)[n_last:]
         loss = error.mean() + config.deviation_weight * config.chain_steps * kl.mean() + last.mean() * n_last / len(x)
-        norm = step(self._optimizer, loss, learning_rate(config.learning_rate, progress), clip=1.0)
+        norm = step((self._muon, self._adam), loss, learning_rate(config.learning_rate, progress), clip=1.0)
         self.average.update(self.network)
         return {
             "v_squared_error": error.mean(),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Self
+from typing import ClassVar, Self
 
 import torch
 import torch.nn.functional as F
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from equibench_models.contract import Config, Shape
 from equibench_models.diffusion.process import signal_and_noise
-from equibench_models.layers import ResBlock, conv
+from equibench_models.layers import Mixer, ResBlock, conv
 
 FOURIER = (8, 32)  # times pi x: periods of 32 and of 8 levels, which lift noise of one level to the network's scale
 
@@ -20,20 +20,26 @@ FOURIER = (8, 32)  # times pi x: periods of 32 and of 8 levels, which lift noise
 class DiffusionConfig(Config):
     """Settings of the diffusion model: network, training, noise levels and bound."""
 
-    learning_rate: float = Field(2.5e-3, gt=0, description="greatest step size of Adam")
-    batch_size: int = Field(12, ge=4, description="images an update")
+    knobs: ClassVar[tuple[str, ...]] = ("width", "hidden")
+
+    learning_rate: float = Field(3e-3, gt=0, description="greatest step size of Adam")
+    batch_size: int = Field(16, ge=4, description="images an update")
     fine_blocks: int = Field(1, ge=1, description="residual blocks at half the side, before and again after the others")
-    coarse_blocks: int = Field(3, ge=1, description="residual blocks at a quarter of the side")
+    coarse_blocks: int = Field(2, ge=1, description="residual blocks at a quarter of the side")
+    fine_share: float = Field(0.5, gt=0, le=8, description="channels at half the side, as a share of width")
+    basis: int = Field(8, ge=0, description="channels of the coarse map that dense layers mix over all places; 0: none")
+    hidden: int = Field(128, ge=1, description="hidden units of those layers")
+    places: bool = Field(True, description="learned maps tell the coarse blocks where they are")
     condition: int = Field(64, ge=1, description="size of the vector that tells the network the noise level")
     chain_steps: int = Field(1000, ge=2, le=100_000, description="T, steps of the chain whose bound is reported")
     greatest: float = Field(9.6, description="log signal-to-noise ratio of step 1: noise of a grey level")
     least: float = Field(-9.0, description="and of step T, where next to no signal is left")
-    even_share: float = Field(0.7, ge=0, le=1, description="of a batch with noise levels drawn evenly, as the bound")
+    even_share: float = Field(0.25, ge=0, le=1, description="of a batch with noise levels drawn evenly, as the bound")
     focus_mean: float = Field(2.0, description="mean over the rest of the log signal-to-noise ratio, as samples need")
     focus_std: float = Field(2.4, gt=0)
     deviation_weight: float = Field(0.1, ge=0, description="of the bound's gradient into the learned deviations")
     bound_steps: int = Field(2, ge=1, le=1000, description="chain steps drawn an image to estimate the bound")
-    average_gamma: float = Field(10.0, ge=0)
+    average_gamma: float = Field(20.0, ge=0)
 
     @model_validator(mode="after")
     def _noise_rises(self) -> Self:
@@ -48,16 +54,20 @@ class Denoiser(nn.Module):
     def __init__(self, config: DiffusionConfig, shape: Shape) -> None:
         super().__init__()
         channels, c, size = shape[0], config.width, config.condition
+        fine, places = max(1, round(config.fine_share * c)), (shape[1] // 4, shape[2] // 4)
         self.frequencies: Tensor
         self.register_buffer("frequencies", torch.logspace(-1, 1, 16) / 4, persistent=False)
         self.embed = nn.Sequential(nn.Linear(33, size), nn.SiLU(), nn.Linear(size, size), nn.SiLU())
-        self.stem = conv(4 * channels * (1 + 2 * len(FOURIER)), c)
-        self.before = nn.ModuleList(ResBlock(c, size) for _ in range(config.fine_blocks))
-        self.down = conv(4 * c, c, 1)
+        self.stem = conv(4 * channels * (1 + 2 * len(FOURIER)), fine)
+        self.before = nn.ModuleList(ResBlock(fine, size) for _ in range(config.fine_blocks))
+        self.down = conv(4 * fine, c, 1)
+        self.places = nn.Parameter(0.1 * torch.randn(c, *places)) if config.places else None
         self.coarse = nn.ModuleList(ResBlock(c, size) for _ in range(config.coarse_blocks))
-        self.up = conv(c, 4 * c, 1, gain=0.5)
-        self.after = nn.ModuleList(ResBlock(c, size) for _ in range(config.fine_blocks))
-        self.head = conv(c, 8 * channels, gain=0)
+        mixers = config.coarse_blocks if config.basis else 0
+        self.mixers = nn.ModuleList(Mixer(c, config.basis, config.hidden, places, size) for _ in range(mixers))
+        self.up = conv(c, 4 * fine, 1, gain=0.5)
+        self.after = nn.ModuleList(ResBlock(fine, size) for _ in range(config.fine_blocks))
+        self.head = conv(fine, 8 * channels, gain=0)
 
     def forward(self, z: Tensor, lam: Tensor) -> tuple[Tensor, Tensor]:
         angles = lam[:, None] * self.frequencies
@@ -69,8 +79,12 @@ class Denoiser(nn.Module):
         for block in self.before:
             h = block(h, condition)
         g = self.down(F.pixel_unshuffle(h, 2))
-        for block in self.coarse:
+        if self.places is not None:
+            g = g + self.places
+        for i, block in enumerate(self.coarse):
             g = block(g, condition)
+            if self.mixers:
+                g = self.mixers[i](g, condition)
         h = h + F.pixel_shuffle(self.up(F.silu(g)), 2)
         for block in self.after:
             h = block(h, condition)

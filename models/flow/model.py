@@ -4,10 +4,11 @@ Dinh et al. 2017 (RealNVP) for coupling and the multi-scale factoring-out, Ho et
 transformation and variational dequantization.
 
 A scale splits the image into its four polyphase components (every second pixel of every second row) and keeps one, a
-quarter of the pixels, for the next scale. Two couplings transform the others to noise, each given the components that
-the sampler will know before it: first the diagonal neighbour, then the two between. Every pixel but those of the
-coarsest map is thus interpolated from known neighbours. That map, which holds what the image is of, is small enough
-for its pixels to see all others: after checkerboard couplings it goes as one vector through dense ones.
+quarter of the pixels, for the next scale. Couplings transform the others to noise, each given what the sampler will
+know before it: first the diagonal neighbour, one colour of a checkerboard after the other, then the two between. Each
+pixel but those of the coarsest map is thus interpolated from known neighbours, and the more couplings there are, the
+fewer neighbours have noise that knows nothing of each other. That map, which holds what the image is of, is small
+enough for its pixels to see all others: after checkerboard couplings it goes as one vector through dense ones.
 """
 
 from __future__ import annotations
@@ -21,12 +22,16 @@ from pydantic import Field
 from torch import Generator, Tensor
 
 from equibench_models.contract import About, Bound, Model, Options, Shape, Showing
-from equibench_models.flow.network import FlowConfig, FlowNetwork, join, logistic
+from equibench_models.flow.couplings import FlowConfig, join
+from equibench_models.flow.network import FlowNetwork, logistic
 from equibench_models.layers import Average, in_batches, learning_rate, rows, step, to_float
+from equibench_models.muon import optimizers
 
 
 class FlowOptions(Options):
     temperature: float = Field(1.0, ge=0, le=100, description="times the noise; 1 samples the model's own distribution")
+    middle_temperature: float = Field(1.0, ge=0, le=100, description="times that of the coarser scale's couplings, too")
+    fine_temperature: float = Field(1.0, ge=0, le=100, description="times that of the finest couplings, too")
 
 
 class Flow(Model):
@@ -37,15 +42,19 @@ class Flow(Model):
     config: FlowConfig
     likelihood = "upper bound"
     dequantization = "variational"
-    samplers: ClassVar[Mapping[str, Mapping[str, Any]]] = {"temperature 0.75": {"temperature": 0.75}}
+    samplers: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "temperature 0.75": {"temperature": 0.75},
+        "lowered noise": {"temperature": 1.1, "middle_temperature": 0.45, "fine_temperature": 0.0},
+    }
+    ways = ("lowered noise",)
     about = About(
         title="Normalizing flow",
         concept="An invertible network maps images to noise of a known density. The change-of-variables formula gives "
         "the exact density of every dequantized image, and maximising it is all of the training; running the network "
         "backwards turns noise into images.",
-        structure="Two scales of two coupling layers, then checkerboard and dense couplings of the coarsest map; every "
+        structure="Two scales of coupling layers, then checkerboard and dense couplings of the coarsest map; every "
         "coupling passes some values through the distribution function of a mixture of logistics that depends on the "
-        "others.",
+        "values before them.",
         differs="The only family with an exact density and an exact inverse: no information is lost, and the latent "
         "has as many dimensions as the image. The price is a constrained network whose capacity goes into every pixel.",
         abilities={
@@ -62,13 +71,13 @@ class Flow(Model):
         super().__init__(config, shape)
         self.network = FlowNetwork(config, shape).to(memory_format=torch.channels_last)
         self.average = Average(self.network, config.average_gamma)
-        self._optimizer = torch.optim.AdamW(self.network.parameters(), betas=(0.9, 0.99), weight_decay=0.01, fused=True)
+        self._muon, self._adam = optimizers(self.network, config.optimizer, (0.9, 0.99), 0.01, edges=("stem", "head"))
 
     def update(self, images: Tensor, progress: float = 0.0) -> dict[str, Tensor]:
         dims = math.prod(self.shape)
         nats, log_q = self._bound(self.network, images, torch.rand(images.shape, device=images.device))
         rate = learning_rate(self.config.learning_rate, progress)
-        norm = step(self._optimizer, nats.mean() / dims, rate, clip=1.0)
+        norm = step((self._muon, self._adam), nats.mean() / dims, rate, clip=1.0)
         self.average.update(self.network)
         bits = 1 / (dims * math.log(2))
         return {
@@ -105,12 +114,22 @@ class Flow(Model):
     }
 
     @torch.no_grad()
-    def sample(self, n: int, generator: Generator, *, batch_size: int = 250, temperature: float = 1.0) -> Tensor:
+    def sample(
+        self,
+        n: int,
+        generator: Generator,
+        *,
+        batch_size: int = 250,
+        temperature: float = 1.0,
+        middle_temperature: float = 1.0,
+        fine_temperature: float = 1.0,
+    ) -> Tensor:
         """`temperature` multiplies the noise; 1 samples the model's own distribution. Always in float32."""
         network, device = self.average.network, generator.device
         uniform = [torch.rand(n, *shape, generator=generator, device=device) for shape in network.noise_shapes()]
 
         noise = [temperature * logistic(u) for u in uniform]
+        noise = [z * (fine_temperature, middle_temperature, 1.0)[min(i // 3, 2)] for i, z in enumerate(noise)]
 
         def invert(*maps: Tensor) -> Tensor:
             return ((network.unfold(list(maps)) + 1) * 128).floor().clamp(0, 255).to(torch.uint8)

@@ -6,114 +6,13 @@ from typing import cast
 
 import torch
 import torch.nn.functional as F
-from pydantic import Field
 from torch import Tensor, nn
 
-from equibench_models.contract import Config, Shape
-from equibench_models.layers import LogisticMixture, ResBlock, conv
+from equibench_models.contract import Shape
+from equibench_models.flow.couplings import Conditioner, DenseCoupling, FlowConfig, Scale, checkerboard
+from equibench_models.layers import ResBlock, conv
 
 SCALES = 2  # 28 -> 14 -> 7 or 32 -> 16 -> 8
-KEPT, DIAGONAL, RIGHT, BELOW = 0, 3, 1, 2  # a 2x2 block in the order of pixel_unshuffle
-
-
-class FlowConfig(Config):
-    """Settings of the flow: couplings, dequantizer and training."""
-
-    width: int = Field(112, ge=8, description="hidden units of the dense couplings")
-    batch_size: int = Field(32, ge=1, description="images an update")
-    learning_rate: float = Field(3e-3, gt=0, description="greatest step size of Adam")
-    components: int = Field(6, ge=1, description="logistics in the mixture of every transformed value")
-    depth: int = Field(1, ge=1, description="residual blocks a conditioning network")
-    coarse_share: float = Field(0.5, gt=0, description="channels of the coarser convolutions, as a share of width")
-    fine_share: float = Field(0.375, gt=0, description="and of the finer ones")
-    couplings: int = Field(2, ge=2, description="checkerboard couplings of the coarsest map")
-    dense_couplings: int = Field(4, ge=0, description="couplings of that map as a vector, after those")
-    dense_components: int = Field(4, ge=1, description="logistics in their mixtures")
-    dequantization_width: int = Field(24, ge=1)
-    average_gamma: float = Field(10.0, ge=0)
-
-
-def split(y: Tensor) -> tuple[Tensor, ...]:
-    """`[B, C, H, W]` -> the polyphase components kept, diagonal, right and below, each `[B, C, H/2, W/2]`."""
-    n, channels, height, width = y.shape
-    phases = F.pixel_unshuffle(y, 2).reshape(n, channels, 4, height // 2, width // 2)
-    return tuple(phases[:, :, i] for i in (KEPT, DIAGONAL, RIGHT, BELOW))
-
-
-def join(kept: Tensor, diagonal: Tensor, right: Tensor, below: Tensor) -> Tensor:
-    """The inverse of `split`."""
-    return F.pixel_shuffle(torch.stack([kept, right, below, diagonal], dim=2).flatten(1, 2), 2)
-
-
-class Conditioner(nn.Module):
-    """Known values `[B, inputs, h, w]` -> the mixtures of `channels` values at every place."""
-
-    def __init__(self, inputs: int, channels: int, width: int, config: FlowConfig, *, pixels: bool) -> None:
-        super().__init__()
-        self.channels, self.components, self.pixels = channels, config.components, pixels
-        self.stem = conv(inputs, width)
-        self.body = nn.Sequential(*(ResBlock(width) for _ in range(config.depth)))
-        self.head = conv(width, LogisticMixture.size(channels, config.components), 1, gain=0.1)
-
-    def forward(self, *known: Tensor) -> LogisticMixture:
-        x = torch.cat(known, dim=1).contiguous(memory_format=torch.channels_last)
-        raw = self.head(F.silu(self.body(self.stem(x))))
-        return LogisticMixture(raw, self.channels, self.components, pixels=self.pixels)
-
-
-class Scale(nn.Module):
-    """Two couplings that turn all components of a map but the one kept into noise."""
-
-    def __init__(self, channels: int, width: int, config: FlowConfig) -> None:
-        super().__init__()
-        self.diagonal = Conditioner(channels, channels, width, config, pixels=True)
-        self.sides = Conditioner(2 * channels, 2 * channels, width, config, pixels=True)
-
-    def forward(self, y: Tensor) -> tuple[Tensor, list[Tensor], Tensor]:
-        """-> the component kept, the noise maps of the diagonal, right and below ones, and log |det| in nats `[B]`."""
-        kept, diagonal, right, below = split(y)
-        noise, log_slope = self.diagonal(kept).to_logistic(diagonal)
-        sides_noise, sides_slope = self.sides(kept, diagonal).to_logistic(torch.cat([right, below], dim=1))
-        log_det = log_slope.sum(dim=(1, 2, 3)) + sides_slope.sum(dim=(1, 2, 3))
-        return kept, [noise, *sides_noise.chunk(2, dim=1)], log_det
-
-    def inverse(self, kept: Tensor, noise: list[Tensor]) -> Tensor:
-        diagonal = self.diagonal(kept).from_logistic(noise[0])
-        sides = self.sides(kept, diagonal).from_logistic(torch.cat(noise[1:], dim=1))
-        return join(kept, diagonal, *sides.chunk(2, dim=1))
-
-
-class DenseCoupling(nn.Module):
-    """Vectors `[B, D]`: every second entry passes the distribution function of a mixture of logistics given the
-    others; then all move by one place, so that the next coupling has them change roles. In float32.
-    """
-
-    def __init__(self, dims: int, config: FlowConfig) -> None:
-        super().__init__()
-        self.components, hidden = config.dense_components, config.width
-        self.network = nn.Sequential(
-            nn.Linear((dims + 1) // 2, hidden),
-            nn.SiLU(),
-            nn.Linear(hidden, hidden),
-            nn.SiLU(),
-            nn.Linear(hidden, LogisticMixture.size(1, self.components) * (dims // 2)),
-        )
-
-    def forward(self, y: Tensor) -> tuple[Tensor, Tensor]:
-        """-> z `[B, D]` and log |det| in nats `[B]`."""
-        with torch.autocast(y.device.type, enabled=False):
-            changed, log_slope = self._mixture(y).to_logistic(y[:, None, None, 1::2])
-            return _with_odd_entries(y, changed[:, 0, 0]).roll(1, dims=1), log_slope.sum(dim=(1, 2, 3))
-
-    def inverse(self, z: Tensor) -> Tensor:
-        y = z.roll(-1, dims=1)
-        changed = self._mixture(y).from_logistic(y[:, None, None, 1::2])
-        return _with_odd_entries(y, changed[:, 0, 0])
-
-    def _mixture(self, y: Tensor) -> LogisticMixture:
-        """The mixtures of the odd entries, given the even ones."""
-        raw = self.network(y[:, 0::2]).unflatten(1, (LogisticMixture.size(1, self.components), 1, -1))
-        return LogisticMixture(raw, 1, self.components, pixels=False)
 
 
 class Dequantizer(nn.Module):
@@ -144,19 +43,24 @@ class FlowNetwork(nn.Module):
         self.shape = shape
         coarse, fine = (max(1, round(share * config.width)) for share in (config.coarse_share, config.fine_share))
         widths = [fine] * (SCALES - 1) + [coarse]
-        self.scales = nn.ModuleList(Scale(channels, width, config) for width in widths)
+        coarsest = height >> SCALES, width >> SCALES
+        mixed = [None] * (SCALES - 1) + [coarsest]
+        self.scales = nn.ModuleList(
+            Scale(channels, w, config, n, places)
+            for w, n, places in zip(widths, (config.fine_couplings, config.middle_couplings), mixed, strict=True)
+        )
         # the first two couplings see pixels, later ones what those made of them
         self.coarsest = nn.ModuleList(
-            Conditioner(channels + 1, channels, coarse, config, pixels=i < 2) for i in range(config.couplings)
+            Conditioner(channels + 1, channels, coarse, config, pixels=i < 2, places=coarsest)
+            for i in range(config.couplings)
         )
         dims = channels * (height >> SCALES) * (width >> SCALES)
         self.dense = nn.ModuleList(
             DenseCoupling(dims, config) for _ in range(config.dense_couplings if dims > 1 else 0)
         )
         self.dequantizer = Dequantizer(channels, config.dequantization_width)
-        board = (torch.arange(height // 4)[:, None] + torch.arange(width // 4)) % 2
         self.board: Tensor
-        self.register_buffer("board", board.float()[None, None], persistent=False)
+        self.register_buffer("board", checkerboard(height // 4, width // 4), persistent=False)
 
     def noise_shapes(self) -> list[tuple[int, int, int]]:
         """Shapes of the noise maps, in the order of `forward`."""
@@ -216,13 +120,6 @@ class FlowNetwork(nn.Module):
     def _known(self, i: int) -> Tensor:
         """Coupling i's mask: 1 where values are given, 0 where they are transformed; the colours alternate."""
         return self.board if i % 2 == 0 else 1 - self.board
-
-
-def _with_odd_entries(y: Tensor, odd: Tensor) -> Tensor:
-    """y `[B, D]` with the entries 1, 3, ... replaced."""
-    out = y.clone()
-    out[:, 1::2] = odd
-    return out
 
 
 def logistic(uniform: Tensor) -> Tensor:

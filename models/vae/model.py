@@ -1,7 +1,8 @@
 """Variational autoencoder: a hierarchy of Gaussian latents under a discretised mixture-of-logistics likelihood.
 
 Kingma & Welling 2014 for the family; the top-down hierarchy with a learned prior follows Sonderby et al. 2016 and
-Child 2021 (VDVAE); the likelihood is that of PixelCNN++ (Salimans et al. 2017) over the sub-pixels of 2x2 blocks.
+Child 2021 (VDVAE); a flow as the prior of its top vector is that of Chen et al. 2017 (variational lossy autoencoder);
+the likelihood is that of PixelCNN++ (Salimans et al. 2017) over the sub-pixels of 2x2 blocks.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from torch import Generator, Tensor
 
 from equibench_models.contract import About, Bound, Model, Options, Shape, Showing
 from equibench_models.layers import Average, in_batches, learning_rate, rows, step, to_float, to_uint8
+from equibench_models.muon import optimizers
 from equibench_models.vae.network import Autoencoder, VAEConfig
 
 Decoding = Literal["sample", "mean"]
@@ -25,6 +27,7 @@ Decoding = Literal["sample", "mean"]
 class VAEOptions(Options):
     decoding: Decoding = Field("sample", description="of p(x | z): pixels drawn from it, or their mean")
     temperature: float = Field(1.0, ge=0, le=100, description="times the noise of the latents")
+    coarse_temperature: float = Field(1.0, ge=0, le=100, description="times that of the coarse maps, too")
 
 
 class VAE(Model):
@@ -36,14 +39,20 @@ class VAE(Model):
     likelihood = "upper bound"
     dequantization = "none"
     nats_detail: Mapping[str, int] = {"importance_weights": 1}
-    samplers: ClassVar[Mapping[str, Mapping[str, Any]]] = {"mean decoding": {"decoding": "mean"}}
+    samplers: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "mean decoding": {"decoding": "mean"},
+        # noise that the model does not name: its coarse maps are drawn too far from their means, the vector too near
+        "mean decoding, scaled latents": {"decoding": "mean", "temperature": 1.1, "coarse_temperature": 0.55},
+    }
+    ways = ("mean decoding",)
     about = About(
         title="Variational autoencoder",
         concept="An encoder maps an image to the mean and variance of latent variables, a decoder maps latents back to "
         "a distribution over images. Both learn together by maximising a lower bound of the likelihood: reconstruct "
         "well, and keep the latents close to their prior.",
-        structure="Encoder and top-down decoder with a vector and maps as latents, each with a learned Gaussian prior; "
-        "every 2x2 block of pixels follows a discretised mixture of logistics over the 256 levels.",
+        structure="Encoder and top-down decoder with a vector and maps as latents: a flow is the vector's prior, each "
+        "map has a learned Gaussian one. Every 2x2 block of pixels follows a discretised mixture of logistics over the "
+        "256 levels.",
         differs="The only family that encodes and generates at once by design: it gives a compressed description of an "
         "image, a bound of its likelihood, and a sample in one pass. Pixels are independent given the latents beyond "
         "their block, which shows as grain.",
@@ -63,7 +72,7 @@ class VAE(Model):
         self.average = Average(self.network, config.average_gamma)
         if not config.classes:  # a decoder of the latents alone
             self.latent_dims = sum(z[0].numel() for z in self.network.noise(1, None, torch.device("cpu")))
-        self._optimizer = torch.optim.AdamW(self.network.parameters(), betas=(0.9, 0.99), weight_decay=0.01, fused=True)
+        self._muon, self._adam = optimizers(self.network, config.optimizer, (0.9, 0.99), 0.01, edges=("stem", "head"))
 
     def update(self, images: Tensor, progress: float = 0.0, labels: Tensor | None = None) -> dict[str, Tensor]:
         """`labels`: int64 `[B]`, needed where the config has classes."""
@@ -73,7 +82,7 @@ class VAE(Model):
         weight = min(1.0, 0.05 + progress / self.config.warm_up) if self.config.warm_up else 1.0
         dims = math.prod(self.shape)
         loss = (reconstruction.mean() + weight * kl) / dims
-        step(self._optimizer, loss, learning_rate(self.config.learning_rate, progress), clip=1.0)
+        step((self._muon, self._adam), loss, learning_rate(self.config.learning_rate, progress), clip=1.0)
         self.average.update(self.network)
         bits = 1 / (dims * math.log(2))
         return {
@@ -115,6 +124,7 @@ class VAE(Model):
         batch_size: int = 250,
         decoding: Decoding = "sample",
         temperature: float = 1.0,
+        coarse_temperature: float = 1.0,
         labels: Tensor | None = None,
     ) -> Tensor:
         """`decoding` draws pixels from p(x | z), or takes their mean; `temperature` scales the noise of the latents."""
@@ -122,6 +132,7 @@ class VAE(Model):
         network, device = self.average.network, generator.device
         channels, height, width = self.shape
         noise = [temperature * z for z in network.noise(n, generator, device)]
+        noise = [z * (coarse_temperature if 0 < i <= self.config.coarse_latents else 1.0) for i, z in enumerate(noise)]
         uniform = torch.rand(n, 2, 4 * channels, height // 2, width // 2, generator=generator, device=device)
         given = [] if labels is None else [labels]
 

@@ -6,7 +6,7 @@ import torch
 from ppca import CPU, PPCA, generator
 
 from equibench.measure.likelihood import annealing
-from equibench.suite import Annealing
+from equibench.measuring import Annealing
 from equibench_models import FAMILIES
 from equibench_models import family as load_family
 

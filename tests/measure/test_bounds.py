@@ -10,7 +10,7 @@ from ppca import LN2, PPCA, generator
 
 from equibench.measure.likelihood import bits as likelihood
 from equibench.measure.likelihood import bounds
-from equibench.suite import BoundSetting
+from equibench.measuring import BoundSetting
 from equibench_models import family as load_family
 from equibench_models.diffusion.process import continuous_rate, flow_log_density, prior_nats, signal_and_noise, step_kl
 
@@ -188,7 +188,8 @@ def test_flow_coupling_has_mass_one_and_its_bins_their_mass():
     """A dense coupling over two values: the density integrates to 1, the bound lies above -log of a bin's mass, and
     weights over uniform noise converge to it.
     """
-    from equibench_models.flow.network import DenseCoupling, FlowConfig, log_logistic
+    from equibench_models.flow.couplings import DenseCoupling, FlowConfig
+    from equibench_models.flow.network import log_logistic
 
     torch.manual_seed(0)
     coupling = DenseCoupling(2, FlowConfig(width=8)).double()

@@ -11,7 +11,7 @@ from ppca import PPCA, generator
 from equibench.measure.likelihood import bounds, monte_carlo
 from equibench.measure.likelihood.bits import bits_per_dim, summarize
 from equibench.measure.likelihood.monte_carlo import DrawNoise, draw_noise, error_parts
-from equibench.suite import BoundSetting
+from equibench.measuring import BoundSetting
 from equibench_models import family as load_family
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (400, 1, 4, 4), dtype=np.uint8)

@@ -12,10 +12,10 @@ from fixtures import make
 from equibench.machine import clock
 from equibench.measure.cost import modes, speed
 from equibench.measure.cost import speed as cost
+from equibench.measuring import Measuring
 from equibench.record.cost import SpeedPoint
 from equibench.record.schema import USUAL
 from equibench.run.sweep import Sweep
-from equibench.suite import Measuring
 from equibench_models import FAMILIES
 from equibench_models import family as load_family
 from equibench_models.contract import Options

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from equibench_models.layers import Average, LogisticMixture, learning_rate, to_float, to_uint8
+from equibench_models.layers import Average, LogisticMixture, Mixer, learning_rate, to_float, to_uint8
 
 LEVELS = torch.arange(256, dtype=torch.uint8)
 
@@ -131,3 +131,18 @@ def test_learning_rate_warms_up_and_ends_at_zero():
     assert learning_rate(2.0, 0.3) == 2.0
     assert learning_rate(2.0, 0.75) == pytest.approx(1.0)
     assert learning_rate(2.0, 1.0) == 0.0
+
+
+@pytest.mark.parametrize("condition", [0, 5])
+def test_mixer_starts_silent_and_shows_every_place_to_every_other(condition):
+    torch.manual_seed(0)
+    mixer = Mixer(6, 2, 7, (3, 4), condition)
+    h = torch.randn(2, 6, 3, 4, requires_grad=True)
+    given = torch.randn(2, condition) if condition else None
+    assert torch.equal(mixer(h, given), h)
+    torch.nn.init.normal_(mixer.widen.weight)
+    (seen,) = torch.autograd.grad(mixer(h, given)[0, :, 0, 0].sum(), h)
+    assert (seen[0].abs().sum(dim=0) > 0).all()
+    assert not seen[1].any()  # of the other image nothing
+    if condition:
+        assert not torch.equal(mixer(h, given), mixer(h, given + 1))

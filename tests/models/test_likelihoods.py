@@ -8,7 +8,8 @@ from torch import nn
 
 from equibench_models import family as load_family
 from equibench_models.diffusion.process import log_gaussian_mass, step_kl
-from equibench_models.flow.network import DenseCoupling, FlowConfig, FlowNetwork, join, log_logistic, split
+from equibench_models.flow.couplings import DenseCoupling, FlowConfig, join, split
+from equibench_models.flow.network import FlowNetwork, log_logistic
 
 
 def shaken(network, size=0.05):

@@ -18,8 +18,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from equibench.measuring import Annealing
 from equibench.record.schema import DecoderLikelihood
-from equibench.suite import Annealing
 from equibench_models.contract import Model
 
 ACCEPTANCE = 0.65  # that the step sizes are steered to (Wu et al. 2017)

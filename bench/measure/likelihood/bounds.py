@@ -20,8 +20,8 @@ from equibench.measure.likelihood.monte_carlo import (
     passes_noise,
     weights_noise,
 )
+from equibench.measuring import BoundSetting
 from equibench.record.schema import BoundResult
-from equibench.suite import BoundSetting
 from equibench_models.contract import Model
 
 Images = NDArray[np.uint8]  # [N, C, H, W]

@@ -10,7 +10,7 @@ from typing import Any
 
 from equibench.quantities.glossary import BITS, heading, of
 from equibench.quantities.metric import Metric, bits_kind, metric_names, metric_of
-from equibench.quantities.text import join, number, slug
+from equibench.quantities.text import join, number, settings, slug
 from equibench.record.base import Scalar
 from equibench.record.paths import value_at
 from equibench.record.schema import Record
@@ -61,7 +61,12 @@ def headline(section: Section) -> Table:
         measured("spent.train_sec", "Not trained here."),
     ]
     table = fill_table("headline", columns, [*section.ran, *section.references], lambda row: row.first)
-    lines = list(table.lines)
+    lines = [
+        one
+        for row, line in zip(section.ran, table.lines, strict=False)
+        for one in (line, *_ways(row, section, table.names))
+    ]
+    lines += table.lines[len(section.ran) :]
     entropy = section.data.entropy_bits_per_dim
     if entropy is not None and not any(row.first.entrant == "oracle" for row in section.references):
         known = {"entrant": Entry("oracle (entropy of the data)", "oracle", more={"role": "floor", "status": "ok"})}
@@ -75,6 +80,25 @@ def headline(section: Section) -> Table:
         blank = [Entry()] * (len(columns) - 2)
         lines.append(Line((name_entry(row), _n_seeds(row), *blank), "failed", row.first.family, why))
     return Table("headline", table.names, table.labels, tuple(lines), tuple(notes))
+
+
+def _ways(row: Row, section: Section, names: tuple[str, ...]) -> list[Line]:
+    """A line for each other way to sample that the family is known by: what differs from the entrant's own line."""
+    lines = []
+    for setting in row.settings():
+        if not setting.point.startswith("ways."):
+            continue
+        label = f"{row.label}, {setting.label}"
+        known = {"entrant": Entry(label, label, more={"sampler": settings(setting.options)}), "n_seeds": _n_seeds(row)}
+        for metric, name in metric_names(section.metrics).items():
+            if metric == setting.metric:
+                known[slug(name)] = stat_entry(setting.distance, origin_of(row, setting.path("distance")), digits=4)
+        for number_of, digits in (("images_per_sec", 3), ("network_evaluations", 1)):
+            stat = getattr(setting, number_of)
+            if stat is not None:
+                known[number_of] = stat_entry(stat, origin_of(row, setting.path(number_of)), digits=digits)
+        lines.append(Line(tuple(known.get(name, Entry()) for name in names), family=row.first.family))
+    return lines
 
 
 def origin_of(row: Row, path: str) -> Origin:

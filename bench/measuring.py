@@ -1,0 +1,83 @@
+"""What a suite measures, and with how much, as its file says it. Imports no torch."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, ValidationInfo, field_validator
+
+from equibench.record.base import Strict
+
+MOST = 10**9  # of anything that is counted in a suite, far above what any machine does
+Count = Annotated[int, Field(ge=1, le=MOST)]
+Several = Annotated[int, Field(ge=2, le=MOST)]
+Seconds = Annotated[float, Field(gt=0, le=MOST)]
+
+
+class SuiteTable(Strict):
+    """A table of a suite's file."""
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_truth_for_a_number(cls, value: Any, info: ValidationInfo) -> Any:
+        """Python counts true as 1, but nobody means it so."""
+        parts = value if isinstance(value, list) else [value]
+        if cls.model_fields[info.field_name or ""].annotation is not bool and any(isinstance(x, bool) for x in parts):
+            raise ValueError("true and false stand for no number and no text here")
+        return value
+
+
+class BoundSetting(SuiteTable):
+    """Another way to the likelihood than the usual one, for the families that declare it."""
+
+    name: Literal[
+        "importance weighting", "uniform dequantization", "full chain", "continuous time", "probability-flow ODE"
+    ]
+    images: Several  # of the likelihood's, drawn
+    passes: Count = 1  # for importance weighting K, else draws to average
+    check_steps: bool = True  # where a chain or a solver has steps, measure twice as many too
+
+
+class Annealing(SuiteTable):
+    """Annealed importance sampling through the decoder, for the families that have one."""
+
+    images: Several = 16
+    chains: Count = 8
+    temperatures: Several = 500
+    leapfrog_steps: Count = 10
+    sigma: float = Field(0.1, gt=0)  # deviation of the Gaussian observation model, images in [0, 1]
+
+
+class AlongTraining(SuiteTable):
+    """Quality at points of the training before its end, and at the end, from one set of noise."""
+
+    points: Annotated[int, Field(ge=1, le=20)] = 4  # before the end, each at half the budget of the next
+    samples: Several = 1300  # at each point; a distance needs more than its features have dimensions
+    likelihood_images: Count = 500  # of the likelihood's, drawn
+
+
+class Measuring(SuiteTable):
+    """What is measured on every cell, and with how much."""
+
+    samples: Several = 5000  # for the Frechet distance
+    reference_images: Several = 10_000  # of the test split
+    extractor: str = "auto"  # see `equibench ls`
+    splits: Count = 10  # into halves, for the distance without bias and for pairs of entrants
+    resamples: Several = 20  # of the bootstrap, for the distance without bias
+    memorization_images: int = Field(10_000, ge=0, le=MOST)  # of training, and as many held out; 0: no test
+    noise_samples: int = Field(64, ge=0, le=MOST)  # from the same noise for every run, for `check`; 0: none
+    sampler_points: bool = True  # measure the other sampler settings of each family too
+    sweep_samples: Several = 5000  # for the distance at each of these settings, at most `samples`
+    sweep_evaluations: Count = 1000  # settings that take more passes through the network are left out
+    along: AlongTraining | None = None  # measure points of the training too, after it and off its clock
+    likelihood_images: Count = 10_000
+    likelihood_passes: Count = 1
+    bound: list[BoundSetting] = []
+    annealing: Annealing | None = None
+    out_of_distribution: list[Literal["inverted", "constant", "noise", "shuffled pixels"]] = []
+    out_of_distribution_images: Several = 500
+    speed_batch_sizes: list[Count] = Field([16, 64, 256], min_length=1)  # the headline shows the fastest
+    speed_modes: list[Literal["compile", "cuda graph"]] = []  # beside eager mode, which is always measured
+    speed_limit_sec: Seconds = 3.0  # for each batch size, after warm-up
+    latency_limit_sec: Seconds = 10.0  # for 100 repeats at batch 1
+    memory_batch_size: Count = 64
