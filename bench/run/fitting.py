@@ -14,7 +14,7 @@ from equibench.protocol import LEAST_SHARE_OF_CAP, LEAST_SHARE_WITH_TWO_KNOBS
 from equibench.run.sizing import TooManyPartsError, parameters
 from equibench_models.contract import Config, Model, Shape
 
-GREATEST = 4096  # of a knob whose field has no lower bound above
+GREATEST = 4096  # value that is tried of a knob, where its field sets no lower limit
 STEPS = (16, 8, 1)  # of the first of two knobs: hardware has its fastest kernels for multiples of 16
 
 
