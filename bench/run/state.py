@@ -175,9 +175,16 @@ def _restore_optimizer(optimizer: torch.optim.Optimizer, state: Plain) -> None:
 
 
 def _like(before: Any, value: Any) -> Any:
-    """`value` as JSON and files gave it, in the kind of `before`."""
-    if isinstance(before, tuple):
-        return tuple(value)
+    """`value` as JSON and files gave it, in the kind of `before`. JSON makes a list of any tuple, within others too."""
+    if isinstance(before, tuple | list) and isinstance(value, list):
+        within = [*map(_like, before, value), *value[len(before) :]]
+        if isinstance(before, list):
+            return within
+        return type(before)(*within) if hasattr(before, "_fields") else tuple(within)
+    if isinstance(before, dict) and isinstance(value, dict):
+        return {key: _like(before.get(key), item) for key, item in value.items()}
+    if not isinstance(value, Tensor):
+        return value
     if isinstance(before, np.ndarray):
         return value.numpy().astype(before.dtype)
     if isinstance(before, Tensor):

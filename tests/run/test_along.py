@@ -20,6 +20,7 @@ from equibench.run.session import Session
 from equibench.run.stages import STAGES
 from equibench.run.status import POINTS
 from equibench.run.train import StoppedError, Watch, train
+from equibench.run.unfinished import Unfinished
 from equibench.suite import Cell
 from equibench_models import family
 
@@ -151,6 +152,20 @@ def test_what_fails_at_one_point_takes_nothing_else_with_it(measured, monkeypatc
     assert again.status == "ok"
     assert [point.reason for point in again.along] == [None, None, None]
     assert again.along[1] == record.along[1]
+
+
+@pytest.mark.parametrize("incomplete", [True, False])
+def test_points_go_with_a_whole_record_and_stay_for_one_that_a_retry_completes(tmp_path, incomplete):
+    unfinished = Unfinished(tmp_path / "cell")
+    (unfinished.folder / POINTS).mkdir(parents=True)
+    for name in ("progress.json", f"{POINTS}/0.5.safetensors"):
+        (unfinished.folder / name).touch()
+    unfinished.remove(incomplete)
+    left = {path.name for path in tmp_path.rglob("*") if path.is_file()}
+    assert left == ({"0.5.safetensors"} if incomplete else set())
+    (without := Unfinished(tmp_path / "other")).folder.mkdir()
+    without.remove(incomplete)
+    assert not without.folder.exists()
 
 
 def test_points_that_are_gone_are_said_and_fail_nothing(measured):

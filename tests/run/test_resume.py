@@ -4,6 +4,7 @@ import itertools
 import random
 import time
 from types import SimpleNamespace
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -19,6 +20,15 @@ from equibench.run.train import Allowance, StoppedError, Watch, train
 from equibench_models import FAMILIES, family
 
 CPU = torch.device("cpu")
+
+
+class Taken(NamedTuple):
+    """A tuple with names, as a model may hold in others."""
+
+    components: tuple[int, ...]
+    count: int
+
+
 UPDATES, BATCH = 9, 8
 SHAPE = (1, 16, 16)
 
@@ -106,14 +116,17 @@ def test_moments_lie_as_their_parameters_do(images, tmp_path):
     file = tmp_path / "training"
     run("vae", images, file, stop_after=4)
     model = run("vae", images, file).model
-    moments = [(p, s["exp_avg"]) for p, s in model._optimizer.state.items()]
+    states = [*model._adam.state.items(), *model._muon.state.items()]
+    moments = [(p, m) for p, state in states for m in state.values() if getattr(m, "shape", None) == p.shape]
+    assert len(moments) == 2 * len(model._adam.state) + len(model._muon.state)
     assert any(not parameter.is_contiguous() for parameter, _ in moments)
     assert all(moment.stride() == parameter.stride() for parameter, moment in moments)
 
 
 LEFT_OUT = {
     "weights": ("model", "weight network"),
-    "the optimiser's moments": ("model", "_optimizer/state"),
+    "Adam's moments": ("model", "_adam/state"),
+    "Muon's momentum": ("model", "_muon/state"),
     "torch's random numbers": ("model", "random torch"),
     "the rest of the epoch": ("course", "queue"),
 }
@@ -213,13 +226,15 @@ def test_what_a_stranger_s_model_holds_is_kept():
         model.optimizer, model.rates = optimizer, torch.optim.lr_scheduler.StepLR(optimizer, 1)
         model.draws, model.own, model.dice = torch.Generator(), np.random.default_rng(1), random.Random(1)
         model.history, model.mean, model.table = [1.5, (2, None)], torch.zeros(3), np.zeros(2, np.float32)
+        model.order, model.named = (Taken((0, 1), 2), Taken((2,), 0)), {"first": Taken((1,), 1)}
         return model
 
     one = build()
     one.draws.manual_seed(8)
     one.own.random(5)
     one.dice.random()
-    one.history, one.mean, one.table = [3.25, (4, "x")], torch.arange(3.0), np.array([5, 6], np.float32)
+    one.order, one.named = (Taken((1, 0), 5), Taken((0,), 3)), {"first": Taken((3,), 4)}
+    one.history, one.mean, one.table = [3.25, (4, "x"), (5,)], torch.arange(3.0), np.array([5, 6], np.float32)
     next(one.discriminator.parameters()).requires_grad_(False)
     first = next(one.generator.parameters())
     first.grad = torch.randn_like(first)
@@ -229,7 +244,10 @@ def test_what_a_stranger_s_model_holds_is_kept():
 
     other = build()
     state.restore(other, CPU, tensors, plain)
-    assert other.history == [3.25, [4, "x"]]
+    assert other.history == [3.25, (4, "x"), [5]]  # of what is new, nothing says that it was no list
+    assert other.order == one.order
+    assert other.order[0].components == (1, 0)
+    assert other.named["first"].components == (3,)
     assert torch.equal(other.mean, one.mean)
     assert (other.table == one.table).all()
     assert other.table.dtype == np.float32
