@@ -103,7 +103,7 @@ def test_a_study_in_two_sittings_and_its_lines_in_the_suite(own, monkeypatch):
     ("arguments", "sentence"),
     [
         (["smoke"], "of 200 training images 50 would be held out"),
-        (["scaling"], "the suite scaling has 4 budgets"),
+        (["scaling"], "the suite scaling has 6 budgets"),
         (["quick", "--space", "nowhere.toml"], "cannot read the space nowhere.toml"),
         (["quick", "--only", "gna"], "did you mean 'gan'?"),
         (["quick", "--trials", "0"], "--trials"),

@@ -51,7 +51,7 @@ def test_decoders_are_measured(family):
     setting = Annealing(images=3, chains=2, temperatures=30, leapfrog_steps=2, sigma=0.2)
     images = np.random.default_rng(0).integers(0, 256, (3, 1, 8, 8), dtype=np.uint8)
     found = annealing.measure(model, setting, images, CPU, seed=1)
-    assert found.simulated_lower_nats <= found.simulated_upper_nats
+    assert found.simulated_lower_nats <= found.simulated_upper_nats + 0.05  # each is a bound in expectation
     assert found == annealing.measure(model, setting, images, CPU, seed=1)
 
 

@@ -38,6 +38,7 @@ class Timed:
         steps: int = 2
 
     samplers = {"2 steps": {"steps": 2}, "3 steps": {"steps": 3}, "9 steps": {"steps": 9}}
+    ways = ()
 
     def __init__(self, sec, error=None):
         self.sec, self.error, self.now, self.asked = sec, error, 0.0, []
@@ -140,28 +141,38 @@ def test_the_sweep_has_one_number_of_samples_and_no_setting_twice(timed):
         yield
         blocks.append((name, model.now - begun))
 
-    def features_of(n, options, label):
+    def sampled(n, options, label):
         asked.append((n, options, label))
-        return np.zeros((n, 3), np.float32)
+        return np.zeros((n, 1, 4, 4), np.uint8), np.zeros((n, 3), np.float32)
+
+    def quality_of(features, options, whole):
+        return usual.model_copy(update={"n_samples": len(features), "stderr": 1.0 if whole else None})
 
     sweep = Sweep(
         model,
         {},
-        Measuring(sweep_samples=6, sweep_evaluations=5, speed_limit_sec=1.0),
+        Measuring(samples=10, sweep_samples=6, sweep_evaluations=5, speed_limit_sec=1.0),
         CPU,
         clock.Clock(),
-        features_of=features_of,
-        quality_of=lambda features, options: usual.model_copy(update={"n_samples": len(features)}),
+        sampled=sampled,
+        quality_of=quality_of,
         block=block,
     )
     others = [sweep.point(label, options, 6, speed.batch_size) for label, options in sweep.settings()]
-    points = [sweep.headline(np.zeros((10, 3), np.float32), speed), *others]
+    assert [(drawn.way, len(drawn.images)) for drawn in others] == [(None, 6)]
+    points = [sweep.headline(np.zeros((10, 3), np.float32), speed), *(drawn.point for drawn in others)]
     # two steps are the default, and nine are more than five evaluations
     assert [point.label for point in points] == [USUAL, "3 steps"]
     assert {point.quality.n_samples for point in points} == {6}
     assert asked == [(6, {"steps": 3}, "3 steps")]
     assert points[1].images_per_sec == pytest.approx(4 / (3 * 0.4))
     assert blocks == [("speed, 3 steps", pytest.approx(3 * 3 * 0.4))]  # a warm-up and two repeats
+    # a way that the family is known by has a row of its own: of all samples and with intervals, the speed as it is
+    model.ways = ("3 steps",)
+    point, way, images = sweep.point("3 steps", {"steps": 3}, 6, 4)
+    assert (point.quality.n_samples, way.quality.n_samples, len(images)) == (6, 10, 10)
+    assert (point.quality.stderr, way.quality.stderr) == (None, 1.0)
+    assert way.images_per_sec == point.images_per_sec
 
 
 def test_what_is_timed_is_within_its_block(timed):
