@@ -20,7 +20,7 @@ import torch
 from equibench.errors import UserError, is_of_the_machine
 from equibench.machine import processes
 from equibench.machine.clock import Clock
-from equibench.machine.device import synchronizer
+from equibench.machine.device import synchronizer, work_on
 from equibench.record.cost import Memory
 from equibench.run.attempts import Tries
 from equibench.run.cell import Ending, measure_cell
@@ -119,6 +119,7 @@ def machine_failed(cell: Cell, error: OSError) -> str:
 def _measure(task: Task, messenger: Messenger) -> None:
     torch.set_num_threads(task.threads)
     session, cell = task.session, task.cell
+    work_on(session.device)
     assert session.reload is not None
     session = replace(session, extractor=session.reload(), peak_memory=messenger.peak_memory)
     if session.identity(cell) != task.identity:
