@@ -1,5 +1,5 @@
 """The suites for a GPU, rehearsed on a processor: their entrants and every stage, with a thousandth of all amounts or
-less. Their numbers mean nothing; what breaks here would break there, after minutes or hours.
+less, and a smaller cap. Their numbers mean nothing; what breaks here would break there, after minutes or hours.
 """
 
 import json
@@ -38,11 +38,11 @@ def rehearsed(name):
     measure["annealing"] = {key: small(value) for key, value in measure["annealing"].items() if key != "sigma"}
     measure["speed_modes"] = [mode for mode in measure["speed_modes"] if mode != "compile"]  # minutes on a processor
     for entrant in plain["entrant"]:
-        entrant["config"] |= {"batch_size": LEAST["batch_size"], "width": 8}
+        entrant["config"] |= {"batch_size": LEAST["batch_size"]}
     channels = 3 if plain["dataset"] == "cifar10" else 1
     return plain | {
         "name": f"{name}-rehearsed",
-        "budget": [{"params": 10**7, "unit": "updates", "amount": 3}],
+        "budget": [{"params": 10**6, "unit": "updates", "amount": 3}],
         "train_images": 60,
         "test_images": 40,
         "dataset": "images.npz" if channels == 3 else "fashion-mnist-10k",
@@ -87,5 +87,5 @@ def test_a_rehearsal_is_of_all_that_the_suite_measures(name):
     again = suite.Suite.model_validate({**plain, "dataset": "fashion-mnist-10k"})
     asked = {key for key, value in whole.measure.model_dump().items() if value}
     assert {key for key, value in again.measure.model_dump().items() if value} == asked
-    structure = [entrant.config.keys() | {"width", "batch_size"} for entrant in whole.entrant]
+    structure = [entrant.config.keys() | {"batch_size"} for entrant in whole.entrant]
     assert [entrant.config.keys() for entrant in again.entrant] == structure
