@@ -52,7 +52,7 @@ def turn(task: Mapping[str, Any]) -> dict[str, Any]:
     import torch
 
     device = torch.device(task["device"])
-    if device.index is not None:
+    if device.type == "cuda" and device.index is not None:
         torch.cuda.set_device(device)
     getattr(importlib.import_module("equibench.machine.device"), "work_on", lambda device: None)(device)
     model, options, notes = _model(task, family, device)
