@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
+from unittest import mock
 
 import torch
 from torch import Generator, Tensor
@@ -12,9 +13,9 @@ from torch import Generator, Tensor
 from equibench.measure.cost.speed import BATCHES, SINGLES
 from equibench.measure.likelihood import annealing
 from equibench.measure.likelihood.bounds import BATCH
+from equibench.measuring import Measuring
 from equibench.run.estimate import DISTANCE, FEATURES
 from equibench.run.plan import Plan
-from equibench.suite import Measuring
 from equibench_models.contract import Model
 from studies.roofline import H100, Work, count
 
@@ -53,8 +54,9 @@ class Entrant:
         return torch.zeros((n, *self.model.shape), dtype=torch.uint8)
 
     def update(self, batch_size: int | None = None) -> Work:
-        images = self.images(batch_size or self.planned.allowance.batch_size)
-        return count(lambda: self.model.update(images, 0.5))
+        """The mean of the updates of a cycle, some of which may take more than others."""
+        images, cycle = self.images(batch_size or self.planned.allowance.batch_size), self.model.cycle
+        return count(lambda: [self.model.update(images, 0.5) for _ in range(cycle)]).times(1 / cycle)
 
     def training(self, batch_size: int | None = None) -> tuple[float, Work]:
         """Updates that the budget buys at a batch size, and what all of them take."""
@@ -74,12 +76,15 @@ def by_steps(counted: Callable[[int | None], Work], steps: int | None) -> Work:
 
 
 def sampling(one: Entrant, n: int, options: dict[str, Any], at_once: int = SAMPLED_AT_ONCE) -> Work:
-    """`n` samples with these options."""
+    """`n` samples with these options, by the operators of a compiled sampler or a CUDA graph, which read no number on
+    the way: where eager mode looks for what is left to do, these do it for all.
+    """
     size = min(n, at_once)
 
     def counted(steps: int | None) -> Work:
         chosen = {**options, **({} if steps is None else {"steps": steps})}
-        return count(lambda: one.model.sample(size, Generator(), batch_size=size, **chosen))
+        with mock.patch.object(torch.compiler, "is_compiling", lambda: True):
+            return count(lambda: one.model.sample(size, Generator(), batch_size=size, **chosen))
 
     steps = one.model.network_evaluations(**options)
     return by_steps(counted, steps if steps > 1 else None).times(n / size)
@@ -166,9 +171,16 @@ def stages(one: Entrant) -> dict[str, float]:
     sampled = sampling(one, measure.samples, one.options)
     for options in others:
         sampled = sampled.plus(sampling(one, measure.sweep_samples, options))
-    usual = Work()
-    if one.model.likelihood != "none":
+    usual, along = Work(), Work()
+    has_likelihood = one.model.likelihood != "none"
+    if has_likelihood:
         usual = likelihood(one, measure.likelihood_images, measure.likelihood_passes)
+    if points := measure.along:
+        images += (points.points + 1) * points.samples
+        distances += points.points + 1
+        along = sampling(one, points.samples, one.options)
+        along = along.plus(likelihood(one, points.likelihood_images, 1)) if has_likelihood else along
+        along = along.times(points.points + 1)
     decompositions_sec = distances * DISTANCE * dims**3 / (H100.float64_share * H100.float64_flops_per_sec)
     return {
         "start": START_SEC,
@@ -178,6 +190,7 @@ def stages(one: Entrant) -> dict[str, float]:
         "distances": decompositions_sec,
         "likelihood": usual.sec,
         "other likelihoods": bounds(one).sec,
+        "along training": along.sec,
         "annealing": annealed(one).sec,
         "speed": timing_sec(one),
         "memory": 2 * MEMORY_SEC,
