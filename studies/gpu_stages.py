@@ -83,7 +83,7 @@ def sampling(one: Entrant, n: int, options: dict[str, Any], at_once: int = SAMPL
 
     def counted(steps: int | None) -> Work:
         chosen = {**options, **({} if steps is None else {"steps": steps})}
-        with mock.patch.object(torch.compiler, "is_compiling", lambda: True):
+        with mock.patch.object(torch.compiler, "is_compiling", return_value=True):
             return count(lambda: one.model.sample(size, Generator(), batch_size=size, **chosen))
 
     steps = one.model.network_evaluations(**options)

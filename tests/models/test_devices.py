@@ -24,7 +24,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:.*CUDA is not available.*"),
     pytest.mark.filterwarnings("ignore:.*Can't initialize NVML.*"),
 ]
-SHAPE = (3, 8, 8)
+SHAPE = (1, 8, 8)
 FEW_STEPS = 10  # of a sampler; more of the same steps show nothing new
 
 
