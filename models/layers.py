@@ -172,17 +172,21 @@ class LogisticMixture:
         raw = raw.float()
         split, shape = channels * components, (len(raw), components, channels, *raw.shape[2:])
         weights, means, scales = (raw[:, i * split : (i + 1) * split].reshape(shape) for i in range(3))
-        start = torch.linspace(-1, 1, 2 * components + 1)[1::2]
+        # made where they are used: a copy from the processor would have it wait for a GPU, and stands in no CUDA graph
+        start = torch.linspace(-1, 1, 2 * components + 1, device=raw.device)[1::2]
         log_scales = torch.full_like(start, -2.0)
         if not pixels:
             start, log_scales = 3 * start, log_scales + math.log(3)
         elif components > 2:
-            start[0], start[-1] = -1 + HALF_BIN, 1 - HALF_BIN
-            log_scales[0] = log_scales[-1] = -6.0
+            # filled, as assigning a number to an entry copies it
+            start[:1].fill_(-1 + HALF_BIN)
+            start[-1:].fill_(1 - HALF_BIN)
+            for end in (log_scales[:1], log_scales[-1:]):
+                end.fill_(-6.0)
         self.log_weights = weights.log_softmax(dim=1)
-        self.means = means + start.to(raw.device)[:, None, None, None]
+        self.means = means + start[:, None, None, None]
         # twice the output: scales have far to go; the bounds keep exp() and its inverse harmless
-        self.log_scales = (2 * scales + log_scales.to(raw.device)[:, None, None, None]).clamp(-9, 3)
+        self.log_scales = (2 * scales + log_scales[:, None, None, None]).clamp(-9, 3)
         self.shifts = raw[:, 3 * split :]  # c, the lower triangle row by row
         self.channels = channels
 

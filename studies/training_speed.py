@@ -1,9 +1,10 @@
 """How near training comes to the machine's matrix products, and what stands between: writes docs/training_speed.md.
 
-    python -m studies.training_speed [--seconds 4]
+    python -m studies.training_speed [--seconds 4] [--suite quick] [--device cpu] [--page FILE]
 
-Each family at the config of the `quick` suite, on random images: model FLOPs utilisation as it is, then with one thing
-changed at a time; and the time of its update by operator, from torch.profiler.
+Each family at the config of a suite, on random images: what share its update reaches of the rate of a product of square
+matrices in the same precision, the two timed in turns; then with one thing changed at a time; and the time of its
+update by operator, from torch.profiler.
 """
 
 from __future__ import annotations
@@ -20,23 +21,23 @@ from torch.profiler import ProfilerActivity, profile
 
 from equibench import suite
 from equibench.machine.clock import repeat
-from equibench.machine.device import autocast, precision, time_matrix_products
+from equibench.machine.device import autocast, precision, resolve_device, synchronizer, time_matrix_products
 from equibench.machine.provenance import describe_machine
 from equibench.run import plan
 from equibench.run.counting import counted
 from equibench_models import family as load_family
-from equibench_models.contract import Model
+from equibench_models.contract import Model, Shape
 
-SHAPE = (1, 28, 28)
+ROUNDS = 4  # in which products and updates take turns: both meet the same moments of a machine that others use
 OPERATORS = 10
 PAGE = Path(__file__).parent.parent / "docs" / "training_speed.md"
 TEXT = """# How fast training is, and what stands in the way
 
-Written by `python -m studies.training_speed`; the module says how. {processor}, {threads} threads, {precision}; the
-fastest product of square matrices: {rate:.0f} GFLOP/s (side {side}). Utilisation is the update's FLOP/s over that.
+Written by `python -m studies.training_speed`; the module says how. Suite `{suite}`, {machine}, {precision}. "As it is"
+is the update's FLOP/s over those of the fastest product of square matrices in {precision}, timed in turns with it.
 
-| Family | as it is | GFLOP/s | {variants} |
-| :--- | ---: | ---: | {rule} |
+| Family | as it is | GFLOP/s | product, GFLOP/s | {variants} |
+| :--- | ---: | ---: | ---: | {rule} |
 """
 
 
@@ -57,9 +58,10 @@ def _unfused(model: Model) -> contextlib.AbstractContextManager[object]:
     return contextlib.nullcontext()
 
 
-def _other_precision(model: Model) -> contextlib.AbstractContextManager[object]:  # noqa: ARG001
+def _other_precision(model: Model) -> contextlib.AbstractContextManager[object]:
     """Of bfloat16 and float32 the one that training does not use on this machine."""
-    return torch.autocast("cpu", torch.bfloat16, enabled=precision(torch.device("cpu")) is torch.float32)
+    device = next(model.parameters()).device
+    return torch.autocast(device.type, torch.bfloat16, enabled=precision(device) is torch.float32)
 
 
 def _compiled(model: Model) -> contextlib.AbstractContextManager[object]:
@@ -68,6 +70,28 @@ def _compiled(model: Model) -> contextlib.AbstractContextManager[object]:
         if name != "average":  # which is never trained
             network.compile()
     return contextlib.nullcontext()
+
+
+@contextlib.contextmanager
+def _any_order(model: Model) -> Iterator[None]:  # noqa: ARG001
+    """Kernels that add in any order, where `work_on` asks a GPU for others."""
+    before = torch.are_deterministic_algorithms_enabled()
+    torch.use_deterministic_algorithms(False)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before, warn_only=True)
+
+
+@contextlib.contextmanager
+def _tf32(model: Model) -> Iterator[None]:  # noqa: ARG001
+    """Convolutions in float32 by way of TF32, PyTorch's own choice on a GPU."""
+    before = torch.backends.cudnn.allow_tf32
+    torch.backends.cudnn.allow_tf32 = True
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.allow_tf32 = before
 
 
 def _as_it_is(model: Model) -> contextlib.AbstractContextManager[object]:  # noqa: ARG001
@@ -85,86 +109,100 @@ VARIANTS: dict[str, tuple[dict[str, float], Change]] = {
     "twice the batch": ({"batch_size": 2}, _as_it_is),
     "twice as wide (over the cap)": ({"width": 2}, _as_it_is),
 }
+ON_GPU: dict[str, tuple[dict[str, float], Change]] = {
+    "sums in any order": ({}, _any_order),
+    "TF32": ({}, _tf32),
+    "four times the batch": ({"batch_size": 4}, _as_it_is),
+}
 
 
-@contextlib.contextmanager
-def updating(
-    family: str,
-    config: dict[str, Any],
-    change: Change,
-) -> Iterator[Callable[[], object]]:
-    """One update of a model of `config`, to be called in the block."""
-    torch.manual_seed(0)
-    model = load_family(family).build(config, SHAPE)
-    images = torch.randint(0, 256, (int(config["batch_size"]), *SHAPE), dtype=torch.uint8)
-    with autocast(torch.device("cpu")), change(model):
-        yield lambda: model.update(images, 0.5)
+class Trained:
+    """A family as a suite has it, on a device, to be updated with one thing changed."""
 
+    def __init__(self, family: str, config: dict[str, Any], shape: Shape, device: torch.device) -> None:
+        self.family, self.config, self.shape, self.device = family, config, shape, device
 
-def seconds_of(update: Callable[[], object], limit_sec: float) -> float:
-    """Of the fastest update: what the code takes, not who else computes."""
-    return min(repeat(update, lambda: None, warmup=3, repeats=500, limit_sec=limit_sec))
+    def changed(self, factors: dict[str, float]) -> dict[str, Any]:
+        """The config with integer fields multiplied."""
+        return self.config | {key: int(self.config[key] * factor) for key, factor in factors.items()}
 
+    @contextlib.contextmanager
+    def updating(self, factors: dict[str, float], change: Change) -> Iterator[Callable[[], object]]:
+        """One update, to be called in the block."""
+        torch.manual_seed(0)
+        model = load_family(self.family).build(self.changed(factors), self.shape).to(self.device)
+        images = torch.randint(0, 256, (model.config.batch_size, *self.shape), dtype=torch.uint8).to(self.device)
+        with autocast(self.device), change(model):
+            yield lambda: model.update(images, 0.5)
 
-def operators(update: Callable[[], object]) -> list[tuple[str, float]]:
-    """Shares of an update's time by operator, the greatest first."""
-    update()
-    with profile(activities=[ProfilerActivity.CPU]) as found:
-        for _ in range(10):
+    def flops(self, factors: dict[str, float]) -> float:
+        """Of an update, at the batch that is timed."""
+        return counted(load_family(self.family), self.changed(factors), self.shape).flops[0]
+
+    def side_by_side(self, factors: dict[str, float], change: Change, seconds: float) -> tuple[float, float]:
+        """FLOP/s of the fastest update and of the fastest product of matrices: what code and machine can do, not what
+        is left while others compute.
+        """
+        flops, synchronize, share_sec = self.flops(factors), synchronizer(self.device), seconds / ROUNDS
+        trained = product = 0.0
+        with self.updating(factors, change) as update:
+            for _ in range(ROUNDS):
+                product = max(product, *time_matrix_products(self.device, share_sec).flops_per_sec.values())
+                taken = repeat(update, synchronize, warmup=3, repeats=500, limit_sec=share_sec)
+                trained = max(trained, flops / min(taken))
+        return trained, product
+
+    def operators(self) -> list[tuple[str, float]]:
+        """Shares of an update's time by operator, on a GPU of the GPU's, the greatest first."""
+        on_gpu = self.device.type == "cuda"
+        activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if on_gpu else [])]
+        with self.updating({}, _as_it_is) as update:
             update()
-    averages = found.key_averages()
-    total = sum(event.self_cpu_time_total for event in averages)
-    ranked = sorted(averages, key=lambda event: event.self_cpu_time_total, reverse=True)
-    return [(event.key, event.self_cpu_time_total / total) for event in ranked[:OPERATORS]]
-
-
-def flops_per_sec(family: str, config: dict[str, Any], change: Change, limit_sec: float) -> float:
-    """Of the fastest update."""
-    flops = counted(load_family(family), config, SHAPE).flops[0]
-    with updating(family, config, change) as update:
-        return flops / seconds_of(update, limit_sec)
+            with profile(activities=activities) as found:
+                for _ in range(10):
+                    update()
+        of = "self_device_time_total" if on_gpu else "self_cpu_time_total"
+        taken = {event.key: float(getattr(event, of)) for event in found.key_averages()}
+        ranked = sorted(taken, key=lambda name: taken[name], reverse=True)
+        return [(name, taken[name] / sum(taken.values())) for name in ranked[:OPERATORS]]
 
 
 @click.command()
-@click.option("--seconds", default=4.0, show_default=True, help="Of updates, for each number.")
-def main(seconds: float) -> None:
-    device = torch.device("cpu")
-    quick = suite.load("quick")
-    found = describe_machine(device)
-    rates = time_matrix_products(device, 3 * seconds).flops_per_sec
-    side = max(rates, key=rates.__getitem__)
+@click.option("--seconds", default=4.0, show_default=True, help="Of updates, and of products, for each number.")
+@click.option("--suite", "suite_name", default="quick", show_default=True)
+@click.option("--device", "device_name", default="cpu", show_default=True)
+@click.option("--page", type=click.Path(path_type=Path, dir_okay=False), default=PAGE, help="File to write.")
+def main(seconds: float, suite_name: str, device_name: str, page: Path) -> None:
+    device, chosen = resolve_device(device_name), suite.load(suite_name)
+    shape = (3, 32, 32) if chosen.dataset == "cifar10" else (1, 28, 28)
+    found, variants = describe_machine(device), VARIANTS | (ON_GPU if device.type == "cuda" else {})
     text = TEXT.format(
-        processor=found.processor,
-        threads=found.threads,
+        suite=suite_name,
+        machine=f"{found.processor}, {found.threads} threads" if device.type == "cpu" else found.device,
         precision=found.precision,
-        rate=rates[side] / 1e9,
-        side=side,
-        variants=" | ".join(VARIANTS),
-        rule=" | ".join("---:" for _ in VARIANTS),
+        variants=" | ".join(variants),
+        rule=" | ".join("---:" for _ in variants),
     )
     shares = ""
-    for cell in suite.cells(quick):
-        if cell.entrant is None:
+    for cell in suite.cells(chosen):
+        if cell.entrant is None or cell.seed != chosen.seeds[0]:
             continue
-        family = cell.entrant.family
-        config = plan.plan(cell, SHAPE).config
-        usual = flops_per_sec(family, config, _as_it_is, seconds)
-        with updating(family, config, _as_it_is) as update:
-            ranked = operators(update)
-        numbers = [f"{usual / rates[side]:.0%}", f"{usual / 1e9:.0f}"]
-        for factors, change in VARIANTS.values():
-            changed = config | {key: int(config[key] * factor) for key, factor in factors.items()}
+        config = plan.plan(cell, shape).config
+        one = Trained(cell.entrant.family, config, shape, device)
+        usual, product = one.side_by_side({}, _as_it_is, seconds)
+        numbers = [f"{usual / product:.0%}", f"{usual / 1e9:.0f}", f"{product / 1e9:.0f}"]
+        for factors, change in variants.values():
             try:
-                numbers.append(f"{flops_per_sec(family, changed, change, seconds) / rates[side]:.0%}")
+                changed, beside = one.side_by_side(factors, change, seconds)
+                numbers.append(f"{changed / beside:.0%}")
             except RuntimeError as error:  # torch.compile has no second derivatives
-                click.echo(f"{family}: {error}", err=True)
+                click.echo(f"{cell.name}: {error}", err=True)
                 numbers.append("fails")
-        text += f"| {family} (batch {config['batch_size']}) | {' | '.join(numbers)} |\n"
+        text += f"| {cell.name} (batch {config['batch_size']}) | {' | '.join(numbers)} |\n"
         click.echo(text.splitlines()[-1])
-        title = load_family(family).about.title
-        shares += f"\n## {title}: time by operator\n\n| Operator | Share of the update |\n| :--- | ---: |\n"
-        shares += "".join(f"| `{name}` | {share:.1%} |\n" for name, share in ranked)
-    PAGE.write_text(text + shares)
+        shares += f"\n## {cell.name}: time by operator\n\n| Operator | Share of the update |\n| :--- | ---: |\n"
+        shares += "".join(f"| `{name}` | {share:.1%} |\n" for name, share in one.operators())
+    page.write_text(text + shares)
 
 
 if __name__ == "__main__":

@@ -13,9 +13,10 @@ from equibench import suite
 from equibench.data.parts import drawn_of
 from equibench.data.sets import Dataset
 from equibench.machine import code, provenance
+from equibench.machine.apart import Answer
 from equibench.machine.clock import Clock, repeat
 from equibench.machine.device import autocast
-from equibench.measure.cost import memory, modes, speed
+from equibench.measure.cost import in_mode, memory, modes, speed
 from equibench.measure.features.extractor import Extractor
 from equibench.measure.likelihood import bounds
 from equibench.measure.likelihood.bits import summarize
@@ -158,11 +159,16 @@ def test_repeats_wait_for_the_device():
 
 
 def test_speed_is_a_median_and_compiling_stands_apart(monkeypatch):
-    monkeypatch.setattr(speed, "repeat", lambda *_args, **_options: [9.0, 1.0, 2.0])
+    for module in (speed, in_mode):
+        monkeypatch.setattr(module, "repeat", lambda *_args, **_options: [9.0, 1.0, 2.0])
     monkeypatch.setattr(modes, "prepare", lambda *_args: (lambda: None, 5.0))
     model = load_family("gan").build({"width": 8}, SHAPE)
     limits = {"limit_sec": 1.0, "latency_limit_sec": 1.0}
-    found = speed.sampling_speed(model, {}, CPU, batch_sizes=[4], other_modes=["compile"], **limits)
+    monkeypatch.setattr(in_mode, "apart", lambda work, given, device, _: Answer(work(device, *given)))
+    other = lambda mode, n: in_mode.mode_speed(  # noqa: E731
+        mode, "gan", {"width": 8}, SHAPE, {}, CPU, batch_size=n, **limits
+    )
+    found = speed.sampling_speed(model, {}, CPU, batch_sizes=[4], other_modes=["compile"], in_mode=other, **limits)
     (compiled,) = found.other_modes
     for one in (found, compiled):
         assert one.images_per_sec == 4 / 2

@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from equibench.cli.options import ALLOW_CODE, DATA_ROOT, DOWNLOAD, PATH, check_writable, console, extractor_options
+from equibench.cli.options import (
+    ALLOW_CODE,
+    DATA_ROOT,
+    DOWNLOAD,
+    PATH,
+    RERUN_DEVICE,
+    check_writable,
+    console,
+    extractor_options,
+)
 from equibench.errors import UserError
 
 if TYPE_CHECKING:
@@ -20,7 +29,7 @@ if TYPE_CHECKING:
 Command = TypeVar("Command", bound=Callable[..., Any])
 CONFIRM_HELP = "Train so many fresh seeds of each entrant that looks worse; they alone decide."
 OUT_HELP = "Folder for their records. [default: RESULTS-confirm]"
-GIVEN = ("suite", "dataset", "data_root", "download", "extractor", "inception_weights", "allow_code")
+GIVEN = ("suite", "dataset", "data_root", "download", "extractor", "inception_weights", "device", "allow_code")
 
 
 def confirm_options(command: Command) -> Command:
@@ -34,6 +43,7 @@ def confirm_options(command: Command) -> Command:
             DATA_ROOT,
             DOWNLOAD,
             extractor_options,
+            RERUN_DEVICE,
             ALLOW_CODE,
         )
     ):

@@ -25,6 +25,7 @@ SUITE_HELP = "SUITE is the name of a suite (see `equibench ls`) or the path of y
 PATH = click.Path(path_type=Path)
 DATA_ROOT = click.option("--data-root", type=PATH, help="Folder that holds the data files.")
 DEVICE = click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
+RERUN_DEVICE = click.option("--device", help="cpu, cuda or cuda:N. [default: the record's, or one of its name]")
 DOWNLOAD = click.option("--download", is_flag=True, help="Fetch data and feature weights that are not here.")
 ALLOW_CODE = click.option(
     "--allow-code", is_flag=True, help="Run code that a suite or file brings: own families, extractors, TorchScript."
@@ -73,6 +74,7 @@ def rerun_options(command: Command) -> Command:
         DOWNLOAD,
         extractor_options,
         click.option("--from", "loaded", type=PATH, help="The checkpoint that was measured without training."),
+        RERUN_DEVICE,
         ALLOW_CODE,
     )(command)
 

@@ -1,9 +1,10 @@
 """One turn of `equibench turns`, as a script: times a checkpoint with the equibench that its interpreter finds.
 
 Old versions run it too, so that it leans on little of them: `equibench_models.family`, the contract's `build`, `sample`
-and `update`, and `equibench.machine.device.autocast`. Timing and counting are its own, the same for both versions. The
-task comes as JSON on standard input; the answer, or the reason why there is none, is one line of JSON on standard
-output. Whatever else is printed goes to standard error.
+and `update`, and `equibench.machine.device.autocast`; what a version sets for a device is set (`work_on`, where it has
+it). Timing and counting are its own, the same for both versions. The task comes as JSON on standard input; the answer,
+or the reason why there is none, is one line of JSON on standard output. Whatever else is printed goes to standard
+error.
 """
 
 from __future__ import annotations
@@ -51,6 +52,9 @@ def turn(task: Mapping[str, Any]) -> dict[str, Any]:
     import torch
 
     device = torch.device(task["device"])
+    if device.type == "cuda" and device.index is not None:
+        torch.cuda.set_device(device)
+    getattr(importlib.import_module("equibench.machine.device"), "work_on", lambda device: None)(device)
     model, options, notes = _model(task, family, device)
     synchronize = (lambda: torch.cuda.synchronize(device)) if device.type == "cuda" else (lambda: None)
     autocast = _attribute("equibench.machine.device", "autocast")

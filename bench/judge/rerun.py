@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from equibench.errors import UserError
+from equibench.judge.proof import SLACK, apart, repeats
 from equibench.quantities.identity import differs, look_up
 from equibench.record.schema import Record
 from equibench.usercode import require_consent
@@ -35,11 +36,13 @@ class Rerun:
     inception_weights: Path | None = None
     loaded: Path | None = None
     allow_code: bool = False
+    device: str | None = None  # by default a processor for a record of one, and a GPU of the record's name
 
 
 def again(one: Record, file: Path, path: str, given: Rerun) -> tuple[bool | None, str]:
     """Run the cell of the record `one`, which lies at `file`, in a folder that goes away, and compare its number at
-    `path` to the last bit: whether it holds (None: another cell, as on another machine), and a sentence.
+    `path` to the last bit, or as near as a GPU repeats it: whether it holds (None: another cell, as on another machine,
+    or another training, where the GPU repeats none), and a sentence.
 
     Raises UserError where the data, the suite, the checkpoint or the feature network are not those of the record, and
     for code that may not run. The data is looked at first.
@@ -56,19 +59,24 @@ def rebuilt(one: Record, file: Path, given: Rerun, out: Path) -> tuple[Cell, Ses
     """The cell of the record `one`, which lies at `file`, and a session that runs it into the folder `out`. Raises
     UserError as `again` does.
     """
-    import torch
-
     from equibench.run.session import Session
 
     chosen = suite_of(one, given)
     found = _data(one, chosen, given)
-    device = torch.device("cpu" if one.machine.device == "cpu" or not torch.cuda.is_available() else "cuda")
+    device = _device(one, given)
     loaded = _checkpoint(one, file, given) if one.role == "entrant" and one.budget is None else None
     cell = _cell(one, chosen, loaded, device, given)
     load = _extractor(one, cell.suite, device, given, loaded is not None)
     extractor = load()
     _check_features(one, extractor)
     return cell, Session(cell.suite, found, device, extractor, out, loaded, given.allow_code, load)
+
+
+def _device(one: Record, given: Rerun) -> torch.device:
+    from equibench.machine.device import gpu_like, resolve_device
+
+    was = one.machine.device
+    return resolve_device(given.device or ("cpu" if was == "cpu" else str(gpu_like(was))))
 
 
 def suite_of(one: Record, given: Rerun) -> Suite:
@@ -172,8 +180,15 @@ def _compared(one: Record, now: Record, path: str) -> tuple[bool | None, str]:
         return None, f"{name} run again gives {value!r}, the record {was!r}, but on {why}: not the same cell"
     if was == value:
         return True, f"{name} run again gives {value!r}, the same to the last bit"
-    weights = "the same weights" if now.weights_sha256 == one.weights_sha256 else "other weights"
-    return False, f"{name} run again gives {value!r}, the record {was!r}, from {weights}"
+    same_weights = now.weights_sha256 == one.weights_sha256
+    weights = "the same weights" if same_weights else "other weights"
+    said = f"{name} run again gives {value!r}, the record {was!r}, from {weights}"
+    if repeats(one) or was is None or value is None:
+        return False, said
+    if not same_weights:
+        return None, f"{said}: the record's GPU was not told to add in one order, and no training on it is repeated"
+    near = not apart(path, one, was, value, SLACK)
+    return near, f"{said}: {'' if near else 'not '}within {SLACK:.1%}, as the record's GPU added in any order"
 
 
 def _other_cell(one: Record, now: Record, path: str) -> str:

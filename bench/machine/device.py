@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from functools import partial
 
@@ -11,9 +12,52 @@ from equibench.errors import UserError, first_line, nearest
 from equibench.machine.clock import repeat
 from equibench.record.cost import MatrixProducts
 
+_current = torch.device("cpu")  # that this process works on
+
 
 def resolve_device(name: str) -> torch.device:
-    """`auto`, `cpu`, `cuda` or `cuda:N` -> a device that is there. Raises UserError otherwise."""
+    """`auto`, `cpu`, `cuda` or `cuda:N` -> a device that is there, on which this process then works (`work_on`). Raises
+    UserError otherwise.
+    """
+    device = _named(name)
+    work_on(device)
+    return device
+
+
+def work_on(device: torch.device) -> None:
+    """Make a GPU this process's current one, as graphs, streams and libraries' workspaces go by that and not by their
+    tensors, and set its arithmetic so that numbers may hang on it:
+
+    float32 is float32 also in convolutions, for which PyTorch takes TF32 (three digits) by default; kernels add in an
+    order that is always the same, where PyTorch has such ones, and none is chosen by its time. A processor's arithmetic
+    is left as it is.
+    """
+    global _current
+    _current = device
+    if device.type != "cuda":
+        return
+    if device.index is not None:
+        torch.cuda.set_device(device)
+    torch.set_float32_matmul_precision("highest")
+    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cudnn.benchmark = False
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS reads it when it starts
+    # a warning and no error where there is no such kernel: a user's own family may need one
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # a kernel each tensor
+
+
+def gpu_like(name: str) -> torch.device:
+    """The current GPU if that is its name, else the first one that it is; failing that, `auto`."""
+    if not torch.cuda.is_available():
+        return _named("auto")
+    first = torch.cuda.current_device()
+    others = (index for index in range(torch.cuda.device_count()) if index != first)
+    found = next((index for index in (first, *others) if torch.cuda.get_device_name(index) == name), first)
+    return torch.device("cuda", found)
+
+
+def _named(name: str) -> torch.device:
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     kind, _, index = name.partition(":")
@@ -49,12 +93,13 @@ def synchronizer(device: torch.device) -> Callable[[], None]:
 
 
 def reset_defaults() -> None:
-    """Put torch's global defaults back that code of a user's own may have changed: numbers of everything after it would
-    follow them.
+    """Put torch's global defaults back that code of a user's own may have changed, those of `work_on` among them:
+    numbers of everything after it would follow them.
     """
     torch.set_default_dtype(torch.float32)
     torch.set_default_device(None)
     torch.set_grad_enabled(True)
+    work_on(_current)
 
 
 def is_out_of_memory(error: BaseException) -> bool:

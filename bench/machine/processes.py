@@ -147,6 +147,13 @@ def end(process: ForkServerProcess, before: set[int]) -> None:
             os.waitpid(orphan.pid, 0 if orphan.status() == psutil.STATUS_ZOMBIE else os.WNOHANG)
 
 
+def stop(process: ForkServerProcess) -> None:
+    """Kill `process` and all that it started, such as a compiler's helpers."""
+    _kill(_tree(process.pid) if process.pid is not None else [])
+    process.kill()
+    process.join()
+
+
 def end_all() -> None:
     """Kill what was started and is still there: an interruption may come between a start and what waits for its end,
     and Python does not end before such a process does.

@@ -48,20 +48,22 @@ class Meter:
 
 
 class Batches:
-    """Shuffled batches without end; an epoch's start joins the rest of the one before."""
+    """Shuffled batches without end; an epoch's start joins the rest of the one before. The order is drawn on the
+    processor and lies on the data's device, to which it is copied once an epoch: a copy waits for the device.
+    """
 
     def __init__(self, data: Tensor, size: int, seed: int) -> None:
         self._data, self._size = data, size
         self.order = np.random.default_rng(seed)
-        self.queue = torch.empty(0, dtype=torch.int64)
+        self.queue = torch.empty(0, dtype=torch.int64, device=data.device)
 
     def draw(self) -> Tensor:
         n = len(self._data)
         if len(self.queue) < self._size:
             fresh = np.concatenate([self.order.permutation(n) for _ in range(math.ceil(self._size / n))])
-            self.queue = torch.cat([self.queue, torch.from_numpy(fresh)])
+            self.queue = torch.cat([self.queue, torch.from_numpy(fresh).to(self._data.device)])
         chosen, self.queue = self.queue[: self._size], self.queue[self._size :]
-        return self._data[chosen.to(self._data.device)]
+        return self._data[chosen]
 
 
 class CurveWriter:
@@ -154,7 +156,7 @@ class Course:
         curve.sums = {name.removeprefix("sum "): total for name, total in sums.items()}
         curve.count, curve.losses = plain["count"], plain["losses"]
         curve.points = [(updates, flops, sec) for updates, flops, sec in plain["points"]]
-        parts = tensors["queue"], Meter(**plain["meter"]), plain["logged"]
+        parts = tensors["queue"].to(self._device), Meter(**plain["meter"]), plain["logged"]
         passed = [Passed.model_validate(point) for point in plain["passed"]]
         measuring = EnergyMeter(self._counter, plain["joules"] or 0.0), Clock(self._now, before=plain["parts_sec"])
         if self._around and plain["around"] is not None:

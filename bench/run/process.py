@@ -21,7 +21,8 @@ import torch
 
 from equibench.errors import LONGEST_REASON, UserError
 from equibench.machine import processes
-from equibench.measure.cost import memory
+from equibench.measure.cost import in_mode, memory
+from equibench.record.cost import Memory, ModeSpeed
 from equibench.run.session import Tell
 from equibench.run.worker import LONGEST_MESSAGE, Task, work
 from equibench.terminal import visible
@@ -104,7 +105,7 @@ class _Watch:
         self._measuring: threading.Thread | None = None
 
     def close(self, before: set[int]) -> None:
-        """End the process and all that it started, and what measures memory for it; `before` is for `processes.end`."""
+        """End the process and all that it started, and what measures apart for it; `before` is for `processes.end`."""
         self._over = True
         processes.end(self._process, before)
         if self._measuring is not None and self._measuring.is_alive():
@@ -152,8 +153,8 @@ class _Watch:
         if isinstance(mistake := message.get("mistake"), str):
             self.found.mistake = mistake
         self.stopped = self.stopped or bool(message.get("stopped"))
-        if "memory" in message:
-            self._measuring = threading.Thread(target=self._measure_memory, args=(message["memory"],), daemon=True)
+        if "apart" in message:
+            self._measuring = threading.Thread(target=self._measure_apart, args=(message["apart"],), daemon=True)
             try:
                 self._measuring.start()
             except RuntimeError:
@@ -161,16 +162,19 @@ class _Watch:
         self.found.done = self.found.done or bool(message.get("done"))
         return True
 
-    def _measure_memory(self, wanted: Any) -> None:
+    def _measure_apart(self, wanted: Any) -> None:
+        """What a stage needs processes of its own for, which the cell's process does not start."""
         try:
-            (family, config, shape, options, device), named = wanted
-            on = torch.device(device)
-        except (TypeError, ValueError, RuntimeError):  # not of the stage that measures memory
+            stage, (*arguments, device), named = wanted
+            by_stage: dict[str, Callable[..., Memory | ModeSpeed]]
+            by_stage = {"memory": memory.peak_memory, "speed": in_mode.mode_speed}
+            measure = by_stage[stage]
+            arguments = [tuple(one) if isinstance(one, list) else one for one in arguments]  # JSON has no tuples
+            on, known = torch.device(device), dict(named)
+        except (TypeError, ValueError, KeyError, RuntimeError):  # of code of the entrant's own, and of no stage
             return
         try:
-            found = memory.peak_memory(
-                family, config, tuple(shape), options, on, **named, wanted=lambda: not self._over
-            )
+            found = measure(*arguments, on, **known, wanted=lambda: not self._over)
         except UserError as error:
             self.found.mistake = str(error)
             return

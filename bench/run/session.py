@@ -21,13 +21,13 @@ from equibench.machine.beside import Beside
 from equibench.machine.code import code_digest, own_digests, package_versions
 from equibench.machine.device import time_matrix_products
 from equibench.machine.provenance import describe_machine
-from equibench.measure.cost import memory
+from equibench.measure.cost import in_mode, memory
 from equibench.measure.features.extractor import Extractor
 from equibench.measure.quality import metrics
 from equibench.measure.quality.reference import Reference, features_of, reference_of_features
 from equibench.record import files as record_files
 from equibench.record.base import Scalar
-from equibench.record.cost import MatrixProducts, Memory
+from equibench.record.cost import MatrixProducts, Memory, ModeSpeed
 from equibench.record.schema import Quality
 from equibench.run import checkpoint
 from equibench.run.status import UNFINISHED
@@ -54,7 +54,9 @@ class Session:
     stages: frozenset[str] | None = None  # of measuring, these alone
     wanted: tuple[Cell, ...] | None = None  # these cells in place of all that the suite has
     known_products: MatrixProducts | None = None  # the machine's rate, where a cell before measured it
+    # each in a process of its own
     peak_memory: Callable[..., Memory] = memory.peak_memory
+    mode_speed: Callable[..., ModeSpeed] = in_mode.mode_speed
 
     @property
     def cells(self) -> tuple[Cell, ...]:

@@ -18,10 +18,12 @@ from numpy.typing import NDArray
 from equibench.data.parts import drawn_of
 from equibench.machine.device import autocast, reset_defaults
 from equibench.measure.cost import speed as speed_of
+from equibench.measure.cost.modes import Mode
 from equibench.measure.quality.memorization import memorization_test
 from equibench.measure.quality.reference import features_of
 from equibench.protocol import NOISE_SEED
 from equibench.record.anatomy import FixedNoise
+from equibench.record.cost import ModeSpeed
 from equibench.record.schema import Portrait
 from equibench.record.surroundings import TimedBlock
 from equibench.run.along import measure_along
@@ -85,10 +87,26 @@ def speed(work: Work, found: Found) -> Found:
             limit_sec=measure.speed_limit_sec,
             latency_limit_sec=measure.latency_limit_sec,
             other_modes=measure.speed_modes,
+            in_mode=partial(_in_mode, work),
             counter=work.session.counter,
             block=lambda name: work.session.beside.block(name, timed),
         )
     return found.plus(speed=measured, timed=[*found.results.timed, *timed])
+
+
+def _in_mode(work: Work, mode: Mode, batch_size: int) -> ModeSpeed:
+    measure = work.session.suite.measure
+    return work.session.mode_speed(
+        mode,
+        work.family,
+        work.config,
+        work.session.data.shape,
+        work.options,
+        work.session.device,
+        batch_size=batch_size,
+        limit_sec=measure.speed_limit_sec,
+        latency_limit_sec=measure.latency_limit_sec,
+    )
 
 
 def memory(work: Work, found: Found) -> Found:

@@ -11,6 +11,7 @@ import json
 import signal
 import socket
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from multiprocessing import connection
 from typing import Any
@@ -20,8 +21,8 @@ import torch
 from equibench.errors import UserError, is_of_the_machine
 from equibench.machine import processes
 from equibench.machine.clock import Clock
-from equibench.machine.device import synchronizer
-from equibench.record.cost import Memory
+from equibench.machine.device import synchronizer, work_on
+from equibench.record.cost import Memory, ModeSpeed
 from equibench.run.attempts import Tries
 from equibench.run.cell import Ending, measure_cell
 from equibench.run.session import Session
@@ -75,18 +76,24 @@ class Messenger:
             raise StoppedError(NOBODY) from error
 
     def peak_memory(self, *arguments: Any, **named: Any) -> Memory:
+        return Memory.model_validate_json(self._apart("memory", arguments, named))
+
+    def mode_speed(self, *arguments: Any, **named: Any) -> ModeSpeed:
+        return ModeSpeed.model_validate_json(self._apart("speed", arguments, named))
+
+    def _apart(self, stage: str, arguments: tuple[Any, ...], named: dict[str, Any]) -> bytes:
         """The waiting process has it measured: the processes that it takes are not this one's to start."""
-        family, config, shape, options, device = arguments
-        self.send({"memory": [[family, dict(config), list(shape), dict(options), str(device)], named]})
+        plain = [dict(one) if isinstance(one, Mapping) else one for one in arguments[:-1]]
+        self.send({"apart": [stage, [*plain, str(arguments[-1])], named]})
         while not connection.wait([self._end], timeout=LOOK_SEC):
-            self.tell("memory", 0.0)
+            self.tell(stage, 0.0)
         try:
             answer = self._end.recv(LONGEST_MESSAGE)
         except ConnectionError:
             answer = b""
         if not answer:
             raise StoppedError(NOBODY)
-        return Memory.model_validate_json(answer)
+        return answer
 
 
 def work(task: Task, end: socket.socket) -> None:
@@ -119,8 +126,14 @@ def machine_failed(cell: Cell, error: OSError) -> str:
 def _measure(task: Task, messenger: Messenger) -> None:
     torch.set_num_threads(task.threads)
     session, cell = task.session, task.cell
+    work_on(session.device)
     assert session.reload is not None
-    session = replace(session, extractor=session.reload(), peak_memory=messenger.peak_memory)
+    session = replace(
+        session,
+        extractor=session.reload(),
+        peak_memory=messenger.peak_memory,
+        mode_speed=messenger.mode_speed,
+    )
     if session.identity(cell) != task.identity:
         raise UserError(
             f"what {cell.name} is measured with changed as the run went on: code, a package or the feature network "

@@ -106,7 +106,8 @@ def flow_log_density(
 
     grid = torch.linspace(greatest, least, steps + 1, device=z.device)[:, None].expand(-1, len(z))
     h = (greatest - least) / steps / 2  # of w
-    log_a = torch.log(signal_and_noise(grid[[0, -1]].flatten())[0]).flatten().unflatten(0, (2, -1))
+    ends = torch.cat([grid[0], grid[-1]])  # not grid[[0, -1]], whose indices would be copied to the device
+    log_a = torch.log(signal_and_noise(ends)[0]).flatten().unflatten(0, (2, -1))
     y = z / torch.exp(log_a[0])[:, None, None, None]
     trace = torch.zeros(len(z), device=z.device)
     for lam, lam_next in itertools.pairwise(grid):

@@ -3,14 +3,16 @@
 import numpy as np
 import pytest
 import torch
+from fixtures import make
 
 from equibench import suite
 from equibench.cite.signature import signature
 from equibench.data import sets
 from equibench.errors import UserError
-from equibench.judge.rerun import Rerun
+from equibench.judge.rerun import Rerun, _compared
 from equibench.judge.verify import verify
 from equibench.measure.features.own import function
+from equibench.record.surroundings import Numerics
 from equibench.run import checkpoint, supervise
 from equibench.run.cell import run_here
 from equibench.run.loaded import only_loaded
@@ -118,3 +120,29 @@ def test_a_suite_that_measures_otherwise_is_another_cell_only_where_it_moves_the
     found = last(made, "trained", suite=str(root / "other.toml"))
     assert found.holds is holds, found.sentence
     assert sentence in found.sentence
+
+
+@pytest.mark.parametrize(
+    ("deterministic", "weights", "value", "holds", "sentence"),
+    [
+        (True, "aa", 2.0, True, "the same to the last bit"),
+        (True, "aa", 2.000001, False, "from the same weights"),
+        (False, "aa", 2.0, True, "the same to the last bit"),
+        (False, "aa", 2.001, True, "within 0.1%, as the record's GPU added in any order"),
+        (False, "aa", 2.1, False, "not within 0.1%"),
+        (False, "bb", 2.0001, None, "no training on it is repeated"),
+        (None, "bb", 2.0001, None, "no training on it is repeated"),  # of a record that does not say
+    ],
+)
+def test_a_gpu_that_was_not_told_to_add_in_one_order_is_held_to_no_last_bit(
+    deterministic, weights, value, holds, sentence
+):
+    def run(weights, bits):
+        one = make("vae", machine=make("vae").machine.model_copy(update={"device": "NVIDIA H100"}))
+        changes = {"weights_sha256": weights * 32, "numerics": Numerics(threads=1, deterministic=deterministic)}
+        likelihood = one.likelihood.model_copy(update={"bits_per_dim": bits})
+        return one.model_copy(update={**changes, "likelihood": likelihood})
+
+    found, said = _compared(run("aa", 2.0), run(weights, value), BITS)
+    assert found is holds, said
+    assert sentence in said

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 
@@ -99,7 +100,7 @@ def test_running_out_of_memory_is_a_reason():
 
 
 def test_a_system_without_a_fork_server_says_so(monkeypatch):
-    monkeypatch.setattr(memory.multiprocessing, "get_all_start_methods", lambda: ["spawn"])
+    monkeypatch.setattr(multiprocessing, "get_all_start_methods", lambda: ["spawn"])
     found = memory.in_fresh_process(hold, (1, 1), (1, 1), CPU)
     assert found.peak_bytes is None
     assert "no fork server" in found.reason

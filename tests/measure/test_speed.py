@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import statistics
 
 import numpy as np
 import pytest
 import torch
 from fixtures import make
 
-from equibench.machine import clock
+from equibench.machine import clock, processes
 from equibench.measure.cost import modes, speed
 from equibench.measure.cost import speed as cost
+from equibench.measure.cost.in_mode import mode_speed
 from equibench.measuring import Measuring
-from equibench.record.cost import SpeedPoint
+from equibench.record.cost import ModeSpeed, SpeedPoint
 from equibench.record.schema import USUAL
 from equibench.run.sweep import Sweep
 from equibench_models import FAMILIES
@@ -95,7 +98,7 @@ def test_latency_has_a_hundred_repeats_or_its_time(timed):
 
 
 def test_percentiles():
-    assert cost._p90([float(i) for i in range(100, 0, -1)]) == 91.0
+    assert cost.p90([float(i) for i in range(100, 0, -1)]) == 91.0
 
 
 @pytest.mark.parametrize(
@@ -191,25 +194,61 @@ def test_what_is_timed_is_within_its_block(timed):
     assert seen["latency"] >= sum(found.latency_repeats_sec)
 
 
-def test_a_mode_that_is_not_here_is_a_reason():
-    found = cost.sampling_speed(
-        tiny("gan"), {}, CPU, batch_sizes=[2], limit_sec=0.01, latency_limit_sec=0.01, other_modes=["cuda graph"]
-    )
-    (mode,) = found.other_modes
-    assert (mode.mode, mode.reason, mode.images_per_sec) == ("cuda graph", "CUDA graphs need a CUDA device", None)
+LIMITS = {"limit_sec": 0.01, "latency_limit_sec": 0.01}
 
 
-def test_a_failed_compilation_is_a_reason(monkeypatch):
-    def fail(*args, **options):  # noqa: ARG001
-        raise torch._dynamo.exc.BackendCompilerFailed(lambda: None, RuntimeError("no C++ compiler\nis here"), None)
+def test_other_modes_are_timed_at_the_fastest_batch_size(timed):
+    asked = []
 
-    monkeypatch.setattr(torch, "compile", fail)
-    model = tiny("gan")
-    found = cost.sampling_speed(
-        model, {}, CPU, batch_sizes=[2], limit_sec=0.01, latency_limit_sec=0.01, other_modes=["compile"]
-    )
-    assert found.images_per_sec > 0
-    assert "\n" not in found.other_modes[0].reason
+    def in_mode(mode, batch_size):
+        asked.append((mode, batch_size))
+        return ModeSpeed(mode=mode, batch_size=batch_size, reason="not here")
+
+    found = speed_of(timed({1: 0.05, 4: 0.1, 16: 0.2}), [4, 16], other_modes=["compile", "cuda graph"], in_mode=in_mode)
+    assert asked == [("compile", 16), ("cuda graph", 16)]
+    assert [mode.mode for mode in found.other_modes] == ["compile", "cuda graph"]
+
+
+def test_a_mode_that_is_not_here_is_a_reason_and_takes_no_process(monkeypatch):
+    monkeypatch.setattr(processes, "start", lambda *_: pytest.fail("started"))
+    found = mode_speed("cuda graph", "gan", {"width": 8}, SHAPE, {}, CPU, batch_size=2, **LIMITS)
+    assert (found.reason, found.images_per_sec) == ("CUDA graphs need a CUDA device", None)
+    over = mode_speed("compile", "gan", {"width": 8}, SHAPE, {}, CPU, batch_size=2, **LIMITS, wanted=lambda: False)
+    assert over.reason == "stopped"
+
+
+class Spoiling(load_family("gan")):
+    """Its sampler cannot be prepared for: it leaves random numbers and gradients in disorder, then raises or dies."""
+
+    def sample(self, n, generator, *, batch_size=250):  # noqa: ARG002
+        torch.set_grad_enabled(False)
+        torch.manual_seed(self.config.latent)
+        if self.config.latent == 2:
+            os._exit(7)
+        raise RuntimeError("operation not permitted when stream is capturing\nCUDA_LAUNCH_BLOCKING=1")
+
+
+@pytest.mark.parametrize(("latent", "reason"), [
+    (1, "operation not permitted when stream is capturing"),
+    (2, "the process ended without a result, with code 7"),
+])  # fmt: skip
+def test_what_cannot_be_prepared_is_a_reason_and_harms_nothing_that_comes_after(latent, reason):
+    torch.manual_seed(0)
+    before = torch.get_rng_state()
+    config = {"width": 8, "latent": latent}
+    found = mode_speed("compile", "test_speed:Spoiling", config, SHAPE, {}, CPU, batch_size=2, **LIMITS)
+    assert found.reason == reason
+    assert torch.equal(torch.get_rng_state(), before)
+    assert torch.is_grad_enabled()
+
+
+@pytest.mark.slow
+def test_a_compiled_sampler_has_a_speed():
+    found = mode_speed("compile", "gan", {"width": 8}, SHAPE, {}, CPU, batch_size=2, **LIMITS)
+    assert found.reason is None
+    assert found.compile_sec > 0
+    assert found.images_per_sec == pytest.approx(2 / statistics.median(found.repeats_sec))
+    assert len(found.latency_repeats_sec) >= 2
 
 
 @pytest.mark.slow

@@ -51,10 +51,12 @@ def watch(bell):
         b'{"doing": "x", "share": 1' + b"0" * 400 + b"}",
         b"\xff",
         b"7",
-        b'{"memory": 7}',
+        b'{"apart": 7}',
+        b'{"apart": [[], [1, "cpu"], {}]}',
+        b'{"apart": ["speed", ["compile"], {}]}',
         b'{"share": NaN}',
     ],
-    ids=["deep", "huge", "no text", "a number", "no order", "no number"],
+    ids=["deep", "huge", "no text", "a number", "no order", "no stage", "no device", "no number"],
 )
 def test_whatever_is_said_nothing_breaks(bell, watch, words):
     bell.theirs.send(words)

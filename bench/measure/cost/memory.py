@@ -7,12 +7,8 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import gc
-import json
-import multiprocessing
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +16,8 @@ import psutil
 import torch
 
 from equibench.errors import first_line
-from equibench.machine import processes
-from equibench.machine.device import autocast, is_out_of_memory, synchronizer
+from equibench.machine.apart import apart
+from equibench.machine.device import autocast, synchronizer
 from equibench.measure.cost.live import LiveTensors
 from equibench.record.base import Scalar
 from equibench.record.cost import Memory
@@ -87,43 +83,21 @@ def in_fresh_process(work: Work, before: tuple[Any, ...], measured: tuple[Any, .
     """Peak of `work(device, *measured)` in a process where `work(device, *before)` ran and ended. `work` is a function
     of a module that the process can import.
     """
-    if not processes.available():
-        return Peak(reason="this system has no fork server (Python's multiprocessing), in which memory is measured")
-    # its children start with nothing but what it imported, and have never touched a device
-    receiver, sender = multiprocessing.get_context("forkserver").Pipe(duplex=False)
-    kills = processes.out_of_memory_kills()
-    process = processes.start(_measure, (sender, torch.get_num_threads(), work, before, measured, str(device)))
-    sender.close()
-    try:
-        if not receiver.poll(TIMEOUT_SEC):
-            return Peak(reason=f"no answer within {TIMEOUT_SEC:.0f} s")
-        return Peak(**json.loads(receiver.recv_bytes()))
-    except EOFError:  # the process died without a word
-        process.join()
-        return Peak(reason=processes.ending(process.exitcode, kills)[1])
-    finally:
-        receiver.close()
-        process.kill()
-        process.join()
+    answer = apart(_measure, (work, before, measured), device, TIMEOUT_SEC)
+    return Peak(reason=answer.reason) if answer.reason is not None else Peak(**answer.value)
 
 
 def _measure(
-    sender: Connection, threads: int, work: Work, before: tuple[Any, ...], measured: tuple[Any, ...], device_name: str
-) -> None:
-    processes.settle(Path(os.devnull))
-    torch.set_num_threads(threads)
-    device = torch.device(device_name)
-    try:
-        work(device, *before)
-        in_use = _reset(device)
-        work(device, *measured)
-        synchronizer(device)()
-        found = _peak(device, in_use)
-        if device.type == "cpu":  # once more, as counting takes memory and time of its own
-            found = _with_peak_of_tensors(found, work, measured)
-    except Exception as error:  # a user's own family may raise anything; what is not sent is a reason nobody hears
-        found = Peak(reason="out of memory" if is_out_of_memory(error) else first_line(error))
-    sender.send_bytes(json.dumps(asdict(found)).encode())
+    device: torch.device, work: Work, before: tuple[Any, ...], measured: tuple[Any, ...]
+) -> dict[str, int | str | None]:
+    work(device, *before)
+    in_use = _reset(device)
+    work(device, *measured)
+    synchronizer(device)()
+    found = _peak(device, in_use)
+    if device.type == "cpu":  # once more, as counting takes memory and time of its own
+        found = _with_peak_of_tensors(found, work, measured)
+    return asdict(found)
 
 
 def _train(device: torch.device, family: str, config: dict[str, Any], shape: Shape, batch_size: int) -> None:

@@ -15,8 +15,6 @@ from equibench_models.contract import Model
 
 Mode = Literal["compile", "cuda graph"]
 SampleCall = Callable[[], Tensor]
-# What PyTorch raises where a compiler is missing, or where code cannot be compiled, captured or kept in memory.
-FAILURES = (Exception,)
 
 
 class UnavailableError(RuntimeError):
@@ -32,13 +30,23 @@ def prepare(
     generator: Generator | None = None,
 ) -> tuple[SampleCall, float]:
     """A call that samples uint8 images `[n, C, H, W]` in `mode`, from where `generator` stands, and the seconds that
-    preparing it took: compiling with the first call, or capturing with its warm-up. Raises any of `FAILURES`.
+    preparing it took: compiling with the first call, or capturing with its warm-up.
+
+    Raises UnavailableError, and whatever PyTorch raises where a compiler is missing or where code cannot be compiled,
+    captured or kept in memory. A failed capture may leave the process on a side stream, or its random numbers unusable.
     """
+    require(mode, device)
     generator = generator or Generator(device)
     begin = time.perf_counter()
     sample = {"compile": _compiled, "cuda graph": _captured}[mode](model, options, device, n, generator)
     synchronizer(device)()
     return sample, time.perf_counter() - begin
+
+
+def require(mode: Mode, device: torch.device) -> None:
+    """Raises UnavailableError where `device` does not have the mode."""
+    if mode == "cuda graph" and device.type != "cuda":
+        raise UnavailableError("CUDA graphs need a CUDA device")
 
 
 def _compiled(
@@ -62,9 +70,9 @@ def _compiled(
 def _captured(
     model: Model, options: Mapping[str, Any], device: torch.device, n: int, generator: Generator
 ) -> SampleCall:
-    """Eager kernels, launched all at once; every replay draws new noise and writes the same tensor."""
-    if device.type != "cuda":
-        raise UnavailableError("CUDA graphs need a CUDA device")
+    """Eager kernels, launched all at once; every replay draws new noise and writes the same tensor. A graph is made on
+    the process's current device, whatever its tensors are on.
+    """
     graph = torch.cuda.CUDAGraph()
     graph.register_generator_state(generator)
 

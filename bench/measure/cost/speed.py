@@ -9,12 +9,11 @@ from typing import Any
 
 import torch
 
-from equibench.errors import first_line
 from equibench.machine.clock import repeat
 from equibench.machine.device import autocast, is_out_of_memory, synchronizer
 from equibench.machine.energy import NO_COUNTER, Counter, EnergyMeter, NoCounter
 from equibench.machine.flops import counting_flops
-from equibench.measure.cost import modes
+from equibench.measure.cost.modes import Mode
 from equibench.record.cost import Energy, ModeSpeed, Speed, SpeedPoint
 from equibench_models.contract import Model
 
@@ -36,13 +35,14 @@ def sampling_speed(
     batch_sizes: Sequence[int],
     limit_sec: float,
     latency_limit_sec: float,
-    other_modes: Sequence[modes.Mode] = (),
+    other_modes: Sequence[Mode] = (),
+    in_mode: Callable[[Mode, int], ModeSpeed] | None = None,
     counter: Counter | NoCounter = NO_COUNTER,
     block: Callable[[str], AbstractContextManager[None]] = lambda name: nullcontext(),
 ) -> Speed:
     """Throughput at every batch size and latency at batch 1, in eager mode; then, at the fastest batch size, in the
-    others. Limits are for one series of repeats after warm-up. `block` takes note of the machine around "speed",
-    "latency" and "other modes".
+    others, by `in_mode` of a mode and a batch size. Limits are for one series of repeats after warm-up. `block` takes
+    note of the machine around "speed", "latency" and "other modes".
 
     A batch size that does not fit in memory is a point with a reason, and larger ones are not tried. Raises what the
     sampler raises where no size works.
@@ -53,16 +53,17 @@ def sampling_speed(
     assert best.images_per_sec is not None
     with block("latency"):
         singles = _repeats(_sampler(model, options, device, 1), device, 3, SINGLES, latency_limit_sec)
-    with block("other modes") if other_modes else nullcontext():
-        limits = best.batch_size, limit_sec, latency_limit_sec
-        others = [_in_mode(mode, model, options, device, *limits) for mode in other_modes]
+    others: list[ModeSpeed] = []
+    if in_mode and other_modes:
+        with block("other modes"):
+            others = [in_mode(mode, best.batch_size) for mode in other_modes]
     return Speed(
         batch_size=best.batch_size,
         repeats_sec=best.repeats_sec,
         images_per_sec=best.images_per_sec,
         latency_repeats_sec=singles,
         latency_p50_sec=statistics.median(singles),
-        latency_p90_sec=_p90(singles),
+        latency_p90_sec=p90(singles),
         network_evaluations=model.network_evaluations(**options),
         flops_per_image=sampling_flops(model, options, device),
         options=dict(options),
@@ -116,35 +117,6 @@ def throughput(
     return point, spent.energy(batch_size * len(taken))
 
 
-def _in_mode(
-    mode: modes.Mode,
-    model: Model,
-    options: Mapping[str, Any],
-    device: torch.device,
-    batch_size: int,
-    limit_sec: float,
-    latency_limit_sec: float,
-) -> ModeSpeed:
-    """The same sampler in another mode; what cannot be compiled or captured is a reason, and no failure of the cell."""
-    try:
-        many, first_sec = modes.prepare(mode, model, options, device, batch_size)
-        batches = _repeats(many, device, 1, BATCHES, limit_sec)
-        one, again_sec = modes.prepare(mode, model, options, device, 1)
-        singles = _repeats(one, device, 3, SINGLES, latency_limit_sec)
-    except modes.FAILURES as error:
-        return ModeSpeed(mode=mode, batch_size=batch_size, reason=first_line(error))
-    return ModeSpeed(
-        mode=mode,
-        batch_size=batch_size,
-        compile_sec=first_sec + again_sec,
-        repeats_sec=batches,
-        images_per_sec=batch_size / statistics.median(batches),
-        latency_repeats_sec=singles,
-        latency_p50_sec=statistics.median(singles),
-        latency_p90_sec=_p90(singles),
-    )
-
-
 def _sampler(model: Model, options: Mapping[str, Any], device: torch.device, n: int) -> Callable[[], object]:
     generator = torch.Generator(device)
 
@@ -161,5 +133,6 @@ def _repeats(
     return repeat(call, synchronizer(device), warmup=warmup, repeats=repeats, limit_sec=limit_sec)
 
 
-def _p90(seconds: list[float]) -> float:
+def p90(seconds: list[float]) -> float:
+    """The 90th percentile, one of the values."""
     return sorted(seconds)[min(len(seconds) - 1, int(0.9 * len(seconds)))]

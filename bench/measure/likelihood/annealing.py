@@ -74,7 +74,7 @@ def anneal(
         betas.reverse()
     log_weights = torch.zeros(len(z), dtype=torch.float64, device=z.device)
     step = torch.full((len(z), 1), 0.1, device=z.device)
-    accepted = 0.0
+    accepted = torch.zeros((), dtype=torch.float64, device=z.device)
 
     def energy(z: Tensor, beta: float) -> tuple[Tensor, Tensor, Tensor]:
         """-log of the annealed density, its gradient, and log p(x | z)."""
@@ -103,10 +103,10 @@ def anneal(
         z = torch.where(accept[:, None], moved, z)
         observed = torch.where(accept, seen, observed)
         step = (step * torch.where(accept, 1.02, 0.98 ** (ACCEPTANCE / (1 - ACCEPTANCE)))[:, None]).clamp(1e-6, 1.0)
-        accepted += float(accept.float().mean())
+        accepted += accept.float().mean()  # read at the end: reading waits for the device
         progress((i + 1) / temperatures)
     signed = -log_weights if backwards else log_weights
-    return Chains(signed.reshape(chains, n), accepted / temperatures)
+    return Chains(signed.reshape(chains, n), float(accepted) / temperatures)
 
 
 def lower_bound(chains: Chains) -> Tensor:
