@@ -148,7 +148,7 @@ def test_the_sweep_has_one_number_of_samples_and_no_setting_twice(timed):
         asked.append((n, options, label))
         return np.zeros((n, 1, 4, 4), np.uint8), np.zeros((n, 3), np.float32)
 
-    def quality_of(features, options, whole):
+    def quality_of(features, options, whole):  # noqa: ARG001 (of a callable with names)
         return usual.model_copy(update={"n_samples": len(features), "stderr": 1.0 if whole else None})
 
     sweep = Sweep(
