@@ -1,0 +1,46 @@
+"""The table of what the recipes' choices are worth, from made-up records."""
+
+import pytest
+from fixtures import make
+
+from equibench import suite
+from equibench.errors import UserError
+from equibench.run.families import resolve_family
+from studies import recipes
+
+
+def record(entrant, seed, distance, bits=None):
+    found = make(entrant.family, seed, entrant=entrant.name, ways=[])
+    quality = found.quality.model_copy(update={"value": distance})
+    likelihood = found.likelihood.model_copy(update={"bits_per_dim": bits})
+    return found.model_copy(update={"quality": quality, "likelihood": likelihood})
+
+
+def test_the_suite_has_each_recipe_first_and_settings_that_exist():
+    entrants = suite.load(str(recipes.PLAN)).entrant
+    first = {}
+    for entrant in entrants:
+        first.setdefault(entrant.family, entrant)
+        config = resolve_family(entrant.family).config_type
+        assert entrant is first[entrant.family] or config(**entrant.config) != config()
+    assert all(not entrant.config for entrant in first.values())
+    assert set(first) == {"gan", "vae", "flow", "diffusion"}
+
+
+def test_what_seeds_tell_from_the_recipe_is_bold():
+    entrants = suite.load(str(recipes.PLAN)).entrant
+    found = [record(one, seed, 300 + seed, 3.1 + seed / 1000) for one in entrants for seed in range(3)]
+    worse = [one for one in entrants if one.family == "vae"][1].name
+    found = [r if r.entrant != worse else r.model_copy(update={
+        "quality": r.quality.model_copy(update={"value": r.quality.value + 50})}) for r in found]  # fmt: skip
+    lines = recipes.page(found).splitlines()
+    (line,) = [one for one in lines if one.startswith(f"| {worse} ")]
+    assert "| **351 ± 1.0** |" in line
+    assert "3.101 ± 0.00100" in line
+    assert sum("**" in one for one in lines) == 1
+
+
+def test_entrants_without_records_are_named():
+    one = suite.load(str(recipes.PLAN)).entrant[0]
+    with pytest.raises(UserError, match="no records of gan-in-turns"):
+        recipes.page([record(one, 0, 300.0)])
