@@ -106,9 +106,9 @@ TEXT = """# What the recipes are made of, and what each choice is worth
 `python -m studies.recipes` wrote this page from a run of `studies/recipes.toml`: the four recipes of the suite `quick`
 under its budget, and variants of them with one choice taken back or something added that was not kept. All have equal
 parameters and FLOPs, so that a choice that costs more an update has fewer of them. Means and standard deviations over
-the seeds {seeds}; a number is bold where Welch's test tells it from the recipe's (p < 0.05, without correction for the
-number of tests). "The other way" is the VAE's mean decoding and the flow's lowered noise. Choices were made on images that are
-neither trained on nor tested on.
+the seeds {seeds}; a number is bold where Welch's test tells it from the recipe's (p < 0.05, without correction for
+the number of tests). "The other way" is the VAE's mean decoding and the flow's lowered noise. Choices were made on
+images that are neither trained on nor tested on.
 
 {tables}
 
