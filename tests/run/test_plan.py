@@ -36,7 +36,7 @@ def test_every_family_meets_the_cap(family, cap, shape):
 
 def test_a_budget_below_one_update_is_refused(images):
     with pytest.raises(UserError, match="too small for one update"):
-        planned("gan", Budget(params=60_000, unit="flops", amount=10), images)
+        planned("gan", Budget(params=100_000, unit="flops", amount=10), images)
     with pytest.raises(UserError, match="too small for GAN"):
         planned("gan", Budget(params=100, amount=1e12), images)
 
@@ -104,9 +104,9 @@ def test_sizes_that_no_memory_holds_are_refused(monkeypatch, changes, sentence):
 
 def test_labels_that_no_training_gives_and_odd_sides_are_refused(images):
     with pytest.raises(UserError, match=r"cannot be built and updated once .*labels are needed"):
-        planned("vae", Budget(params=60_000, unit="updates", amount=3), images, classes=10)
+        planned("vae", Budget(params=100_000, unit="updates", amount=3), images, classes=10)
     with pytest.raises(UserError, match="multiples of 4, and the data has 30x28"):
-        planned("vae", Budget(params=60_000, unit="updates", amount=3), SimpleNamespace(shape=(1, 30, 28)))
+        planned("vae", Budget(params=100_000, unit="updates", amount=3), SimpleNamespace(shape=(1, 30, 28)))
 
 
 def test_what_a_backward_pass_keeps_grows_with_the_batch_and_goes_again():
