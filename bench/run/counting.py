@@ -21,7 +21,7 @@ from equibench.machine.flops import counting_flops
 from equibench.run.sizing import check_memory
 from equibench_models.contract import Model, Shape
 
-SMALL = 10**7  # parameters times images: up to here an update is computed faster than it is followed
+SMALL = 5 * 10**7  # parameters (averages too) times images: up to here an update is computed faster than followed
 FEW = 8  # images of an update on real tensors that tells whether one of the whole batch fits in memory
 
 

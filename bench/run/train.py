@@ -97,9 +97,8 @@ def train(
     `keeping` a training that was stopped goes on where it was last saved; at `points` before the end the weights are
     kept, off the clock.
 
-    The device is waited for only where the losses are read, at most `CURVE_POINTS` times, where an epoch's order is
-    copied to it, and where the training is saved; work that "data" queues on a device is therefore charged to "update",
-    in whose part the waiting is.
+    The device is waited for only where losses are read, at most `CURVE_POINTS` times, where an epoch's order is copied
+    to it, and where the training is saved; what "data" queues on it is therefore charged to "update", which waits.
     Raises UserError for a budget below one update, DivergedError when a loss is not finite, StoppedError when the watch
     says so.
     """

@@ -36,7 +36,7 @@ def test_every_family_meets_the_cap(family, cap, shape):
 
 def test_a_budget_below_one_update_is_refused(images):
     with pytest.raises(UserError, match="too small for one update"):
-        planned("gan", Budget(params=60_000, unit="flops", amount=10), images)
+        planned("gan", Budget(params=100_000, unit="flops", amount=10), images)
     with pytest.raises(UserError, match="too small for GAN"):
         planned("gan", Budget(params=100, amount=1e12), images)
 
@@ -99,14 +99,14 @@ def test_sizes_that_no_memory_holds_are_refused(monkeypatch, changes, sentence):
     smoke = suite.load("smoke")
     smoke = smoke.model_copy(update={"measure": smoke.measure.model_copy(update=changes)})
     with pytest.raises(UserError, match=sentence):
-        plan.plan(Cell(smoke, "vae", 0, Entrant(name="vae", family="vae"), smoke.budget[0]), (1, 28, 28))
+        plan.plan(Cell(smoke, "gan", 0, Entrant(name="gan", family="gan"), smoke.budget[0]), (1, 28, 28))
 
 
 def test_labels_that_no_training_gives_and_odd_sides_are_refused(images):
     with pytest.raises(UserError, match=r"cannot be built and updated once .*labels are needed"):
-        planned("vae", Budget(params=60_000, unit="updates", amount=3), images, classes=10)
+        planned("vae", Budget(params=100_000, unit="updates", amount=3), images, classes=10)
     with pytest.raises(UserError, match="multiples of 4, and the data has 30x28"):
-        planned("vae", Budget(params=60_000, unit="updates", amount=3), SimpleNamespace(shape=(1, 30, 28)))
+        planned("vae", Budget(params=100_000, unit="updates", amount=3), SimpleNamespace(shape=(1, 30, 28)))
 
 
 def test_what_a_backward_pass_keeps_grows_with_the_batch_and_goes_again():
@@ -122,18 +122,18 @@ def test_what_a_backward_pass_keeps_grows_with_the_batch_and_goes_again():
 
 
 def test_a_plan_is_estimated_and_marks_a_size_outside_the_cap(tmp_path):
-    text = suite.shipped()["smoke"].read_text().replace('name = "vae"\n', 'name = "vae"\nconfig = { width = 128 }\n')
+    text = suite.shipped()["smoke"].read_text().replace('name = "gan"\n', 'name = "gan"\nconfig = { width = 128 }\n')
     (tmp_path / "own.toml").write_text(text.replace("amount = 4", "amount = 1e12"))
-    done = equibench("run", "own.toml", "--only", "vae", "--device", "cpu", "--dry-run", "--out", "a/b", cwd=tmp_path)
+    done = equibench("run", "own.toml", "--only", "gan", "--device", "cpu", "--dry-run", "--out", "a/b", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "% (!)" in done.stdout
     shown = " ".join(done.stdout.split())
-    assert "vae has a fixed size outside 95 to 100 % of the cap" in shown
+    assert "gan has a fixed size outside 95 to 100 % of the cap" in shown
     assert re.search(r"Training takes about \S+ years", shown)
     assert re.search(r"by a rough count, about .* (s|minutes); records and checkpoints take about \d+ MB", shown)
     assert [path.name for path in tmp_path.iterdir()] == ["own.toml"]
     (tmp_path / "taken").write_text("a file")
-    out = ("--only", "vae", "--device", "cpu", "--dry-run", "--out", "taken")
+    out = ("--only", "gan", "--device", "cpu", "--dry-run", "--out", "taken")
     done = equibench("run", "smoke", *out, cwd=tmp_path)
     assert (done.returncode, "cannot write to taken" in done.stderr) == (2, True)
 

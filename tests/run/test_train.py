@@ -34,7 +34,7 @@ class Slow:
 
 
 def test_all_families_spend_the_same_flops(images):
-    budget = Budget(params=60_000, unit="flops", amount=3e10)
+    budget = Budget(params=100_000, unit="flops", amount=3e10)
     spent = {}
     for family in FAMILIES:
         plan = planned(family, budget, images)
@@ -49,14 +49,14 @@ def test_all_families_spend_the_same_flops(images):
 
 @pytest.mark.parametrize(("unit", "amount", "updates"), [("updates", 3, 3), ("images", 30, 3), ("images", 24, 3)])
 def test_other_units(images, unit, amount, updates):
-    budget = Budget(params=60_000, unit=unit, amount=amount)
+    budget = Budget(params=100_000, unit=unit, amount=amount)
     plan = planned("vae", budget, images)
     assert plan.allowance.updates == updates
 
 
 def test_seconds_are_not_overspent(images):
     clock = [0.0]
-    allowance = train.Allowance(Budget(params=60_000, unit="sec", amount=1.0), 8, 1.0)
+    allowance = train.Allowance(Budget(params=100_000, unit="sec", amount=1.0), 8, 1.0)
     watch = train.Watch(now=lambda: clock[0])
     spent, _ = train.train(Slow(clock, 0.3), images.train, allowance, seed=0, device=CPU, watch=watch)
     assert spent.updates == 3  # a fourth would end after 1.2 s
@@ -100,7 +100,7 @@ def test_parts_of_training_by_a_fake_clock(images):
 
 def test_parts_of_a_real_training_sum_to_its_wall_time(images):
     model = load_family("vae").build({"width": 16}, images.shape)
-    budget = Budget(params=60_000, unit="updates", amount=20)
+    budget = Budget(params=100_000, unit="updates", amount=20)
     begin = time.perf_counter()
     spent, _ = train.train(model, images.train, train.Allowance(budget, 8, 1.0), seed=0, device=CPU)
     wall = time.perf_counter() - begin
