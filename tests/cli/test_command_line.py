@@ -236,7 +236,7 @@ def test_mistakes_in_measuring_are_one_sentence(arguments, sentence, toys):
 def test_a_cell_that_fails_is_a_record_and_the_others_go_on(tmp_path):
     (tmp_path / "own.toml").write_text(
         'name="own"\nabout="x"\ndataset="fashion-mnist-10k"\ntrain_images=100\ntest_images=50\nseeds=[0]\n'
-        '[[budget]]\nparams=60000\nunit="updates"\namount=3\n'
+        '[[budget]]\nparams=100000\nunit="updates"\namount=3\n'
         "[measure]\nsamples=8\nreference_images=50\nlikelihood_images=8\nspeed_limit_sec=0.1\nsampler_points=false\n"
         '[[entrant]]\nname="bad"\nfamily="vae"\nconfig={learning_rate=1e30}\n'
         '[[entrant]]\nname="good"\nfamily="vae"\n'

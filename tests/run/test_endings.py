@@ -34,7 +34,7 @@ def blocks(images):
 def session(tmp_path_factory):
     smoke = suite.load("smoke")
     few = {"bound": [], "annealing": None, "out_of_distribution": [], "sampler_points": False}
-    budget = smoke.budget[0].model_copy(update={"params": 55_500})  # of the width that all have
+    budget = smoke.budget[0].model_copy(update={"params": 92_000})  # of the width that all have
     smoke = smoke.model_copy(update={"measure": smoke.measure.model_copy(update=few), "budget": [budget]})
     data = sets.load(smoke.dataset).limited(smoke.train_images, smoke.test_images)
     reload = partial(load_extractor, "test_endings:blocks", CPU)

@@ -66,7 +66,7 @@ def own_cell(tmp_path_factory):
     smoke = smoke.model_copy(update={"measure": few})
     data = sets.load(smoke.dataset).limited(smoke.train_images, smoke.test_images)
     session = Session(smoke, data, CPU, function("test_families:blocks", CPU), tmp_path_factory.mktemp("own"))
-    entrant = Entrant(name="mine", family=OWN)
+    entrant = Entrant(name="mine", family=OWN, config={"vector": 8, "prior_hidden": 8, "mixed": 1})
     path, record = run_here(Cell(smoke, "mine", 0, entrant, smoke.budget[0]), session)
     return path, record
 

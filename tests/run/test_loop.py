@@ -37,7 +37,7 @@ train_images = 60
 test_images = 60
 seeds = [0]
 [[budget]]
-params = 55_500
+params = 92_000
 unit = "updates"
 amount = 2
 [measure]
