@@ -23,7 +23,7 @@ train_images = 100
 test_images = 60
 seeds = [0]
 [[budget]]
-params = 60_000
+params = 100_000
 unit = "updates"
 amount = 2
 [measure]
