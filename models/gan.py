@@ -51,9 +51,7 @@ class GANConfig(Config):
     average_gamma: float = Field(5.0, ge=0)
     leak: float = Field(0.1, ge=0, le=1, description="slope outside [-1, 1] of the images that the critic is shown")
     momentum: float = Field(0.5, ge=0, lt=1, description="of Muon, in both players; Adam's is 0")
-    basis: int = Field(0, ge=0, description="channels of the map that the noise is written to; 0: as wide as the rest")
     mixed: int = Field(0, ge=0, description="channels of the generator's coarse map that dense layers mix; 0: none")
-    critic_mixed: int = Field(0, ge=0, description="and of the critic's")
     hidden: int = Field(96, ge=1, description="hidden units of those layers")
     one_stage: bool = Field(True, description="both players step from one pass through the critic, not in turns")
 
@@ -97,9 +95,8 @@ class GeneratorNetwork(nn.Module):
     def __init__(self, config: GANConfig, shape: Shape) -> None:
         super().__init__()
         channels, height, width = shape
-        self.start_shape = (config.basis or config.width, height // 4, width // 4)
+        self.start_shape = (config.width, height // 4, width // 4)
         self.start = nn.Linear(config.latent, math.prod(self.start_shape))  # many parameters, next to no FLOPs
-        self.widen = conv(config.basis, config.width, 1) if config.basis else nn.Identity()
         places = height // 4, width // 4
         self.mixer = Mixer(config.width, config.mixed, config.hidden, places) if config.mixed else nn.Identity()
         self.coarse = _blocks(config.width, config.generator_blocks)
@@ -110,7 +107,7 @@ class GeneratorNetwork(nn.Module):
 
     def forward(self, z: Tensor) -> Tensor:
         start = self.start(z).unflatten(1, self.start_shape)
-        h = self.coarse(self.mixer(self.widen(start.contiguous(memory_format=torch.channels_last))))
+        h = self.coarse(self.mixer(start.contiguous(memory_format=torch.channels_last)))
         h = self.fine(F.pixel_shuffle(self.up(h), 2))
         with torch.autocast(z.device.type, enabled=False):  # bfloat16 would round images to seven bits
             return F.pixel_shuffle(self.head(_leaky(h.float())), 2)
@@ -127,15 +124,11 @@ class Discriminator(nn.Module):
         self.fine = _blocks(fine, config.discriminator_fine_blocks, _critic_leaky)
         self.down = conv(4 * fine, config.width, 1)
         self.body = _blocks(config.width, config.discriminator_blocks, _critic_leaky)
-        places = height // 4, width // 4
-        self.mixer = (
-            Mixer(config.width, config.critic_mixed, config.hidden, places) if config.critic_mixed else nn.Identity()
-        )
         self.pool = nn.Parameter(torch.randn(config.width, height // 4, width // 4) / math.sqrt(height * width / 16))
         self.out = nn.Linear(config.width, 1, bias=False)  # the pairing would cancel a bias
 
     def forward(self, x: Tensor) -> Tensor:
-        h = self.mixer(self.body(self.down(F.pixel_unshuffle(self.fine(self.stem(F.pixel_unshuffle(x, 2))), 2))))
+        h = self.body(self.down(F.pixel_unshuffle(self.fine(self.stem(F.pixel_unshuffle(x, 2))), 2)))
         pooled = (self.pool * _critic_leaky(h)).sum(dim=(2, 3))  # each map by weights of its own
         value: Tensor = self.out(_critic_leaky(pooled))
         return value.float()[:, 0]
@@ -184,7 +177,7 @@ class GAN(Model):
         (self._generator_muon, self._generator_adam), (self._discriminator_muon, self._discriminator_adam) = players
 
     def update(self, images: Tensor, progress: float = 0.0) -> dict[str, Tensor]:
-        """One turn of the discriminator, then one of the generator."""
+        """A step of each player, from one pass through the critic or in turns."""
         config = self.config
         rate = learning_rate(config.learning_rate, progress)
         gamma = config.penalty * (config.penalty_end / config.penalty) ** progress if config.penalty else 0.0
@@ -192,47 +185,38 @@ class GAN(Model):
         fake = self.generator(torch.randn(len(images), config.latent, device=images.device))
         # beyond black and white, where samples are clipped, what differs matters less, but still pulls back
         fake = config.leak * fake + (1 - config.leak) * fake.clamp(-1, 1)
+        losses = (self._one_stage if config.one_stage else self._in_turns)(real, fake, gamma, rate)
+        self.average.update(self.generator)
+        return losses
 
-        if config.one_stage:
-            return self._one_stage(real, fake, gamma, rate)
-        fixed = fake.detach()
+    def _in_turns(self, real: Tensor, fake: Tensor, gamma: float, rate: float) -> dict[str, Tensor]:
+        """A turn of the discriminator, then one of the generator."""
+        fixed, few = fake.detach(), self._penalized(len(real))
         real_value, fake_value = self.discriminator(torch.cat([real, fixed])).chunk(2)
-        few = max(1, round(config.penalty_share * len(images)))
-        real_penalty, fake_penalty = self._penalty(torch.cat([real[:few], fixed[:few]])).chunk(2)
-        discriminator_loss = F.softplus(fake_value - real_value).mean()
-        penalty = real_penalty.mean() + fake_penalty.mean()
-        step((self._discriminator_muon, self._discriminator_adam), discriminator_loss + gamma / 2 * penalty, rate)
+        penalties = self._penalty(torch.cat([real[:few], fixed[:few]]))
+        losses = self._step_of_critic(real_value, fake_value, penalties, gamma, rate)
 
         self.discriminator.requires_grad_(False)  # no gradients for weights that this turn does not change
         generator_loss = F.softplus(real_value.detach() - self.discriminator(fake)).mean()
         step((self._generator_muon, self._generator_adam), generator_loss, rate)
         self.discriminator.requires_grad_(True)
-        self.average.update(self.generator)
-        return {
-            "discriminator_loss": discriminator_loss,
-            "generator_loss": generator_loss,
-            "discriminator_accuracy": (real_value > fake_value).float().mean(),
-            "real_gradient_penalty": real_penalty.mean(),
-            "fake_gradient_penalty": fake_penalty.mean(),
-        }
+        return {**losses, "generator_loss": generator_loss}
 
     def _one_stage(self, real: Tensor, fake: Tensor, gamma: float, rate: float) -> dict[str, Tensor]:
         """Both players step from one pass through the critic (Shen et al. 2021). With r and f the values of a pair, the
         generator's gradient at a sample is the discriminator's times -sigmoid(r - f) / sigmoid(f - r) = -exp(r - f).
         """
-        n, few = len(real), max(1, round(self.config.penalty_share * len(real)))
+        n, few = len(real), self._penalized(len(real))
         fixed = fake.detach()
         x = torch.cat([real[:few], fixed[:few]]).requires_grad_(True) * 1
         first = self.discriminator(x)
         (slope,) = torch.autograd.grad(first.sum(), x, create_graph=True)
-        real_penalty, fake_penalty = slope.float().square().sum(dim=(1, 2, 3)).chunk(2)
         rest = fixed[few:].clone().requires_grad_(True)
         others = self.discriminator(torch.cat([real[few:], rest])) if few < n else first[:0]
         real_value = torch.cat([first[:few], others[: n - few]])
         fake_value = torch.cat([first[few:], others[n - few :]])
-        discriminator_loss = F.softplus(fake_value - real_value).mean()
-        penalty = real_penalty.mean() + fake_penalty.mean()
-        step((self._discriminator_muon, self._discriminator_adam), discriminator_loss + gamma / 2 * penalty, rate)
+        penalties = slope.float().square().sum(dim=(1, 2, 3))
+        losses = self._step_of_critic(real_value, fake_value, penalties, gamma, rate)
         with torch.no_grad():
             lead = real_value - fake_value
             each = lead[:, None, None, None]
@@ -242,14 +226,26 @@ class GAN(Model):
             gradient = torch.cat([at_first, at_rest])
             generator_loss = F.softplus(lead).mean()
         step((self._generator_muon, self._generator_adam), (fake * gradient).sum(), rate)
-        self.average.update(self.generator)
+        return {**losses, "generator_loss": generator_loss}
+
+    def _step_of_critic(
+        self, real_value: Tensor, fake_value: Tensor, penalties: Tensor, gamma: float, rate: float
+    ) -> dict[str, Tensor]:
+        """Its step on the values of pairs and the penalties of real, then as many generated images; its losses."""
+        real_penalty, fake_penalty = penalties.chunk(2)
+        loss = F.softplus(fake_value - real_value).mean()
+        penalty = real_penalty.mean() + fake_penalty.mean()
+        step((self._discriminator_muon, self._discriminator_adam), loss + gamma / 2 * penalty, rate)
         return {
-            "discriminator_loss": discriminator_loss,
-            "generator_loss": generator_loss,
-            "discriminator_accuracy": (lead > 0).float().mean(),
+            "discriminator_loss": loss,
+            "discriminator_accuracy": (real_value > fake_value).float().mean(),
             "real_gradient_penalty": real_penalty.mean(),
             "fake_gradient_penalty": fake_penalty.mean(),
         }
+
+    def _penalized(self, n: int) -> int:
+        """Of n pairs, those that penalties are taken on."""
+        return max(1, round(self.config.penalty_share * n))
 
     def nats(self, images: Tensor, generator: Generator) -> Tensor:
         raise NotImplementedError("a GAN has no likelihood")

@@ -108,17 +108,16 @@ def step(
     """One step of a network's optimisers at learning rate `rate` on gradients clipped to norm `clip`; returns their
     norm before.
     """
-    groups = [group for optimizer in optimizers if optimizer for group in optimizer.param_groups]
-    parameters = [p for group in groups for p in group["params"]]
+    there = [optimizer for optimizer in optimizers if optimizer]
+    groups = [group for optimizer in there for group in optimizer.param_groups]
     for group in groups:
         group["lr"] = rate
-    for parameter in parameters:
-        parameter.grad = None
+    for optimizer in there:
+        optimizer.zero_grad()
     loss.backward()
-    norm = nn.utils.clip_grad_norm_(parameters, clip)
-    for optimizer in optimizers:
-        if optimizer:
-            optimizer.step()
+    norm = nn.utils.clip_grad_norm_([p for group in groups for p in group["params"]], clip)
+    for optimizer in there:
+        optimizer.step()
     return norm
 
 

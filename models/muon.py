@@ -71,7 +71,10 @@ class Muon(torch.optim.Optimizer):
                 self._step(sides, parameters, group)
 
     def _step(self, sides: tuple[int, int], parameters: list[Tensor], group: dict[str, float]) -> None:
-        momenta = [self.state[p].setdefault("momentum", torch.zeros_like(p)) for p in parameters]
+        for parameter in parameters:
+            if "momentum" not in self.state[parameter]:
+                self.state[parameter]["momentum"] = torch.zeros_like(parameter)
+        momenta = [self.state[p]["momentum"] for p in parameters]
         gradients = [p.grad for p in parameters if p.grad is not None]
         torch._foreach_lerp_(momenta, gradients, 1 - group["momentum"])
         ahead = torch._foreach_lerp(gradients, momenta, group["momentum"])

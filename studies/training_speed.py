@@ -21,7 +21,14 @@ from torch.profiler import ProfilerActivity, profile
 
 from equibench import suite
 from equibench.machine.clock import repeat
-from equibench.machine.device import autocast, precision, resolve_device, synchronizer, time_matrix_products
+from equibench.machine.device import (
+    autocast,
+    convolutions_in_tf32,
+    precision,
+    resolve_device,
+    synchronizer,
+    time_matrix_products,
+)
 from equibench.machine.provenance import describe_machine
 from equibench.run import plan
 from equibench.run.counting import counted
@@ -83,15 +90,9 @@ def _any_order(model: Model) -> Iterator[None]:  # noqa: ARG001
         torch.use_deterministic_algorithms(before, warn_only=True)
 
 
-@contextlib.contextmanager
-def _tf32(model: Model) -> Iterator[None]:  # noqa: ARG001
-    """Convolutions in float32 by way of TF32, PyTorch's own choice on a GPU."""
-    before = torch.backends.cudnn.allow_tf32
-    torch.backends.cudnn.allow_tf32 = True
-    try:
-        yield
-    finally:
-        torch.backends.cudnn.allow_tf32 = before
+def _tf32(model: Model) -> contextlib.AbstractContextManager[object]:  # noqa: ARG001
+    """PyTorch's own choice on a GPU."""
+    return convolutions_in_tf32(True)
 
 
 def _as_it_is(model: Model) -> contextlib.AbstractContextManager[object]:  # noqa: ARG001

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 
 import torch
@@ -100,6 +101,17 @@ def reset_defaults() -> None:
     torch.set_default_device(None)
     torch.set_grad_enabled(True)
     work_on(_current)
+
+
+@contextlib.contextmanager
+def convolutions_in_tf32(allowed: bool) -> Iterator[None]:
+    """Whether a GPU's float32 convolutions in the block may round to TF32's three digits, as no processor does."""
+    before = torch.backends.cudnn.allow_tf32
+    torch.backends.cudnn.allow_tf32 = allowed
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.allow_tf32 = before
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -71,6 +71,21 @@ class Quantity:
 
 
 Q = Quantity
+
+
+def _other_metrics(path: str) -> tuple[Quantity, ...]:
+    """Of samples whose numbers stand beside the headline's and are not gated with them."""
+    lower, higher = ("KID", "KD", "sliced Wasserstein"), ("precision", "recall", "density", "coverage")
+    return (
+        Q(f"{path}.*.stderr", "Standard error over samples"),
+        Q(f"{path}.*.stderr_with_reference", "Standard error over samples and reference"),
+        Q(f"{path}.*.n_samples", "Samples"),
+        Q(f"{path}.*.n_reference", "Reference images", "images"),
+        *(Q(f"{path}.{name}", name, better="lower") for name in lower),
+        *(Q(f"{path}.{name}", name, better="higher") for name in higher),
+    )
+
+
 # fmt: off
 GLOSSARY = (
     Q("data.entropy_bits_per_dim", "Entropy of the data", "bits/dim"),
@@ -151,13 +166,7 @@ GLOSSARY = (
     Q("sampler_points.*.network_evaluations", "NFE", better="lower"),
     Q("sampler_points.*.flops_per_image", "FLOPs per image", "FLOPs per image", "lower"),
     # along training, of fewer images: no number to compare with the headline's
-    Q("along.*.quality.also.*.stderr", "Standard error over samples"),
-    Q("along.*.quality.also.*.stderr_with_reference", "Standard error over samples and reference"),
-    Q("along.*.quality.also.*.n_samples", "Samples"),
-    Q("along.*.quality.also.*.n_reference", "Reference images", "images"),
-    *(Q(f"along.*.quality.also.{name}", name, better="lower") for name in ("KID", "KD", "sliced Wasserstein")),
-    *(Q(f"along.*.quality.also.{name}", name, better="higher")
-      for name in ("precision", "recall", "density", "coverage")),
+    *_other_metrics("along.*.quality.also"),
     Q("along.*.quality.value", "Distance", better="lower"),
     Q("along.*.quality.n_samples", "Samples"),
     Q("along.*.quality.n_reference", "Reference images", "images"),
@@ -180,13 +189,7 @@ GLOSSARY = (
     Q("ways.*.quality.corrected", "Distance without the bias of the samples' N", better="lower"),
     Q("ways.*.quality.n_samples", "Samples"),
     Q("ways.*.quality.n_reference", "Reference images", "images"),
-    Q("ways.*.quality.also.*.stderr", "Standard error over samples"),
-    Q("ways.*.quality.also.*.stderr_with_reference", "Standard error over samples and reference"),
-    Q("ways.*.quality.also.*.n_samples", "Samples"),
-    Q("ways.*.quality.also.*.n_reference", "Reference images", "images"),
-    *(Q(f"ways.*.quality.also.{name}", name, better="lower") for name in ("KID", "KD", "sliced Wasserstein")),
-    *(Q(f"ways.*.quality.also.{name}", name, better="higher")
-      for name in ("precision", "recall", "density", "coverage")),
+    *_other_metrics("ways.*.quality.also"),
     Q("ways.*.images_per_sec", "Sampling", "images/s", "higher", timed=True),
     Q("ways.*.network_evaluations", "NFE", better="lower"),
     Q("ways.*.flops_per_image", "FLOPs per image", "FLOPs per image", "lower"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar, Literal, NamedTuple
 
 import torch
@@ -80,6 +81,9 @@ class Conditioner(nn.Module):
         return LogisticMixture(raw, self.channels, self.components, pixels=self.pixels)
 
 
+Masks = Mapping[int | None, Tensor | None]  # of a checkerboard's colours
+
+
 class Taken(NamedTuple):
     """What one coupling of a scale transforms: some of the components 0 diagonal, 1 right and 2 below, at all their
     places, or at those of one colour of a checkerboard.
@@ -128,39 +132,41 @@ class Scale(nn.Module):
     def forward(self, y: Tensor) -> tuple[Tensor, list[Tensor], Tensor]:
         """-> the component kept, the noise maps of the diagonal, right and below ones, and log |det| in nats `[B]`."""
         kept, *parts = split(y)
+        masks = _colours(kept)
         noise = [torch.zeros_like(kept) for _ in parts]
         log_det = torch.zeros(len(y), device=y.device)
         for i, step in enumerate(self.steps):
             values = torch.cat([parts[j] for j in step.components], dim=1)
-            z, log_slope = self._mixture(i, kept, parts).to_logistic(values)
-            self._put(noise, z, step)
-            mask = _places(kept, step.colour)
+            z, log_slope = self._mixture(i, kept, parts, masks).to_logistic(values)
+            mask = masks[step.colour]
+            self._put(noise, z, step, mask)
             log_det = log_det + (log_slope if mask is None else mask * log_slope).sum(dim=(1, 2, 3))
         return kept, noise, log_det
 
     def inverse(self, kept: Tensor, noise: list[Tensor]) -> Tensor:
+        masks = _colours(kept)
         parts = [torch.zeros_like(kept) for _ in noise]
         for i, step in enumerate(self.steps):
             z = torch.cat([noise[j] for j in step.components], dim=1)
-            self._put(parts, self._mixture(i, kept, parts).from_logistic(z), step)
+            y = self._mixture(i, kept, parts, masks).from_logistic(z)
+            self._put(parts, y, step, masks[step.colour])
         return join(kept, *parts)
 
-    def _mixture(self, i: int, kept: Tensor, parts: list[Tensor]) -> LogisticMixture:
+    def _mixture(self, i: int, kept: Tensor, parts: list[Tensor], masks: Masks) -> LogisticMixture:
         """The mixtures of step i's values, given the components before it."""
         given = [kept]
         for j, colour in self.known[i]:
-            mask = _places(kept, colour)
+            mask = masks[colour]
             given.append(parts[j] if mask is None else mask * parts[j])
-        mask = _places(kept, self.steps[i].colour)
+        mask = masks[self.steps[i].colour]
         if mask is not None:
             given.append(mask.expand(len(kept), -1, -1, -1))
         mixture: LogisticMixture = self.conditioners[i](*given)
         return mixture
 
     @staticmethod
-    def _put(maps: list[Tensor], values: Tensor, step: Taken) -> None:
+    def _put(maps: list[Tensor], values: Tensor, step: Taken, mask: Tensor | None) -> None:
         """`values` of step's components in their maps, at the step's places."""
-        mask = _places(values, step.colour)
         for j, one in zip(step.components, values.chunk(len(step.components), dim=1), strict=True):
             maps[j] = one if mask is None else torch.where(mask.bool(), one, maps[j])
 
@@ -174,12 +180,10 @@ def _known_before(steps: tuple[Taken, ...]) -> list[tuple[int, int | None]]:
     return [(j, done[0] if len(done) == 1 else None) for j, done in colours.items()]
 
 
-def _places(like: Tensor, colour: int | None) -> Tensor | None:
-    """1 at the places of a colour, else 0; None for all places."""
-    if colour is None:
-        return None
+def _colours(like: Tensor) -> Masks:
+    """Of each colour 1 at its places, else 0; None for all places."""
     board = checkerboard(like.shape[2], like.shape[3], like.device)
-    return board if colour else 1 - board
+    return {None: None, 0: 1 - board, 1: board}
 
 
 class DenseCoupling(nn.Module):

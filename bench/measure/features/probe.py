@@ -12,11 +12,10 @@ and colour, smaller and larger than what networks resize to, one of them not squ
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -24,6 +23,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from equibench.errors import UserError
+from equibench.machine.device import convolutions_in_tf32
 
 SHAPES = ((1, 28, 28), (3, 32, 32), (3, 48, 40), (3, 150, 150))
 SUMS = 3  # with random signs, of the features of each image
@@ -48,7 +48,7 @@ def probe_sha256(features: Callable[[Tensor], Tensor], device: torch.device) -> 
     in float32. That a network of a user's own refuses an image, for its size say, is part of what it does.
     """
     found: list[NDArray[np.float64] | None] = []
-    with torch.inference_mode(), _without_tf32():
+    with torch.inference_mode(), convolutions_in_tf32(False):
         for image in probe_images():
             try:
                 given = features(torch.from_numpy(image).to(device))
@@ -57,17 +57,6 @@ def probe_sha256(features: Callable[[Tensor], Tensor], device: torch.device) -> 
             else:
                 found.append(given.double().cpu().numpy().ravel())
     return hashlib.sha256(json.dumps(coarse(found)).encode()).hexdigest()
-
-
-@contextlib.contextmanager
-def _without_tf32() -> Iterator[None]:
-    """A GPU's convolutions in TF32 round to three digits, as no other processor does."""
-    before = torch.backends.cudnn.allow_tf32
-    torch.backends.cudnn.allow_tf32 = False
-    try:
-        yield
-    finally:
-        torch.backends.cudnn.allow_tf32 = before
 
 
 def coarse(features: list[NDArray[np.float64] | None]) -> list[object]:
