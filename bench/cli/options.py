@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from equibench.cli.screen import Screen
     from equibench.data.sets import Dataset
     from equibench.measure.features.extractor import Extractor
+    from equibench.run.session import Session
     from equibench.suite import Suite
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -115,6 +117,16 @@ def load_extractor(options: dict[str, Any], device: torch.device, default: str =
 
     name, weights = options["extractor"] or default, options["inception_weights"]
     return load.load_extractor(name, device, weights, options["download"], options["allow_code"])
+
+
+def session_of(suite: Suite, data: Dataset, device: torch.device, out: Path, options: dict[str, Any]) -> Session:
+    """What cells are run in, by the options of a verb that trains. Raises UserError."""
+    from equibench.run.session import Session
+
+    extractor = load_extractor(options, device, suite.measure.extractor)
+    reload = partial(load_extractor, {**options, "download": False}, device, suite.measure.extractor)
+    named: dict[str, Any] = {"loaded": options.get("loaded"), "allow_code": options["allow_code"]}
+    return Session(suite, data, device, extractor, out, reload=reload, keep=options["keep"], **named)
 
 
 def check_writable(folder: Path) -> None:

@@ -18,8 +18,8 @@ from equibench.cli.options import (
     check_writable,
     console,
     extractor_options,
-    load_extractor,
     load_suite,
+    session_of,
     suite_options,
 )
 from equibench.errors import UserError
@@ -78,7 +78,6 @@ def run(**options: Any) -> None:
     """
     from equibench.machine.device import resolve_device
     from equibench.run.loaded import only_loaded
-    from equibench.run.session import Session
     from equibench.run.standing import look_over
 
     suite, data = load_suite(options)
@@ -88,10 +87,7 @@ def run(**options: Any) -> None:
         suite = only_loaded(suite, options["loaded"], device, options["allow_code"])
     if not options["dry_run"]:
         check_writable(out)
-    extractor = load_extractor(options, device, suite.measure.extractor)
-    reload = partial(load_extractor, {**options, "download": False}, device, suite.measure.extractor)
-    named = {"loaded": options["loaded"], "allow_code": options["allow_code"], "keep": options["keep"]}
-    session = Session(suite, data, device, extractor, out, reload=reload, **named)
+    session = session_of(suite, data, device, out, options)
     if not options["dry_run"]:
         for note in data.notes:
             console().print(f"Note: {note}.")
@@ -101,7 +97,7 @@ def run(**options: Any) -> None:
         click.echo(f"{suite.entrant[0].name} would be measured on {data.name}, without training.")
         check_out(out, 0.0)
     else:
-        name = extractor.info.name
+        name = session.extractor.info.name
         check_out(out, print_plan(suite, data, device, extractor_named(name) or name))
     tell_again(look_over(session, options["retry"]), session)
 

@@ -18,16 +18,15 @@ from equibench.cli.options import (
     check_writable,
     console,
     extractor_options,
-    load_extractor,
     load_suite,
+    session_of,
     tuning_options,
 )
 
 if TYPE_CHECKING:
-    from equibench.data.sets import Dataset
     from equibench.record.study import Search, Space, Study, Training
     from equibench.run.session import Session
-    from equibench.suite import Entrant, Suite
+    from equibench.suite import Entrant
     from equibench.tune.trainings import CellTrainer, TrainingStep
 
 TRAININGS = ".trainings"  # the folder, beside the studies, of what each training left
@@ -68,6 +67,7 @@ def tune(**options: Any) -> None:
     The least Frechet distance is chosen among those whose likelihood is no worse. The study of each entrant is a JSON
     file; one that was stopped goes on where it was. docs/tuning.md says what to do with it.
     """
+    from equibench.machine.device import resolve_device
     from equibench.record.study import Search
     from equibench.tune import space as spaces
     from equibench.tune.trainings import CellTrainer, TrainingStep, trial_session
@@ -77,7 +77,8 @@ def tune(**options: Any) -> None:
     trials = {"trials": options["trials"]} if options["trials"] else {}
     search = Search.model_validate({**file.search.model_dump(), **trials})
     out = options["out"] or Path("results") / "tuning" / suite.name
-    session = trial_session(_session(suite, data, out / TRAININGS, options), search)
+    device = resolve_device(options["device"])
+    session = trial_session(session_of(suite, data, device, out / TRAININGS, options), search)
     trainer = CellTrainer(session)
     found = {one.name: spaces.space_of(file, one) for one in suite.entrant}
     studies = _studies(suite.entrant, session, data.sha256, found, search, out, options["keep"])
@@ -92,17 +93,6 @@ def tune(**options: Any) -> None:
     except _TimeUpError:
         console().print(f"Stopped after {options['minutes']:g} minutes; the same command goes on.", soft_wrap=True)
         return
-
-
-def _session(suite: Suite, data: Dataset, out: Path, options: dict[str, Any]) -> Session:
-    from equibench.machine.device import resolve_device
-    from equibench.run.session import Session
-
-    device = resolve_device(options["device"])
-    extractor = load_extractor(options, device, suite.measure.extractor)
-    reload = partial(load_extractor, {**options, "download": False}, device, suite.measure.extractor)
-    named = {"allow_code": options["allow_code"], "keep": options["keep"]}
-    return Session(suite, data, device, extractor, out, reload=reload, **named)
 
 
 def _studies(
