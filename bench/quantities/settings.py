@@ -150,10 +150,13 @@ def _over(part: SampleMetric) -> str:
 
 
 def _point(record: Record, path: str, part: SamplerPoint) -> Fields:
-    """The headline's point is of the first of its samples, and other noise is drawn for more of them."""
+    """Points of the headline and of ways with a row of their own are of the first of the samples drawn for these, and
+    other noise is drawn for more of them.
+    """
     fields = {"sampler": options(part.options)}
-    if part.label == USUAL and record.quality and ".quality." in path:
-        fields["of"] = str(record.quality.n_samples)
+    drawn = {way.label: way.quality for way in record.ways} | {USUAL: record.quality}
+    if ".quality." in path and (whole := drawn.get(part.label)):
+        fields["of"] = str(whole.n_samples)
     return fields | (_timed(record, path, record.speed) if record.speed else {})
 
 

@@ -22,6 +22,7 @@ from equibench.measure.cost.modes import Mode
 from equibench.measure.quality.memorization import memorization_test
 from equibench.measure.quality.reference import features_of
 from equibench.protocol import NOISE_SEED
+from equibench.quantities.text import join
 from equibench.record.anatomy import FixedNoise
 from equibench.record.cost import ModeSpeed
 from equibench.record.schema import Portrait
@@ -142,12 +143,14 @@ def portrait(work: Work, found: Found) -> Found:
         structure=about.structure,
         differs=about.differs,
         abilities=dict(about.abilities),
-        numbers=dict(shown.numbers),
+        numbers={name: value for name, value in shown.numbers.items() if math.isfinite(value)},
         pictures=captions | ({"neighbours": NEIGHBOURS} if "neighbours" in found.arrays else {}),
     )
     if found.images is not None:
         arrays |= {"samples": found.images[:PICTURES], "real": session.drawn_test[:PICTURES]}
-    return found.plus(arrays, portrait=drawn_of)
+    odd = [f"{name} is {value}" for name, value in shown.numbers.items() if not math.isfinite(value)]
+    found = found.plus(arrays, portrait=drawn_of)
+    return found.failed("portrait", f"{join(odd)}, which no record holds; the other numbers are kept") if odd else found
 
 
 def sampler_points(work: Work, found: Found) -> Found:

@@ -80,10 +80,11 @@ def spending(record: Record, metric: Metric, unit: Unit, target: float) -> Spend
 
 def _between(above: tuple[float, float], below: tuple[float, float], target: float) -> float:
     (cost_0, high), (cost_1, low) = above, below
-    if min(cost_0, low, target) <= 0:  # these have no logarithm
+    if min(cost_0, cost_1, low, target) <= 0:  # these have no logarithm
         return cost_1
-    way = math.log(high / target) / math.log(high / low)
-    return cost_0 * math.exp(way * math.log(cost_1 / cost_0))
+    whole = math.log(high) - math.log(low)  # as a quotient of the two may be no float any more
+    way = (math.log(high) - math.log(target)) / whole if whole > 0 else 1.0
+    return cost_0 ** (1 - way) * cost_1**way
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from equibench.measure.cost import speed as speed_of
 from equibench.measure.features.extractor import Extractor
 from equibench.quantities import glossary
 from equibench.quantities.identity import look_up
-from equibench.record.cost import Memory, ModeSpeed
+from equibench.record.cost import MatrixProducts, Memory, ModeSpeed
 from equibench.record.json_schema import _models
 from equibench.record.schema import FeatureInfo, Record
 from equibench.record.surroundings import Numerics
@@ -33,18 +33,21 @@ from equibench.run.session import Session
 from equibench.suite import Cell, Suite
 
 CPU = torch.device("cpu")
+PRODUCTS = MatrixProducts(precision="bfloat16", flops_per_sec={512: 1e11})
 TRAIN, TEST = np.random.default_rng(0).integers(0, 256, (2, 120, 1, 8, 8), dtype=np.uint8)
+VAE, DIFFUSION = "vae", "diffusion"
+SMALL = {one.name: one.config for one in suite.load("smoke").entrant}
 BASE = suite.changed(
     suite.load("smoke"),
     train_images=100,
     test_images=110,
     budget=[{"params": 30_000, "unit": "updates", "amount": 8}],
     entrant=[
-        {"name": "vae", "family": "vae", "config": {"batch_size": 8}, "sampler": {}},
+        {"name": VAE, "family": VAE, "config": SMALL[VAE] | {"batch_size": 8}, "sampler": {}},
         {
-            "name": "diffusion",
-            "family": "diffusion",
-            "config": {"batch_size": 8, "chain_steps": 20},
+            "name": DIFFUSION,
+            "family": DIFFUSION,
+            "config": SMALL[DIFFUSION] | {"batch_size": 8, "chain_steps": 20},
             "sampler": {"steps": 3},
         },
     ],
@@ -57,7 +60,6 @@ BASE = suite.changed(
     },
 )
 # every field of a suite by its place, with another value for it, and the entrant to see it on
-VAE, DIFFUSION = "vae", "diffusion"
 CHOSEN = settings_of(resolve_family(VAE), BASE.entrant[0].config, BASE.entrant[0].sampler)
 TUNED = {"trials": 20, "full_runs": 12, "flops": 1e9, "study": "smoke/vae", "chosen": CHOSEN}
 MOVE: dict[str, tuple[Any, str]] = {
@@ -70,7 +72,7 @@ MOVE: dict[str, tuple[Any, str]] = {
     "budget.0.amount": (9, VAE),
     "entrant.0.name": ("other", VAE),
     "entrant.0.family": ("flow", VAE),
-    "entrant.0.config": ({"batch_size": 8, "learning_rate": 0.0021}, VAE),
+    "entrant.0.config": (SMALL[VAE] | {"batch_size": 8, "learning_rate": 0.0021}, VAE),
     "entrant.1.sampler": ({"steps": 2}, DIFFUSION),
     "measure.samples": (33, VAE),
     "measure.reference_images": (99, VAE),
@@ -163,6 +165,10 @@ def fake_memory(family, config, shape, options, device, *, train_batch_size, sam
     )
 
 
+def fake_mode(mode, family, config, shape, options, device, *, batch_size, limit_sec, **_):  # noqa: ARG001
+    return ModeSpeed(mode=mode, batch_size=batch_size, images_per_sec=batch_size * limit_sec)
+
+
 @pytest.fixture(scope="module")
 def measured(tmp_path_factory):
     """Runs an entrant of a suite, once for each suite; timings are what their settings make them."""
@@ -180,9 +186,6 @@ def measured(tmp_path_factory):
         rate = batch_size**1.5 / statistics.median(taken)
         return speed_of.SpeedPoint(batch_size=batch_size, repeats_sec=taken, images_per_sec=rate), speed_of.Energy()
 
-    def in_mode(mode, model, options, device, batch_size, limit_sec, latency_limit_sec):  # noqa: ARG001
-        return ModeSpeed(mode=mode, batch_size=batch_size, images_per_sec=batch_size * limit_sec)
-
     def run(chosen: Suite, place: str, name: str) -> Record:
         entrant = chosen.entrant[0 if name == VAE else 1]
         cell = Cell(chosen, entrant.name, chosen.seeds[0], entrant, chosen.budget[0])
@@ -190,12 +193,14 @@ def measured(tmp_path_factory):
         data = Dataset("toys", *images).limited(chosen.train_images, chosen.test_images)
         network = toy("other" if chosen.measure.extractor == "other" else "smoke")
         out = tmp_path_factory.mktemp("out")
-        here = Session(chosen, data, CPU, network, out, peak_memory=fake_memory)
+        here = Session(
+            chosen, data, CPU, network, out, known_products=PRODUCTS, peak_memory=fake_memory, mode_speed=fake_mode
+        )
         if place.startswith("measure") and name in weights:  # trained alike
             here.path(cell).with_suffix(".safetensors").write_bytes(weights[name])
         with pytest.MonkeyPatch.context() as patched:
             patched.setenv("XDG_CACHE_HOME", str(out))
-            for part in (sampler, repeats, in_mode):
+            for part in (sampler, repeats):
                 patched.setattr(speed_of, f"_{part.__name__}", part)
             patched.setattr(speed_of, "throughput", throughput)
             _, record = run_here(cell, here)
@@ -210,7 +215,10 @@ def measured(tmp_path_factory):
                 kept[name] = run(BASE, "", name)
             return kept[name]
         of("", None, name)
-        return run(Suite.model_validate(put(BASE, place, new)), place, name)
+        chosen = put(BASE, place, new)
+        if place == "entrant.0.family":  # which reads a config of its own
+            chosen = put(chosen, "entrant.0.config", SMALL[new] | {"batch_size": 8})
+        return run(Suite.model_validate(chosen), place, name)
 
     return of
 

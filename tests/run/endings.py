@@ -192,7 +192,9 @@ class Family(Model):
         return self.vae.nats(images, generator)
 
     def show(self, images, generator):
-        return Showing(*self.vae.show(images, generator).__dict__.values())
+        shown = self.vae.show(images, generator)
+        odd = {"odd": torch.nan} if self.config.where == "show" and self.config.how == "nan" else {}
+        return Showing({**shown.numbers, **odd}, shown.pictures)
 
     def sampling_parameters(self):
         return self.vae.sampling_parameters()

@@ -147,6 +147,15 @@ def test_a_stage_that_hangs_keeps_what_was_measured(run):
     assert record.weights_sha256
 
 
+def test_a_number_of_the_portrait_that_is_none_is_said_and_the_others_kept(run):
+    record = run("nan", where="show")
+    assert record.status == "incomplete"
+    assert record.failures == {"portrait": "odd is nan, which no record holds; the other numbers are kept"}
+    assert record.portrait.numbers
+    assert "odd" not in record.portrait.numbers
+    assert record.portrait.pictures
+
+
 def test_a_sampler_of_the_wrong_shape_is_said(run):
     record = run("wrong_shape", where="sample")
     assert record.status == "incomplete"

@@ -64,7 +64,7 @@ def test_two_knobs_fill_the_cap_at_a_width_that_is_fast(cap):
 
 def test_where_no_values_reach_the_share_the_most_that_fit_are_taken():
     assert fitting.turned(family(Two), {}, None, 700) == {"width": 8, "hidden": 1}  # 672, and the next 704
-    with pytest.raises(UserError, match="a cap of 600 parameters is too small for Toy: it takes 672 or more"):
+    with pytest.raises(UserError, match=r"a cap of 600 parameters is too small for Toy: .* takes 672 or more"):
         fitting.turned(family(Two), {}, None, 600)
 
 

@@ -219,7 +219,8 @@ def test_the_command_line_says_what_it_makes_again(tmp_path):
     """With code that really changes: the user's own."""
     (tmp_path / "mine.py").write_text("from equibench_models.vae.model import VAE\n\n\nclass Mine(VAE):\n    pass\n")
     head, *_ = suite.shipped()["smoke"].read_text().partition("[[entrant]]")
-    (tmp_path / "own.toml").write_text(f'{head}[[entrant]]\nname = "mine"\nfamily = "mine:Mine"\n')
+    entrant = '[[entrant]]\nname = "mine"\nfamily = "mine:Mine"\nconfig = { vector = 8, prior_hidden = 8 }\n'
+    (tmp_path / "own.toml").write_text(head + entrant)
     command = ["run", "own.toml", "--allow-code", "--out", "out"]
     assert equibench(*command, cwd=tmp_path).returncode == 0
     second = equibench(*command, cwd=tmp_path)
