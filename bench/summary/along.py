@@ -84,7 +84,7 @@ def _between(above: tuple[float, float], below: tuple[float, float], target: flo
         return cost_1
     whole = math.log(high) - math.log(low)  # as a quotient of the two may be no float any more
     way = (math.log(high) - math.log(target)) / whole if whole > 0 else 1.0
-    return cost_0 ** (1 - way) * cost_1**way
+    return math.pow(cost_0, 1 - way) * math.pow(cost_1, way)
 
 
 @dataclass(frozen=True)
