@@ -72,6 +72,7 @@ MAY_IMPORT_INSIDE = {
         "tables": set(),
         "figures": set(),
         "pages": {"tables"},
+        "parts": {"figures", "tables"},
         "exports": {"tables"},
         "write": {"*"},
     },

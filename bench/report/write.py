@@ -9,21 +9,20 @@ from __future__ import annotations
 import gc
 import io
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, TypeVar
-
-from matplotlib.figure import Figure
+from typing import Any
 
 from equibench import atomic
 from equibench.errors import UserError
 from equibench.quantities.text import commit
 from equibench.report.exports import latex, raw
-from equibench.report.figures import draw as figures
-from equibench.report.figures import images as pictures
 from equibench.report.figures import style
-from equibench.report.figures.images import Picture
 from equibench.report.pages import fill
+from equibench.report.parts.drawn import figures
+from equibench.report.parts.families import families
+from equibench.report.parts.findings import findings
+from equibench.report.parts.part import Part, Whole
 from equibench.report.tables.along import along, to_target
 from equibench.report.tables.audit import audit, clock, overhead, provenance
 from equibench.report.tables.cost import memory, speed, training
@@ -34,16 +33,11 @@ from equibench.report.tables.likelihood import bounds, decoders, likelihood, out
 from equibench.report.tables.quality import quality, samplers
 from equibench.report.tables.scaling import tables as tables_of_ladders
 from equibench.report.tables.table import Table
-from equibench.summary.along import order_sentences
-from equibench.summary.changes import differences
 from equibench.summary.frame import load_frame
 from equibench.summary.ladders import Ladder, ladders
-from equibench.summary.pairs import sentences
-from equibench.summary.scaling import ladder_sentences
 from equibench.summary.sections import FiledRecord, Section
 from equibench.summary.sort import load_cells, portraits, summarise
 
-T = TypeVar("T")
 PAGE, TABLES = "index.html", "tables.json"
 DETAILED = 3  # sections with figures and all tables in the pages
 PER_SECTION: tuple[Callable[[Section], Table], ...] = (
@@ -64,6 +58,7 @@ PER_SECTION: tuple[Callable[[Section], Table], ...] = (
     audit,
     clock,
 )
+PARTS: tuple[Callable[[Whole], Part], ...] = (findings, figures, families)
 
 
 def write(paths: list[Path], out: Path) -> list[Path]:
@@ -123,37 +118,26 @@ def all_tables(sections: list[Section], climbed: list[Ladder]) -> dict[str, list
 def _files(cells: list[FiledRecord]) -> dict[str, bytes]:
     """All files of the report by name."""
     sections = summarise(cells)
-    detailed = sections[:DETAILED]
-    several = len(sections) > 1
-    climbed = ladders(sections)
-    found = all_tables(sections, climbed)
-    drawn = [_figures(figures.FIGURES, s, f"-{s.letter.lower()}" if several else "") for s in detailed]
-    of_ladders = [_figures(figures.OF_LADDERS, ladder, f"-{i}") for i, ladder in enumerate(climbed[:DETAILED], 1)]
-    shown = portraits(sections)
-    pictured = [pictures.of_family(cell) for cell in shown]
+    whole = Whole(cells, sections, sections[:DETAILED], ladders(sections))
+    found = all_tables(sections, whole.ladders)
     context: dict[str, Any] = {
         "sections": sections,
-        "detailed": detailed,
+        "detailed": whole.detailed,
         "cells": cells,
         "colours": style.COLOURS,
-        "figures": drawn,
-        "portraits": list(zip(shown, pictured, strict=True)),
         "tables": found,
-        "overhead": [overhead(section) for section in detailed],
-        "findings": [[*sentences(section), *order_sentences(section)] for section in sections],
-        "differences": differences(sections),
-        "ladders": [(one, ladder_sentences(one), d) for one, d in zip(climbed, of_ladders, strict=False)],
+        "overhead": [overhead(section) for section in whole.detailed],
         "machines": {cell.record.machine.key: cell.record.machine for cell in cells},
         "versions": _versions(cells),
         "commits": sorted({commit(cell.record) for cell in cells}),
     }
-    files = {"report.md": fill.fill("report.md.j2", context), PAGE: fill.fill("report.html.j2", context)}
-    for picture in [
-        *(p for by_name in [*drawn, *of_ladders] for p in by_name.values()),
-        *(p for ps in pictured for p, _ in ps),
-    ]:
-        files |= picture.files
-    files |= _exports(found, detailed)
+    files: dict[str, bytes] = {}
+    for part in (of_whole(whole) for of_whole in PARTS):
+        context |= part.context
+        for picture in part.pictures:
+            files |= picture.files
+    files |= {"report.md": fill.fill("report.md.j2", context), PAGE: fill.fill("report.html.j2", context)}
+    files |= _exports(found, whole.detailed)
     files[TABLES] = raw.as_json(found, sections)
     files["tables/cells.csv"] = raw.csv_of(load_frame(cells)).encode()
     return files
@@ -174,20 +158,6 @@ def _exports(found: dict[str, list[Table]], detailed: list[Section]) -> dict[str
                 typeset.append((table, letter))
     files["numbers.tex"] = latex.numbers(typeset).encode()
     return files
-
-
-def _figures(of: Mapping[str, tuple[Callable[[T], Figure | None], str]], one: T, suffix: str) -> dict[str, Picture]:
-    """The figures of one section, or one ladder, by name, without those that its records have nothing for."""
-    found = {}
-    for name, (draw, alt) in of.items():
-        figure = draw(one)
-        if figure:
-            path = f"figures/{name}{suffix}"
-            kinds = {kind: style.render(figure, kind) for kind in style.KINDS}
-            page: style.Kind = "png" if name == "samples" else "svg"  # pixels as they are
-            others = {f"{path}.{kind}": content for kind, content in kinds.items() if kind != page}
-            found[name] = Picture(f"{path}.{page}", kinds[page], alt, others)
-    return found
 
 
 def _versions(cells: list[FiledRecord]) -> dict[str, list[str]]:

@@ -1,0 +1,16 @@
+"""The families, one after the other, with what this run shows of each."""
+
+from __future__ import annotations
+
+from equibench.report.figures import images
+from equibench.report.parts.part import Part, Whole
+from equibench.summary.sort import portraits
+
+
+def families(whole: Whole) -> Part:
+    shown = portraits(whole.sections)
+    pictured = [images.of_family(cell) for cell in shown]
+    return Part(
+        {"portraits": list(zip(shown, pictured, strict=True))},
+        tuple(picture for pictures in pictured for picture, _ in pictures),
+    )

@@ -1,0 +1,17 @@
+"""What the tests support, as sentences."""
+
+from __future__ import annotations
+
+from equibench.report.parts.part import Part, Whole
+from equibench.summary.along import order_sentences
+from equibench.summary.changes import differences
+from equibench.summary.pairs import sentences
+
+
+def findings(whole: Whole) -> Part:
+    return Part(
+        {
+            "findings": [[*sentences(section), *order_sentences(section)] for section in whole.sections],
+            "differences": differences(whole.sections),
+        }
+    )
