@@ -22,7 +22,7 @@ from equibench.report.pages import fill
 from equibench.report.parts.drawn import figures
 from equibench.report.parts.families import families
 from equibench.report.parts.findings import findings
-from equibench.report.parts.part import Part, Whole
+from equibench.report.parts.part import PagePart, Whole
 from equibench.report.tables.along import along, to_target
 from equibench.report.tables.audit import audit, clock, overhead, provenance
 from equibench.report.tables.cost import memory, speed, training
@@ -58,7 +58,7 @@ PER_SECTION: tuple[Callable[[Section], Table], ...] = (
     audit,
     clock,
 )
-PARTS: tuple[Callable[[Whole], Part], ...] = (findings, figures, families)
+PARTS: tuple[Callable[[Whole], PagePart], ...] = (findings, figures, families)
 
 
 def write(paths: list[Path], out: Path) -> list[Path]:

@@ -22,7 +22,6 @@ from equibench.measure.cost.modes import Mode
 from equibench.measure.quality.memorization import memorization_test
 from equibench.measure.quality.reference import features_of
 from equibench.protocol import NOISE_SEED
-from equibench.quantities.text import join
 from equibench.record.anatomy import FixedNoise
 from equibench.record.cost import ModeSpeed
 from equibench.record.schema import Portrait
@@ -150,7 +149,11 @@ def portrait(work: Work, found: Found) -> Found:
         arrays |= {"samples": found.images[:PICTURES], "real": session.drawn_test[:PICTURES]}
     odd = [f"{name} is {value}" for name, value in shown.numbers.items() if not math.isfinite(value)]
     found = found.plus(arrays, portrait=drawn_of)
-    return found.failed("portrait", f"{join(odd)}, which no record holds; the other numbers are kept") if odd else found
+    return (
+        found.failed("portrait", f"{' and '.join(odd)}, which no record holds; the other numbers are kept")
+        if odd
+        else found
+    )
 
 
 def sampler_points(work: Work, found: Found) -> Found:

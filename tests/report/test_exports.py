@@ -36,7 +36,7 @@ def folder(tmp_path_factory):
     half = fixtures.BUDGET.model_copy(update={"amount": 1e13})
     save([*fixtures.everything(), *(make(f, 0, budget=half) for f in fixtures.NUMBERS)], root / "records")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(write.figures, "FIGURES", {})
+        patch.setattr(draw, "FIGURES", {})
         write.write([root / "records"], root / "out")
     return root
 

@@ -26,7 +26,7 @@ def folder(tmp_path_factory):
     ]
     save(records, root / "records", with_arrays=False)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(write.figures, "FIGURES", {})
+        patch.setattr(draw, "FIGURES", {})
         patch.setattr(style, "KINDS", ("svg",))
         write.write([root / "records"], root / "out")
     return root
@@ -80,7 +80,7 @@ def test_the_pages_show_it(folder):
 def test_without_a_ladder_nothing_is_said(tmp_path):
     save(climb("gan", power(400, 0.25), AMOUNTS[:4], seeds=1), tmp_path / "records", with_arrays=False)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(write.figures, "FIGURES", {})
+        patch.setattr(draw, "FIGURES", {})
         files = write.write([tmp_path / "records"], tmp_path / "out")
     assert not [file for file in files if "scaling" in file.name]
     assert "against compute" not in (tmp_path / "out" / "report.md").read_text()

@@ -19,6 +19,7 @@ from equibench.cite import printed
 from equibench.quantities.identity import look_up
 from equibench.record import find
 from equibench.report import write
+from equibench.report.figures import draw
 
 PUBLISHED = fixtures.ROOT / "results" / "published" / "quick"
 NUMBER = re.compile(r"-?\d+(\.\d+)?(e[+-]?\d+)?")
@@ -89,7 +90,7 @@ def places(tmp_path_factory):
     more = [make(family, seed, budget=twice) for family in fixtures.NUMBERS for seed in range(3)]
     save([*fixtures.everything(), *more], root / "records", with_arrays=False)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(write.figures, "FIGURES", {})
+        patch.setattr(draw, "FIGURES", {})
         write.write([root / "records"], root / "out")
         write.write([PUBLISHED], root / "published")
     return [(root / "records", root / "out"), (PUBLISHED, root / "published")]

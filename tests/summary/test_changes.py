@@ -10,6 +10,7 @@ from fixtures import make, save
 from equibench.errors import UserError
 from equibench.protocol import PROTOCOL
 from equibench.report import write
+from equibench.report.figures import draw
 from equibench.report.tables import differences
 from equibench.summary import changes as compare
 from equibench.summary.frame import load_frame
@@ -158,7 +159,7 @@ def test_protocols_are_refused_across_folders(tmp_path):
 
 
 def test_the_page_shows_runs_and_differences(before_and_after, tmp_path, monkeypatch):
-    monkeypatch.setattr(write.figures, "FIGURES", {})
+    monkeypatch.setattr(draw, "FIGURES", {})
     write.write(list(before_and_after), tmp_path / "out")
     for name in ("index.html", "report.md"):
         text = (tmp_path / "out" / name).read_text()

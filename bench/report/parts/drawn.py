@@ -9,18 +9,18 @@ from matplotlib.figure import Figure
 
 from equibench.report.figures import draw, style
 from equibench.report.figures.images import Picture
-from equibench.report.parts.part import Part, Whole
+from equibench.report.parts.part import PagePart, Whole
 from equibench.summary.scaling import ladder_sentences
 
 T = TypeVar("T")
 
 
-def figures(whole: Whole) -> Part:
+def figures(whole: Whole) -> PagePart:
     several = len(whole.sections) > 1
     drawn = [_figures(draw.FIGURES, s, f"-{s.letter.lower()}" if several else "") for s in whole.detailed]
     shown = whole.ladders[: len(whole.detailed)]
     of_ladders = [_figures(draw.OF_LADDERS, ladder, f"-{i}") for i, ladder in enumerate(shown, 1)]
-    return Part(
+    return PagePart(
         {
             "figures": drawn,
             "ladders": [(one, ladder_sentences(one), d) for one, d in zip(shown, of_ladders, strict=True)],

@@ -22,7 +22,7 @@ class Whole:
 
 
 @dataclass(frozen=True)
-class Part:
+class PagePart:
     """Values of names in the templates, and the pictures whose files go with them."""
 
     context: Mapping[str, Any]
