@@ -193,6 +193,11 @@ GLOSSARY = (
     Q("ways.*.images_per_sec", "Sampling", "images/s", "higher", timed=True),
     Q("ways.*.network_evaluations", "NFE", better="lower"),
     Q("ways.*.flops_per_image", "FLOPs per image", "FLOPs per image", "lower"),
+    # real data at other numbers of images than the headline's
+    Q("real_data_at.*.quality.value", "Distance", better="lower"),
+    Q("real_data_at.*.quality.n_samples", "Samples"),
+    Q("real_data_at.*.quality.n_reference", "Reference images", "images"),
+    *_other_metrics("real_data_at.*.quality.also"),
     # memory
     Q("memory.train_peak_bytes", "Train memory", "bytes", "lower", "memory", MIB, timed=True,
       primary=True),
