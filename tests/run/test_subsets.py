@@ -46,11 +46,11 @@ def session(tmp_path):
 
 
 def test_reference_and_likelihood_images_are_drawn(session):
-    assert fair(session._reference_images)
+    assert fair(session.reference_images)
     assert fair(session.likelihood_images)
     assert fair(session.likelihood_images[:32])  # bounds are of the first of these
     assert fair(session.drawn_test[:64])  # pictures, annealing and images from elsewhere
-    assert len(session._reference_images) == len(session.likelihood_images) == 64
+    assert len(session.reference_images) == len(session.likelihood_images) == 64
 
 
 def test_real_data_are_drawn(session, monkeypatch):
