@@ -53,7 +53,7 @@ class FixedNoise(Strict):
 
 class DistanceParts(Strict):
     """What makes the distance between samples and the test images (measure/quality/parts.py has the definitions).
-    Classes are those of the test images, in their order; pictures are keys of the arrays file.
+    Classes are those of the test images; pictures are keys of the arrays file.
     """
 
     class_shares: dict[str, float] = {}  # class of the test images -> its share of the distance, summing to 1
