@@ -15,7 +15,7 @@ from equibench.report.parts.part import PagePart, Whole
 from equibench.summary.distance import ClassParts, class_sentences, classes
 from equibench.summary.sections import FiledRecord, Row
 
-COLUMNS, WIDTH = 6, 348  # images beside each other, and pixels that these take
+COLUMNS, ROWS, WIDTH = 6, 2, 348  # of a grid of images, whole rows alone, and the pixels that it takes
 MOST_CLASSES = 12  # of an entrant that the page shows: those that make most of the distance
 OPEN = 6  # entrants that are shown unfolded
 CAPTIONS = {
@@ -80,7 +80,7 @@ def _sprites(cell: FiledRecord, parts: DistanceParts, arrays: Mapping[str, np.nd
             continue
         if field in ("missed", "farthest"):
             images = images_of(cell, arrays, key, 4)
-            found.append((sprite(images, COLUMNS, -(-len(images) // COLUMNS), WIDTH), caption))
+            found.append((sprite(images, COLUMNS, ROWS, WIDTH), caption))
         else:
             columns = images_of(cell, arrays, key, 5).swapaxes(0, 1)  # an image and those nearest to it in a column
             tall, wide = columns.shape[:2]
