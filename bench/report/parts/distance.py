@@ -21,8 +21,8 @@ OPEN = 6  # entrants that are shown unfolded
 CAPTIONS = {
     "missed": "Test images that no sample comes near, the farthest first.",
     "farthest": "Samples farthest from every test image.",
-    "neighbours": "Samples (top row, drawn by chance), and below each the test images nearest to it.",
-    "real_neighbours": "Test images (top row, the same for every entrant), and below each the samples nearest to it.",
+    "neighbours": "Samples (top row, drawn by chance), and below each the nearest test images.",
+    "real_neighbours": "Test images (top row, for all entrants the same), and below each the nearest samples.",
 }
 
 
