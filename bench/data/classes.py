@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from equibench.data.parts import Labels
+from equibench.data.parts import Labels, StreamedDataset
 from equibench.data.sets import Dataset
 
 _CLOTHES = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
@@ -24,7 +24,7 @@ class Classes(NamedTuple):
     of_images: NDArray[np.int64]
 
 
-def classes_of(data: Dataset, labels: Labels | None) -> Classes | None:
+def classes_of(data: Dataset | StreamedDataset, labels: Labels | None) -> Classes | None:
     """The classes that images with these labels `[N]` of a data set have, in the order of the labels; a class without
     a name goes by its label. None where labels are not known, or are all the same.
     """

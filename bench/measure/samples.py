@@ -13,6 +13,7 @@ from torch import Tensor
 
 from equibench.data import sets
 from equibench.data.arrays import Images
+from equibench.data.classes import classes_of
 from equibench.data.listing import shown
 from equibench.data.parts import Levels, Part, StreamedDataset, batch_size, drawn_order, is_grey
 from equibench.data.source import Source, of_path
@@ -22,6 +23,7 @@ from equibench.machine.code import code_version, package_versions
 from equibench.measure.features.extractor import Extractor
 from equibench.measure.quality import imported, metrics
 from equibench.measure.quality.memorization import nearness_test
+from equibench.measure.quality.parts import class_parts
 from equibench.measure.quality.reference import (
     Reference,
     extractor_batch,
@@ -29,6 +31,7 @@ from equibench.measure.quality.reference import (
     reference_of_images,
 )
 from equibench.protocol import PROTOCOL
+from equibench.record.anatomy import DistanceParts
 from equibench.record.base import Strict
 from equibench.record.schema import Code, DataInfo, Memorization, Quality
 
@@ -46,6 +49,7 @@ class Measured(Strict):
     samples_sha256: str
     data: DataInfo | None  # None where the reference is imported statistics
     quality: Quality
+    distance_parts: DistanceParts | None = None  # by class, where those of the reference's images are known
     notes: list[str]
     allowed_lossy: str | None = None  # what was compressed with loss, where it was measured all the same
     protocol: str = PROTOCOL
@@ -96,7 +100,10 @@ def measure(
     tell("metrics", 0, 0)
     on_device = torch.from_numpy(features).to(extractor.device)
     result = metrics.measure(on_device, against, extractor, splits=SPLITS, resamples=RESAMPLES, also=True)
+    parts = None
     if found is not None:
+        classes = classes_of(found, {"train": found.train_labels, "test": found.test_labels}.get(split))
+        parts = class_parts(on_device, against, classes) if classes else None
         result = result.model_copy(
             update={
                 "reason": _with_more(result, found, split, extractor),
@@ -108,6 +115,7 @@ def measure(
         samples_sha256=images_sha256((source.count, *source.shape), digests),
         data=found.info() if found else None,
         quality=result,
+        distance_parts=parts,
         notes=notes + more,
         allowed_lossy=lossy,
         versions=package_versions(),

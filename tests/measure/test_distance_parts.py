@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 import scipy.linalg
 import torch
+from toys import extractor
 
 from equibench.data.classes import UNLABELLED, Classes, classes_of
 from equibench.data.sets import Dataset
+from equibench.measure import samples
 from equibench.measure.quality import pairwise
 from equibench.measure.quality.frechet import statistics
 from equibench.measure.quality.parts import contributions, distance_parts
@@ -188,3 +190,33 @@ def test_classes_have_the_names_that_are_known(found, labels, names):
 def test_images_of_one_class_or_of_none_are_not_told_apart():
     assert classes_of(data(), None) is None
     assert classes_of(data(), np.array([-1, -1])) is None
+
+
+@pytest.fixture(scope="module")
+def labelled(tmp_path_factory):
+    """Dark and light images with labels, split in two, and samples of the dark ones alone."""
+    root = tmp_path_factory.mktemp("labelled")
+    levels = RNG.integers(0, 60, (260, 1, 8, 8)) + np.repeat([20, 180, 20], [100, 100, 60])[:, None, None, None]
+    images, labels = levels[:200].astype(np.uint8), np.repeat([0, 1], 100)
+    splits = {"train": images[::2], "test": images[1::2]}
+    np.savez(root / "data.npz", **splits, train_labels=labels[::2], test_labels=labels[1::2])
+    np.savez(root / "plain.npz", **splits)
+    np.save(root / "dark.npy", levels[200:].astype(np.uint8))
+    return root
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_samples_of_any_tool_are_told_apart_by_the_classes_of_the_split(labelled, split):
+    found = samples.measure(labelled / "dark.npy", extractor(), dataset=str(labelled / "data.npz"), split=split)
+    assert found.distance_parts.real_shares == {"0": 0.5, "1": 0.5}
+    assert found.distance_parts.sample_shares == {"0": 1.0, "1": 0.0}
+    assert found.distance_parts.class_shares["1"] > 0.6
+    assert found.distance_parts.reached_shares["1"] == 0
+    assert found.distance_parts.missed is None  # pictures are a record's
+
+
+def test_without_labels_samples_have_no_classes(labelled):
+    plain = samples.measure(labelled / "dark.npy", extractor(), dataset=str(labelled / "plain.npz"))
+    assert plain.distance_parts is None
+    whole = samples.measure(labelled / "dark.npy", extractor(), dataset=str(labelled / "data.npz"), split="all")
+    assert whole.distance_parts is None

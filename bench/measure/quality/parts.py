@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -33,17 +35,12 @@ def distance_parts(
     nearest sample exceeds that radius; so an image that is odd among real ones, too, does not count for that alone.
     A sample is as far as its nearest real image. Of few images, which have no radii, the distances alone count.
     """
-    theirs = reference.features
-    if theirs is None or reference.within is None:
-        raise ValueError("the reference is imported statistics, which hold no features")
-    if max(float(side.abs().max()) for side in (features, theirs)) > LARGEST:
+    near = _nearness(features, reference)
+    if near is None:
         return DistanceParts(), {}
-    to_real, which_real, to_sample = nearest_both(features, theirs)
-    radii = reference.within.radii
-    beyond = to_sample.sqrt() - (0.0 if radii is None else radii[1].to(to_sample).sqrt())
-    reached = beyond <= 0
+    to_real, which_real, beyond, theirs = near
     order = beyond.argsort(descending=True, stable=True)[:PICTURES]
-    missed = order[~reached[order]].cpu().numpy()
+    missed = order[beyond[order] > 0].cpu().numpy()
     far = to_real.argsort(descending=True, stable=True)[:PICTURES].cpu().numpy()
     arrays = {
         MISSED: real[missed],
@@ -53,8 +50,39 @@ def distance_parts(
     }
     arrays = {key: pictures for key, pictures in arrays.items() if len(pictures)}
     kept = {field: key for field, key in _KEYS.items() if key in arrays}
-    shares = _shares(features, reference, classes, which_real, reached) if classes is not None else {}
+    shares = _shares(features, reference, classes, which_real, beyond <= 0) if classes is not None else {}
     return DistanceParts(**kept, **shares), arrays
+
+
+def class_parts(features: Tensor, reference: Reference, classes: Classes) -> DistanceParts:
+    """The same without pictures, for which no image is needed."""
+    near = _nearness(features, reference)
+    return (
+        DistanceParts(**_shares(features, reference, classes, near.which, near.beyond <= 0))
+        if near
+        else DistanceParts()
+    )
+
+
+class _Nearness(NamedTuple):
+    """How near samples and real images are to each other."""
+
+    to_real: Tensor  # squared distance of each sample to its nearest real image, [N]
+    which: Tensor  # that image, [N]
+    beyond: Tensor  # of each real image, how far its nearest sample is outside its ball: [M], at most 0 inside
+    real: Tensor  # features of real images, [M, d]
+
+
+def _nearness(features: Tensor, reference: Reference) -> _Nearness | None:
+    """None where features leave the range of floats."""
+    if reference.features is None or reference.within is None:
+        raise ValueError("the reference is imported statistics, which hold no features")
+    if max(float(side.abs().max()) for side in (features, reference.features)) > LARGEST:
+        return None
+    to_real, which, to_sample = nearest_both(features, reference.features)
+    radii = reference.within.radii
+    beyond = to_sample.sqrt() - (0.0 if radii is None else radii[1].to(to_sample).sqrt())
+    return _Nearness(to_real, which, beyond, reference.features)
 
 
 _KEYS = {"missed": MISSED, "farthest": FARTHEST, "neighbours": BESIDE_REAL, "real_neighbours": BESIDE_SAMPLES}
