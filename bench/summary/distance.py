@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from equibench.quantities.text import join
 from equibench.record.anatomy import DistanceParts
 from equibench.stats import Stat, stat_of
-from equibench.summary.sections import Row
+from equibench.summary.sections import Row, Section
 
 SHARES = ("class_shares", "real_shares", "sample_shares", "reached_shares")  # of record.anatomy.DistanceParts
 CLEARLY = 1.5  # times a class's share of the test images that sentences call much, or 1 over that few
@@ -53,6 +53,20 @@ def class_sentences(found: Sequence[ClassParts], who: str, real: str = "test ima
     seldom or too often, and which ones its samples come near least; `real` is what it is compared with.
     """
     return [*_of_distance(found, real), *_of_samples(found, who, real), *_of_reached(found, real)]
+
+
+def real_sentence(section: Section) -> str | None:
+    """How much of the classes real training images reach, which is what to hold samples against; None where it was not
+    measured.
+    """
+    for row in section.references:
+        shares = [one.reached.mean for one in classes(row) if one.reached]
+        if shares and row.first.quality:
+            least, most = _percent(min(shares)), _percent(max(shares))
+            many = f"{row.first.quality.n_samples:,} real training images come near"
+            part = least if least == most else f"{least} to {most}"
+            return f"For comparison: {many} {part} of the test images of each class."
+    return None
 
 
 def _of_distance(found: Sequence[ClassParts], real: str) -> list[str]:

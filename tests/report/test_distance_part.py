@@ -113,6 +113,7 @@ def test_words_bars_and_table_say_the_same(page):
 def test_entrants_without_the_fields_and_failed_ones_are_left_out(page):
     part, _ = page(whole(), (make("flow", portrait=None), None), (failed("vae", 1, "diverged", "It grew."), None))
     assert re.findall(r"<h3>(\w+)</h3>", part) == ["gan"]
+    assert "For comparison" not in part  # no floor was measured
 
 
 def test_no_part_where_no_record_has_the_fields(page):
@@ -165,7 +166,9 @@ def test_of_very_many_classes_those_that_make_most_are_shown(page):
 
 def test_real_data_stand_in_the_table_below_entrants(page):
     floors = floor("real data", fd=3.1).model_copy(update={"distance_parts": DistanceParts(**CLASSES)})
-    _, out = page(whole(), (floors, None))
+    part, out = page(whole(), (floors, None))
+    assert "For comparison: 5,000 real training images come near 6 % to 81 % of the test images of each class." in part
+    assert "For comparison: 5,000" in (out / "report.md").read_text()
     assert pd.read_csv(out / "tables" / "distance.csv").entrant.tolist() == ["gan"] * 2 + ["real data"] * 2
 
 

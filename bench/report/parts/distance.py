@@ -12,7 +12,7 @@ from equibench.record.anatomy import DistanceParts
 from equibench.report.figures.images import images_of
 from equibench.report.figures.sprites import Sprite, sprite
 from equibench.report.parts.part import PagePart, Whole
-from equibench.summary.distance import ClassParts, class_sentences, classes
+from equibench.summary.distance import ClassParts, class_sentences, classes, real_sentence
 from equibench.summary.sections import FiledRecord, Row
 
 COLUMNS, ROWS, WIDTH = 6, 2, 348  # of a grid of images, whole rows alone, and the pixels that it takes
@@ -43,7 +43,13 @@ class Shown:
 def distance(whole: Whole) -> PagePart:
     """Of every detailed section the entrants that have something to show."""
     found = [[one for row in section.ran if (one := _shown(row))] for section in whole.detailed]
-    return PagePart({"distances": found, "most_open": OPEN})
+    return PagePart(
+        {
+            "distances": found,
+            "most_open": OPEN,
+            "reached_by_real": [real_sentence(section) for section in whole.detailed],
+        }
+    )
 
 
 def _shown(row: Row) -> Shown | None:
