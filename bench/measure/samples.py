@@ -100,10 +100,7 @@ def measure(
     tell("metrics", 0, 0)
     on_device = torch.from_numpy(features).to(extractor.device)
     result = metrics.measure(on_device, against, extractor, splits=SPLITS, resamples=RESAMPLES, also=True)
-    parts = None
     if found is not None:
-        classes = classes_of(found, {"train": found.train_labels, "test": found.test_labels}.get(split))
-        parts = class_parts(on_device, against, classes) if classes else None
         result = result.model_copy(
             update={
                 "reason": _with_more(result, found, split, extractor),
@@ -115,7 +112,7 @@ def measure(
         samples_sha256=images_sha256((source.count, *source.shape), digests),
         data=found.info() if found else None,
         quality=result,
-        distance_parts=parts,
+        distance_parts=_by_class(on_device, found, split, against) if found else None,
         notes=notes + more,
         allowed_lossy=lossy,
         versions=package_versions(),
@@ -248,6 +245,13 @@ def _copies(digests: NDArray[np.uint8], reference: NDArray[np.uint8], split: str
         where = "the data set" if split == "all" else f"the {split} split"
         notes.append(f"{shared:,} of {len(ours):,} samples are images of {where} to the last pixel")
     return notes
+
+
+def _by_class(features: Tensor, found: StreamedDataset, split: str, against: Reference) -> DistanceParts | None:
+    """What makes the distance; None where the classes of the split are not known."""
+    labels = {"train": found.train_labels, "test": found.test_labels}.get(split)
+    classes = classes_of(found, labels)
+    return class_parts(features, against, classes) if classes else None
 
 
 def _memorization(

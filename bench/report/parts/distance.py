@@ -27,7 +27,7 @@ CAPTIONS = {
 
 
 @dataclass(frozen=True)
-class Shown:
+class DistanceShown:
     """What a page shows of one entrant; pictures are of its first seed that has some."""
 
     row: Row
@@ -52,7 +52,7 @@ def distance(whole: Whole) -> PagePart:
     )
 
 
-def _shown(row: Row) -> Shown | None:
+def _shown(row: Row) -> DistanceShown | None:
     found = classes(row)
     most = sorted(found, key=lambda one: -(one.of_distance or one.of_images).mean if one.of_images else 0.0)
     kept = {one.name for one in most[:MOST_CLASSES]}
@@ -65,7 +65,7 @@ def _shown(row: Row) -> Shown | None:
     if not found and not sprites:
         return None
     shares = [stat.mean for one in shown for stat in (one.of_distance, one.of_images, one.of_samples) if stat]
-    return Shown(
+    return DistanceShown(
         row=row,
         sentences=class_sentences(found, row.label),
         classes=shown,
