@@ -101,12 +101,9 @@ def measure(
     on_device = torch.from_numpy(features).to(extractor.device)
     result = metrics.measure(on_device, against, extractor, splits=SPLITS, resamples=RESAMPLES, also=True)
     if found is not None:
-        result = result.model_copy(
-            update={
-                "reason": _with_more(result, found, split, extractor),
-                "memorization": _memorization(on_device, found, part, against, extractor),
-            }
-        )
+        why = _with_more(result, found, split, extractor)
+        test = _memorization(on_device, found, part, against, extractor)
+        result = result.model_copy(update={"reason": why, "memorization": test})
     return Measured(
         samples=shown(samples),
         samples_sha256=images_sha256((source.count, *source.shape), digests),
