@@ -138,6 +138,7 @@ def print_measured(found: Measured) -> None:
     from equibench.quantities.glossary import of
     from equibench.quantities.metric import metric_names, metric_of
     from equibench.quantities.text import number
+    from equibench.summary.distance import class_sentences, classes_in
 
     quality = found.quality
     assert quality.features is not None
@@ -165,6 +166,10 @@ def print_measured(found: Measured) -> None:
         f"{quality.n_samples:,} samples against {against} ({many}); {quality.features.name}, "
         f"{quality.features.preprocessing}."
     )
+    if found.distance_parts:
+        real = "training images" if quality.reference == "train" else "test images"
+        for sentence in class_sentences(classes_in(found.distance_parts), "this model", real):
+            screen.print(visible(sentence), markup=False, highlight=False)
     reasons = [quality.reason, *(one.reason for one in quality.also), *found.notes]
     for reason in dict.fromkeys(filter(None, reasons)):
         screen.print(f"Note: {reason}.")

@@ -24,7 +24,7 @@ ROUNDING = 1e-6  # share of a number that its last digits are
 SLACK = 1e-3  # that other arithmetic may move it by
 SHARES = ("precision", "recall", "density", "coverage")  # of images: a few near a border may change sides
 _MEASURED = ("quality.", "likelihood.", "bounds.", "sampler_points.", "ways.", "out_of_distribution_bits_per_dim.",
-             "decoder_likelihood.", "real_data_at.")  # fmt: skip
+             "decoder_likelihood.", "real_data_at.", "distance_parts.")  # fmt: skip
 _ABOUT = ("interval.low", "interval.high", "n_samples", "n_reference", "n_images", "n_train", "passes", "p",
           "usual_bits_per_dim", "images_per_sec")  # fmt: skip
 
@@ -99,7 +99,7 @@ def apart(path: str, one: Record, a: float, b: float, share: float) -> bool:
     size = max(abs(a), abs(b))
     what = _of_a_point(path)
     if share >= SLACK:
-        if any(what.startswith(f"quality.also.{name}") for name in SHARES):
+        if what.startswith(("distance_parts.", *(f"quality.also.{name}" for name in SHARES))):
             size = max(size, 1.0)
         if what.startswith("quality.also."):  # a kernel distance may be near nothing, with an error that is not
             size = max(size, 50 * abs(look_up(one, f"{path}.stderr") or 0.0))

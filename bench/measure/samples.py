@@ -13,6 +13,7 @@ from torch import Tensor
 
 from equibench.data import sets
 from equibench.data.arrays import Images
+from equibench.data.classes import classes_of
 from equibench.data.listing import shown
 from equibench.data.parts import Levels, Part, StreamedDataset, batch_size, drawn_order, is_grey
 from equibench.data.source import Source, of_path
@@ -22,6 +23,7 @@ from equibench.machine.code import code_version, package_versions
 from equibench.measure.features.extractor import Extractor
 from equibench.measure.quality import imported, metrics
 from equibench.measure.quality.memorization import nearness_test
+from equibench.measure.quality.parts import class_parts
 from equibench.measure.quality.reference import (
     Reference,
     extractor_batch,
@@ -29,6 +31,7 @@ from equibench.measure.quality.reference import (
     reference_of_images,
 )
 from equibench.protocol import PROTOCOL
+from equibench.record.anatomy import DistanceParts
 from equibench.record.base import Strict
 from equibench.record.schema import Code, DataInfo, Memorization, Quality
 
@@ -46,6 +49,7 @@ class Measured(Strict):
     samples_sha256: str
     data: DataInfo | None  # None where the reference is imported statistics
     quality: Quality
+    distance_parts: DistanceParts | None = None  # by class, where those of the reference's images are known
     notes: list[str]
     allowed_lossy: str | None = None  # what was compressed with loss, where it was measured all the same
     protocol: str = PROTOCOL
@@ -97,17 +101,15 @@ def measure(
     on_device = torch.from_numpy(features).to(extractor.device)
     result = metrics.measure(on_device, against, extractor, splits=SPLITS, resamples=RESAMPLES, also=True)
     if found is not None:
-        result = result.model_copy(
-            update={
-                "reason": _with_more(result, found, split, extractor),
-                "memorization": _memorization(on_device, found, part, against, extractor),
-            }
-        )
+        why = _with_more(result, found, split, extractor)
+        test = _memorization(on_device, found, part, against, extractor)
+        result = result.model_copy(update={"reason": why, "memorization": test})
     return Measured(
         samples=shown(samples),
         samples_sha256=images_sha256((source.count, *source.shape), digests),
         data=found.info() if found else None,
         quality=result,
+        distance_parts=_by_class(on_device, found, split, against) if found else None,
         notes=notes + more,
         allowed_lossy=lossy,
         versions=package_versions(),
@@ -240,6 +242,13 @@ def _copies(digests: NDArray[np.uint8], reference: NDArray[np.uint8], split: str
         where = "the data set" if split == "all" else f"the {split} split"
         notes.append(f"{shared:,} of {len(ours):,} samples are images of {where} to the last pixel")
     return notes
+
+
+def _by_class(features: Tensor, found: StreamedDataset, split: str, against: Reference) -> DistanceParts | None:
+    """What makes the distance; None where the classes of the split are not known."""
+    labels = {"train": found.train_labels, "test": found.test_labels}.get(split)
+    classes = classes_of(found, labels)
+    return class_parts(features, against, classes) if classes else None
 
 
 def _memorization(

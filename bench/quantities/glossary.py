@@ -118,6 +118,11 @@ GLOSSARY = (
     Q("quality.memorization.stderr", "Standard error"),
     Q("quality.memorization.p", "p"),
     Q("quality.memorization.n_train", "Training images", "images"),
+    # what makes the distance, by class of the test images
+    Q("distance_parts.class_shares.*", "Share of the distance", shown=PERCENT),
+    Q("distance_parts.real_shares.*", "Share of the test images", shown=PERCENT),
+    Q("distance_parts.sample_shares.*", "Share of the samples", shown=PERCENT),
+    Q("distance_parts.reached_shares.*", "Share of its images that a sample comes near", shown=PERCENT),
     # likelihood
     Q(BITS, "Bits/dim", "bits/dim", "lower", "likelihood", error="likelihood.stderr_bits_per_dim",
       primary=True, short="bits_per_dim"),
@@ -193,6 +198,11 @@ GLOSSARY = (
     Q("ways.*.images_per_sec", "Sampling", "images/s", "higher", timed=True),
     Q("ways.*.network_evaluations", "NFE", better="lower"),
     Q("ways.*.flops_per_image", "FLOPs per image", "FLOPs per image", "lower"),
+    # real data at other numbers of images than the headline's
+    Q("real_data_at.*.quality.value", "Distance", better="lower"),
+    Q("real_data_at.*.quality.n_samples", "Samples"),
+    Q("real_data_at.*.quality.n_reference", "Reference images", "images"),
+    *_other_metrics("real_data_at.*.quality.also"),
     # memory
     Q("memory.train_peak_bytes", "Train memory", "bytes", "lower", "memory", MIB, timed=True,
       primary=True),

@@ -16,6 +16,7 @@ from equibench.hashing import digest
 from equibench.quantities import glossary
 from equibench.quantities.metric import bits_kind
 from equibench.quantities.text import settings
+from equibench.record.anatomy import DistanceParts
 from equibench.record.base import Scalar
 from equibench.record.cost import Energy, MatrixProducts, Memory, Speed, SpeedPoint
 from equibench.record.schema import (
@@ -91,6 +92,8 @@ def _of_part(record: Record, path: str, part: Any) -> Fields:
             return {"counter": part.quantity or "none"}
         case MatrixProducts():
             return {"eval": part.precision}
+        case DistanceParts():  # of the headline's samples and reference
+            return _quality(record, path, record.quality) if record.quality else {}
         case Portrait():
             return _evaluation(record, "sampling")
     return {}

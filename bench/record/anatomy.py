@@ -52,9 +52,15 @@ class FixedNoise(Strict):
 
 
 class DistanceParts(Strict):
-    """What makes the distance between samples and the test images; pictures are keys of the arrays file."""
+    """What makes the distance between samples and the test images (measure/quality/parts.py has the definitions).
+    Classes are those of the test images; pictures are keys of the arrays file.
+    """
 
     class_shares: dict[str, float] = {}  # class of the test images -> its share of the distance, summing to 1
+    real_shares: dict[str, float] = {}  # class -> its share of the test images, summing to 1
+    sample_shares: dict[str, float] = {}  # class -> share of samples whose nearest test image is of it, summing to 1
+    reached_shares: dict[str, float] = {}  # class -> share of its test images that a sample comes near
     missed: str | None = None  # test images that no sample comes near: uint8 [n, C, H, W], farthest first
     farthest: str | None = None  # samples far from every test image, likewise
-    neighbours: str | None = None  # uint8 [n, k, C, H, W]: an image, then its nearest of the other side
+    neighbours: str | None = None  # uint8 [n, k, C, H, W]: a sample, then the test images nearest to it
+    real_neighbours: str | None = None  # likewise: a test image, then the samples nearest to it

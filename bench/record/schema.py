@@ -20,7 +20,7 @@ from equibench.record.surroundings import Attempt, Libraries, Numerics, TimedBlo
 from equibench.record.surroundings import Code as Code  # imported from here, as their likes are
 from equibench.record.surroundings import Machine as Machine
 
-SCHEMA_VERSION = 2  # of a record's form (docs/records.md): a field that is added, or changes its meaning, raises it
+SCHEMA_VERSION = 3  # of a record's form (docs/records.md): a field that is added, or changes its meaning, raises it
 
 # the vocabulary of a record's clock, of the parts of its training, and which of the former are the work itself
 Part = Literal[

@@ -19,6 +19,7 @@ from equibench.quantities.text import commit
 from equibench.report.exports import latex, raw
 from equibench.report.figures import style
 from equibench.report.pages import fill
+from equibench.report.parts.distance import distance
 from equibench.report.parts.drawn import figures
 from equibench.report.parts.families import families
 from equibench.report.parts.findings import findings
@@ -27,6 +28,7 @@ from equibench.report.tables.along import along, to_target
 from equibench.report.tables.audit import audit, clock, overhead, provenance
 from equibench.report.tables.cost import memory, speed, training
 from equibench.report.tables.differences import comparison, noise, pairs
+from equibench.report.tables.distance import distance as distance_by_class
 from equibench.report.tables.families import abilities, numbers
 from equibench.report.tables.headline import headline
 from equibench.report.tables.likelihood import bounds, decoders, likelihood, out_of_distribution
@@ -43,6 +45,7 @@ DETAILED = 3  # sections with figures and all tables in the pages
 PER_SECTION: tuple[Callable[[Section], Table], ...] = (
     headline,
     quality,
+    distance_by_class,
     noise,
     pairs,
     likelihood,
@@ -58,7 +61,7 @@ PER_SECTION: tuple[Callable[[Section], Table], ...] = (
     audit,
     clock,
 )
-PARTS: tuple[Callable[[Whole], PagePart], ...] = (findings, figures, families)
+PARTS: tuple[Callable[[Whole], PagePart], ...] = (findings, figures, families, distance)
 
 
 def write(paths: list[Path], out: Path) -> list[Path]:

@@ -13,7 +13,6 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from equibench.data.parts import drawn_of
 from equibench.errors import UserError, is_of_the_machine
 from equibench.hashing import digest
 from equibench.machine.clock import Clock
@@ -21,12 +20,11 @@ from equibench.machine.code import code_version, package_versions
 from equibench.machine.device import synchronizer
 from equibench.machine.numerics import libraries, numerics
 from equibench.machine.provenance import describe_machine
-from equibench.measure.likelihood.floors import floor
-from equibench.measure.quality.reference import features_of
 from equibench.record import files as record_files
 from equibench.record.budget import budget_missed
-from equibench.record.schema import Record, Results, Status
+from equibench.record.schema import Record, Status
 from equibench.record.surroundings import Attempt
+from equibench.run.floors import measure_floor
 from equibench.run.kept import Keeping
 from equibench.run.obtain import obtain, scalars
 from equibench.run.plan import Plan, plan
@@ -179,18 +177,8 @@ def run_stage(name: str, work: Work, found: Found) -> Found:
 
 
 def _floor(cell: Cell, session: Session, clock: Clock) -> Ending:
-    measure, data = session.suite.measure, session.data
     try:
-        if cell.name == "real data":
-            with clock.part("features"):
-                some = data.train[drawn_of(data.train, measure.samples)]
-                train = features_of(some, session.extractor, session.cache)
-                _ = session.reference_features  # computed on first use
-            with clock.part("quality"):
-                return Ending(Found(Results(quality=session.quality(train, {}))))
-        with clock.part("likelihood"):
-            bits = floor(cell.name, data.train, session.likelihood_images)
-        return Ending(Found(Results(likelihood=bits)))
+        return Ending(measure_floor(cell.name, session, clock))
     except UserError:
         raise
     except Exception as error:

@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from equibench.cache import usable_cache
+from equibench.data.classes import Classes, classes_of
 from equibench.data.parts import drawn_of, drawn_order
 from equibench.data.sets import Dataset
 from equibench.hashing import digest, image_digests
@@ -86,18 +87,27 @@ class Session:
     @cached_property
     def reference_features(self) -> NDArray[np.float32]:
         """Of the reference's images: computed once for all cells."""
-        return features_of(self._reference_images, self.extractor, self.cache)
+        return features_of(self.reference_images, self.extractor, self.cache)
 
     @cached_property
     def reference(self) -> Reference:
         """The test images as what samples are compared with: computed once for all cells."""
-        return reference_of_features(
-            "test", self._reference_images, self.reference_features, self.extractor, self.cache
-        )
+        return reference_of_features("test", self.reference_images, self.reference_features, self.extractor, self.cache)
 
     @property
-    def _reference_images(self) -> NDArray[np.uint8]:
-        return self.data.test[drawn_of(self.data.test, self.suite.measure.reference_images)]
+    def reference_images(self) -> NDArray[np.uint8]:
+        """The test images that samples are compared with."""
+        return self.data.test[self._referred]
+
+    @property
+    def reference_classes(self) -> Classes | None:
+        """Of these, where labels are known."""
+        labels = self.data.test_labels
+        return classes_of(self.data, None if labels is None else labels[self._referred])
+
+    @cached_property
+    def _referred(self) -> NDArray[np.intp] | slice:
+        return drawn_of(self.data.test, self.suite.measure.reference_images)
 
     @cached_property
     def drawn_test(self) -> NDArray[np.uint8]:

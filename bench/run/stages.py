@@ -27,6 +27,7 @@ from equibench.record.cost import ModeSpeed
 from equibench.record.schema import Portrait
 from equibench.record.surroundings import TimedBlock
 from equibench.run.along import measure_along
+from equibench.run.floors import parts_of
 from equibench.run.likelihoods import bounds, decoder_likelihood, likelihood, out_of_distribution
 from equibench.run.session import Session
 from equibench.run.sweep import Sweep
@@ -71,6 +72,15 @@ def memorization(work: Work, found: Found) -> Found:
         on_device = torch.from_numpy(features).to(session.device)
         test, neighbours = memorization_test(on_device, images, known, theirs, held_out)
     return found.plus({"neighbours": neighbours}, quality=measured.model_copy(update={"memorization": test}))
+
+
+def distance_parts(work: Work, found: Found) -> Found:
+    """Which images, and which classes of them, make the distance between samples and test images."""
+    images, features = needed(found.images), needed(found.features)
+    work.tell("parts of the distance", 0.0)
+    with work.clock.part("quality"):
+        parts, pictures = parts_of(work.session, images, features)
+    return found.plus(pictures, distance_parts=parts)
 
 
 def speed(work: Work, found: Found) -> Found:
@@ -223,6 +233,7 @@ STAGES: dict[str, Stage] = {
     for stage in (
         quality,
         memorization,
+        distance_parts,
         likelihood,
         bounds,
         out_of_distribution,

@@ -96,3 +96,14 @@ def test_progress_with_the_time_that_is_left_on_a_terminal_alone(monkeypatch, te
     assert ("features of a [red]set[/]" in screen.getvalue()) == terminal
     assert ("60/90" in screen.getvalue()) == terminal
     assert ("0:00:0" in screen.getvalue()) == terminal
+
+
+@pytest.mark.parametrize(("split", "images"), [("train", "training images"), ("test", "test images")])
+def test_classes_that_are_missed_are_told_in_words(said, folder, split, images):
+    dark, light = (pixels(60, 9, 13, 3, seed=seed) // 4 + base for seed, base in ((2, 0), (3, 180)))
+    labels = np.repeat([0, 1], 30)
+    both = np.concatenate([dark[:30], light[:30]]).transpose(0, 3, 1, 2).astype(np.uint8)
+    np.savez(folder / "two.npz", train=both, test=both, train_labels=labels, test_labels=labels)
+    np.save(folder / "dark.npy", dark.astype(np.uint8))
+    text = " ".join(said("measure", "dark.npy", "--dataset", "two.npz", "--split", split).split())
+    assert f"too few lie nearest to class 1 (none, against 50 % of the {images})" in text

@@ -20,7 +20,7 @@ PUBLISHED = sorted((ROOT / "results" / "published" / "quick").glob("*.json"))
 
 
 def full():
-    """A record with all that forms 1 and 2 have over form 0."""
+    """A record with all that forms 1 to 3 have over form 0."""
     point = schema.TrainingPoint(
         label="25 %", share=0.25, updates=10, images=1280, flops=5e12, train_sec=30.0,
         quality=make("vae").quality, likelihood=make("vae").likelihood, pictures="along-25",
@@ -45,14 +45,16 @@ def full():
         along=[point],
         real_data_at=[schema.RealDataPoint(label="1500", quality=make("vae").quality)],
         fixed_noise=anatomy.FixedNoise(n=64, noise_seed=1, pictures="fixed"),
-        distance_parts=anatomy.DistanceParts(class_shares={"shirt": 0.4, "bag": 0.6}, missed="missed"),
+        distance_parts=anatomy.DistanceParts(
+            class_shares={"shirt": 0.4, "bag": 0.6}, reached_shares={"shirt": 0.9, "bag": 0.2}, missed="missed"
+        ),
         tuning=surroundings.Tuning(trials=20, full_runs=12, flops=1e14, study="quick"),
     )
 
 
-def test_all_of_form_2_is_written_and_read_back(tmp_path):
+def test_all_of_form_3_is_written_and_read_back(tmp_path):
     path = record_files.write(full(), tmp_path)
-    assert json.loads(path.read_text())["schema_version"] == SCHEMA_VERSION == 2
+    assert json.loads(path.read_text())["schema_version"] == SCHEMA_VERSION == 3
     found = record_files.read(path)
     assert found == full().model_copy(update={"content_sha256": found.content_sha256})
     assert value_at(full(), "along.25 %.quality.value") == make("vae").quality.value
@@ -68,8 +70,8 @@ def test_published_records_are_of_form_0_and_read_without_a_remark():
 
 
 def newer(tmp_path, change):
-    """A file of form 3, made of one of form 2 by `change`."""
-    value = full().model_dump(mode="json") | {"schema_version": 3}
+    """A file of form 4, made of one of form 3 by `change`."""
+    value = full().model_dump(mode="json") | {"schema_version": 4}
     change(value)
     path = tmp_path / "vae-s0-0123abcd.json"
     path.write_text(json.dumps(value))
@@ -87,10 +89,10 @@ def test_a_newer_form_is_read_for_what_is_known(tmp_path):
         value["speed"]["images_per_sec"] = {"median": 1.0}
 
     path = newer(tmp_path, change)
-    with pytest.warns(Remark, match="0123abcd.json is of a newer form, 3; what this version"):
+    with pytest.warns(Remark, match="0123abcd.json is of a newer form, 4; what this version"):
         found = record_files.read(path)
     was = full()
-    assert found.schema_version == 3
+    assert found.schema_version == 4
     assert found.machine == was.machine
     assert [one.name for one in found.quality.also] == ["KD", "recall", "density"]
     assert found.likelihood is None  # without its kind no likelihood can be read
@@ -104,11 +106,11 @@ def test_a_newer_form_is_read_for_what_is_known(tmp_path):
     [lambda value: value.pop("data"), lambda value: value.update(status="asleep"), lambda v: v.update(seed=[])],
 )
 def test_a_newer_form_that_cannot_be_read_says_so(tmp_path, change):
-    with pytest.raises(UserError, match=r"of a newer form, 3, of which .* knows too little; update equibench"):
+    with pytest.raises(UserError, match=r"of a newer form, 4, of which .* knows too little; update equibench"):
         record_files.read(newer(tmp_path, change))
 
 
-@pytest.mark.parametrize("version", [0, 1, 2, None])
+@pytest.mark.parametrize("version", [0, 1, 2, 3, None])
 def test_an_unknown_field_of_a_known_form_is_a_mistake(tmp_path, version):
     def change(value):
         value["colour"] = 1

@@ -24,7 +24,11 @@ from equibench_models.vae.model import VAE
 CPU = torch.device("cpu")
 # what a stage fills, where that is not a part of its own name; and what starts from it
 PARTS = {"memorization": "quality.memorization", "along_training": "along"}
-FOLLOWING = {"quality": {"memorization", "sampler_points"}, "likelihood": {"bounds"}, "speed": {"sampler_points"}}
+FOLLOWING = {
+    "quality": {"memorization", "distance_parts", "sampler_points"},
+    "likelihood": {"bounds"},
+    "speed": {"sampler_points"},
+}
 
 
 def blocks(images):

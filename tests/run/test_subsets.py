@@ -7,7 +7,7 @@ from toys import extractor
 
 from equibench import suite
 from equibench.data.sets import Dataset
-from equibench.run import cell, stages
+from equibench.run import cell, floors, stages
 from equibench.run.session import Session
 from equibench.suite import Cell
 
@@ -46,16 +46,16 @@ def session(tmp_path):
 
 
 def test_reference_and_likelihood_images_are_drawn(session):
-    assert fair(session._reference_images)
+    assert fair(session.reference_images)
     assert fair(session.likelihood_images)
     assert fair(session.likelihood_images[:32])  # bounds are of the first of these
     assert fair(session.drawn_test[:64])  # pictures, annealing and images from elsewhere
-    assert len(session._reference_images) == len(session.likelihood_images) == 64
+    assert len(session.reference_images) == len(session.likelihood_images) == 64
 
 
 def test_real_data_are_drawn(session, monkeypatch):
     seen = []
-    monkeypatch.setattr(cell, "features_of", lambda images, *_: seen.append(images) or extractor()(images))
+    monkeypatch.setattr(floors, "features_of", lambda images, *_: seen.append(images) or extractor()(images))
     ending = cell._floor(Cell(session.suite, "real data", 0), session, cell.Clock())
     assert fair(seen[0])
     # near the test images: the first 64, of two classes, are as far from all as one class is from another
@@ -65,7 +65,7 @@ def test_real_data_are_drawn(session, monkeypatch):
 
 def test_floors_of_likelihood_are_of_drawn_images(session, monkeypatch):
     seen = []
-    monkeypatch.setattr(cell, "floor", lambda _name, _train, test: seen.append(test))
+    monkeypatch.setattr(floors, "floor", lambda _name, _train, test: seen.append(test))
     cell._floor(Cell(session.suite, "global histogram", 0), session, cell.Clock())
     assert fair(seen[0])
 

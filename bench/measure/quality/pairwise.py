@@ -160,3 +160,17 @@ def nearest(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         here = slice(block.start, block.start + len(found.values))
         distances[here], indices[here] = found.values, found.indices
     return distances, indices
+
+
+def nearest_both(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """`nearest(x, y)`, `[N]` each, and the squared distance to the nearest of `x` for each of `y`, `[M]`, from one way
+    through all pairs.
+    """
+    distances, indices = x.new_empty(len(x)), torch.empty(len(x), dtype=torch.int64, device=x.device)
+    from_y = y.new_full((len(y),), torch.inf)
+    for block in _blocks(x, y):
+        found = block.squared_distances()
+        here = slice(block.start, block.start + len(found))
+        distances[here], indices[here] = found.min(1)
+        torch.minimum(from_y, found.amin(0), out=from_y)
+    return distances, indices, from_y

@@ -1,0 +1,46 @@
+"""What the classes of a data set are called, for people: no name in here is part of a data set's hash."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from equibench.data.parts import Labels, StreamedDataset
+from equibench.data.sets import Dataset
+
+_CLOTHES = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
+_THINGS = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+# as their authors name them, in the order of their labels
+NAMES = {"fashion-mnist-10k": _CLOTHES, "fashion-mnist": _CLOTHES, "cifar10": _THINGS}
+UNLABELLED = "no class"
+
+
+class Classes(NamedTuple):
+    """The classes of some images: their names, unlike each other, and which of them each image has, `[N]`."""
+
+    names: tuple[str, ...]
+    of_images: NDArray[np.int64]
+
+
+def classes_of(data: Dataset | StreamedDataset, labels: Labels | None) -> Classes | None:
+    """The classes that images with these labels `[N]` of a data set have, in the order of the labels; a class without
+    a name goes by its label. None where labels are not known, or are all the same.
+    """
+    if labels is None:
+        return None
+    there, of_images = np.unique(labels, return_inverse=True)
+    if len(there) < 2:
+        return None
+    known = data.classes or (NAMES.get(data.name, ()) if data.split is None else ())  # a user's own has a split
+
+    def name(label: int) -> str:
+        if label < 0:
+            return UNLABELLED
+        return known[label] if label < len(known) else str(label)
+
+    names = [name(label) for label in there.tolist()]
+    if len(set(names)) < len(names):
+        names = [str(label) for label in there.tolist()]
+    return Classes(tuple(names), of_images.reshape(-1).astype(np.int64))

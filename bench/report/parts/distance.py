@@ -1,0 +1,94 @@
+"""What makes the distance of each entrant: images to look at, and classes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from equibench.record import files as record_files
+from equibench.record.anatomy import DistanceParts
+from equibench.report.figures.images import images_of
+from equibench.report.figures.sprites import Sprite, sprite
+from equibench.report.parts.part import PagePart, Whole
+from equibench.summary.distance import ClassParts, class_sentences, classes, real_sentence
+from equibench.summary.sections import FiledRecord, Row
+
+COLUMNS, ROWS, WIDTH = 6, 2, 348  # of a grid of images, whole rows alone, and the pixels that it takes
+MOST_CLASSES = 12  # of an entrant that the page shows: those that make most of the distance
+OPEN = 6  # entrants that are shown unfolded
+CAPTIONS = {
+    "missed": "Test images that no sample comes near, the farthest first.",
+    "farthest": "Samples farthest from every test image.",
+    "neighbours": "Samples (top row, drawn by chance), and below each the nearest test images.",
+    "real_neighbours": "Test images (top row, for all entrants the same), and below each the nearest samples.",
+}
+
+
+@dataclass(frozen=True)
+class DistanceShown:
+    """What a page shows of one entrant; pictures are of its first seed that has some."""
+
+    row: Row
+    sentences: list[str]
+    classes: list[ClassParts]  # those that make most, in the data set's order
+    more_classes: int  # than those
+    highest: float  # share that a bar of full length stands for
+    sprites: list[tuple[Sprite, str]]  # with captions
+    seed: int | None  # of the pictures
+    nothing_missed: bool
+
+
+def distance(whole: Whole) -> PagePart:
+    """Of every detailed section the entrants that have something to show."""
+    found = [[one for row in section.ran if (one := _shown(row))] for section in whole.detailed]
+    return PagePart(
+        {
+            "distances": found,
+            "most_open": OPEN,
+            "reached_by_real": [real_sentence(section) for section in whole.detailed],
+        }
+    )
+
+
+def _shown(row: Row) -> DistanceShown | None:
+    found = classes(row)
+    most = sorted(found, key=lambda one: -(one.of_distance or one.of_images).mean if one.of_images else 0.0)
+    kept = {one.name for one in most[:MOST_CLASSES]}
+    shown = [one for one in found if one.name in kept]
+    parts = next((cell for cell in row.cells if cell.record.distance_parts), None)
+    arrays = record_files.read_arrays(parts.path, parts.record) if parts else {}
+    if parts is None or parts.record.distance_parts is None:
+        return None
+    sprites = _sprites(parts, parts.record.distance_parts, arrays)
+    if not found and not sprites:
+        return None
+    shares = [stat.mean for one in shown for stat in (one.of_distance, one.of_images, one.of_samples) if stat]
+    return DistanceShown(
+        row=row,
+        sentences=class_sentences(found, row.label),
+        classes=shown,
+        more_classes=len(found) - len(shown),
+        highest=max(shares, default=1.0) or 1.0,
+        sprites=sprites,
+        seed=parts.record.seed if sprites else None,
+        nothing_missed=parts.record.distance_parts.missed is None,
+    )
+
+
+def _sprites(cell: FiledRecord, parts: DistanceParts, arrays: Mapping[str, np.ndarray]) -> list[tuple[Sprite, str]]:
+    """The pictures that are there, with their captions."""
+    found = []
+    for field, caption in CAPTIONS.items():
+        key = getattr(parts, field)
+        if key is None or key not in arrays:
+            continue
+        if field in ("missed", "farthest"):
+            images = images_of(cell, arrays, key, 4)
+            found.append((sprite(images, COLUMNS, ROWS, WIDTH), caption))
+        else:
+            columns = images_of(cell, arrays, key, 5).swapaxes(0, 1)  # an image and those nearest to it in a column
+            tall, wide = columns.shape[:2]
+            found.append((sprite(columns.reshape(-1, *columns.shape[2:]), wide, tall, WIDTH), caption))
+    return found
