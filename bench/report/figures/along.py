@@ -31,7 +31,7 @@ from equibench.stats import Stat
 from equibench.summary.along import UNITS, Unit, labels, metrics
 from equibench.summary.sections import Row, Section
 
-BESIDE_PICTURES = 0.56  # of the page's width
+BESIDE_PICTURES = 0.5  # of the page's width
 
 
 class Number(NamedTuple):

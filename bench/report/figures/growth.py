@@ -16,7 +16,8 @@ from equibench.summary.along import labels, metrics
 from equibench.summary.sections import Row, Section
 
 MOST_POINTS = 6  # that fit beside the figure
-POINT_WIDTH, BAND_WIDTH = 60, 700  # pixels of a page
+MOST_WIDTH = 116  # of one point
+POINTS_WIDTH, BAND_WIDTH = 440, 700  # pixels of a page: of all points of a training, of a band
 BAND = 348  # native pixels of a band of samples: those of a phone
 
 
@@ -61,7 +62,7 @@ def growth(section: Section) -> Growth | None:
         arrays = record_files.read_arrays(row.cells[0].path, row.first)
         cells: list[Cell | None] = []
         for point in points:
-            images = _pictures(row, point, arrays)
+            images = _pictures(row, point, arrays, POINTS_WIDTH // len(points))
             here = distances[row.label, point]
             best = here is not None and row.label in ranked and here == lowest.get(point)
             cells.append(Cell(images, "" if here is None else number(here), best) if images else None)
@@ -110,10 +111,10 @@ def _distance(section: Section, row: Row, point: str) -> float | None:
     return stat.mean if stat else None
 
 
-def _pictures(row: Row, point: str, arrays: Mapping[str, np.ndarray]) -> Sprite | None:
+def _pictures(row: Row, point: str, arrays: Mapping[str, np.ndarray], width: int) -> Sprite | None:
     found: TrainingPoint | None = next((one for one in row.first.along if one.label == point), None)
     if found is None or not found.pictures or found.pictures not in arrays:
         return None
     images = images_of(row.cells[0], arrays, found.pictures, 4)
-    side = 2 if 2 * images.shape[-1] < 1.3 * POINT_WIDTH else 1
-    return sprite(images, side, side, POINT_WIDTH)
+    side = 2 if 2 * images.shape[-1] < width else 1
+    return sprite(images, side, side, min(width, MOST_WIDTH))

@@ -95,8 +95,9 @@ def _renderer() -> RendererAgg:
 def extent(text: str, size: float, bold: bool = False) -> tuple[float, float]:
     """Width and height of a line of text in the font of exported figures, which is wider than what pages are set in."""
     font = FontProperties(family="DejaVu Sans", size=size, weight="bold" if bold else "normal")
-    width, height, _ = _renderer().get_text_width_height_descent(text, font, False)
-    return width, max(height, size)
+    width, height, _ = _renderer().get_text_width_height_descent(text, font, ismath=False)
+    _, line, _ = _renderer().get_text_width_height_descent("lp", font, ismath=False)  # as matplotlib has it
+    return width, max(height, line)
 
 
 def wrap(text: str, width: float, size: float, bold: bool = False) -> list[str]:

@@ -7,6 +7,7 @@ place. Colour and marker stand for the family, in every figure the same.
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Literal
@@ -35,6 +36,7 @@ MARKERS = dict(zip(FAMILIES, "^sDo", strict=False))
 OTHER_MARKERS = "pXvhP*<>"
 Kind = Literal["svg", "pdf", "png"]
 KINDS: tuple[Kind, ...] = ("svg", "pdf", "png")
+_NO_CHARACTER = re.compile("[\ufffe\uffff]")
 DPI = 100  # of pictures made of pixels, so that a length in pixels is a hundredth of one in inches
 
 
@@ -80,9 +82,9 @@ def render(figure: Figure, kind: Kind, dpi: float = DPI) -> bytes:
 
 def drawn(text: str) -> str:
     """A text as figures show it: matplotlib leaves labels that begin with _ out of legends, and writes all into SVG,
-    which holds no control characters.
+    which holds neither control characters nor the two codes that stand for no character.
     """
-    shown = visible(text)
+    shown = _NO_CHARACTER.sub("\N{REPLACEMENT CHARACTER}", visible(text))
     return f" {shown}" if shown.startswith("_") else shown
 
 
