@@ -66,7 +66,7 @@ def section_figures(tmp_path_factory):
 
 
 def elements(chart):
-    for cut in chart.cuts:
+    for cut in chart.cuts.values():
         yield from ElementTree.fromstring(f"<div>{cut}</div>").iter()
 
 
@@ -102,7 +102,7 @@ def test_each_has_two_cuts_a_number_and_a_name(section_figures):
     ]  # fmt: skip
     assert [chart.number for chart in section_figures.values()] == list(range(1, len(section_figures) + 1))
     for chart in drawn.values():
-        for cut in chart.cuts:
+        for cut in chart.cuts.values():
             wide, phone = ElementTree.fromstring(f"<div>{cut}</div>")
             assert (wide.get("class"), phone.get("class"), wide.get("role")) == ("wide", "phone", "img")
             assert wide.get("aria-label") == phone.get("aria-label") == chart.picture.alt
@@ -155,7 +155,7 @@ def test_numbers_of_any_size_are_drawn(tmp_path):
     huge = make("gan", key="1" * 64, quality=make("gan").quality.model_copy(update={"value": 1e307}))
     tiny = make("vae", key="2" * 64, quality=make("vae").quality.model_copy(update={"value": 1e-90}))
     found = figures(_unfiled([huge, tiny, make("flow")], tmp_path)).context["charts"][0].of
-    assert "nan" not in "".join(cut for chart in found.values() for cut in chart.cuts)
+    assert "nan" not in "".join(cut for chart in found.values() for cut in chart.cuts.values())
 
 
 def test_samples_grow_from_the_same_noise_and_the_lowest_distance_is_marked(tmp_path):

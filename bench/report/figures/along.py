@@ -34,7 +34,7 @@ from equibench.summary.sections import Row, Section
 BESIDE_PICTURES = 0.5  # of the page's width
 
 
-class Number(NamedTuple):
+class PlottedNumber(NamedTuple):
     """A number at each point, and how its axis is."""
 
     path: str
@@ -42,13 +42,13 @@ class Number(NamedTuple):
     log: bool
 
 
-def distance(section: Section) -> Number:
+def distance(section: Section) -> PlottedNumber:
     found = " or ".join(metric_names(metrics(section)).values())
-    return Number("quality.value", f"{found}, lower is better", log=True)
+    return PlottedNumber("quality.value", f"{found}, lower is better", log=True)
 
 
-RECALL = Number("quality.also.recall.value", "Recall, higher is better", log=False)
-LIKELIHOOD = Number(BITS, "Bits/dim, lower is better", log=False)
+RECALL = PlottedNumber("quality.also.recall.value", "Recall, higher is better", log=False)
+LIKELIHOOD = PlottedNumber(BITS, "Bits/dim, lower is better", log=False)
 
 
 def along_training(section: Section, cut: Cut = PAPER) -> Figure | None:
@@ -78,7 +78,7 @@ def recall_along(section: Section, cut: Cut = PAPER) -> Figure | None:
 
 
 def panels(
-    section: Section, cut: Cut, numbers: Sequence[Number], units: Sequence[Unit], height: float, columns: int = 3
+    section: Section, cut: Cut, numbers: Sequence[PlottedNumber], units: Sequence[Unit], height: float, columns: int = 3
 ) -> Figure | None:
     """None where no entrant has any of the numbers."""
     shown = [one for one in numbers if any(_points(row, one, "flops") for row in section.ran)]
@@ -96,7 +96,7 @@ def panels(
     return figure
 
 
-def _panel(axes: Axes, section: Section, number: Number, unit: Unit, cut: Cut) -> None:
+def _panel(axes: Axes, section: Section, number: PlottedNumber, unit: Unit, cut: Cut) -> None:
     shown = short_names(row.label for row in section.ran)
     found = [(row, points) for row in section.ran if (points := _points(row, number, unit))]
     ends = [y for _, points in found for _, stat in points for y in _reach(stat)]
@@ -119,7 +119,7 @@ def _panel(axes: Axes, section: Section, number: Number, unit: Unit, cut: Cut) -
     place(axes, names, lines)
 
 
-def _points(row: Row, number: Number, unit: Unit) -> list[tuple[float, Stat]]:
+def _points(row: Row, number: PlottedNumber, unit: Unit) -> list[tuple[float, Stat]]:
     """(mean spent, the number over seeds) at each point that can be drawn; the seeds of one row share their metric."""
     found = []
     for label in labels(row):

@@ -16,13 +16,13 @@ from equibench.summary.along import labels, metrics
 from equibench.summary.sections import Row, Section
 
 MOST_POINTS = 6  # that fit beside the figure
-MOST_WIDTH = 116  # of one point
+MOST_WIDTH = 90  # of one point
 POINTS_WIDTH, BAND_WIDTH = 440, 700  # pixels of a page: of all points of a training, of a band
 BAND = 348  # native pixels of a band of samples: those of a phone
 
 
 @dataclass(frozen=True)
-class Cell:
+class PointSamples:
     """Samples at a point of a training, and the distance there: mean over seeds; `lowest` of all entrants'."""
 
     sprite: Sprite
@@ -35,7 +35,12 @@ class Growth:
     """A row an entrant: its name, its family, and a cell a point; None where a point has no pictures."""
 
     points: list[str]
-    rows: list[tuple[str, str | None, list[Cell | None]]]
+    rows: list[tuple[str, str | None, list[PointSamples | None]]]
+
+    @property
+    def measured(self) -> bool:
+        """Whether any distance is known."""
+        return any(one.distance for _, _, cells in self.rows for one in cells if one)
 
 
 @dataclass(frozen=True)
@@ -60,12 +65,12 @@ def growth(section: Section) -> Growth | None:
     rows = []
     for row in section.ran:
         arrays = record_files.read_arrays(row.cells[0].path, row.first)
-        cells: list[Cell | None] = []
+        cells: list[PointSamples | None] = []
         for point in points:
             images = _pictures(row, point, arrays, POINTS_WIDTH // len(points))
             here = distances[row.label, point]
             best = here is not None and row.label in ranked and here == lowest.get(point)
-            cells.append(Cell(images, "" if here is None else number(here), best) if images else None)
+            cells.append(PointSamples(images, "" if here is None else number(here), best) if images else None)
         if any(cells):
             rows.append((row.label, row.first.family, cells))
     return Growth(points, rows) if rows else None

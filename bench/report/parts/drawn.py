@@ -24,11 +24,13 @@ SHARP = 200  # dots per inch of charts as PNG
 
 @dataclass(frozen=True)
 class NumberedFigure:
-    """A figure of the page: `cuts` are its pieces, each wide and for a phone; `csv` names the table of its numbers."""
+    """A figure of the page: `cuts` are its pieces by name, each wide and for a phone; `csv` names the table of its
+    numbers.
+    """
 
     number: int
     picture: Picture
-    cuts: Sequence[Markup]
+    cuts: Mapping[str, Markup]
     csv: str | None
 
     @property
@@ -90,12 +92,14 @@ def _of_section(section: Section, files: Mapping[str, Picture], numbers: Iterato
 
 def _numbered(name: str, one: T, picture: Picture, number: int) -> NumberedFigure:
     """As the page has it: each piece in both cuts, side by side in the markup, of which a style sheet shows one."""
-    cuts = []
+    cuts = {}
     for place, (drawing, wide) in enumerate(draw.ON_PAGE.get(name, ())):
         pair = [(kind, drawing(one, cut)) for kind, cut in (("wide", wide), ("phone", PHONE))]
         ids = f"f{number}-{place}"
-        cuts.append(Markup("").join(inline(fig, f"{ids}-{kind}", picture.alt, kind) for kind, fig in pair if fig))
-    return NumberedFigure(number, picture, [cut for cut in cuts if cut], draw.TABLES.get(name))
+        shown = [inline(figure, f"{ids}-{kind}", picture.alt, kind) for kind, figure in pair if figure]
+        if shown:
+            cuts[drawing.__name__] = Markup("").join(shown)
+    return NumberedFigure(number, picture, cuts, draw.TABLES.get(name))
 
 
 def _files(of: Mapping[str, draw.Drawn[T]], one: T, suffix: str) -> dict[str, Picture]:
