@@ -63,10 +63,14 @@ def test_page_stands_alone(folder):
     Links().feed(page)
     for where, value in links:
         assert value.startswith(
-            {"img.src": "data:image/", "a.href": ("#", "tables/", "tables.json", "numbers.tex")}[where]
+            {
+                "img.src": "data:image/",
+                "a.href": ("#", "tables/", "figures/", "tables.json", "numbers.tex"),
+                "use.href": "#",
+            }[where]
         ), (where, value)
     assert "@import" not in page
-    assert "url(" not in page
+    assert not re.search(r"url\((?!#)", page)
     ids = set(re.findall(r' id="([^"]+)"', page))
     assert {value[1:] for _, value in links if value.startswith("#")} <= ids
     assert all((folder / "out" / value).exists() for _, value in links if value[0] not in "#d")

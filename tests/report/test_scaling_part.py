@@ -88,14 +88,16 @@ def test_without_a_ladder_nothing_is_said(tmp_path):
 
 def test_the_figure_draws_laws_over_their_budgets_alone(folder):
     frame = equibench.load_results(folder / "records")
-    distances, bits = draw.draw("scaling", frame).axes
+    figure = draw.draw("scaling", frame)
+    distances, _ = figure.axes
     assert distances.get_xscale() == distances.get_yscale() == "log"
     spent = [SPENT_SHARE * AMOUNTS[0], SPENT_SHARE * AMOUNTS[-1]]
     laws = [line for line in distances.lines if len(line.get_xdata()) > 50]
     assert len(laws) == 2
     for line in laws:
         assert [line.get_xdata()[0], line.get_xdata()[-1]] == pytest.approx(spent)
-    assert "Bits/dim" in bits.get_ylabel()
+    titles = [text.get_text() for text in figure.texts]
+    assert [title.split()[0] for title in titles] == ["FD_5k", "Bits/dim"]
     with pytest.raises(equibench.UserError, match="it takes 5 budgets in FLOPs"):
         draw.draw("scaling", frame[frame.budget_amount < 7e12])
     with pytest.raises(equibench.UserError, match="a figure shows one setting"):

@@ -1,85 +1,135 @@
-"""The figure of quality along training: a row of panels for each number, a column for each unit of what is spent."""
+"""Quality along training: a panel for each number and each unit of what is spent, a line an entrant."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
+import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.axis import Axis
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from equibench.quantities.glossary import BITS
 from equibench.quantities.metric import metric_names
-from equibench.report.figures.style import drawn, look_of, style
+from equibench.report.figures.labels import Label, place
+from equibench.report.figures.layout import (
+    PAPER,
+    ROOM_PER_NAME,
+    Cut,
+    drawable,
+    extent,
+    plain,
+    scale,
+    seconds,
+    sheet,
+    short,
+    short_names,
+)
+from equibench.report.figures.style import colour_of, look_of, style
 from equibench.stats import Stat
-from equibench.summary.along import UNITS, labels, metrics
+from equibench.summary.along import UNITS, Unit, labels, metrics
 from equibench.summary.sections import Row, Section
 
+BESIDE_PICTURES = 0.5  # of the page's width
 
-class _Panel(NamedTuple):
+
+class PlottedNumber(NamedTuple):
     """A number at each point, and how its axis is."""
 
     path: str
-    label: str
+    words: str
     log: bool
 
 
-def along_training(section: Section) -> Figure | None:
-    """Distance, recall and bits/dim at each point against FLOPs, images and seconds: a line an entrant through the
-    means over seeds, with bars of their standard deviation.
+def distance(section: Section) -> PlottedNumber:
+    found = " or ".join(metric_names(metrics(section)).values())
+    return PlottedNumber("quality.value", f"{found}, lower is better", log=True)
+
+
+RECALL = PlottedNumber("quality.also.recall.value", "Recall, higher is better", log=False)
+LIKELIHOOD = PlottedNumber(BITS, "Bits/dim, lower is better", log=False)
+
+
+def along_training(section: Section, cut: Cut = PAPER) -> Figure | None:
+    """Distance, bits/dim and recall at each point against FLOPs, images and seconds: means over seeds, with bars of
+    their standard deviation.
     """
-    found = metric_names(metrics(section))
-    distance = " or ".join(found.values())
-    wanted = [
-        _Panel("quality.value", f"{distance} (↓ better)", log=True),
-        _Panel("quality.also.recall.value", "recall (↑ better)", log=False),
-        _Panel(BITS, "bits/dim, each of its kind (↓ better)", log=False),
-    ]
-    panels = [panel for panel in wanted if any(_points(row, panel.path, "flops") for row in section.ran)]
-    if not panels:
+    return panels(section, cut, (distance(section), LIKELIHOOD, RECALL), tuple(UNITS), 13)
+
+
+def by_flops(section: Section, cut: Cut = PAPER) -> Figure | None:
+    """The distance against FLOPs alone, large; on a wide page with room for pictures beside it."""
+    wide = cut.width > 800
+    here = replace(cut, width=round(cut.width * BESIDE_PICTURES)) if wide else cut
+    return panels(section, here, (distance(section),), ("flops",), 30 if wide else 24)
+
+
+def by_other_units(section: Section, cut: Cut = PAPER) -> Figure | None:
+    return panels(section, cut, (distance(section),), ("train_sec", "images"), 17, columns=2)
+
+
+def likelihood_along(section: Section, cut: Cut = PAPER) -> Figure | None:
+    return panels(section, cut, (LIKELIHOOD,), tuple(UNITS), 15)
+
+
+def recall_along(section: Section, cut: Cut = PAPER) -> Figure | None:
+    return panels(section, cut, (RECALL,), tuple(UNITS), 15)
+
+
+def panels(
+    section: Section, cut: Cut, numbers: Sequence[PlottedNumber], units: Sequence[Unit], height: float, columns: int = 3
+) -> Figure | None:
+    """None where no entrant has any of the numbers."""
+    shown = [one for one in numbers if any(_points(row, one, "flops") for row in section.ran)]
+    if not shown:
         return None
-    with style():
-        figure = Figure(figsize=(10.5, 3.0 * len(panels) + 0.8), layout="constrained")
-        grid = figure.subplots(len(panels), len(UNITS), squeeze=False, sharey="row", sharex="col")
-        for line, panel in zip(grid, panels, strict=True):
-            for axes, unit in zip(line, UNITS, strict=True):
-                for row in section.ran:
-                    _line(axes, row, _points(row, panel.path, unit))
-                axes.set_xscale("log")
-                _few_ticks(axes.xaxis)
-                if panel.log:
-                    axes.set_yscale("log")
-                    _few_ticks(axes.yaxis)
-            line[0].set_ylabel(drawn(panel.label))
-        for axes, words in zip(grid[-1], UNITS.values(), strict=True):
-            axes.set_xlabel(f"{words} (log scale)")
-        handles, names = grid[0][0].get_legend_handles_labels()
-        figure.legend(handles, names, loc="outside lower center", ncols=6, fontsize=9, frameon=False)
-        figure.suptitle("Along training", x=0.01, ha="left")
+    each = [(one, unit) for one in shown for unit in units]
+    height = max(height, ROOM_PER_NAME * len(section.ran))
+    with style(cut.size):
+        longest = max(extent(short(row.label), cut.size, bold=True)[0] for row in section.ran)
+        columns = max(1, min(columns, int(0.4 * cut.width / longest)))
+        titles = [number.words for number, _ in each]
+        figure, axes = sheet(cut, titles, height, columns)
+        for one, (number, unit) in zip(axes, each, strict=True):
+            _panel(one, section, number, unit, cut)
     return figure
 
 
-def _few_ticks(axis: Axis) -> None:
-    """At 1, 2 and 5 in each decade, which a panel has only one or two of, in words as short as can be."""
-    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}".replace("e+", "e")))
-    axis.set_minor_formatter(NullFormatter())
+def _panel(axes: Axes, section: Section, number: PlottedNumber, unit: Unit, cut: Cut) -> None:
+    shown = short_names(row.label for row in section.ran)
+    found = [(row, points) for row in section.ran if (points := _points(row, number, unit))]
+    ends = [y for _, points in found for _, stat in points for y in _reach(stat)]
+    xs = [x for _, points in found for x, _ in points]
+    widest = max((extent(name, cut.size, bold=True)[0] for name in shown.values()), default=0.0)
+    room = min((widest + 8) / axes.get_window_extent().width, 0.45)  # for names at the right
+    farther = max(xs) * (max(xs) / min(xs)) ** (room / (1 - room)) if xs else 1.0
+    words = seconds if unit == "train_sec" else plain
+    scale(axes, "x", [*xs, farther] if drawable(farther) else xs, log=True, words=words, most=4)
+    scale(axes, "y", ends, number.log)
+    axes.set_xlabel(UNITS[unit])
+    names, lines = [], []
+    for row, points in found:
+        x, y = [x for x, _ in points], [stat.mean for _, stat in points]
+        spread_of = [stat.sd or 0.0 for _, stat in points]
+        look = look_of(row) | {"linestyle": "-", "linewidth": 1.6, "markersize": 0.6 * cut.size, "capsize": 2}
+        axes.errorbar(x, y, yerr=spread_of, elinewidth=1, **look)
+        lines.append(np.array([x, y]).T)
+        names.append(Label(shown[row.label], (x[-1], y[-1]), colour_of(row), cut.size, bold=True))
+    place(axes, names, lines)
 
 
-def _points(row: Row, path: str, unit: str) -> list[tuple[float, Stat]]:
-    """(mean spent, the number over seeds) at each point that has it; the seeds of one row share their metric."""
+def _points(row: Row, number: PlottedNumber, unit: Unit) -> list[tuple[float, Stat]]:
+    """(mean spent, the number over seeds) at each point that can be drawn; the seeds of one row share their metric."""
     found = []
     for label in labels(row):
-        spent, stat = row.stat(f"along.{label}.{unit}"), row.stat(f"along.{label}.{path}")
-        if spent and stat:
+        spent, stat = row.stat(f"along.{label}.{unit}"), row.stat(f"along.{label}.{number.path}")
+        if spent and stat and spent.mean > 0 and drawable(spent.mean) and drawable(stat.mean):
             found.append((spent.mean, stat))
     return found
 
 
-def _line(axes: Axes, row: Row, points: list[tuple[float, Stat]]) -> None:
-    if points:
-        look = look_of(row) | {"linestyle": "-", "linewidth": 1.2, "markersize": 6}
-        spread = [stat.sd or 0.0 for _, stat in points]
-        means = [stat.mean for _, stat in points]
-        axes.errorbar([x for x, _ in points], means, yerr=spread, capsize=3, label=drawn(row.label), **look)
+def _reach(stat: Stat) -> list[float]:
+    """The ends of a bar that can be drawn: one below zero has no logarithm, and so does not move the axis."""
+    sd = stat.sd or 0.0
+    return [stat.mean, *(end for end in (stat.mean - sd, stat.mean + sd) if end > 0 or stat.mean <= 0)]

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
@@ -25,14 +26,26 @@ from equibench.errors import UserError, nearest
 from equibench.quantities.text import join
 from equibench.record import files as record_files
 from equibench.report.figures import images as pictures
-from equibench.report.figures import plots
-from equibench.report.figures.along import along_training
+from equibench.report.figures.along import (
+    along_training,
+    by_flops,
+    by_other_units,
+    likelihood_along,
+    recall_along,
+)
+from equibench.report.figures.bits import bits_per_dim
+from equibench.report.figures.curves import curves, discriminator
 from equibench.report.figures.images import images_of
+from equibench.report.figures.layout import HALF, WIDE, Cut
+from equibench.report.figures.memory import memory
 from equibench.report.figures.scaling import scaling
+from equibench.report.figures.speed import quality_and_speed
 from equibench.summary.ladders import Ladder, ladders
 from equibench.summary.laws import FEWEST_BUDGETS
 from equibench.summary.sections import Section
 from equibench.summary.sort import load_cells, summarise
+
+T = TypeVar("T")
 
 
 def samples(section: Section) -> Figure | None:
@@ -46,19 +59,54 @@ def samples(section: Section) -> Figure | None:
     return pictures.samples(panels) if panels else None
 
 
-# name: how it is drawn, and what it shows
-FIGURES: dict[str, tuple[Callable[[Section], Figure | None], str]] = {
+Drawn = tuple[Callable[[T], Figure | None], str]  # how it is drawn, for papers, and what it shows
+Piece = tuple[Callable[..., Figure | None], Cut]  # of a figure of the page: (what it is of, cut), and its wide cut
+
+FIGURES: dict[str, Drawn[Section]] = {
+    "along-training": (
+        along_training,
+        "Distance to the test images, bits per dimension and recall of each entrant against what its training had "
+        "spent: FLOPs, images and seconds.",
+    ),
     "samples": (samples, "Real test images above those that each entrant generated."),
-    "quality-and-speed": (plots.quality_and_speed, "Distance to the test images against seconds and FLOPs per image."),
-    "bits-per-dim": (plots.bits_per_dim, "Bits per dimension of each entrant, and the floors as dashed lines."),
-    "memory": (plots.memory, "Peak memory of training and of sampling for each entrant."),
-    "along-training": (along_training, "Distance, recall and bits per dimension against what training had spent."),
-    "curves": (plots.curves, "Losses of each entrant against training FLOPs, one panel a loss."),
-    "discriminator": (plots.discriminator, "Accuracy of the GAN's discriminator against training FLOPs."),
+    "quality-and-speed": (
+        quality_and_speed,
+        "Distance to the test images against time and FLOPs per image, for each setting of each entrant's sampler.",
+    ),
+    "bits-per-dim": (bits_per_dim, "Bits per dimension of each entrant, and below them those of the floors."),
+    "memory": (memory, "Peak memory of training and of sampling for each entrant, as bars."),
+    "discriminator": (discriminator, "Accuracy of the GAN's discriminator against training FLOPs."),
+    "curves": (curves, "Losses of each entrant against training FLOPs, one panel a loss."),
 }
 
-OF_LADDERS: dict[str, tuple[Callable[[Ladder], Figure | None], str]] = {
+OF_LADDERS: dict[str, Drawn[Ladder]] = {
     "scaling": (scaling, "Distance and bits per dimension against training FLOPs, with the fitted laws as lines."),
+}
+
+IN_ORDER = tuple(FIGURES)  # on the page
+
+ON_PAGE: dict[str, tuple[Piece, ...]] = {
+    "along-training": (
+        (by_flops, WIDE),
+        (by_other_units, WIDE),
+        (likelihood_along, WIDE),
+        (recall_along, WIDE),
+    ),
+    "quality-and-speed": ((quality_and_speed, WIDE),),
+    "bits-per-dim": ((bits_per_dim, HALF),),
+    "memory": ((memory, HALF),),
+    "discriminator": ((discriminator, HALF),),
+    "curves": ((curves, WIDE),),
+    "scaling": ((scaling, WIDE),),
+}
+
+# the table of a figure's numbers
+TABLES = {
+    "along-training": "along",
+    "quality-and-speed": "samplers",
+    "bits-per-dim": "likelihood",
+    "memory": "memory",
+    "scaling": "scaling_points",
 }
 
 
