@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
-<<<<<<< HEAD
-=======
 import math
->>>>>>> charts
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,11 +14,7 @@ from PIL import Image
 
 @dataclass(frozen=True)
 class Sprite:
-<<<<<<< HEAD
-    """A PNG, and the size at which a page shows it: a whole multiple of its own, where there is room."""
-=======
     """A PNG, and the size at which a page shows it: a multiple of half its own, where there is room."""
->>>>>>> charts
 
     content: bytes
     width: int
@@ -46,10 +39,6 @@ def sprite(images: NDArray[np.uint8], columns: int, rows: int, about: int) -> Sp
         sheet[y : y + height, x : x + width, channels] = 255
     file = io.BytesIO()
     Image.fromarray(sheet, "LA" if channels == 1 else "RGBA").save(file, "PNG", optimize=True)
-<<<<<<< HEAD
-    scale = max(1, about // sheet.shape[1]) if sheet.shape[1] <= about else about / sheet.shape[1]
-=======
     times = about / sheet.shape[1]
     scale = math.floor(2 * times) / 2 if times >= 1 else times
->>>>>>> charts
     return Sprite(file.getvalue(), round(sheet.shape[1] * scale), round(sheet.shape[0] * scale))
