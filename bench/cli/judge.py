@@ -98,18 +98,22 @@ def baseline(results: tuple[Path, ...], out: Path, update: bool, allow_dirty: bo
 @click.option("--format", "form", type=click.Choice(["text", "latex", "bibtex", "json"]), default="text")
 @click.option("--methods", is_flag=True, help="Print a methods paragraph to paste into a paper instead.")
 def cite(metric: str | None, entrant: str | None, results: tuple[Path, ...], form: str, methods: bool) -> None:
-    """Print one number with all that it takes to cite it: METRIC (FD_5k, bits_per_dim, images_per_sec) of ENTRANT."""
+    """Print one number with all that it takes to cite it: METRIC of ENTRANT.
+
+    METRIC is a name as the report prints it (FD_5k, bits/dim, NFE, "Latency p50"), one in a signature, or the dotted
+    path of a number in the records. ENTRANT may be a way to sample too, by its label ("vae, mean decoding").
+    """
     from equibench.cite import citation
-    from equibench.cite.methods import methods as paragraphs
+    from equibench.cite import methods as paragraphs
 
     places = searched(results)
     if methods:
-        click.echo(visible_lines(paragraphs(citation.gather(*places))))
+        text = paragraphs.write(citation.gather(*places), form)
     elif metric is None or entrant is None:
         raise UserError("give METRIC and ENTRANT, such as `equibench cite bits_per_dim vae`, or --methods")
     else:
         text = citation.write(citation.cite(metric, entrant, *places), form)
-        click.echo(text if form == "json" else visible_lines(text))
+    click.echo(text if form == "json" else visible_lines(text))
 
 
 @click.command(short_help="Say whether a signature still holds.")

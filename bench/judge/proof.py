@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from pydantic import BaseModel
 
-from equibench.cite.citation import numbers
+from equibench.cite.names import numbers
 from equibench.judge.values import Row
 from equibench.quantities.glossary import of
 from equibench.quantities.identity import MADE_BY, differs, look_up, name_of

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from equibench.cite.citation import numbers
+from equibench.cite.names import numbers
 from equibench.cite.printed import Signature, folded, parse, same, signatures_in
 from equibench.cite.signature import FORM, earlier_signatures, signature
 from equibench.errors import UserError

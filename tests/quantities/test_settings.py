@@ -14,7 +14,7 @@ from fixtures import LITE0, make
 from pydantic import BaseModel
 
 from equibench import suite
-from equibench.cite.citation import numbers
+from equibench.cite.names import numbers
 from equibench.cite.printed import parse
 from equibench.cite.signature import signature
 from equibench.data.sets import Dataset
