@@ -7,18 +7,17 @@ and "latency" are the same number.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
-
-from pydantic import BaseModel
+from collections.abc import Sequence
+from typing import NamedTuple
 
 from equibench.errors import UserError, nearest
 from equibench.quantities import glossary
 from equibench.quantities.glossary import BITS, COMPARED, GLOSSARY, Quantity
 from equibench.quantities.identity import look_up, name_of, path_of
+from equibench.quantities.numbers import numbers
 from equibench.quantities.text import join
-from equibench.record.paths import member_name, member_names, value_at
-from equibench.record.schema import Record, SampleMetric
+from equibench.record.paths import member_name, value_at
+from equibench.record.schema import Record
 
 # words of every day that are no label, and labels that several numbers have
 EVERYDAY = {
@@ -94,11 +93,6 @@ def names(name: str, path: str) -> set[str]:
 def plain(metric: str) -> str:
     """A path of a metric as `numbers` gives it, to the metric and not to its value."""
     return metric.removesuffix(".value") if "quality.also." in metric else metric
-
-
-def numbers(one: Record) -> Iterator[str]:
-    """Paths of all numbers of a record that the glossary knows: what was measured, spent or counted."""
-    return (path for path in _numbers(one, "") if glossary.known(path))
 
 
 def why_missing(path: str, records: Sequence[Record]) -> str:
@@ -183,21 +177,3 @@ def _common(records: Sequence[Record]) -> list[str]:
         if one := next(having, None):
             found[name_of(one, path).rpartition(".")[2]] = None
     return list(found)
-
-
-def _numbers(value: Any, path: str) -> Iterator[str]:
-    if isinstance(value, SampleMetric):
-        if value.value is not None:
-            yield path
-    elif isinstance(value, BaseModel):
-        for name in type(value).model_fields:
-            yield from _numbers(getattr(value, name), f"{path}.{name}".lstrip("."))
-    elif isinstance(value, dict):
-        for name, item in value.items():
-            yield from _numbers(item, f"{path}.{name}")
-    elif isinstance(value, list):
-        members = [item for item in value if isinstance(item, BaseModel)]
-        for name, item in zip(member_names(members), members, strict=True):
-            yield from _numbers(item, f"{path}.{name}")
-    elif isinstance(value, int | float) and not isinstance(value, bool):
-        yield path

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import click
 from click.shell_completion import CompletionItem
@@ -13,15 +14,16 @@ from equibench.errors import UserError
 MOST_RECORDS = 200  # that are read for the names of entrants: a shell waits for this
 
 
-def suites(context: click.Context, parameter: click.Parameter, begun: str) -> list[CompletionItem]:
-    """Suites that ship, and TOML files."""
+def suites(*asked: Any) -> list[CompletionItem]:
+    """Suites that ship, and TOML files. A shell asks with the context, the parameter and what was begun."""
     from equibench.suite import load, shipped
 
+    begun = str(asked[-1])
     found = [CompletionItem(name, help=load(name).about) for name in shipped() if name.startswith(begun)]
-    return found if found and "/" not in begun else [CompletionItem(begun, type="file")]
+    return found or [CompletionItem(begun, type="file")]
 
 
-def entrants_of_suite(context: click.Context, parameter: click.Parameter, begun: str) -> list[CompletionItem]:
+def entrants_of_suite(context: click.Context, _: click.Parameter, begun: str) -> list[CompletionItem]:
     """Entrants of the suite before, separated by commas: what follows the last of them."""
     from equibench.suite import load
 
@@ -34,8 +36,8 @@ def entrants_of_suite(context: click.Context, parameter: click.Parameter, begun:
     return _offer((f"{before}{comma}{name}" for name in names if name not in taken and name.startswith(last)), begun)
 
 
-def entrants_of_records(context: click.Context, parameter: click.Parameter, begun: str) -> list[CompletionItem]:
-    """Entrants of the records that --results names, or of those in results/: by the names of their files alone."""
+def entrants_of_records(context: click.Context, _: click.Parameter, begun: str) -> list[CompletionItem]:
+    """Entrants of the records that --results names, or of those in results/: of some."""
     from equibench.record import find
 
     places = context.params.get("results") or (Path("results"),)
@@ -49,14 +51,14 @@ def entrants_of_records(context: click.Context, parameter: click.Parameter, begu
     return _offer(names, begun)
 
 
-def metrics(context: click.Context, parameter: click.Parameter, begun: str) -> list[CompletionItem]:
+def metrics(*asked: Any) -> list[CompletionItem]:
     """Numbers that `cite` and --gate understand, by the names that need no quotes."""
     from equibench.quantities.glossary import COMPARED
 
     names = {"FD": "quality.value", "NFE": "speed.network_evaluations", "latency": "speed.latency_p50_sec"}
     paths = [quantity.path for quantity in COMPARED] + ["spent.flops", "spent.train_sec"]
     others = [path.rpartition(".")[2].replace(" ", "_") for path in paths if path not in names.values()]
-    return _offer([*names, *others], begun)
+    return _offer([*names, *others], str(asked[-1]))
 
 
 def _offer(names: Iterable[str], begun: str) -> list[CompletionItem]:
