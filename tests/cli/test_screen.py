@@ -54,9 +54,9 @@ def test_a_terminal_cuts_nothing(monkeypatch):
     monkeypatch.setenv("COLUMNS", "40")
     table = Table("name", "value")
     table.add_row("name", "y z " * 50)
-    lines = printed(monkeypatch, Terminal(), table).splitlines()
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", printed(monkeypatch, Terminal(), table)).splitlines()
     assert max(map(len, lines)) <= 40
-    cells = [re.sub(r"\x1b\[[0-9;]*m", "", line).split("│") for line in lines]
+    cells = [line.split("│") for line in lines]
     assert "".join(row[2] for row in cells if len(row) == 4).split() == ["y", "z"] * 50
 
 
@@ -70,10 +70,8 @@ def test_a_table_without_room_for_its_words_is_printed_row_by_row(monkeypatch):
     assert max(map(len, lines)) <= 40
     assert "…" not in shown
     assert "│" not in shown
-    assert (
-        "".join(line.strip() for line in lines)
-        == "Both" + "abcdefghij" * 10 + "value: " + "y" * 100 + "shortvalue: [b]12"
-    )
+    words = "".join("".join(lines).split())
+    assert words == "Both" + "abcdefghij" * 10 + "value:" + "y" * 100 + "shortvalue:[b]12"
 
 
 @pytest.mark.parametrize("words", [["ls"], ["doctor"]])
