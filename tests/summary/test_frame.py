@@ -11,7 +11,8 @@ from equibench import load_results
 from equibench.quantities import glossary
 from equibench.report import write
 from equibench.report.figures import draw
-from equibench.summary import frame
+from studies.frame_page import parts
+from studies.readme import renewed
 
 PAGE = (Path(__file__).parents[2] / "docs" / "frame.md").read_text()
 
@@ -44,13 +45,9 @@ def test_every_column_is_documented_and_every_documented_one_is_there(results):
 
 
 def test_the_page_says_what_the_glossary_does():
-    for heading, quantities in (
-        ("Numbers of every record", frame.NUMBERS),
-        ("Numbers of members", [one for one in glossary.GLOSSARY if "*" in one.path and not one.derived]),
-    ):
-        names = [one.column if one in frame.NUMBERS else one.path for one in quantities]
-        wanted = [[f"`{name}`", one.label, one.unit, one.better] for name, one in zip(names, quantities, strict=True)]
-        assert documented(heading) == wanted
+    """After a change `python -m studies.frame_page` writes its tables anew."""
+    assert renewed(PAGE, parts()) == PAGE
+    assert "| `speed_latency_p50_sec` | Latency p50 | s | lower |" in PAGE
 
 
 def test_every_number_of_a_report_that_a_record_holds_is_in_the_frame(results, tmp_path, monkeypatch):
