@@ -17,7 +17,7 @@ def parts() -> dict[str, str]:
     """The tables by their marks: what a cell is, numbers of every record, numbers of members."""
     about = ["| column | in the record |", "| :--- | :--- |"]
     about += [
-        "| `path`, `file`, `run` | none: the record's path, its name, and its folder where several are compared |"
+        "| `path`, `file`, `run` | none: the record's path, its name, its folder where several are compared |"
     ]
     about += [f"| `{path.replace('.', '_')}` | `{path}` |" for path in ABOUT]
     members = [quantity for quantity in GLOSSARY if "*" in quantity.path and not quantity.derived]
