@@ -5,23 +5,19 @@ from __future__ import annotations
 import json
 import re
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
-from pydantic import BaseModel
-
+from equibench.cite.names import entrant_called, names, path_called, plain, why_missing
 from equibench.cite.printed import parse
 from equibench.cite.signature import signature
-from equibench.errors import UserError, nearest
-from equibench.quantities import glossary
-from equibench.quantities.identity import look_up, name_of
+from equibench.errors import UserError
+from equibench.quantities.identity import look_up
 from equibench.quantities.tex import tex
 from equibench.quantities.text import budget_words, join, slug
 from equibench.record import archive, find
-from equibench.record.paths import member_names
-from equibench.record.schema import Record, SampleMetric
+from equibench.record.schema import Record
 from equibench.stats import Stat
 from equibench.summary.codes import notes_on
 from equibench.summary.sections import failed
@@ -80,14 +76,13 @@ def gather(results: Sequence[Path], without: Sequence[str] = ()) -> list[Record]
 def cite(metric: str, entrant: str, results: Sequence[Path], without: Sequence[str] = ()) -> list[Citation]:
     """The number `metric` of `entrant`, one a row: data set, budget and protocol set rows apart.
 
-    `metric` is a name as in a signature ("FD_5k", "bits_per_dim"), without its number of samples too, or a dotted path;
-    `results` and `without` are as in `gather`. Raises UserError with the nearest name for one that is not there.
+    `metric` is any name that the report prints ("FD_5k", "NFE", "Latency p50"), one in a signature, or a dotted path;
+    `entrant` is its name, or the label of a way to sample ("vae, mean decoding"); `results` and `without` are as in
+    `gather`. Raises UserError with the nearest name for one that is not there, and with the recorded reason where no
+    record has the number.
     """
-    records = gather(results, without)
-    named = [one for one in records if one.entrant == entrant]
-    if not named:
-        raise UserError(f"unknown entrant {entrant!r}{nearest(entrant, {one.entrant for one in records})}")
-    path = path_called(metric, named, entrant)
+    named, part = entrant_called(entrant, gather(results, without))
+    path = path_called(metric, named, entrant, part)
     found = []
     cells = _cells(named, path)
     for protocol in sorted({one.protocol for one in cells}):
@@ -95,26 +90,11 @@ def cite(metric: str, entrant: str, results: Sequence[Path], without: Sequence[s
         for row in of_protocol.values():
             measured = [one for one in row.values() if not failed(one)]
             found += [of_row(measured, path)] if measured else []
-    return [one for one in found if one and _plain(metric) in _names(one.metric, path)]
-
-
-def path_called(metric: str, records: Sequence[Record], whose: str) -> str:
-    """The dotted path of a number of `records` by any of its names. Raises UserError with the nearest one."""
-    aliases: dict[str, str] = {}
-    for one in records:
-        for path in sorted(numbers(one), key=lambda path: path.count(".")):
-            name = name_of(one, path)
-            for alias in _names(name, path):
-                aliases.setdefault(alias, path)
-    if _plain(metric) not in aliases:
-        common = [alias for alias, path in aliases.items() if "." not in alias and "*" not in glossary.of(path).path]
-        raise UserError(f"{whose} has no number {metric!r}{nearest(metric, common)}")
-    return aliases[_plain(metric)]
-
-
-def _plain(metric: str) -> str:
-    """A path of a metric as `numbers` gives it, to the metric and not to its value."""
-    return metric.removesuffix(".value") if "quality.also." in metric else metric
+    counted = re.search(r"_\d+k?$", metric)  # of so many images, and no others
+    cited = [one for one in found if one and (not counted or part or plain(metric) in names(one.metric, path))]
+    if not cited:
+        raise UserError(f"{entrant} has no {metric}: {why_missing(path, named)}")
+    return cited
 
 
 def _cells(records: Sequence[Record], path: str) -> list[Record]:
@@ -129,42 +109,11 @@ def _cells(records: Sequence[Record], path: str) -> list[Record]:
     return list(found.values())
 
 
-def _names(name: str, path: str) -> set[str]:
-    """What a number may be asked for by: its path, its name in a signature, that without a count of images, and the end
-    of its path where that is not the end of many.
-    """
-    short = set() if "*" in glossary.of(path).path else {path.rpartition(".")[2]}
-    return {path, name, re.sub(r"_\d+k?$", "", name), *short}
-
-
-def numbers(one: Record) -> Iterator[str]:
-    """Paths of all numbers of a record that the glossary knows: what was measured, spent or counted."""
-    return (path for path in _numbers(one, "") if glossary.known(path))
-
-
 def write(citations: Sequence[Citation], form: str) -> str:
     """In one of FORMATS."""
     if form == "json":
         return json.dumps([asdict(one) for one in citations], indent=1)  # ASCII survives every encoding and terminal
     return "\n\n".join({"text": _text, "latex": _latex, "bibtex": _bibtex}[form](one) for one in citations)
-
-
-def _numbers(value: Any, path: str) -> Iterator[str]:
-    if isinstance(value, SampleMetric):
-        if value.value is not None:
-            yield path
-    elif isinstance(value, BaseModel):
-        for name in type(value).model_fields:
-            yield from _numbers(getattr(value, name), f"{path}.{name}".lstrip("."))
-    elif isinstance(value, dict):
-        for name, item in value.items():
-            yield from _numbers(item, f"{path}.{name}")
-    elif isinstance(value, list):
-        members = [item for item in value if isinstance(item, BaseModel)]
-        for name, item in zip(member_names(members), members, strict=True):
-            yield from _numbers(item, f"{path}.{name}")
-    elif isinstance(value, int | float) and not isinstance(value, bool):
-        yield path
 
 
 def of_row(row: Sequence[Record], path: str) -> Citation | None:
@@ -235,13 +184,20 @@ def _bibtex(one: Citation) -> str:
         """BibTeX counts braces, whatever stands before them."""
         return tex(text).replace(r"\{", r"\textbraceleft{}").replace(r"\}", r"\textbraceright{}")
 
-    fields = {
-        "title": braced(f"{one.metric} of {one.entrant} on {one.data}: {one.shown}"),
+    fields = {  # a second pair of braces keeps the title's capitals
+        "title": f"{{{braced(f'{one.metric} of {one.entrant} on {one.data}: {one.shown}')}}}",
         "author": "{equibench}",
         "howpublished": braced(f"equibench {one.version}, protocol {one.protocol}, commit {join(one.commits)}"),
         "year": one.created[:4],
-        "note": braced(one.signature),
+        "note": "\\allowbreak ".join(braced(piece) for piece in _pieces(one.signature)),
     }
     named = re.sub("[^0-9A-Za-z]+", "-", f"{slug(one.entrant)}-{slug(one.metric)}").strip("-")
     key = f"equibench-{named}-{one.records[0][:8]}"
     return "\n".join([f"@misc{{{key},", *(f"  {name} = {{{value}}}," for name, value in fields.items()), "}"])
+
+
+def _pieces(text: str) -> list[str]:
+    """A signature in pieces between which a line may break. Where there is no space BibTeX breaks a long line all the
+    same, in the middle of a command, which TeX then does not know.
+    """
+    return re.findall(r"[^|,+]{0,19}[|,+]|[^|,+]{1,20}", text)

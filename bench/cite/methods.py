@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from equibench.errors import UserError
 from equibench.quantities.metric import bits_kind, with_count
+from equibench.quantities.tex import tex
 from equibench.quantities.text import budget_words, join
 from equibench.record.budget import used_percent
 from equibench.record.schema import Record
@@ -15,13 +17,30 @@ from equibench.summary.sections import failed
 
 def methods(records: Sequence[Record]) -> str:
     """One paragraph for each data set, budget and protocol. Raises UserError where nothing was trained."""
+    return "\n\n".join(paragraphs(records))
+
+
+def write(records: Sequence[Record], form: str) -> str:
+    """The paragraphs as text, as LaTeX that typesets as these words, or as JSON. Raises UserError as `methods` does,
+    and for BibTeX, which has no paragraphs.
+    """
+    if form == "bibtex":
+        raise UserError("--methods is a paragraph, which BibTeX cannot hold; give --format text, latex or json")
+    found = paragraphs(records)
+    if form == "json":
+        return json.dumps({"methods": found}, indent=1)
+    return "\n\n".join(map(tex, found) if form == "latex" else found)
+
+
+def paragraphs(records: Sequence[Record]) -> list[str]:
+    """Those of `methods`, apart."""
     trained = [one for one in records if one.role == "entrant" and not failed(one)]
     if not trained:
         raise UserError("no trained entrant is in the results; run a suite first, `equibench run quick`")
     groups: dict[tuple[Any, ...], list[Record]] = {}
     for one in trained:
         groups.setdefault((one.protocol, one.data.name, one.data.sha256, one.budget), []).append(one)
-    return "\n\n".join(_paragraph(group) for _, group in sorted(groups.items(), key=lambda item: str(item[0])))
+    return [_paragraph(group) for _, group in sorted(groups.items(), key=lambda item: str(item[0]))]
 
 
 def _paragraph(group: Sequence[Record]) -> str:

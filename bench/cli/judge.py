@@ -6,15 +6,19 @@ import json
 import os
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from equibench.cli import completion
 from equibench.cli.confirm import confirm_options, confirmed
-from equibench.cli.endings import WORSE
-from equibench.cli.options import PATH, console, rerun_options
+from equibench.cli.endings import WORSE, say
+from equibench.cli.options import AS_JSON, PATH, VERBOSE, console, print_json, rerun_options
 from equibench.errors import UserError
 from equibench.terminal import visible, visible_lines
+
+if TYPE_CHECKING:
+    from equibench.judge.verify import Verified
 
 RESULTS = click.option(
     "--results",
@@ -24,6 +28,8 @@ RESULTS = click.option(
 )
 TOLERANCE_HELP = "Allow so much more: of quality, speed, memory or cost per cent, of likelihood bits/dim."
 MARGIN_HELP = "Demand to be shown that it is worse by less than this; quality and likelihood by default."
+MARKDOWN_HELP = "Write a summary in Markdown too; - prints it alone. [default: $GITHUB_STEP_SUMMARY, where it is set]"
+GATE_HELP = "Gate this number too, such as recall or NFE."
 GATES = click.option("--gates", type=PATH, help="A gates file: tolerances, error rates, priors, windows (TOML).")
 
 
@@ -31,13 +37,14 @@ GATES = click.option("--gates", type=PATH, help="A gates file: tolerances, error
 @click.argument("results", nargs=-1, required=True, type=PATH)
 @click.option("--baseline", required=True, multiple=True, type=PATH, help="Records to compare with.")
 @GATES
-@click.option("--gate", "also", multiple=True, metavar="NUMBER", help="Gate this number too, such as recall or NFE.")
+@click.option("--gate", "also", multiple=True, metavar="NUMBER", shell_complete=completion.metrics, help=GATE_HELP)
 @click.option("--tolerance", "tolerances", multiple=True, metavar="KIND=AMOUNT", help=TOLERANCE_HELP)
 @click.option("--not-worse-than", "margins", multiple=True, metavar="[KIND=]PERCENT", help=MARGIN_HELP)
 @click.option("--allow-vanished", is_flag=True, help="Rows of the baseline that the run lacks are no regression.")
 @confirm_options
 @click.option("--junit", type=PATH, help="Write JUnit XML to this file too.")
-@click.option("--markdown", type=PATH, help="Write a summary in Markdown too; - prints it alone.")
+@click.option("--markdown", type=PATH, help=MARKDOWN_HELP)
+@VERBOSE
 @click.option("--github", is_flag=True, help="Print GitHub annotations. [default: where GITHUB_ACTIONS is set]")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 def check(results: tuple[Path, ...], **options: Any) -> None:
@@ -67,10 +74,15 @@ def check(results: tuple[Path, ...], **options: Any) -> None:
         output.write_junit(found, options["junit"])
     if options["markdown"]:
         markdown.write(found, options["markdown"])
+    elif page := os.environ.get(markdown.SUMMARY):
+        try:
+            markdown.write(found, Path(page))
+        except UserError as error:  # nobody asked for it, and the verdict stands
+            say(str(error))
     if options["as_json"]:
         click.echo(json.dumps(output.as_json(found), indent=1))
     elif not markdown.is_output(options["markdown"]):
-        output.print_check(found, console())
+        output.print_check(found, console(), options["verbose"])
     if options["github"] or os.environ.get("GITHUB_ACTIONS"):
         for line in output.github_commands(found):
             click.echo(visible(line), err=options["as_json"] or markdown.is_output(options["markdown"]))
@@ -83,33 +95,42 @@ def check(results: tuple[Path, ...], **options: Any) -> None:
 @click.option("--out", required=True, type=PATH, help="Folder for the baseline.")
 @click.option("--update", is_flag=True, help="Replace the baseline that is there.")
 @click.option("--allow-dirty", is_flag=True, help="Take records of code with uncommitted changes.")
-def baseline(results: tuple[Path, ...], out: Path, update: bool, allow_dirty: bool) -> None:
+@AS_JSON
+def baseline(results: tuple[Path, ...], out: Path, update: bool, allow_dirty: bool, as_json: bool) -> None:
     """Make RESULTS the baseline that `equibench check` compares with; says what changes."""
     from equibench.judge import baseline as baselines
 
-    for change in baselines.make(results, out, update=update, allow_dirty=allow_dirty):
+    changes = baselines.make(results, out, update=update, allow_dirty=allow_dirty)
+    if as_json:
+        print_json({"baseline": str(out), "changes": changes})
+        return
+    for change in changes:
         click.echo(visible(change))
 
 
 @click.command(short_help="Print one number with all it takes to cite it.")
-@click.argument("metric", required=False)
-@click.argument("entrant", required=False)
+@click.argument("metric", required=False, shell_complete=completion.metrics)
+@click.argument("entrant", required=False, shell_complete=completion.entrants_of_records)
 @RESULTS
 @click.option("--format", "form", type=click.Choice(["text", "latex", "bibtex", "json"]), default="text")
 @click.option("--methods", is_flag=True, help="Print a methods paragraph to paste into a paper instead.")
 def cite(metric: str | None, entrant: str | None, results: tuple[Path, ...], form: str, methods: bool) -> None:
-    """Print one number with all that it takes to cite it: METRIC (FD_5k, bits_per_dim, images_per_sec) of ENTRANT."""
+    """Print one number with all that it takes to cite it: METRIC of ENTRANT.
+
+    METRIC is a name as the report prints it (FD_5k, bits/dim, NFE, "Latency p50"), one in a signature, or the dotted
+    path of a number in the records. ENTRANT may be a way to sample too, by its label ("vae, mean decoding").
+    """
     from equibench.cite import citation
-    from equibench.cite.methods import methods as paragraphs
+    from equibench.cite import methods as paragraphs
 
     places = searched(results)
     if methods:
-        click.echo(visible_lines(paragraphs(citation.gather(*places))))
+        text = paragraphs.write(citation.gather(*places), form)
     elif metric is None or entrant is None:
         raise UserError("give METRIC and ENTRANT, such as `equibench cite bits_per_dim vae`, or --methods")
     else:
         text = citation.write(citation.cite(metric, entrant, *places), form)
-        click.echo(text if form == "json" else visible_lines(text))
+    click.echo(text if form == "json" else visible_lines(text))
 
 
 @click.command(short_help="Say whether a signature still holds.")
@@ -117,7 +138,8 @@ def cite(metric: str | None, entrant: str | None, results: tuple[Path, ...], for
 @RESULTS
 @click.option("--rerun", is_flag=True, help="Train and measure the cells again, and compare.")
 @rerun_options
-def verify(signature: str, results: tuple[Path, ...], rerun: bool, **options: Any) -> None:
+@AS_JSON
+def verify(signature: str, results: tuple[Path, ...], rerun: bool, as_json: bool, **options: Any) -> None:
     """Say whether SIGNATURE still holds: exit code 0 if so, 1 if not, 2 if its records cannot be found.
 
     It may be pasted as it stands in print, with line breaks or TeX's escapes. A text file instead, or - for stdin, is
@@ -136,7 +158,9 @@ def verify(signature: str, results: tuple[Path, ...], rerun: bool, **options: An
         found = verifying.verify_all(text, places, rerun=again, without=without)
     else:
         found = [verifying.Verified(None, verifying.verify(text, places, rerun=again, without=without))]
-    for one in found:
+    if as_json:
+        print_json([_as_json(one) for one in found])
+    for one in found if not as_json else ():
         if one.signature:
             click.echo(visible(f"{one.signature.shown}:"))
         for finding in [*one.findings, *([verifying.Finding(None, one.missing)] if one.missing else [])]:
@@ -148,6 +172,15 @@ def verify(signature: str, results: tuple[Path, ...], rerun: bool, **options: An
         raise UserError(
             f"{missing} of {len(found)} signatures could not be verified; give their records with --results"
         )
+
+
+def _as_json(one: Verified) -> dict[str, Any]:
+    """A signature, null for one that was given alone, with what was found of it."""
+    return {
+        "signature": one.signature.shown if one.signature else None,
+        "findings": [finding._asdict() for finding in one.findings],
+        "missing": one.missing or None,
+    }
 
 
 def searched(results: tuple[Path, ...]) -> tuple[tuple[Path, ...], tuple[str, ...]]:

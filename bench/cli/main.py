@@ -17,6 +17,7 @@ from equibench.cli import (
     judge,
     look,
     measure,
+    plan,
     report,
     run,
     status,
@@ -63,7 +64,7 @@ def cli() -> None:
     """
 
 
-for room in (run, tune, status, measure, report, history, archive, export, look, judge, turns, cache):
+for room in (plan, run, tune, status, measure, report, history, archive, export, look, judge, turns, cache):
     for verb in room.VERBS:
         cli.add_command(verb)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 from collections.abc import Callable
 from functools import partial
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from equibench.cli import completion
 from equibench.errors import UserError, nearest
 from equibench.usercode import require_consent
 
@@ -32,6 +34,8 @@ DOWNLOAD = click.option("--download", is_flag=True, help="Fetch data and feature
 ALLOW_CODE = click.option(
     "--allow-code", is_flag=True, help="Run code that a suite or file brings: own families, extractors, TorchScript."
 )
+AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON, and nothing else, on standard output.")
+VERBOSE = click.option("-v", "--verbose", is_flag=True, help="Show what passed, and what is only reported, too.")
 SPLIT = click.option(
     "--split",
     type=click.Choice(["test", "train", "all"]),
@@ -44,11 +48,13 @@ SPLIT = click.option(
 def tuning_options(command: Command) -> Command:
     """SUITE, and what may be changed in it by those who choose the seeds themselves."""
     return _all(
-        click.argument("suite_name", metavar="SUITE"),
+        click.argument("suite_name", metavar="SUITE", shell_complete=completion.suites),
         click.option("--dataset", help="Another data set than the suite's, by name or path."),
         DATA_ROOT,
         DOWNLOAD,
-        click.option("--only", metavar="NAME,...", help="Only these entrants."),
+        click.option(
+            "--only", metavar="NAME,...", help="Only these entrants.", shell_complete=completion.entrants_of_suite
+        ),
         DEVICE,
         ALLOW_CODE,
     )(command)
@@ -144,6 +150,11 @@ def console(*, stderr: bool = False) -> Screen:
     from equibench.cli.screen import Screen
 
     return Screen(stderr=stderr)
+
+
+def print_json(content: object) -> None:
+    """One document, in ASCII, which every encoding and terminal passes on. Half a character of a path is an escape."""
+    click.echo(json.dumps(content, indent=1))
 
 
 def _all(*decorators: Callable[[Any], Any]) -> Callable[[Command], Command]:

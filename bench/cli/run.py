@@ -1,4 +1,4 @@
-"""Verbs that train: `plan` and `run`, and what a person sees of them."""
+"""The verb `run`: trains and measures a suite, and what a person sees of that."""
 
 from __future__ import annotations
 
@@ -13,51 +13,31 @@ import click
 
 from equibench.cli import endings
 from equibench.cli.options import (
+    AS_JSON,
     PATH,
     SUITE_HELP,
     check_writable,
     console,
     extractor_options,
     load_suite,
+    print_json,
     session_of,
     suite_options,
 )
-from equibench.errors import UserError
-from equibench.measure.features.names import BFLOAT16, extractor_named
+from equibench.cli.plan import plan_of, print_plan, working
+from equibench.errors import UserError, first_line
+from equibench.measure.features.names import extractor_named
+from equibench.terminal import visible
 
 if TYPE_CHECKING:
-    import torch
-
-    from equibench.data.sets import Dataset
+    from equibench.cli.screen import Screen
     from equibench.run.loop import Finished
     from equibench.run.session import Session
     from equibench.run.standing import Again
-    from equibench.suite import Cell, Suite
+    from equibench.suite import Cell
 
-
-DETECT_HELP = "Show how many seeds a side, and samples, `check` takes to see such a change: 5%, 0.02bits."
-
-
-@click.command(epilog=SUITE_HELP, short_help="Show what a run would train, and what it would cost.")
-@suite_options
-@click.option("--detect", multiple=True, metavar="CHANGE", help=DETECT_HELP)
-@click.option("--from-records", "records", multiple=True, type=PATH, help="Take the noise of --detect from these.")
-@click.option("--gates", type=PATH, help="The gates file that the check will have, for --detect.")
-def plan(**options: Any) -> None:
-    """Show what a run of SUITE would train and what it would cost; trains nothing.
-
-    With --detect it shows how many seeds and samples `equibench check` takes to see a change instead.
-    """
-    from equibench.machine.device import resolve_device
-
-    suite, data = load_suite(options)
-    if options["detect"]:
-        print_needs(suite, options)
-        return
-    if options["records"] or options["gates"]:
-        raise UserError("--from-records and --gates go with --detect, such as --detect 5%")
-    print_plan(suite, data, resolve_device(options["device"]), network_meant(suite.measure.extractor))
-    tell_changed(Path("results") / suite.name)
+NO_REPORT = "EQUIBENCH_NO_REPORT"
+RANKED_SEEDS = 3  # that a ranking takes
 
 
 @click.command(epilog=SUITE_HELP, short_help="Train or load every cell of a suite, and measure it.")
@@ -68,13 +48,16 @@ def plan(**options: Any) -> None:
 @click.option("--retry", is_flag=True, help="Repeat the cells that did not end ok.")
 @click.option("--keep", is_flag=True, help="Take records and weights as they are, though other code made them.")
 @click.option("--dry-run", is_flag=True, help="Check everything and show the plan, then stop.")
+@click.option("--report", "page", type=PATH, help="Folder for the report. [default: reports/SUITE, or OUT-report]")
+@click.option("--no-report", is_flag=True, envvar=NO_REPORT, help=f"Write no report. [env: {NO_REPORT}]")
+@AS_JSON
 def run(**options: Any) -> None:
     """Train or load every cell of SUITE, measure it, and write one record each.
 
     A run that was stopped goes on where it was, in the middle of a training too, and several runs may share a folder.
     Each cell has a process of its own; one that fails becomes a record with the reason, which --retry tries again.
     Records that other code or packages made are made again, which is said first; the old ones are kept, out of sight.
-    Exit code 3 says that a cell is not ok.
+    At the end the report is written too, and its main table shown. Exit code 3 says that a cell is not ok.
     """
     from equibench.machine.device import resolve_device
     from equibench.run.loaded import only_loaded
@@ -88,103 +71,26 @@ def run(**options: Any) -> None:
     if not options["dry_run"]:
         check_writable(out)
     session = session_of(suite, data, device, out, options)
+    screen = console(stderr=options["as_json"])
     if not options["dry_run"]:
         for note in data.notes:
-            console().print(f"Note: {note}.")
-        run_with_bars(session, options["retry"])
+            screen.print(f"Note: {note}.")
+        done = run_with_bars(session, options["retry"], screen)
+        written = None if options["no_report"] else write_report(out, options["page"] or report_of(out), screen)
+        if options["as_json"]:
+            print_json({"cells": [_as_json(one) for one in done], "report": written and str(written)})
+        end(done, out, options, written, screen)
         return
+    needed_bytes = 0.0
     if options["loaded"]:
-        click.echo(f"{suite.entrant[0].name} would be measured on {data.name}, without training.")
-        check_out(out, 0.0)
+        screen.print(f"{suite.entrant[0].name} would be measured on {data.name}, without training.")
     else:
         name = session.extractor.info.name
-        check_out(out, print_plan(suite, data, device, extractor_named(name) or name))
-    tell_again(look_over(session, options["retry"]), session)
-
-
-def network_meant(extractor: str) -> str:
-    """The feature network that a suite's name of one stands for here."""
-    from equibench.measure.features.torch_fidelity import find_inception
-
-    if extractor.removesuffix(BFLOAT16) != "auto":
-        return extractor
-    return "inception-v3" if find_inception() else "efficientnet-lite0"
-
-
-def print_needs(suite: Suite, options: dict[str, Any]) -> None:
-    """What `check` takes to see the change of --detect, a line an entrant and number."""
-    from rich.table import Table
-
-    from equibench.judge import gatesfile, seeds
-    from equibench.record import find
-
-    records = [one for _, one in find.read_all(list(options["records"]))] if options["records"] else []
-    found = seeds.needs(suite, seeds.target(options["detect"]), gatesfile.read(options["gates"]), records)
-    table = Table("entrant", "number", "noise", "a side", "samples", "why not")
-    for need in found:
-        many = f"{need.seeds} {need.unit if need.seeds > 1 else need.unit[:-1]}" if need.seeds else "\N{EN DASH}"
-        samples = f"{need.samples:,}" if need.samples else ""
-        table.add_row(need.entrant, need.number, need.noise, many, samples, need.why)
-    console().print(table)
-
-
-def print_plan(suite: Suite, data: Dataset, device: torch.device, extractor: str) -> float:
-    """What every cell would train, and for how long by a rate measured now; gives the bytes that the records take."""
-    from rich.table import Table
-
-    from equibench.machine.device import training_rate
-    from equibench.machine.provenance import describe_machine
-    from equibench.quantities.text import duration, tuning_words
-    from equibench.run.estimate import estimate
-    from equibench.run.isolated import isolated_plan
-    from equibench.suite import cells
-
-    rate = training_rate(device)
-    table = Table(
-        "entrant", "seed", "parameters", "of the cap", "FLOPs an update", "updates", "images", "of the budget",
-        "training", "measuring", "tuning",
-    )  # fmt: skip
-    train_sec = measure_sec = disk_bytes = 0.0
-    notes: dict[str, None] = {}
-    for cell in cells(suite):
-        if cell.budget is None:
-            continue
-        planned = isolated_plan(cell, data.shape)
-        if planned is None:
-            notes[f"{cell.name} cannot be planned: its own code ends or hangs as it is updated once."] = None
-            continue
-        cost = estimate(planned, data.shape, extractor, rate)
-        train_sec, measure_sec = train_sec + cost.train_sec, measure_sec + cost.measure_sec
-        disk_bytes += cost.disk_bytes
-        updates = planned.allowance.updates
-        remark = planned.size_remark
-        if remark:
-            notes[remark] = None
-        table.add_row(
-            cell.name,
-            str(cell.seed),
-            f"{planned.params:,}",
-            f"{planned.of_cap:.1%}{' (!)' if remark else ''}",
-            f"{planned.allowance.flops_per_update:.3g}",
-            "until the time is spent" if updates is None else f"{updates:,}",
-            "" if updates is None else f"{updates * planned.allowance.batch_size:,}",
-            "" if planned.of_amount is None else f"{planned.of_amount:.2%}",
-            duration(cost.train_sec),
-            duration(cost.measure_sec),
-            tuning_words(cell.entrant.tuning if cell.entrant else None, planned.train_flops),
-        )
-    screen = console()
-    screen.print(table)
-    screen.print(
-        f"{suite.name} on {data.name}: {len(data.train):,} training and {len(data.test):,} test images of "
-        f"{'x'.join(str(side) for side in data.shape)}. Training takes about {duration(train_sec)} at the "
-        f"{rate / 1e9:.0f} GFLOP/s estimated for {describe_machine(device).device} (a quarter of its "
-        f"matrix-product rate, measured just now), and measuring, by a rough count, about {duration(measure_sec)}; "
-        f"records and checkpoints take about {disk_bytes / 1e6:,.0f} MB on the disk."
-    )
-    for note in (*notes, *(f"Note: {note}." for note in data.notes)):
-        screen.print(note)
-    return disk_bytes
+        planned = plan_of(suite, data, device, extractor_named(name) or name)
+        needed_bytes = planned.total("disk_bytes")
+        print_json(planned.as_json()) if options["as_json"] else print_plan(planned)
+    check_out(out, needed_bytes)
+    tell_again(look_over(session, options["retry"]), session, screen)
 
 
 def check_out(folder: Path, needed_bytes: float) -> None:
@@ -200,8 +106,10 @@ def check_out(folder: Path, needed_bytes: float) -> None:
         )
 
 
-def run_with_bars(session: Session, retry: bool) -> None:
-    """Run every cell of the suite, with progress bars on a terminal and a line for each that is done."""
+def run_with_bars(session: Session, retry: bool, screen: Screen) -> list[Finished]:
+    """Run every cell of the suite, with bars on a terminal and a line for each that is done. The upper bar counts work:
+    a cell is as long as it is expected to take.
+    """
     from rich.progress import (
         BarColumn,
         Progress,
@@ -211,35 +119,94 @@ def run_with_bars(session: Session, retry: bool) -> None:
         TimeRemainingColumn,
     )
 
+    from equibench.cli.workload import Workload
     from equibench.run.loop import run_cells
-    from equibench.suite import cells
 
     columns = (
-        TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn(show_speed=True),
-        TimeElapsedColumn(), TimeRemainingColumn(),
+        TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn(), TimeElapsedColumn(),
+        TimeRemainingColumn(),
     )  # fmt: skip
-    many = len(list(cells(session.suite)))
-    failed = 0
-    screen = console()
-    with Progress(*columns, console=screen, disable=not sys.stderr.isatty()) as progress:
-        total = progress.add_task("cells", total=many)
-        part = progress.add_task("")
+    finished: list[Finished] = []
+    shown = sys.stderr.isatty()
+    with working(f"planning {session.suite.name}") as say:
+        work = Workload.of(session, say) if shown else Workload({})
+    with Progress(*columns, console=console(stderr=True), disable=not shown) as progress:
+        total, part = progress.add_task(f"{session.suite.name}: all", total=work.total_sec), progress.add_task("")
         doing = ""
 
         def tell(cell: Cell, what: str, share: float) -> None:
             nonlocal doing
-            if (now := f"{cell.name} s{cell.seed}: {what}") != doing:
+            if (now := f"{visible(cell.name)}, seed {cell.seed}: {what}") != doing:
                 progress.reset(part, total=1.0, description=now)
                 doing = now
             progress.update(part, completed=share)
+            progress.update(total, completed=work.done_sec(cell, what, share))
 
-        for done in run_cells(session, tell, retry, partial(tell_again, session=session)):
-            progress.advance(total)
-            failed += done.record.status != "ok"
+        for done in run_cells(session, tell, retry, partial(tell_again, session=session, screen=screen)):
+            finished.append(done)
+            progress.update(total, completed=work.finish(done.cell))
             screen.print(_told(done), soft_wrap=True)
-    if failed:
-        endings.say(f"{failed} of {many} cells are not ok; their records say why")
-        raise click.exceptions.Exit(endings.CELLS_NOT_OK)
+    return finished
+
+
+def report_of(out: Path) -> Path:
+    """Where the report on a folder of records is written: beside results/quick it is reports/quick."""
+    if out.parent.name == "results":
+        return out.parent.with_name("reports") / out.name
+    return out.with_name(f"{out.absolute().name}-report")
+
+
+def write_report(out: Path, folder: Path, screen: Screen) -> Path | None:
+    """Write the report, show its main table, and give the page; None, with a note that says why, where that fails: what
+    was run stands without it.
+    """
+    import logging
+
+    from equibench.cli.headline import print_headline
+    from equibench.report.write import PAGE, write
+
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # as in `report`
+    try:
+        with working("writing the report"):
+            write([out], folder)
+        print_headline(folder, screen)
+    except Exception as error:
+        why = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {first_line(error)}"
+        endings.say(f"no report was written ({why}); `equibench report {out} --out FOLDER` tries again")
+        return None
+    return folder / PAGE
+
+
+def end(done: list[Finished], out: Path, options: dict[str, Any], written: Path | None, screen: Screen) -> None:
+    """The page's path and what to do next. Raises Exit with the code for cells that are not ok."""
+    if written:
+        screen.print(f"The report: {written}", soft_wrap=True)
+    failed = sum(one.record.status != "ok" for one in done)
+    seeds = {one.cell.seed for one in done if one.cell.entrant is not None}
+    if not failed:
+        suite = options["suite_name"]
+        place = f" --out {options['out']}" if options["out"] else ""
+        more = f"`equibench run {suite} --seeds 0,1,2{place}` trains three seeds, without which nothing is ranked"
+        cite = f"`equibench cite METRIC ENTRANT --results {out}` prints a number to cite"
+        screen.print(
+            f"Next: {more if 0 < len(seeds) < RANKED_SEEDS and not options['loaded'] else cite}.", soft_wrap=True
+        )
+        return
+    endings.say(f"{failed} of {len(done)} cells are not ok; their records say why, and --retry tries them again")
+    raise click.exceptions.Exit(endings.CELLS_NOT_OK)
+
+
+def _as_json(done: Finished) -> dict[str, Any]:
+    record = done.record
+    return {
+        "entrant": done.cell.name,
+        "seed": done.cell.seed,
+        "status": record.status,
+        "reason": record.reason,
+        "record": str(done.path),
+        "found": done.found,
+        "wall_sec": record.clock.get("wall"),
+    }
 
 
 AGAIN = {
@@ -251,7 +218,7 @@ AGAIN = {
 }
 
 
-def tell_again(again: list[Again], session: Session) -> None:
+def tell_again(again: list[Again], session: Session, screen: Screen) -> None:
     """What is there and does not stand for what runs now: a line a reason."""
     from equibench.run.status import REPLACED, UNFINISHED
 
@@ -259,20 +226,10 @@ def tell_again(again: list[Again], session: Session) -> None:
     for one in again:
         cells_of.setdefault((one.what, one.why), []).append(f"{one.cell.name} s{one.cell.seed}")
     for (what, why), names in cells_of.items():
-        console().print(f"{AGAIN[what].format(why=why)}: {', '.join(names)}.", markup=False, soft_wrap=True)
+        screen.print(f"{AGAIN[what].format(why=why)}: {', '.join(names)}.", soft_wrap=True)
     if any(one.what in ("record", "weights") for one in again):
         place = session.out / UNFINISHED / REPLACED
-        console().print(f"What is replaced is kept in {place}.", markup=False, soft_wrap=True)
-
-
-def tell_changed(folder: Path) -> None:
-    """How many records in the folder, if it is one, a run into it would make again."""
-    from equibench.run.status import made_otherwise
-
-    for why, many in made_otherwise(folder).items():
-        records = "1 record" if many == 1 else f"{many} records"
-        note = f"Note: a run into {folder} makes {records} again, as what is there {why}; with --keep it does not."
-        console().print(note, markup=False, soft_wrap=True)
+        screen.print(f"What is replaced is kept in {place}.", soft_wrap=True)
 
 
 def _told(done: Finished) -> str:
@@ -284,4 +241,4 @@ def _told(done: Finished) -> str:
     return f"{done.cell.name} s{done.cell.seed}: {took}, {outcome} -> {done.path}"
 
 
-VERBS = (plan, run)
+VERBS = (run,)

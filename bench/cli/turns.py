@@ -11,7 +11,7 @@ import click
 from rich.text import Text
 
 from equibench.cli.endings import WORSE
-from equibench.cli.options import ALLOW_CODE, DEVICE, PATH, console
+from equibench.cli.options import ALLOW_CODE, DEVICE, PATH, VERBOSE, console
 from equibench.terminal import visible
 from equibench_models import FAMILIES
 
@@ -30,6 +30,7 @@ from equibench_models import FAMILIES
 @DEVICE
 @ALLOW_CODE
 @click.option("--markdown", type=PATH, help="Write a summary in Markdown too; - prints it alone.")
+@VERBOSE
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 def turns(old: Path, new: Path, **options: Any) -> None:
     """Time the version NEW beside OLD, by turns in one job: exit code 0 if it is not slower, 1 if so.
@@ -63,7 +64,7 @@ def turns(old: Path, new: Path, **options: Any) -> None:
     if options["as_json"]:
         click.echo(json.dumps({**output.as_json(check), "turns": judging.raw(found)}, indent=1))
     elif not markdown.is_output(options["markdown"]):
-        output.print_check(check, console())
+        output.print_check(check, console(), options["verbose"])
     if check.failed:
         raise click.exceptions.Exit(WORSE)
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from equibench.cite.citation import path_called
+from equibench.cite.names import path_called
 from equibench.errors import UserError
 from equibench.history.judged import Judged, judge
 from equibench.history.order import Order, of_repository

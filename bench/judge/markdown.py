@@ -13,8 +13,8 @@ from equibench import outputs
 from equibench.errors import UserError
 from equibench.judge.check import Check, Comparison
 from equibench.judge.comparison import FAILING
-from equibench.judge.output import percent, verdict
-from equibench.quantities.text import MISSING, number, spread
+from equibench.judge.output import amount, label, percent, verdict
+from equibench.quantities.text import MISSING, number
 from equibench.terminal import visible
 
 SUMMARY = "GITHUB_STEP_SUMMARY"
@@ -133,9 +133,9 @@ def _cells(line: Comparison) -> str:
     return _row(
         [
             _plain(line.row),
-            _plain(line.number),
-            spread(line.baseline, digits=4) if line.baseline else MISSING,
-            spread(line.run, digits=4) if line.run else MISSING,
+            _plain(label(line)),
+            amount(line, line.baseline),
+            amount(line, line.run),
             MISSING if line.worse_by is None else _plain(percent(line.worse_by)),
             MISSING if line.fails_from is None else _plain(percent(line.fails_from)),
             MISSING if line.p is None else number(line.p, 2),

@@ -13,7 +13,10 @@ from rich.text import Text
 
 from equibench import outputs
 from equibench.judge.comparison import FAILING, Check, Comparison
-from equibench.quantities.text import MISSING, number, spread
+from equibench.quantities import glossary
+from equibench.quantities.identity import path_of
+from equibench.quantities.text import MISSING, join, number, spread
+from equibench.stats import Stat
 from equibench.terminal import visible
 
 WAY_OUT = "give another file with --junit"
@@ -22,40 +25,74 @@ STYLES = {
     "reproduced": "green", "not judged": "yellow", "skipped": "yellow", "reported": "dim", "new": "cyan",
 }  # fmt: skip
 NOT_JUDGED = ("skipped", "new", "not judged", "reported")
+HIDDEN = {"Passed": "number{s} that passed", "Reported, not gated": "reported alone"}
 
 
-def print_check(check: Check, console: Console) -> None:
-    """All lines that gate as a table, those that are reported alone, the notes, and the verdict in one sentence."""
-    gates = [line for line in check.lines if line.verdict != "reported"]
-    table = Table("entrant", "number", "baseline", "run", "worse by", "fails from", "p", "verdict", "why")
-    for line in gates:
-        table.add_row(
-            *_beginning(line),
-            MISSING if line.fails_from is None else percent(line.fails_from),
-            MISSING if line.p is None else number(line.p, 2),
-            Text(line.verdict, STYLES[line.verdict], overflow="fold"),
-            line.sentence,
-        )
-    console.print(table)
-    if len(gates) < len(check.lines):
-        others = Table("entrant", "number", "baseline", "run", "worse by", title="Reported, not gated")
-        for line in check.lines:
-            if line.verdict == "reported":
-                others.add_row(*_beginning(line))
-        console.print(others)
+def print_check(check: Check, console: Console, everything: bool = False) -> None:
+    """What failed as a table, then what could not be judged, the notes, and the verdict in one sentence; what passed
+    and what is reported alone are counted, and shown between the two if `everything` is asked for.
+    """
+    failed = [line for line in check.lines if fails(line)]
+    others = [line for line in check.lines if not fails(line)]
+    parts = {
+        "Failed": failed,
+        "Not judged": [line for line in others if line.verdict in ("skipped", "new", "not judged")],
+        "Passed": [line for line in others if line.verdict not in NOT_JUDGED],
+        "Reported, not gated": [line for line in others if line.verdict == "reported"],
+    }
+    shown = list(parts) if everything else list(parts)[:2]
+    for title in shown:
+        if parts[title]:
+            console.print(_table(title, parts[title]))
+    hidden = {title: len(parts[title]) for title in parts if title not in shown and parts[title]}
+    if hidden:
+        counted = join(f"{many} {HIDDEN[title].format(s='s' * (many > 1))}" for title, many in hidden.items())
+        console.print(f"Not shown: {counted}; -v shows all.")
     for note in check.notes:
         console.print(f"Note: {note}.")
     console.print(verdict(check))
 
 
-def _beginning(line: Comparison) -> tuple[str, str, str, str, str]:
-    return (
-        line.row,
-        line.number,
-        spread(line.baseline, digits=4) if line.baseline else MISSING,
-        spread(line.run, digits=4) if line.run else MISSING,
-        MISSING if line.worse_by is None else percent(line.worse_by),
-    )
+def _table(title: str, lines: list[Comparison]) -> Table:
+    """Lines with what was compared, and why it ended so, where that is known of any of them."""
+    table = Table(title=title, title_justify="left")
+    columns: list[tuple[str, list[str | Text]]] = [
+        ("entrant", [line.row for line in lines]),
+        ("number", [label(line) for line in lines]),
+        ("baseline", [amount(line, line.baseline) for line in lines]),
+        ("run", [amount(line, line.run) for line in lines]),
+        ("worse by", [MISSING if line.worse_by is None else percent(line.worse_by) for line in lines]),
+        ("fails from", [MISSING if line.fails_from is None else percent(line.fails_from) for line in lines]),
+        ("p", [MISSING if line.p is None else number(line.p, 2) for line in lines]),
+        ("verdict", [Text(line.verdict, STYLES[line.verdict], overflow="fold") for line in lines]),
+        ("why", [line.sentence for line in lines]),
+    ]
+    needed = ("entrant", "number", "verdict")
+    known = [(name, cells) for name, cells in columns if name in needed or set(map(str, cells)) - {MISSING, ""}]
+    for name, _ in known:
+        table.add_column(name)
+    for row in zip(*(cells for _, cells in known), strict=True):
+        table.add_row(*row)
+    return table
+
+
+def label(line: Comparison) -> str:
+    """What a person calls the number, with the unit that it is shown in: "Train memory, MiB"; metrics of samples and
+    what the glossary does not know go by their own names.
+    """
+    found = _quantity(line)
+    return line.number if found is None else found.heading().removesuffix(" ↓").removesuffix(" ↑")
+
+
+def amount(line: Comparison, stat: Stat | None) -> str:
+    """A side of the comparison in the unit of the label."""
+    found = _quantity(line)
+    return MISSING if stat is None else spread(stat, found.scale if found else 1, digits=4)
+
+
+def _quantity(line: Comparison) -> glossary.Quantity | None:
+    path = path_of(line.number)
+    return None if path.startswith("quality.") or line.number == "row" else glossary.known(path)
 
 
 def percent(share: float) -> str:
@@ -169,7 +206,9 @@ def told(line: Comparison) -> str:
     """A line in one sentence."""
     parts = [f"{line.row}, {line.number}: "]
     if line.baseline and line.run:
-        parts.append(f"{spread(line.run, digits=4)} after {spread(line.baseline, digits=4)}, ")
+        unit = found.unit_shown if (found := _quantity(line)) else ""
+        after = f"{amount(line, line.run)} after {amount(line, line.baseline)}"
+        parts.append(f"{after}{' ' * bool(unit)}{unit}, ")
     if line.worse_by is not None:
         limit = line.tolerance if line.fails_from is None else line.fails_from
         parts.append(f"{percent(line.worse_by)}" + (f" where {percent(limit)} fails, " if limit is not None else ", "))

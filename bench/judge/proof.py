@@ -13,10 +13,10 @@ from typing import NamedTuple
 
 from pydantic import BaseModel
 
-from equibench.cite.citation import numbers
 from equibench.judge.values import Row
 from equibench.quantities.glossary import of
 from equibench.quantities.identity import MADE_BY, differs, look_up, name_of
+from equibench.quantities.numbers import numbers
 from equibench.quantities.text import number
 from equibench.record.schema import Record
 

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from equibench.cite.citation import numbers
 from equibench.cite.printed import Signature, folded, parse, same, signatures_in
 from equibench.cite.signature import FORM, earlier_signatures, signature
 from equibench.errors import UserError
 from equibench.judge.rerun import Rerun, again
 from equibench.quantities.identity import look_up, name_of
+from equibench.quantities.numbers import numbers
 from equibench.record import archive, find
 from equibench.record import files as record_files
 from equibench.record.reading import NoRecordError, as_written

@@ -50,6 +50,10 @@ class Quantity:
         return self.shown.scale if self.shown else 1
 
     @property
+    def unit_shown(self) -> str:
+        return self.shown.unit if self.shown else self.unit
+
+    @property
     def column(self) -> str:
         """Its name as a column, e.g. "speed_images_per_sec"."""
         return re.sub(r"\W+", "_", self.path)
@@ -62,7 +66,7 @@ class Quantity:
     def heading(self, label: str = "") -> str:
         """The head of a table's column: the label (or another), the unit, and an arrow to the better side."""
         label = label or self.label
-        unit = self.shown.unit if self.shown else "" if self._says_unit(label) else self.unit
+        unit = "" if not self.shown and self._says_unit(label) else self.unit_shown
         arrow = {"lower": " ↓", "higher": " ↑", "": ""}[self.better]
         return f"{label}{', ' if unit else ''}{unit}{arrow}"
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 import pandas as pd
 
 from equibench.quantities import glossary
+from equibench.quantities.identity import look_up
+from equibench.quantities.numbers import numbers
 from equibench.record.paths import value_at
 from equibench.record.schema import Record, SampleMetric
 from equibench.summary.sections import FiledRecord
@@ -26,11 +30,17 @@ def load_frame(cells: list[FiledRecord], with_path: bool = False) -> pd.DataFram
     """A tidy frame, one row a cell, sorted by section and entrant; raw SI values, missing where not measured.
 
     Columns: `path` if asked for, `file`, `run` (its folder, where folders are compared), then COLUMNS, e.g.
-    `spent_train_sec` for the record's `spent.train_sec`.
+    `spent_train_sec` for the record's `spent.train_sec`, then each member of a list or dictionary that any of the
+    records has, e.g. `ways_mean_decoding_quality_value`. docs/frame.md lists them.
     """
     ordered = sorted(cells, key=lambda cell: (setting_key(cell), order_key(cell.record), cell.path.name))
-    rows = [[cell.path.name, cell.run.label, *_values(cell.record)] for cell in ordered]
-    frame = pd.DataFrame(rows, columns=["file", "run", *COLUMNS])
+    members = [_members(cell.record) for cell in ordered]
+    more = dict.fromkeys(column for found in members for column in found)
+    rows = [
+        [cell.path.name, cell.run.label, *_values(cell.record), *map(found.get, more)]
+        for cell, found in zip(ordered, members, strict=True)
+    ]
+    frame = pd.DataFrame(rows, columns=["file", "run", *COLUMNS, *more])
     if with_path:
         frame.insert(0, "path", [str(cell.path) for cell in ordered])
     return frame
@@ -40,3 +50,9 @@ def _values(record: Record) -> list[object]:
     numbers = (value_at(record, quantity.path) for quantity in NUMBERS)
     plain = [found.value if isinstance(found, SampleMetric) else found for found in numbers]
     return [*(value_at(record, path) for path in ABOUT), *plain]
+
+
+def _members(record: Record) -> dict[str, float | None]:
+    """Numbers of the members of lists and dictionaries, by column."""
+    paths = (path for path in numbers(record) if "*" in glossary.of(path).path)
+    return {re.sub(r"\W+", "_", path).strip("_"): look_up(record, path) for path in paths}

@@ -8,23 +8,36 @@ import shlex
 import statistics
 
 import pytest
-from fixtures import equibench, everything, make, save
+from fixtures import equibench, everything, failed, make, save
 from hostile import HOSTILE
 
-from equibench.cite import citation
+from equibench.cite import citation, names
 from equibench.cite.methods import methods
 from equibench.cite.printed import parse
 from equibench.cite.signature import signature
 from equibench.errors import UserError
+from equibench.quantities import glossary
 from equibench.quantities.identity import look_up
 from equibench.record import schema
 from equibench.record.cost import SpeedPoint
 from equibench.terminal import visible
 
+MEAN = schema.SamplerPoint(
+    label="mean decoding",
+    options={"decoding": "mean"},
+    quality=make("vae").quality.model_copy(update={"value": 610.0, "options": {"decoding": "mean"}}),
+    images_per_sec=900.0,
+    network_evaluations=1,
+    flops_per_image=1e6,
+)
+
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory):
-    return save(everything(), tmp_path_factory.mktemp("results") / "a" / "b").parent
+    folder = tmp_path_factory.mktemp("results") / "a"
+    save(everything(), folder / "b")
+    save([make("vae", seed, entrant="blurred", ways=[MEAN]) for seed in range(3)], folder / "c")
+    return folder
 
 
 @pytest.mark.parametrize(
@@ -49,6 +62,83 @@ def test_a_number_by_whatever_it_is_called(results, metric, path):
     assert parse(found.signature).value == pytest.approx(found.value, rel=1e-2)
 
 
+@pytest.mark.parametrize(
+    ("metric", "path"),
+    [
+        ("NFE", "speed.network_evaluations"),
+        ("nfe ↓", "speed.network_evaluations"),
+        ("latency", "speed.latency_p50_sec"),
+        ("Latency p90, ms ↓", "speed.latency_p90_sec"),
+        ("images/s", "speed.images_per_sec"),
+        ("recall", "quality.also.recall"),
+        ("precision_5k", "quality.also.precision"),
+        ("bits/dim", "likelihood.bits_per_dim"),
+        ("Bits/dim ↓", "likelihood.bits_per_dim"),
+        ("FD_5k (EfficientNet-Lite0) ↓", "quality.value"),
+        ("Distance without the bias of the samples' N", "quality.corrected"),
+        ("Train memory (peak resident above import), MiB ↓", "memory.train_peak_bytes"),
+        ("Parameters, M", "spent.params"),
+        ("Train FLOPs", "spent.flops"),
+        ("train time", "spent.train_sec"),
+        ("importance weighting", "bounds.importance weighting.bits_per_dim"),
+    ],
+)
+def test_a_number_by_what_the_report_calls_it(results, metric, path):
+    (found,) = citation.cite(metric, "vae", [results])
+    assert found.path == path
+
+
+def test_every_label_that_is_one_number_s_leads_to_it():
+    one, alone = make("diffusion"), [quantity for quantity in glossary.GLOSSARY if "*" not in quantity.path]
+    for quantity in alone:
+        if quantity.derived or [other.label for other in alone].count(quantity.label) > 1:
+            continue
+        for said in (quantity.label, quantity.heading(), quantity.in_raw_units, quantity.path):
+            assert names.path_called(said, [one], "it") == quantity.path
+
+
+def test_a_way_to_sample_by_its_row_s_label(results):
+    (found,) = citation.cite("FD_5k", "blurred, mean decoding", [results])
+    assert (found.value, found.seeds) == (610.0, [0, 1, 2])
+    assert parse(found.signature).fields["sampler"] == "decoding mean"
+    (found,) = citation.cite("images/s", "blurred, mean decoding", [results])
+    assert found.value == 900.0
+    with pytest.raises(UserError, match="no latency of its own"):
+        citation.cite("latency", "blurred, mean decoding", [results])
+
+
+@pytest.mark.parametrize(
+    ("metric", "entrant", "reason"),
+    [
+        ("bits/dim", "gan", "A GAN samples without a density, so it has no likelihood"),
+        ("bits_per_dim", "gan", "A GAN samples without a density"),
+        ("importance weighting", "gan", "no number"),
+        ("NFE", "uniform", "it was not measured, and no reason was recorded"),
+        ("memory", "vae", "'Train memory' .* and 'Sample memory' .*; say which"),
+        ("Model FLOPs utilisation", "vae", "is made of several numbers"),
+    ],
+)
+def test_where_there_is_no_number_the_reason_is_given(results, metric, entrant, reason):
+    with pytest.raises(UserError, match=reason):
+        citation.cite(metric, entrant, [results])
+
+
+def test_a_reason_of_a_part_that_failed_and_of_a_cell_that_did(tmp_path):
+    cut = make("vae", memory=None, failures={"memory": "its process was killed"})
+    few = make("flow")
+    also = [one.model_copy(update={"value": None, "reason": "too few images"}) for one in few.quality.also]
+    few = few.model_copy(update={"quality": few.quality.model_copy(update={"also": also})})
+    folder = save([cut, few, failed("gan", 0, "diverged", "its loss is NaN")], tmp_path, with_arrays=False)
+    for metric, entrant, reason in (
+        ("Train memory", "vae", "its process was killed"),
+        ("recall", "flow", "flow has no recall: too few images"),
+        ("KD", "gan", "its loss is NaN"),
+        ("FD_5k", "gan", "its loss is NaN"),
+    ):
+        with pytest.raises(UserError, match=reason):
+            citation.cite(metric, entrant, [folder])
+
+
 def test_a_failed_seed_is_in_no_number_and_no_signature(results):
     (found,) = citation.cite("FD", "gan", [results])  # seed 8 diverged
     assert found.seeds == [0, 1, 2]
@@ -57,7 +147,7 @@ def test_a_failed_seed_is_in_no_number_and_no_signature(results):
 
 def test_every_number_of_a_record_can_be_cited():
     one = make("diffusion")
-    paths = list(citation.numbers(one))
+    paths = list(names.numbers(one))
     assert {"quality.value", "spent.train_sec", "clock.wall", "bounds.importance weighting.bits_per_dim"} <= set(paths)
     for path in paths:
         assert parse(signature([one], path)).path == path
@@ -65,7 +155,13 @@ def test_every_number_of_a_record_can_be_cited():
 
 @pytest.mark.parametrize(
     ("metric", "entrant", "sentence"),
-    [("bit_per_dim", "vae", "'bits_per_dim'"), ("FD_5k", "vea", "'vae'"), ("bits_per_dim", "gan", "gan has no number")],
+    [
+        ("bit_per_dim", "vae", "'bits_per_dim'"),
+        ("FD_5k", "vea", "'vae'"),
+        ("FD_5k", "blurred, maen decoding", "'blurred, mean decoding'"),
+        ("FD_10k", "vae", "'FD_5k'"),
+        ("FID", "vae", "no number 'FID'"),
+    ],
 )
 def test_a_misspelt_word_gives_the_nearest(results, metric, entrant, sentence):
     with pytest.raises(UserError, match=sentence):
@@ -206,7 +302,7 @@ def test_a_number_is_that_of_its_count_of_images(tmp_path):
 def test_members_with_dots_and_sweeps_can_be_cited():
     point = make("diffusion").sampler_points[0].model_copy(update={"label": "DDIM, 2.5 steps"})
     speed = make("vae").speed.model_copy(update={"sweep": [SpeedPoint(batch_size=64, images_per_sec=3.0)]})
-    paths = set(citation.numbers(make("diffusion", sampler_points=[point], speed=speed)))
+    paths = set(names.numbers(make("diffusion", sampler_points=[point], speed=speed)))
     for path in ("sampler_points.DDIM, 2.5 steps.quality.value", "speed.sweep.64.images_per_sec"):
         assert path in paths
         assert parse(signature([make("diffusion", sampler_points=[point], speed=speed)], path)).path == path

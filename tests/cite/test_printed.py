@@ -10,7 +10,7 @@ from fixtures import make
 from hypothesis import configuration, given, settings
 from hypothesis import strategies as st
 
-from equibench.cite import citation
+from equibench.cite import citation, names
 from equibench.cite.printed import parse, signatures_in
 from equibench.cite.signature import signature
 from equibench.errors import UserError
@@ -18,7 +18,7 @@ from equibench.quantities.tex import plain, tex
 from equibench.record.schema import Record
 
 ONE = make("diffusion")
-PATHS = sorted(citation.numbers(ONE))
+PATHS = sorted(names.numbers(ONE))
 NAMES = st.text(st.characters(codec="utf-8", exclude_categories=["Cs", "Cc"]), min_size=1, max_size=12)
 ODD = st.sampled_from(["a--b", "x+y z", "fi ffl", "modèle², 3", r"\_{}$~^", "a|b=c%41", "1, 2 (3)", "- -", "±", "図"])
 

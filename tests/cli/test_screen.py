@@ -53,14 +53,25 @@ def test_a_log_gets_whole_tables(monkeypatch):
 def test_a_terminal_cuts_nothing(monkeypatch):
     monkeypatch.setenv("COLUMNS", "40")
     table = Table("name", "value")
-    table.add_row("abcdefghij" * 10, "y" * 100)
+    table.add_row("name", "y z " * 50)
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", printed(monkeypatch, Terminal(), table)).splitlines()
+    assert max(map(len, lines)) <= 40
+    cells = [line.split("│") for line in lines]
+    assert "".join(row[2] for row in cells if len(row) == 4).split() == ["y", "z"] * 50
+
+
+def test_a_table_without_room_for_its_words_is_printed_row_by_row(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "40")
+    table = Table("name", "value", "nothing", title="Both")
+    table.add_row("abcdefghij" * 10, "y" * 100, "")
+    table.add_row("short", "[b]12", "")
     shown = printed(monkeypatch, Terminal(), table)
-    assert "…" not in shown
     lines = re.sub(r"\x1b\[[0-9;]*m", "", shown).splitlines()
     assert max(map(len, lines)) <= 40
-    rows = [line.split("│") for line in lines if line.startswith("│")]
-    assert "".join(row[1].strip() for row in rows) == "abcdefghij" * 10
-    assert "".join(row[2].strip() for row in rows) == "y" * 100
+    assert "…" not in shown
+    assert "│" not in shown
+    words = "".join("".join(lines).split())
+    assert words == "Both" + "abcdefghij" * 10 + "value:" + "y" * 100 + "shortvalue:[b]12"
 
 
 @pytest.mark.parametrize("words", [["ls"], ["doctor"]])

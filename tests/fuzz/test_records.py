@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from equibench import suite
-from equibench.cite import citation, methods
+from equibench.cite import citation, methods, names
 from equibench.cite.printed import parse
 from equibench.cite.signature import signature
 from equibench.errors import UserError
@@ -219,7 +219,7 @@ def write_files(found, folder):
 def test_cite(folder):
     found = citation.gather([folder])
     for one in found[:2]:
-        for path in list(citation.numbers(one)):
+        for path in list(names.numbers(one)):
             try:
                 cited = citation.cite(path, one.entrant, [folder])
             except UserError:

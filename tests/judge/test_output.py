@@ -10,9 +10,10 @@ from fixtures import floor, make
 from hostile import HOSTILE
 from judging import SEEDS, changed
 
+from equibench.cli.options import console
 from equibench.errors import UserError
 from equibench.judge.check import compare
-from equibench.judge.output import as_json, github_commands, write_junit
+from equibench.judge.output import as_json, github_commands, print_check, write_junit
 from equibench.terminal import visible
 
 
@@ -55,6 +56,21 @@ def test_json_holds_raw_values(worse):
     assert line["df"] == 8
     assert [source["what"] for source in line["sources"]] == ["assumed", "baseline", "run"]
     assert found["failed"] is True
+
+
+def test_failures_come_first_and_passes_when_asked_for(worse, capsys):
+    print_check(worse, console())
+    short = capsys.readouterr().out
+    assert short.index("Failed") < short.index("FD_5k") < short.index("Not judged") < short.index("Not shown: ")
+    assert "-v shows all" in short
+    assert "Train memory" not in short
+    print_check(worse, console(), everything=True)
+    whole = capsys.readouterr().out
+    assert whole.index("Failed") < whole.index("Not judged") < whole.index("Passed") < whole.index("Reported, not")
+    row = next(line for line in whole.splitlines() if "Train memory, MiB" in line)
+    train_bytes = make("vae", 0).memory.train_peak_bytes
+    assert f"{train_bytes / 2**20:.0f}" in row
+    assert f"{train_bytes:,}" not in whole
 
 
 def test_a_share_of_nothing_is_null():

@@ -14,7 +14,6 @@ from fixtures import LITE0, make
 from pydantic import BaseModel
 
 from equibench import suite
-from equibench.cite.citation import numbers
 from equibench.cite.printed import parse
 from equibench.cite.signature import signature
 from equibench.data.sets import Dataset
@@ -24,6 +23,7 @@ from equibench.measure.cost import speed as speed_of
 from equibench.measure.features.extractor import Extractor
 from equibench.quantities import glossary
 from equibench.quantities.identity import look_up
+from equibench.quantities.numbers import numbers
 from equibench.record.cost import MatrixProducts, Memory, ModeSpeed
 from equibench.record.json_schema import _models
 from equibench.record.schema import FeatureInfo, Record

@@ -12,7 +12,7 @@ import torch
 from fixtures import equibench, make
 
 from equibench import suite
-from equibench.cli.run import tell_changed
+from equibench.cli.plan import tell_changed
 from equibench.data import sets
 from equibench.machine import code
 from equibench.machine.clock import Clock

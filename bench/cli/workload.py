@@ -1,0 +1,70 @@
+"""How much of a run is done, in seconds of expected work rather than in cells."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from equibench.run.session import Session
+    from equibench.suite import Cell
+
+FLOOR_SEC = 2.0  # of a cell without training, roughly
+
+
+class CellWork(NamedTuple):
+    """Expected seconds of one cell."""
+
+    train_sec: float
+    measure_sec: float
+
+
+@dataclass
+class Workload:
+    """The work of each cell by name and seed, and what of it is done; `stages` are those of measuring, in order."""
+
+    cells: dict[tuple[str, int], CellWork]
+    stages: tuple[str, ...] = ()
+    _finished: set[tuple[str, int]] = field(default_factory=set)
+    _most_sec: dict[tuple[str, int], float] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, session: Session, tell: Callable[[str], None]) -> Workload:
+        """By the estimates of `plan`. Raises UserError as it does, before anything is trained."""
+        from equibench.cli.plan import plan_of
+        from equibench.run.stages import stages_of
+
+        cells = {(cell.name, cell.seed): CellWork(0.0, FLOOR_SEC) for cell in session.cells}
+        if not session.loaded:
+            planned = plan_of(session.suite, session.data, session.device, session.extractor.info.name, tell)
+            for cell, _, cost in planned.cells:
+                if (cell.name, cell.seed) in cells:
+                    cells[cell.name, cell.seed] = CellWork(cost.train_sec, cost.measure_sec)
+        return cls(cells, tuple(name.replace("_", " ") for name in stages_of(session)))
+
+    @property
+    def total_sec(self) -> float:
+        return sum(sum(work) for work in self.cells.values())
+
+    def done_sec(self, cell: Cell, what: str, share: float) -> float:
+        """The work done when a cell is at this share of `what`; it never goes back."""
+        name = cell.name, cell.seed
+        if name in self.cells and name not in self._finished:
+            train_sec, measure_sec = self.cells[name]
+            at = 0.0
+            if what.startswith("train"):
+                at = share * train_sec
+            elif what in self.stages:
+                at = train_sec + measure_sec * self.stages.index(what) / len(self.stages)
+            self._most_sec[name] = max(at, self._most_sec.get(name, 0.0))
+        return self._sum_sec()
+
+    def finish(self, cell: Cell) -> float:
+        """The work done once the cell is."""
+        self._finished.add((cell.name, cell.seed))
+        return self._sum_sec()
+
+    def _sum_sec(self) -> float:
+        finished = sum(sum(self.cells.get(name, (0.0,))) for name in self._finished)
+        return finished + sum(sec for name, sec in self._most_sec.items() if name not in self._finished)
