@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -11,7 +12,7 @@ from equibench.quantities.text import amount
 from equibench.report.diagrams.sprites import Sprite
 from equibench.report.diagrams.svg import Drawing, safe
 
-WIDTH, ROW, TOP = 1100, 118, 28
+WIDTH, ROW, TOP = 1100, 108, 28
 LEFT, RIGHT = 250, 870  # of what stands between the two ends
 SIDE = 44  # of an image
 
@@ -47,14 +48,11 @@ def overview(ways: Sequence[Way]) -> Markup:
 
 
 def _row(way: Way, top: float) -> Drawing:
-    drawing, upper, lower = Drawing(), top + 32, top + 86
+    drawing, upper, lower = Drawing(), top + 29, top + 80
     drawing.line([(0, top), (WIDTH, top)], "rule", head=False)
     # the names may be long: of a user's own family it is the class's
-    title = way.title if len(way.title) <= 30 else way.title[:29] + "…"
-    words = title.split(" ")
-    half = len(words) // 2 + len(words) % 2 if len(title) > 16 else len(words)
-    for j, line in enumerate((" ".join(words[:half]), " ".join(words[half:]))):
-        drawing.text(0, top + 30 + 20 * j, line, "name", "start")
+    for j, line in enumerate(textwrap.wrap(way.title, 17, max_lines=4, placeholder=" …")):
+        drawing.text(0, top + 28 + 20 * j, line, "name", "start")
     for y, sprite in ((upper, way.real), (lower, way.sample)):
         if sprite:
             drawing.image(206 - SIDE / 2, y - SIDE / 2, SIDE, SIDE, sprite.uri)

@@ -52,7 +52,7 @@ class _Structure(Blocks):
         read, make = self.share(lanes.read + lanes.between), self.share(lanes.make)
         if lanes.read:
             drawing.text(0, y, f"READ, from the image: {read} of the parameters", "lane", "start")
-            y = self.row(lanes.read, y + 66, leftwards=False) + 22
+            y = self.row(lanes.read, y + 60, leftwards=False) + 22
             self.image(self.boxes[lanes.read[0].name].y, self.ends.real, "real image")
             self._arrows(lanes.read, "read")
         if lanes.between:

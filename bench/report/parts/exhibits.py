@@ -111,6 +111,7 @@ def _by_setting(row: Row) -> str:
     if metric is None or len(settings) < 2:
         return ""
     name = with_count(metric.metric, metric.n_samples)
+    settings.sort(key=lambda one: one.network_evaluations.mean if one.network_evaluations else 0)
     listed = [f"{_label(one)} {spread(one.distance)}" for one in settings]
     return f"{name}, lower is better: {join(listed)}."
 

@@ -24,6 +24,7 @@ from equibench.summary.sections import FiledRecord, Row, Section
 from equibench.summary.sort import portraits
 from equibench_models.about import ABOUT
 
+PLAYERS = ("discriminator_loss", "generator_loss")
 FOLDED = ("neighbours",)  # pictures that stand behind a click
 
 
@@ -44,6 +45,7 @@ class FamilyPart:
     size: str
     exhibits: tuple[Exhibit, ...]
     folded: tuple[Exhibit, ...]
+    players: tuple[Markup, ...]  # curves of the losses of two players, which belong together
     curves: tuple[Markup, ...]
 
 
@@ -99,6 +101,9 @@ def _part(index: int, cell: FiledRecord, row: Row) -> FamilyPart:
     pictures = exhibits(cell, row)
     seeds = [one.record.curve for one in row.cells if one.record.curve]
     losses = list(dict.fromkeys(loss for curve in seeds for loss in curve.losses))
+    pair = PLAYERS if set(PLAYERS) <= set(losses) else ()
+    both = [curves.panel(seeds, loss, f"player-{name}-{i}", portrait.title) for i, loss in enumerate(pair)]
+    losses = [loss for loss in losses if loss not in pair]
     panels = [curves.panel(seeds, loss, f"curve-{name}-{i}", portrait.title) for i, loss in enumerate(losses)]
     concept, differs = words_about(record, portrait)
     return FamilyPart(
@@ -115,6 +120,7 @@ def _part(index: int, cell: FiledRecord, row: Row) -> FamilyPart:
         size=size,
         exhibits=tuple(one for one in pictures if one.key not in FOLDED),
         folded=tuple(one for one in pictures if one.key in FOLDED),
+        players=tuple(one for one in both if one),
         curves=tuple(one for one in panels if one),
     )
 
