@@ -50,8 +50,8 @@ ABOUT = {
         title="Variational autoencoder",
         concept="An encoder turns an image into a distribution over a code, the latent variables. A decoder turns a "
         "code into a distribution over images. One loss trains both: the pixels should be likely given the code, and "
-        "the code should stay close to the prior, from which new codes are drawn. The code has several levels, each "
-        "with a prior that is predicted from the levels before it.",
+        "the code should stay close to the prior, from which new codes are drawn. The code may have several levels, "
+        "each with a prior that is predicted from the levels before it.",
         structure="Encoder and top-down decoder with a vector and maps as latents: a flow is the vector's prior, each "
         "map has a learned Gaussian one. Every 2x2 block of pixels follows a discretised mixture of logistics over the "
         "256 levels.",
@@ -104,8 +104,9 @@ ABOUT = {
         "steps; trained by denoising at random levels, some for the bound and most for samples. A fast solver or the "
         "full chain samples.",
         differs="The way to noise is not learned, and the noise is no code: it is as large as the image. Training is "
-        "regression at random noise levels, without an opponent. A sample takes many passes through the network, and "
-        "how many is chosen after training. The likelihood is a bound, summed over the steps of the chain.",
+        "regression at random noise levels, without an opponent. A sample takes one pass through the network a "
+        "step, and the number of steps is chosen after training. The likelihood is a bound, summed over the steps of "
+        "the chain.",
         abilities={
             "likelihood": "upper bound of bits per dimension over the full chain, discrete",
             "encodes": "no (noise of the image's own size)",

@@ -39,6 +39,7 @@ class _Known:
     heading: str
     labels: tuple[str, ...] = ()
     numbers: tuple[Words, ...] = ()
+    rows: int = ROWS
     listed: bool = False  # the rows are numbers that the caption names in their order
 
 
@@ -73,8 +74,8 @@ def chain(cell: FiledRecord) -> list[sprites.Sprite]:
 
 
 def _exhibit(cell: FiledRecord, row: Row, arrays: Mapping[str, np.ndarray], key: str, known: _Known | None) -> Exhibit:
-    images = images_of(cell, arrays, key, 5)[:ROWS, :COLUMNS]
     known = known or _Known(key.replace("_", " ").capitalize())
+    images = images_of(cell, arrays, key, 5)[: known.rows, :COLUMNS]
     sentences = [sentence for words in known.numbers if (sentence := words(row))]
     caption = cell.record.portrait.pictures[key] if cell.record.portrait else ""
     labels = tuple(re.findall(r"\d+(?:\.\d+)?", caption)) if known.listed else known.labels
@@ -166,8 +167,8 @@ _KNOWN = {
         ),
     ),
     ("flow", "temperatures"): _Known("Less noise", (), (_by_setting,), listed=True),
-    ("diffusion", "forward_chain"): _Known("The fixed way to noise"),
-    ("diffusion", "reverse_chain"): _Known("The learned way back"),
+    ("diffusion", "forward_chain"): _Known("The fixed way to noise", rows=2),
+    ("diffusion", "reverse_chain"): _Known("The learned way back", rows=2),
     ("diffusion", "learned_step"): _Known(
         "One step: mean and deviation",
         ("noisy", "estimate", "deviation"),

@@ -163,4 +163,6 @@ def _way(cell: FiledRecord) -> Way:
     noise = sprites.noise(record.structure.noise_shapes) if numbers and record.structure else sprites.noise([[784]])
     gist = known.gist if known else record.portrait.concept
     ends, pictures = first_images(cell), chain(cell)
-    return Way(record.family or "other", record.portrait.title, gist, noise, numbers, _passes(record), *ends, pictures)
+    family = record.family if record.family in ABOUT else "other"
+    assert family is not None
+    return Way(family, record.portrait.title, gist, noise, numbers, _passes(record), *ends, pictures)
