@@ -19,18 +19,17 @@ BY_CONSTRUCTION = {
 
 
 def sentences():
-    for family, about in ABOUT.items():
+    for about in ABOUT.values():
         for text in (about.concept, about.structure, about.differs, *about.abilities.values()):
-            for sentence in re.split(r"(?<=[.:;]) ", text):
-                yield family, sentence
+            yield from re.split(r"(?<=[.:;]) ", text)
 
 
 def test_there_is_a_text_of_every_family():
     assert set(ABOUT) == set(FAMILIES)
 
 
-@pytest.mark.parametrize(("family", "sentence"), sentences())
-def test_no_sentence_claims_what_is_measured(family, sentence):
+@pytest.mark.parametrize("sentence", sorted(set(sentences())))
+def test_no_sentence_claims_what_is_measured(sentence):
     if sentence not in BY_CONSTRUCTION:
         assert not re.search(rf"\b({MEASURED})\b", sentence, re.IGNORECASE), sentence
 
