@@ -23,8 +23,8 @@ DIMENSIONS_OF_MAP = 3
 class Ends:
     """What stands at the ends of a drawing: sprites of a test image and of a sample, where there are any."""
 
-    real: sprites.Sprite | None = None
-    sample: sprites.Sprite | None = None
+    real: sprites.Sheet | None = None
+    sample: sprites.Sheet | None = None
     passes: int = 1  # through the network that a sample takes
 
 
@@ -118,7 +118,7 @@ class Blocks:
         self.drawing.text(x, y + height / 2 + 15, "noise", "strong")
         self.drawing.text(x, y + height / 2 + 28, shape_words(shape), "small")
 
-    def image(self, y: float, sprite: sprites.Sprite | None, label: str) -> None:
+    def image(self, y: float, sprite: sprites.Sheet | None, label: str) -> None:
         if sprite:
             self.drawing.image(44 - PICTURE / 2, y - PICTURE / 2, PICTURE, PICTURE, sprite.uri)
         else:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from markupsafe import Markup
 
 from equibench.quantities.text import amount
-from equibench.report.diagrams.sprites import Sprite
+from equibench.report.diagrams.sprites import Sheet
 from equibench.report.diagrams.svg import Drawing, safe
 
 WIDTH, ROW, TOP = 1100, 108, 28
@@ -23,12 +23,12 @@ class Way(NamedTuple):
     family: str
     title: str
     gist: str
-    noise: Sprite | None
+    noise: Sheet | None
     numbers: int  # of noise a sample starts from; 0 where nothing is known
     passes: float | None
-    real: Sprite | None
-    sample: Sprite | None
-    chain: Sequence[Sprite] = ()
+    real: Sheet | None
+    sample: Sheet | None
+    chain: Sequence[Sheet] = ()
 
 
 def overview(ways: Sequence[Way]) -> Markup:

@@ -15,7 +15,7 @@ from PIL import Image
 GAP = 1  # transparent pixels between images
 
 
-class Sprite(NamedTuple):
+class Sheet(NamedTuple):
     """A picture as an address, with its native size."""
 
     uri: str
@@ -23,7 +23,7 @@ class Sprite(NamedTuple):
     height: int
 
 
-def sheet(images: NDArray[np.uint8]) -> Sprite:
+def sheet(images: NDArray[np.uint8]) -> Sheet:
     """uint8 `[rows, columns, C, H, W]` of 1 or 3 channels -> a sheet of them."""
     rows, columns, channels, height, width = images.shape
     found = np.zeros((rows, height + GAP, columns, width + GAP, channels + 1), np.uint8)
@@ -33,7 +33,7 @@ def sheet(images: NDArray[np.uint8]) -> Sprite:
     return _png(pixels, "LA" if channels == 1 else "RGBA")
 
 
-def noise(shapes: Sequence[Sequence[int]]) -> Sprite:
+def noise(shapes: Sequence[Sequence[int]]) -> Sheet:
     """A cell for each of the numbers of these shapes, in about a square: drawn for show, the same each time."""
     n = sum(math.prod(shape) for shape in shapes)
     rows = max(1, math.isqrt(n))
@@ -43,8 +43,8 @@ def noise(shapes: Sequence[Sequence[int]]) -> Sprite:
     return _png(pixels.reshape(rows, columns, 2), "LA")
 
 
-def _png(pixels: NDArray[np.uint8], mode: str) -> Sprite:
+def _png(pixels: NDArray[np.uint8], mode: str) -> Sheet:
     height, width = pixels.shape[:2]
     stream = io.BytesIO()
     Image.frombytes(mode, (width, height), np.ascontiguousarray(pixels).tobytes()).save(stream, "png", optimize=True)
-    return Sprite(f"data:image/png;base64,{base64.b64encode(stream.getvalue()).decode()}", width, height)
+    return Sheet(f"data:image/png;base64,{base64.b64encode(stream.getvalue()).decode()}", width, height)

@@ -31,7 +31,7 @@ class Exhibit:
     labels: tuple[str, ...]
     caption: str
     numbers: str
-    sprite: sprites.Sprite
+    sprite: sprites.Sheet
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ def exhibits(cell: FiledRecord, row: Row) -> list[Exhibit]:
     return [_exhibit(cell, row, arrays, key, known.get(key)) for key in keys if key in arrays]
 
 
-def first_images(cell: FiledRecord) -> tuple[sprites.Sprite | None, sprites.Sprite | None]:
+def first_images(cell: FiledRecord) -> tuple[sprites.Sheet | None, sprites.Sheet | None]:
     """A real test image and a sample of a cell, where it has them."""
     arrays = record_files.read_arrays(cell.path, cell.record)
     found = [images_of(cell, arrays, key, 4)[:1] if key in arrays else None for key in ("real", "samples")]
@@ -62,7 +62,7 @@ def first_images(cell: FiledRecord) -> tuple[sprites.Sprite | None, sprites.Spri
     return real, sample
 
 
-def chain(cell: FiledRecord) -> list[sprites.Sprite]:
+def chain(cell: FiledRecord) -> list[sprites.Sheet]:
     """Pictures from an image to noise and as many of the way back, from left to right; none where there are none."""
     arrays = record_files.read_arrays(cell.path, cell.record)
     if not {"forward_chain", "reverse_chain"} <= arrays.keys():
