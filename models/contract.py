@@ -8,12 +8,14 @@ attribute.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Generator, Tensor, nn
+
+from equibench_models.about import About as About  # imported from here, with the rest of the contract
 
 Shape = tuple[int, int, int]  # C, H, W
 LikelihoodKind = Literal["none", "exact", "upper bound", "estimate"]
@@ -42,17 +44,6 @@ class Options(BaseModel):
 
 
 @dataclass(frozen=True)
-class About:
-    """What a family is, in words, and what it can do; the report sets the four side by side."""
-
-    title: str
-    concept: str
-    structure: str
-    differs: str
-    abilities: Mapping[str, str]
-
-
-@dataclass(frozen=True)
 class Bound:
     """A way to a family's likelihood beside its usual one: the name is the key it is declared under."""
 
@@ -77,6 +68,28 @@ class Showing:
 
     numbers: Mapping[str, float] = field(default_factory=dict)
     pictures: Mapping[str, tuple[str, Tensor]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Component:
+    """A part of a model as it is drawn. Shapes are without the batch."""
+
+    name: str  # unlike every other's
+    kind: str  # what it is, in a few words
+    weights: Sequence[nn.Module | nn.Parameter]  # which hold its parameters
+    inputs: Sequence[tuple[int, ...]] = ()
+    outputs: Sequence[tuple[int, ...]] = ()
+    # components whose output goes in, or "image" and "noise", the two ends of a drawing; one that leads from the image
+    # to the noise and is needed for a sample is run backwards for it
+    follows: tuple[str, ...] = ()
+    repeats: int = 1  # equal blocks in a row
+    samples: bool = True  # whether a sample takes it
+
+    @property
+    def parameters(self) -> list[nn.Parameter]:
+        """Those that training may change."""
+        held = [[one] if isinstance(one, nn.Parameter) else list(one.parameters()) for one in self.weights]
+        return [one for some in held for one in some if one.requires_grad]
 
 
 class Model(nn.Module, ABC):
@@ -144,6 +157,18 @@ class Model(nn.Module, ABC):
     @abstractmethod
     def sampling_parameters(self) -> int:
         """How many parameters sampling needs, without what only training uses."""
+
+    def components(self) -> list[Component]:
+        """The parts of the model in the order in which a reader meets them; each trainable parameter is in one of them.
+        By default one a child that has any, of which nothing is known but its size.
+        """
+        found = [Component(name, type(child).__name__, [child]) for name, child in self.named_children()]
+        own = Component("own", "parameters", [one for _, one in self.named_parameters(recurse=False)])
+        return [one for one in (*found, own) if one.parameters]
+
+    def noise_shapes(self) -> list[tuple[int, ...]]:
+        """Shapes of the random numbers that one sample starts from, without the batch; by default none is known."""
+        return []
 
     def network_evaluations(self, **options: Any) -> int:  # noqa: ARG002 (for families with such options)
         """Passes through the network that one sample takes in sequence (NFE), with these options of `sample`."""

@@ -15,7 +15,9 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Generator, Tensor, nn
 
-from equibench_models.contract import About, Config, Model, Shape, Showing
+from equibench_models.about import ABOUT
+from equibench_models.contract import Component, Config, Model, Shape, Showing
+from equibench_models.gan_components import components
 from equibench_models.layers import (
     Average,
     Mixer,
@@ -145,24 +147,7 @@ class GAN(Model):
     likelihood = "none"
     dequantization = None
     samplers: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
-    about = About(
-        title="Generative adversarial network",
-        concept="A generator turns noise into images, a discriminator learns to tell them from real ones, and each "
-        "improves against the other. No likelihood is ever computed: the discriminator is the loss.",
-        structure="Residual generator and discriminator without normalisation; relativistic pairing of real and "
-        "generated images, gradient penalties on both, one pass through the discriminator for both players' steps, "
-        "averaged generator weights for sampling.",
-        differs="The only family trained by a game between two networks, and the only one without a likelihood. "
-        "Samples are sharp and take one pass; there is no encoder, and nothing tells what the generator leaves out.",
-        abilities={
-            "likelihood": "none: a generator gives samples but no density, so bits per dimension do not exist",
-            "encodes": "no",
-            "reconstructs": "no",
-            "sampling": "one pass",
-            "trained by": "a game of two networks",
-            "labels": "no",
-        },
-    )
+    about = ABOUT["gan"]
 
     def __init__(self, config: GANConfig, shape: Shape) -> None:
         super().__init__(config, shape)
@@ -276,6 +261,12 @@ class GAN(Model):
             },
             pictures={"interpolation": ("From one noise vector to another, four times", rows(*path))},
         )
+
+    def components(self) -> list[Component]:
+        return components(self.config, self.shape, self.discriminator, self.generator)
+
+    def noise_shapes(self) -> list[tuple[int, ...]]:
+        return [(self.config.latent,)]
 
     def sampling_parameters(self) -> int:
         return sum(p.numel() for p in self.generator.parameters())

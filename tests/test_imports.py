@@ -71,8 +71,9 @@ MAY_IMPORT_INSIDE = {
     "report": {
         "tables": set(),
         "figures": set(),
+        "diagrams": set(),
         "pages": {"tables"},
-        "parts": {"figures", "tables"},
+        "parts": {"figures", "tables", "diagrams"},
         "exports": {"tables"},
         "write": {"*"},
     },

@@ -29,7 +29,7 @@ class ModelPart(Strict):
     repeats: int = 1  # equal blocks in a row that it stands for; `params` counts all
     input_shapes: list[list[int]] = []  # of each tensor that goes in, without the batch, e.g. [[64, 14, 14]]
     output_shapes: list[list[int]] = []
-    follows: list[str] = []  # names of the parts whose output goes in
+    follows: list[str] = []  # names of the parts whose output goes in, or "image" and "noise", where a drawing ends
     trained: bool = True  # False: a fixed map
     samples: bool = True  # whether drawing a sample needs it
 

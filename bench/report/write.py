@@ -29,7 +29,7 @@ from equibench.report.tables.audit import audit, clock, overhead, provenance
 from equibench.report.tables.cost import memory, speed, training
 from equibench.report.tables.differences import comparison, noise, pairs
 from equibench.report.tables.distance import distance as distance_by_class
-from equibench.report.tables.families import abilities, numbers
+from equibench.report.tables.families import abilities, numbers, side_by_side
 from equibench.report.tables.headline import headline
 from equibench.report.tables.likelihood import bounds, decoders, likelihood, out_of_distribution
 from equibench.report.tables.quality import quality, samplers
@@ -114,7 +114,13 @@ def all_tables(sections: list[Section], climbed: list[Ladder]) -> dict[str, list
     """Every table of a report by name: one a section, or one alone; those of ladders of budgets where there are any."""
     shown = portraits(sections)
     found = [[of_section(section) for section in sections] for of_section in PER_SECTION]
-    found += [[comparison(sections)], [abilities(shown)], [numbers(shown)], [provenance(sections)]]
+    found += [
+        [comparison(sections)],
+        [side_by_side(shown, sections)],
+        [abilities(shown)],
+        [numbers(shown)],
+        [provenance(sections)],
+    ]
     return {tables[0].name: tables for tables in found} | tables_of_ladders(climbed)
 
 

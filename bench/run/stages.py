@@ -30,6 +30,7 @@ from equibench.run.along import measure_along
 from equibench.run.floors import parts_of
 from equibench.run.likelihoods import bounds, decoder_likelihood, likelihood, out_of_distribution
 from equibench.run.session import Session
+from equibench.run.structure import PartsError, structure_of
 from equibench.run.sweep import Sweep
 from equibench.run.work import Found, Work, attempt, needed
 from equibench_models.contract import Shape
@@ -157,6 +158,10 @@ def portrait(work: Work, found: Found) -> Found:
     )
     if found.images is not None:
         arrays |= {"samples": found.images[:PICTURES], "real": session.drawn_test[:PICTURES]}
+    try:
+        found = found.plus(structure=structure_of(work.model))
+    except PartsError as error:
+        found = found.failed("structure", str(error))
     odd = [f"{name} is {value}" for name, value in shown.numbers.items() if not math.isfinite(value)]
     found = found.plus(arrays, portrait=drawn_of)
     return (

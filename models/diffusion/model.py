@@ -20,7 +20,9 @@ import torch
 from pydantic import Field
 from torch import Generator, Tensor
 
-from equibench_models.contract import About, Bound, Model, Options, Shape, Showing
+from equibench_models.about import ABOUT
+from equibench_models.contract import Bound, Component, Model, Options, Shape, Showing
+from equibench_models.diffusion.components import components
 from equibench_models.diffusion.network import Denoiser, DiffusionConfig, predict
 from equibench_models.diffusion.process import (
     continuous_rate,
@@ -31,8 +33,11 @@ from equibench_models.diffusion.process import (
     prior_nats,
     reverse,
     signal_and_noise,
+    spread_draws,
     step_kl,
+    stratified,
 )
+from equibench_models.diffusion.showing import by_steps, one_step
 from equibench_models.layers import Average, in_batches, learning_rate, rows, step, to_float, to_uint8
 from equibench_models.muon import optimizers
 
@@ -57,25 +62,7 @@ class Diffusion(Model):
         **{f"{steps} steps": {"steps": steps} for steps in (2, 3, 5, 8, 15, 25, 50)},
         "1000 ancestral steps": {"sampler": "ancestral", "steps": 1000},  # the chain of the bound, by default
     }
-    about = About(
-        title="Diffusion model",
-        concept="A fixed forward process adds Gaussian noise to an image step by step until nothing is left of it. A "
-        "network learns to undo one step at a time, its mean and its deviation; run from pure noise, the learned "
-        "reverse process makes an image.",
-        structure="One convolutional network with dense layers over its coarsest maps, told the noise level, for all "
-        "steps; trained by denoising at random levels, some for the bound and most for samples. A fast solver or the "
-        "full chain samples.",
-        differs="The only family that generates in many passes: quality is bought with sampling time after training. "
-        "Training is plain regression, as stable as the VAE's, and the chain gives a bound of the likelihood.",
-        abilities={
-            "likelihood": "upper bound of bits per dimension over the full chain, discrete",
-            "encodes": "no (noise of the image's own size)",
-            "reconstructs": "no",
-            "sampling": "many passes; their number is a setting",
-            "trained by": "one loss, one network",
-            "labels": "no",
-        },
-    )
+    about = ABOUT["diffusion"]
 
     def __init__(self, config: DiffusionConfig, shape: Shape) -> None:
         super().__init__(config, shape)
@@ -129,7 +116,7 @@ class Diffusion(Model):
         distance = (config.greatest - config.least) / (chain_steps - 1)
         for i in range(drawn):
             # t runs over 2..T, from each lam to the one before it in the chain
-            t = 2 + (_spread(x, generator, i, drawn) * (chain_steps - 1)).floor().clamp(max=chain_steps - 2)
+            t = 2 + (spread_draws(x, generator, i, drawn) * (chain_steps - 1)).floor().clamp(max=chain_steps - 2)
             lam = config.greatest - (t - 1) * distance
             clean, code = predict(self.average.network, diffuse(x, lam, generator)[0], lam)
             kl = step_kl(x, clean, code, lam, lam + distance).sum(dim=(1, 2, 3))
@@ -143,7 +130,7 @@ class Diffusion(Model):
         total = self._last_step(x, generator)[0] + self._prior(x)
         width = config.greatest - config.least
         for i in range(config.bound_steps):
-            lam = config.least + width * _spread(x, generator, i, config.bound_steps)
+            lam = config.least + width * spread_draws(x, generator, i, config.bound_steps)
             clean, _ = predict(self.average.network, diffuse(x, lam, generator)[0], lam)
             total = total + width / config.bound_steps * continuous_rate(x, clean, lam)
         return total
@@ -225,8 +212,16 @@ class Diffusion(Model):
             pictures={
                 "forward_chain": ("The fixed forward process: noise added step by step", rows(*forward)),
                 "reverse_chain": (f"The learned reverse process, {steps} steps from noise to images", rows(*reverse)),
+                **one_step(self.average.network, images, self.config, generator),
+                **by_steps(self.sample, generator),
             },
         )
+
+    def components(self) -> list[Component]:
+        return components(self.network, self.config, self.shape)
+
+    def noise_shapes(self) -> list[tuple[int, ...]]:
+        return [self.shape]
 
     def network_evaluations(self, **options: Any) -> int:
         return int(options.get("steps", 10))
@@ -241,8 +236,8 @@ class Diffusion(Model):
         config = self.config
         n_last = max(1, n // 16)
         n_even = max(1, round(n * config.even_share) - n_last)
-        even = config.greatest + (config.least - config.greatest) * _stratified(n_even, device)
-        normal = torch.special.ndtri(_stratified(n - n_last - n_even, device).clamp(1e-4, 1 - 1e-4))
+        even = config.greatest + (config.least - config.greatest) * stratified(n_even, device)
+        normal = torch.special.ndtri(stratified(n - n_last - n_even, device).clamp(1e-4, 1 - 1e-4))
         focus = (config.focus_mean + config.focus_std * normal).clamp(config.least, config.greatest)
         return torch.cat([torch.full((n_last,), config.greatest, device=device), even, focus]), n_last
 
@@ -283,16 +278,3 @@ class Diffusion(Model):
                 noise = torch.randn(z.shape, generator=generator, device=z.device)
                 z = mean + torch.exp(0.5 * log_variance) * noise
             yield clean, z
-
-
-def _spread(x: Tensor, generator: Generator, i: int, n: int) -> Tensor:
-    """Draws `[B]` of the i-th of n strata of (0, 1), evenly spread over the batch too, which takes most of the levels'
-    scatter out of the mean over images (VDM, appendix I.1); each is uniform by itself.
-    """
-    place = torch.randperm(len(x), generator=generator, device=x.device)
-    return (i + (place + torch.rand(len(x), generator=generator, device=x.device)) / len(x)) / n
-
-
-def _stratified(n: int, device: torch.device) -> Tensor:
-    """n uniform numbers, one in each n-th of (0, 1)."""
-    return (torch.arange(n, device=device) + torch.rand(n, device=device)) / n

@@ -119,3 +119,16 @@ def flow_log_density(
     end = log_normal(y * torch.exp(log_a[1])[:, None, None, None]).sum(dim=(1, 2, 3))
     log_density: Tensor = end + dims * (log_a[1] - log_a[0] + (greatest - least) / 2) - trace
     return log_density
+
+
+def spread_draws(x: Tensor, generator: Generator, i: int, n: int) -> Tensor:
+    """Draws `[B]` of the i-th of n strata of (0, 1), evenly spread over the batch too, which takes most of the levels'
+    scatter out of the mean over images (VDM, appendix I.1); each is uniform by itself.
+    """
+    place = torch.randperm(len(x), generator=generator, device=x.device)
+    return (i + (place + torch.rand(len(x), generator=generator, device=x.device)) / len(x)) / n
+
+
+def stratified(n: int, device: torch.device) -> Tensor:
+    """n uniform numbers, one in each n-th of (0, 1)."""
+    return (torch.arange(n, device=device) + torch.rand(n, device=device)) / n

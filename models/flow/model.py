@@ -15,17 +15,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import torch
 from pydantic import Field
 from torch import Generator, Tensor
 
-from equibench_models.contract import About, Bound, Model, Options, Shape, Showing
-from equibench_models.flow.couplings import FlowConfig, join
+from equibench_models.about import ABOUT
+from equibench_models.contract import Bound, Component, Model, Options, Shape, Showing
+from equibench_models.flow.couplings import FlowConfig, Scale, join
 from equibench_models.flow.network import FlowNetwork, logistic
 from equibench_models.layers import Average, in_batches, learning_rate, rows, step, to_float
 from equibench_models.muon import optimizers
+
+TEMPERATURES = (1.0, 0.75, 0.5, 0.25)  # that are shown
 
 
 class FlowOptions(Options):
@@ -47,25 +50,7 @@ class Flow(Model):
         "lowered noise": {"temperature": 1.1, "middle_temperature": 0.45, "fine_temperature": 0.0},
     }
     ways = ("lowered noise",)
-    about = About(
-        title="Normalizing flow",
-        concept="An invertible network maps images to noise of a known density. The change-of-variables formula gives "
-        "the exact density of every dequantized image, and maximising it is all of the training; running the network "
-        "backwards turns noise into images.",
-        structure="Two scales of coupling layers, then checkerboard and dense couplings of the coarsest map; every "
-        "coupling passes some values through the distribution function of a mixture of logistics that depends on the "
-        "values before them.",
-        differs="The only family with an exact density and an exact inverse: no information is lost, and the latent "
-        "has as many dimensions as the image. The price is a constrained network whose capacity goes into every pixel.",
-        abilities={
-            "likelihood": "exact density; a bound of bits per dimension after dequantization",
-            "encodes": "yes, one to one",
-            "reconstructs": "exactly, up to rounding",
-            "sampling": "one pass",
-            "trained by": "one loss, one network",
-            "labels": "no",
-        },
-    )
+    about = ABOUT["flow"]
 
     def __init__(self, config: FlowConfig, shape: Shape) -> None:
         super().__init__(config, shape)
@@ -157,9 +142,55 @@ class Flow(Model):
                 "inverse": (
                     "Test images (top), the noise that the flow maps them to (middle), and its inverse (bottom)",
                     rows(images[:12], picture[:12], again[:12]),
-                )
+                ),
+                "temperatures": (
+                    "Samples from the same noise, multiplied by "
+                    + ", ".join(f"{temperature:g}" for temperature in TEMPERATURES)
+                    + " from top to bottom",
+                    self._at_temperatures(generator),
+                ),
             },
         )
+
+    def _at_temperatures(self, generator: Generator) -> Tensor:
+        """uint8 `[temperatures, 12, C, H, W]`, a column from the same noise."""
+        state = generator.get_state()
+        found = []
+        for temperature in TEMPERATURES:
+            generator.set_state(state)
+            found.append(self.sample(12, generator, temperature=temperature))
+        return rows(*found)
+
+    def components(self) -> list[Component]:
+        network, (channels, height, width) = self.network, self.shape
+        found = [
+            Component(
+                "dequantizer",
+                "fills the gaps between levels",
+                [network.dequantizer],
+                [self.shape],
+                [self.shape],
+                ("image",),
+                samples=False,
+            )
+        ]
+        for i, scale in enumerate(network.scales):
+            whole, part = (channels, height >> i, width >> i), (channels, height >> i + 1, width >> i + 1)
+            outputs = [part] * 4  # the first is kept, three are noise
+            before, n = found[-1].name, len(cast(Scale, scale).conditioners)
+            found.append(Component(f"scale {i + 1}", "coupling", [scale], [whole], outputs, (before,), n))
+        last = found[-1].outputs[0]
+        for name, kind, couplings in (
+            ("checkerboard", "checkerboard coupling", network.coarsest),
+            ("dense", "dense coupling", network.dense),
+        ):
+            if len(couplings):
+                before = found[-1].name
+                found.append(Component(name, kind, [couplings], [last], [last], (before,), len(couplings)))
+        return found
+
+    def noise_shapes(self) -> list[tuple[int, ...]]:
+        return list(self.network.noise_shapes())
 
     def sampling_parameters(self) -> int:
         network = self.average.network

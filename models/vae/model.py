@@ -16,9 +16,11 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Generator, Tensor
 
-from equibench_models.contract import About, Bound, Model, Options, Shape, Showing
-from equibench_models.layers import Average, in_batches, learning_rate, rows, step, to_float, to_uint8
+from equibench_models.about import ABOUT
+from equibench_models.contract import Bound, Component, Model, Options, Shape, Showing
+from equibench_models.layers import Average, LogisticMixture, in_batches, learning_rate, rows, step, to_float, to_uint8
 from equibench_models.muon import optimizers
+from equibench_models.vae.components import components
 from equibench_models.vae.network import Autoencoder, VAEConfig
 
 Decoding = Literal["sample", "mean"]
@@ -45,26 +47,7 @@ class VAE(Model):
         "mean decoding, scaled latents": {"decoding": "mean", "temperature": 1.1, "coarse_temperature": 0.55},
     }
     ways = ("mean decoding",)
-    about = About(
-        title="Variational autoencoder",
-        concept="An encoder maps an image to the mean and variance of latent variables, a decoder maps latents back to "
-        "a distribution over images. Both learn together by maximising a lower bound of the likelihood: reconstruct "
-        "well, and keep the latents close to their prior.",
-        structure="Encoder and top-down decoder with a vector and maps as latents: a flow is the vector's prior, each "
-        "map has a learned Gaussian one. Every 2x2 block of pixels follows a discretised mixture of logistics over the "
-        "256 levels.",
-        differs="The only family that encodes and generates at once by design: it gives a compressed description of an "
-        "image, a bound of its likelihood, and a sample in one pass. Pixels are independent given the latents beyond "
-        "their block, which shows as grain.",
-        abilities={
-            "likelihood": "upper bound of bits per dimension (ELBO), discrete",
-            "encodes": "yes, to a distribution over latents",
-            "reconstructs": "approximately",
-            "sampling": "one pass",
-            "trained by": "one loss, one network",
-            "labels": "optional",
-        },
-    )
+    about = ABOUT["vae"]
 
     def __init__(self, config: VAEConfig, shape: Shape) -> None:
         super().__init__(config, shape)
@@ -167,21 +150,78 @@ class VAE(Model):
         with torch.no_grad():
             reconstruction, kls = self._bound(self.average.network, images, noise, labels)
         bits = 1 / (math.prod(self.shape) * math.log(2))
+        levels = {f"kl_bits_per_dim_of_z{i}": float(kl.mean()) * bits for i, kl in enumerate(kls)}
         return Showing(
             numbers={
                 "reconstruction_mean_abs_error_levels": float((again.float() - images.float()).abs().mean()),
                 "reconstruction_bits_per_dim": float(reconstruction.mean()) * bits,
                 "kl_bits_per_dim": float(torch.stack(kls).sum(dim=0).mean()) * bits,
+                **levels,
             },
             pictures={
-                "reconstructions": ("Test images (top) and their reconstructions", rows(images[:12], again[:12]))
+                "reconstructions": ("Test images (top) and their reconstructions", rows(images[:12], again[:12])),
+                **self._pictures_of_noise(generator),
             },
         )
 
+    @torch.no_grad()
+    def _pictures_of_noise(self, generator: Generator) -> dict[str, tuple[str, Tensor]]:
+        """What samples are made of: the ways between two, the levels of the latents, and the two ways of decoding."""
+        network, n, device = self.average.network, 12, generator.device
+        label = torch.zeros(n, dtype=torch.int64, device=device) if self.config.classes else None
+
+        def mixture(noise: list[Tensor]) -> LogisticMixture:
+            return network.decode(noise, label=self._one_hot(label))[0]
+
+        def images(x: Tensor) -> Tensor:
+            return to_uint8(F.pixel_shuffle(x, 2))
+
+        noise = network.noise(n, generator, device)
+        uniform = torch.rand(
+            n, 2, 4 * self.shape[0], self.shape[1] // 2, self.shape[2] // 2, generator=generator, device=device
+        )
+        drawn = mixture(noise)
+        # along the great circle, where normal noise of many dimensions lies
+        angle = torch.linspace(0, math.pi / 2, n, device=device)
+        ways = []
+        for i in range(4):
+            ends = [(z[2 * i : 2 * i + 1], z[2 * i + 1 : 2 * i + 2]) for z in noise]
+            turn = [angle.view(-1, *[1] * (a.ndim - 1)) for a, _ in ends]
+            path = [torch.cos(t) * a + torch.sin(t) * b for t, (a, b) in zip(turn, ends, strict=True)]
+            ways.append(images(mixture(path).expected()))
+        first = [z[:1].expand(n, *z.shape[1:]) for z in noise]
+        levels = [
+            images(
+                mixture(
+                    [z if i == level else kept for i, (z, kept) in enumerate(zip(noise, first, strict=True))]
+                ).expected()
+            )
+            for level in range(len(noise))
+        ]
+        return {
+            "interpolation": (
+                "From the noise of one sample to that of another, four times; means of the pixels",
+                rows(*ways),
+            ),
+            "latent_levels": (
+                "One sample, and beside it the same with the noise of one level of the latents drawn anew: a row a "
+                "level, the vector on top, the finest maps below; means of the pixels",
+                rows(*levels),
+            ),
+            "decodings": (
+                "The mean of every pixel (top), and pixels drawn, of the same latents",
+                rows(images(drawn.expected()), images(drawn.draw(uniform))),
+            ),
+        }
+
+    def components(self) -> list[Component]:
+        return components(self.network)
+
+    def noise_shapes(self) -> list[tuple[int, ...]]:
+        return self.network.noise_shapes()
+
     def sampling_parameters(self) -> int:
-        encoder = ("stem", "encode_fine", "down", "encode_coarse", "squeeze", "posterior", "merge")
-        named = self.average.network.named_parameters()
-        return sum(p.numel() for name, p in named if not set(name.split(".")) & set(encoder))
+        return sum(p.numel() for part in self.components() if part.samples for p in part.parameters)
 
     def _bound(
         self,

@@ -137,12 +137,16 @@ class Autoencoder(nn.Module):
 
     def noise(self, n: int, generator: Generator | None, device: torch.device) -> list[Tensor]:
         """Standard normal noise for every latent of n images, the vector first."""
+        return [torch.randn(n, *shape, generator=generator, device=device) for shape in self.noise_shapes()]
+
+    def noise_shapes(self) -> list[tuple[int, ...]]:
+        """Shapes of the latents, in the order of `noise`."""
         _, height, width = self.shape
         config = self.config
         shapes: list[tuple[int, ...]] = [(config.vector,)]
         shapes += [(config.coarse_channels, height // 4, width // 4)] * config.coarse_latents
         shapes += [(config.fine_channels, height // 2, width // 2)] * config.fine_latents
-        return [torch.randn(n, *s, generator=generator, device=device) for s in shapes]
+        return shapes
 
     def encode(self, x: Tensor) -> Posterior:
         fine: Tensor = self.encode_fine(self.stem(F.pixel_unshuffle(x, 2)))

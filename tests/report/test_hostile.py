@@ -71,6 +71,8 @@ def test_the_page_has_no_element_and_no_attribute_of_theirs(out):
     drawn = {"viewbox", "role", "d", "x", "y", "transform", "clip-path", "fill", "fill-opacity", "stroke", "opacity"}
     drawn |= {"stroke-width", "stroke-opacity", "stroke-dasharray", "stroke-linejoin", "font-size", "font-weight"}
     known |= drawn | {"text-anchor"}
+    known |= {"aria-labelledby", "loading", "display", "rx", "cx", "cy", "r", "preserveaspectratio"}
+    known |= {"mathvariant", "stretchy", "lspace", "rspace"}  # of formulas
     tags = []
 
     class Elements(HTMLParser):

@@ -65,15 +65,16 @@ def test_page_stands_alone(folder):
         assert value.startswith(
             {
                 "img.src": "data:image/",
-                "a.href": ("#", "tables/", "figures/", "tables.json", "numbers.tex"),
+                "a.href": ("#", "tables/", "figures/", "tables.json", "numbers.tex", "https://arxiv.org/abs/"),
                 "use.href": "#",
+                "image.href": "data:image/png;base64,",
             }[where]
         ), (where, value)
     assert "@import" not in page
     assert not re.search(r"url\((?!#)", page)
     ids = set(re.findall(r' id="([^"]+)"', page))
     assert {value[1:] for _, value in links if value.startswith("#")} <= ids
-    assert all((folder / "out" / value).exists() for _, value in links if value[0] not in "#d")
+    assert all((folder / "out" / value).exists() for _, value in links if value[0] not in "#dh")
 
 
 def test_markdown_finds_its_figures(folder):

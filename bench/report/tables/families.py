@@ -4,9 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from equibench.quantities.glossary import heading, of
+from equibench.quantities.metric import Metric, metric_names
+from equibench.quantities.text import MISSING, slug
 from equibench.record.schema import Record
-from equibench.report.tables.table import Column, Entry, Table, fill_table, read_entry
-from equibench.summary.sections import FiledRecord, Section
+from equibench.report.tables.table import Column, Entry, Line, Origin, Table, fill_table, read_entry, stat_entry
+from equibench.summary.sections import FiledRecord, Row, Section
+
+# what is set side by side beneath the abilities; other metrics of quality follow the distance
+MEASURED = (
+    "likelihood.bits_per_dim",
+    "quality.also.recall.value",
+    "quality.also.coverage.value",
+    "quality.also.precision.value",
+    "speed.images_per_sec",
+    "speed.latency_p50_sec",
+    "speed.network_evaluations",
+    "speed.flops_per_image",
+    "memory.train_peak_bytes",
+    "memory.sample_peak_bytes",
+    "spent.train_sec",
+    "spent.images",
+    "spent.params",
+    "spent.sampling_params",
+)
 
 
 def entrants(section: Section) -> list[str]:
@@ -39,3 +60,46 @@ def _by_family(name: str, label: str, cells: list[FiledRecord], part: str) -> Ta
     columns: list[Column[str]] = [(label.lower(), label, lambda key: Entry(key.replace("_", " "), key))]
     columns += [(r.family or r.entrant, p.title, of(r)) for r, p in found if p]
     return fill_table(name, columns, list(keys), lambda _: None)
+
+
+def side_by_side(cells: list[FiledRecord], sections: list[Section]) -> Table:
+    """The families beside each other: what each declares it can do, then what was measured of it, over seeds. A line
+    without a value in any column is left out.
+    """
+    rows = [_row_of(cell, sections) for cell in cells]
+    names = tuple(row.first.family or row.label for row in rows)
+    titles = [row.first.portrait.title if row.first.portrait else row.label for row in rows]
+    labels = tuple(
+        title if titles.count(title) == 1 else f"{title} ({row.label})" for title, row in zip(titles, rows, strict=True)
+    )
+    declared = dict.fromkeys(key for row in rows if (p := row.first.portrait) for key in p.abilities)
+    lines = [
+        _line(key.replace("_", " "), key, [read_entry(row.first, f"portrait.abilities.{key}") for row in rows])
+        for key in declared
+    ]
+    metrics = sorted({metric for section in sections for metric in section.metrics})
+    for metric, name in metric_names(metrics).items():
+        entries = [_distance(row, metric) for row in rows]
+        lines.append(_line(heading("quality.value", name), slug(name), entries))
+    for path in MEASURED:
+        lines.append(_line(heading(path), path, [_measured(row, path) for row in rows]))
+    kept = [line for line in lines if any(entry.raw is not None for entry in line.entries[1:])]
+    return Table("side_by_side", ("what", *names), ("", *labels), tuple(kept))
+
+
+def _row_of(cell: FiledRecord, sections: list[Section]) -> Row:
+    return next(row for section in sections for row in section.ran if cell in row.cells)
+
+
+def _line(label: str, name: str, entries: list[Entry]) -> Line:
+    return Line((Entry(label, name), *entries))
+
+
+def _distance(row: Row, metric: Metric) -> Entry:
+    found = row.quality(metric)
+    return stat_entry(found, Origin(row.having("quality.value"), "quality.value", "mean")) if found else Entry(MISSING)
+
+
+def _measured(row: Row, path: str) -> Entry:
+    found = row.stat(path)
+    return stat_entry(found, Origin(row.having(path), path, "mean"), of(path).scale) if found else Entry(MISSING)
