@@ -73,7 +73,7 @@ MAY_IMPORT_INSIDE = {
         "figures": set(),
         "pages": {"tables"},
         "parts": {"figures", "tables"},
-        "exports": {"tables"},
+        "exports": {"tables", "pages"},
         "write": {"*"},
     },
 }
