@@ -74,7 +74,7 @@ MAY_IMPORT_INSIDE = {
         "diagrams": set(),
         "pages": {"tables"},
         "parts": {"figures", "tables", "diagrams"},
-        "exports": {"tables"},
+        "exports": {"tables", "pages"},
         "write": {"*"},
     },
 }

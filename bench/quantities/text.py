@@ -29,6 +29,26 @@ def number(value: float, digits: int = 3) -> str:
     return f"{value:,.{max(0, digits - 1 - exponent)}f}"
 
 
+def decimals_of(values: Iterable[float], digits: int = 3) -> int:
+    """One number of decimals for a column of numbers: two significant digits of the smallest, `digits` of the largest,
+    and no more than four.
+    """
+    sizes = [math.floor(math.log10(abs(value))) for value in values if value and math.isfinite(value)]
+    return min(4, max(0, 1 - min(sizes), digits - 1 - max(sizes))) if sizes else 0
+
+
+def fixed(value: float, decimals: int) -> str:
+    """`value` with so many decimals; with a power of ten where it would be too long or vanish."""
+    if math.isfinite(value) and abs(value) < 10**7 and (value == 0 or abs(value) >= 0.5 * 10**-decimals):
+        return f"{value:,.{decimals}f}"
+    return number(value)
+
+
+def fixed_spread(sd: float, decimals: int) -> str:
+    """A spread with the decimals of its column; one that would vanish is less than the last of them."""
+    return f"<{10**-decimals:.{decimals}f}" if 0 < sd < 0.5 * 10**-decimals else fixed(sd, decimals)
+
+
 def amount(value: float) -> str:
     """A count as such where it is whole, else as any number."""
     return number(int(value) if math.isfinite(value) and value == int(value) else value)

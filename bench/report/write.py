@@ -17,6 +17,7 @@ from equibench import atomic
 from equibench.errors import UserError
 from equibench.quantities.text import commit
 from equibench.report.exports import latex, raw
+from equibench.report.exports.latex_headline import WIDTHS, headline_tabular
 from equibench.report.figures import style
 from equibench.report.pages import fill
 from equibench.report.parts.distance import distance
@@ -165,6 +166,9 @@ def _exports(found: dict[str, list[Table]], detailed: list[Section]) -> dict[str
                 end = f"-{letter.lower()}" if letter else ""
                 files[f"tables/{name}{end}.tex"] = latex.tabular(table, about).encode()
                 typeset.append((table, letter))
+                if name == "headline":
+                    fitting = {width: headline_tabular(table, about, width) for width in WIDTHS}
+                    files |= {f"tables/headline-{w}{end}.tex": text.encode() for w, text in fitting.items()}
     files["numbers.tex"] = latex.numbers(typeset).encode()
     return files
 

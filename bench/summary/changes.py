@@ -6,13 +6,13 @@ Each section of a report is set against the earlier one that it differs least fr
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from equibench.quantities import glossary
 from equibench.quantities.glossary import Quantity
 from equibench.quantities.identity import MADE_BY, Difference, differs
-from equibench.quantities.text import budget_words, commit, join
+from equibench.quantities.text import budget_words, commit, join, number
 from equibench.stats import holm
 from equibench.summary.bounds import bound_words
 from equibench.summary.pairs import Criterion, Pair, p_of_bits, p_of_distances, pair_of, tightest
@@ -64,6 +64,59 @@ def differences(sections: list[Section]) -> list[str]:
             apart.append(f"the code ({old} → {new})")
         found.append(f"{section.letter} differs from {base.letter} in {join(apart)}.")
     return found
+
+
+def worst_first(changes: Iterable[Change]) -> list[Change]:
+    """What is worse by a test, then what is better by one, then what no test decides, each from the largest share; what
+    may not be compared stands last.
+    """
+    return sorted(changes, key=lambda change: (_rank(change), -abs(share(change) or 0.0)))
+
+
+def _rank(change: Change) -> int:
+    if change.why_not or change.by_tighter:
+        return 4
+    if change.pair is None:
+        return 3
+    if not change.pair.decided or change.pair.difference == 0:
+        return 2
+    return int(is_better(change))
+
+
+def is_better(change: Change) -> bool:
+    """Whether the test of the change says that the number became better, not worse."""
+    return change.pair is not None and (change.pair.difference > 0) == (change.quantity.better == "higher")
+
+
+def share(change: Change) -> float | None:
+    """The change of the mean as a share of what it was; None where that was 0."""
+    path = change.quantity.path
+    old, new = change.before.stat(path), change.after.stat(path)
+    return (new.mean - old.mean) / old.mean if old and new and old.mean else None
+
+
+def change_sentences(sections: list[Section]) -> list[str]:
+    """What the tests decide of the changes, worst first; that they decide nothing, where they do not."""
+    found = worst_first(change for base, section in opposed(sections) for change in changes_between(base, section))
+    sentences = [_sentence(change) for change in found if _rank(change) < 2]
+    tested = any(change.pair for change in found)
+    return sentences or (["No test tells any number of one setting from the other's."] if tested else [])
+
+
+def _sentence(change: Change) -> str:
+    assert change.pair is not None
+    part = share(change)
+    by = f" by {100 * abs(part):.2g} %" if part else ""
+    places = " to ".join(place.letter for place in change.places)
+    side = "better" if is_better(change) else "worse"
+    return (
+        f"From {places}, {change.before.label} is {side} in {_what(change)}{by} (p = {number(change.pair.p_holm, 2)}, "
+        f"{change.pair.basis})."
+    )
+
+
+def _what(change: Change) -> str:
+    return "distance" if change.quantity.path == "quality.value" else change.quantity.label
 
 
 def opposed(sections: list[Section]) -> Iterator[tuple[Section, Section]]:

@@ -96,6 +96,7 @@ def test_latex_compiles(folder, tmp_path):
     out = folder / "out"
     tables = sorted((out / "tables").glob("*.tex"))
     assert len(tables) > 15
+    assert {"headline-column-a", "headline-page-b"} <= {table.stem for table in tables}
     lines = [r"\documentclass{article}", r"\usepackage{booktabs}", r"\usepackage{graphicx}"]
     lines += [r"\input{numbers}", r"\begin{document}", r"\typeout{HERE \eqbHeadlineAVaeNSeeds{} seeds}"]
     lines += [rf"\noindent\resizebox{{\linewidth}}{{!}}{{\input{{tables/{table.stem}}}}}\clearpage" for table in tables]
@@ -107,6 +108,25 @@ def test_latex_compiles(folder, tmp_path):
     assert made.returncode == 0, made.stdout[-2000:]
     assert "HERE 1 seeds" in made.stdout.replace("{}", "")
     assert (tmp_path / "paper.pdf").read_bytes().startswith(b"%PDF")
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason=WHY)
+def test_the_headline_fits_a_column_and_a_page(folder, tmp_path):
+    lines = [r"\documentclass{article}", r"\usepackage{booktabs}", r"\setlength{\textwidth}{7in}", r"\begin{document}"]
+    for name, width in (("column", "3.3in"), ("page", "7in")):
+        table = rf"\input{{{(folder / 'out' / 'tables' / f'headline-{name}-b').as_posix()}}}"
+        lines += [rf"\setbox0\hbox{{{table}}}\typeout{{WIDE {name} \the\wd0}}"]
+        lines += [rf"\noindent\begin{{minipage}}{{{width}}}{table}\end{{minipage}}\clearpage"]
+    (tmp_path / "paper.tex").write_text("\n".join([*lines, r"\end{document}"]))
+    command = ["pdflatex", "-halt-on-error", "-interaction=nonstopmode", "paper.tex"]
+    made = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, errors="replace", check=False)
+    assert made.returncode == 0, made.stdout[-2000:]
+    widths = {name: float(points) for name, points in re.findall(r"WIDE (\w+) ([\d.]+)pt", made.stdout)}
+    assert 100 < widths["column"] <= 3.3 * 72.27
+    assert widths["column"] < widths["page"] <= 7 * 72.27
+    assert "Overfull" not in made.stdout, made.stdout
+    text = (folder / "out" / "tables" / "headline-page-b.tex").read_text()
+    assert r"98.4 {\tiny \ensuremath{\pm}1.9}" in text  # of 96.5, 98.43 and 100.36
 
 
 def test_figures_are_of_three_kinds(tmp_path):

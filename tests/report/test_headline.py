@@ -84,8 +84,8 @@ def test_what_was_not_measured_says_why(tmp_path):
     table = headline_of(tmp_path, bare, make("flow"))
     line = next(line for line in table.lines if line.entries[0].text == "vae")
     assert all(entry.text for entry in line.entries)
-    assert shown(table, "vae", "images_per_sec") == f"{formatting.MISSING}³"
-    assert table.notes[2] == "Speed was not measured."
+    assert shown(table, "vae", "images_per_sec") == f"{formatting.MISSING}⁴"
+    assert table.notes[3] == "Speed was not measured."
     assert "No GPU counter." in table.notes
 
 

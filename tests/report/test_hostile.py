@@ -67,12 +67,13 @@ def test_the_page_has_no_element_and_no_attribute_of_theirs(out):
     known = {"data-value", "data-unit", "data-low", "data-high", "data-stderr", "data-sd", "data-kind", "data-how"}
     known |= {"data-path", "data-over", "data-records", "data-against", "data-signature", "title", "class", "scope"}
     known |= {"lang", "charset", "name", "content", "http-equiv", "id", "href", "src", "alt", "type", "tabindex"}
-    known |= {"aria-label", "colspan", "width", "height"}
+    known |= {"aria-label", "aria-hidden", "colspan", "rowspan", "width", "height", "popover", "popovertarget"}
     drawn = {"viewbox", "role", "d", "x", "y", "transform", "clip-path", "fill", "fill-opacity", "stroke", "opacity"}
     drawn |= {"stroke-width", "stroke-opacity", "stroke-dasharray", "stroke-linejoin", "font-size", "font-weight"}
     known |= drawn | {"text-anchor"}
     known |= {"aria-labelledby", "loading", "display", "rx", "cx", "cy", "r", "preserveaspectratio"}
     known |= {"mathvariant", "stretchy", "lspace", "rspace"}  # of formulas
+    known |= {"data-name", "data-better", "data-seeds", "data-values", "data-setting"}
     tags = []
 
     class Elements(HTMLParser):

@@ -1,4 +1,6 @@
-"""What a number in the page carries with it: its raw value and unit, interval, kind, records and signature."""
+"""What a number in the page carries with it: its raw value and unit, interval, kind, sampler setting, records and
+signature. The page's script shows all of it where a number is selected; without a script the title tells the most.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,9 @@ from equibench.cite.signature import signature
 from equibench.errors import UserError
 from equibench.quantities import glossary
 from equibench.quantities.identity import KEY_DIGITS, kind_of
+from equibench.quantities.settings import options
 from equibench.quantities.text import join
+from equibench.record.paths import next_step, value_at
 from equibench.record.schema import Record
 from equibench.report.tables.table import Entry, Origin
 from equibench.terminal import visible
@@ -50,10 +54,13 @@ def _facts(entry: Entry, source: Origin) -> dict[str, Any]:
         "stderr": entry.more.get("_stderr"),
         "sd": entry.more.get("_sd"),
         "kind": kind_of(source.records[0], source.path),
+        "setting": sampler_setting(source.records[0], source.path),
         "how": source.how,
         "path": source.path,
         "over": source.over,
         "records": _keys(source.records),
+        "seeds": " ".join(str(record.seed) for record in source.records) if source.records[0].role == "entrant" else "",
+        "values": _values(source) if source.how == "mean" else "",
         "against": _keys(source.against),
         "signature": cite(source),
     }
@@ -75,8 +82,26 @@ def _words(entry: Entry, source: Origin, found: dict[str, Any]) -> list[str]:
     seeds = join(dict.fromkeys(str(record.seed) for record in source.records))
     over = f" to {source.over}" if source.over else ""
     lines.append(f"{source.how} of {source.path}{over}, seed {seeds}")
-    lines.append(f"record {found['records']}" + (f" against {found['against']}" if found["against"] else ""))
-    return [line for line in [*lines, found["signature"]] if line]
+    if found["setting"]:
+        lines.append(f"sampler: {found['setting']}")
+    return [line for line in lines if line]
+
+
+def sampler_setting(record: Record, path: str) -> str:
+    """The options that the sampler was called with for the number at `path`; empty where it samples nothing."""
+    here: Any = record
+    found = ""
+    while path and here is not None:
+        step, here = next_step(here, path)
+        path = path[len(step) + 1 :]
+        given = getattr(here, "options", None)
+        found = options(given) if given is not None and record.role == "entrant" else found
+    return found
+
+
+def _values(source: Origin) -> str:
+    """The value of each record, in their order."""
+    return " ".join(f"{float(value_at(record, source.path)):.6g}" for record in source.records)
 
 
 def _keys(records: tuple[Record, ...]) -> str:

@@ -13,7 +13,10 @@ import jinja2
 
 from equibench.quantities.text import budget_words, join, number, superscript
 from equibench.report.pages.facts import attributes
+from equibench.report.pages.headline import headline_view, short
+from equibench.report.pages.view import pick, view
 from equibench.report.tables.families import entrants
+from equibench.report.tables.seeds import constants, means
 from equibench.report.tables.table import Entry, Table
 from equibench.terminal import visible
 
@@ -40,10 +43,27 @@ def fill(template: str, context: Mapping[str, Any]) -> bytes:
         "attributes": attributes,
         "number": number,
         "budget": budget_words,
+        "view": lambda table: view(table, LINES),
+        "headline_view": headline_view,
+        "short": short,
     }
+    environment.globals["numbered"] = Numbering().next
     page = environment.get_template(template).render({**context, "most_lines": LINES})
     page = re.sub(r"\n{3,}", "\n\n", page).strip() + "\n"
     return (_with_policy(page) if html else page).encode(errors="backslashreplace")
+
+
+class Numbering:
+    """Numbers of the tables of a page in their order, and anchors that no two share."""
+
+    def __init__(self) -> None:
+        self._taken: dict[str, int] = {}
+
+    def next(self, name: str) -> tuple[int, str]:
+        """The number of the next table, and its anchor."""
+        self._taken[name] = self._taken.get(name, 0) + 1
+        again = f"-{self._taken[name]}" if self._taken[name] > 1 else ""
+        return sum(self._taken.values()), f"table-{name.replace('_', '-')}{again}"
 
 
 def _in_a_line(value: object) -> object:
@@ -74,18 +94,31 @@ def markdown(text: object) -> str:
 
 
 def markdown_table(table: Table) -> str:
-    """A table in GitHub's Markdown with its footnotes under it; floors in italics."""
+    """A table in GitHub's Markdown, means over seeds, with its footnotes under it; floors in italics."""
 
     def shown(entry: Entry, kind: str) -> str:
         text = markdown(entry.text) + (f" ({markdown(entry.detail)})" if entry.detail else "")
         mark = "**" if entry.strong else "*" if kind == "floor" and text else ""
         return f"{mark}{text}{mark}"
 
-    rows = [[markdown(label) for label in table.labels], ["---:" if numeric else ":---" for numeric in table.numeric]]
-    for line in table.lines[:LINES]:
+    found = means(table).table
+    cut = constants(found)
+    said = [
+        f"{markdown(found.labels[i])}: {shown(found.lines[0].entries[i], '')}"
+        for i in cut
+        if found.lines[0].entries[i].text
+    ]
+    shorter = pick(found, [i for i in range(len(found.names)) if i not in cut])
+    rows = [
+        [markdown(label) for label in shorter.labels],
+        ["---:" if numeric else ":---" for numeric in shorter.numeric],
+    ]
+    for line in shorter.lines[:LINES]:
         row = [shown(entry, line.kind) for entry in line.entries]
         rows.append([*row[:2], markdown(line.span), *row[3:]] if line.span else row)
     notes = [f"{superscript(i)} {markdown(note)}  " for i, note in enumerate(table.notes, 1)]
-    if len(table.lines) > LINES:
-        notes.append(f"The first {LINES} of {len(table.lines):,} lines; all are in the CSV.")
+    if said:
+        notes.append(f"In all rows: {'; '.join(said)}.")
+    if len(shorter.lines) > LINES:
+        notes.append(f"The first {LINES} of {len(shorter.lines):,} rows; all are in the CSV.")
     return "\n".join([*(f"| {' | '.join(row)} |" for row in rows), "", *notes])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from equibench.report.parts.part import PagePart, Whole
 from equibench.summary.along import order_sentences
-from equibench.summary.changes import differences
+from equibench.summary.changes import change_sentences, differences
 from equibench.summary.pairs import sentences
 
 
@@ -13,5 +13,6 @@ def findings(whole: Whole) -> PagePart:
         {
             "findings": [[*sentences(section), *order_sentences(section)] for section in whole.sections],
             "differences": differences(whole.sections),
+            "changes": change_sentences(whole.sections),
         }
     )

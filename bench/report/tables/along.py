@@ -108,7 +108,7 @@ def _spent(race: Race, unit: Unit, notes: Notes) -> Entry:
 def _target(race: Race) -> Entry:
     ends = tuple(cell.record for cell in race.ended.cells)
     path = f"along.{labels(race.ended)[-1]}.quality.value"
-    return Entry(number(race.target, 4), race.target, source=Origin(ends, path, "highest"))
+    return Entry(number(race.target, 4), race.target, source=Origin(ends, path, "highest"), digits=4)
 
 
 def _metric(item: AtPoint) -> Entry:

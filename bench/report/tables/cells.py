@@ -44,7 +44,8 @@ def measured(path: str, digits: int = 3, label: str = "") -> Column[CellRow]:
         value = value_at(run[1], path)
         if value is None or not quantity.shown:
             return read_entry(run[1], path, digits)
-        return Entry(number(value / quantity.scale, digits), value, source=Origin((run[1],), path))
+        source = Origin((run[1],), path)
+        return Entry(number(value / quantity.scale, digits), value, source=source, scale=quantity.scale, digits=digits)
 
     return path.rpartition(".")[2], quantity.heading(label), entry
 

@@ -140,7 +140,8 @@ def _latency(way: Way, name: str, notes: Notes) -> Entry:
     if way.timed is None or (sec := value_at(record, f"{way.timed}.{name}")) is None:
         return Entry(MISSING)
     source = Origin((record,), f"{way.timed}.{name}")
-    entry = Entry(number(sec / of("speed.latency_p50_sec").scale), sec, source=source)
+    scale = of("speed.latency_p50_sec").scale
+    entry = Entry(number(sec / scale), sec, source=source, scale=scale)
     return marked_if_busy(entry, [record], way.block("latency"), notes)
 
 
@@ -205,14 +206,14 @@ def _utilization(record: Record, notes: Notes) -> Entry:
     if share is None:
         return Entry(MISSING)
     source = Origin((record,), "spent.flops", "utilisation", over="spent.train_sec")
-    return marked_if_busy(Entry(number(100 * share), share, source=source), [record], "train", notes)
+    return marked_if_busy(Entry(number(100 * share), share, source=source, scale=0.01), [record], "train", notes)
 
 
 def _share(run: CellRow, part: str) -> Entry:
     share = training_shares(run[1]).get(part)
     path = "clock.write" if part == "writing" else f"spent.parts_sec.{part}"
     source = Origin((run[1],), path, "share of the parts")
-    return Entry(MISSING) if share is None else Entry(number(100 * share), share, source=source)
+    return Entry(MISSING) if share is None else Entry(number(100 * share), share, source=source, scale=0.01)
 
 
 def _tuning(run: CellRow) -> Entry:

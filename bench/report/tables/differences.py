@@ -10,7 +10,7 @@ from equibench.quantities.text import number
 from equibench.record.paths import value_at
 from equibench.report.tables.table import Column, Entry, How, Origin, Table, fill_table, value_entry
 from equibench.summary.bounds import bound_words
-from equibench.summary.changes import Change, changes_between, opposed
+from equibench.summary.changes import Change, changes_between, is_better, opposed, worst_first
 from equibench.summary.noise import Noise, noise_of, noise_of_bits
 from equibench.summary.pairs import Pair, criteria, tested
 from equibench.summary.sections import Row, Section
@@ -30,7 +30,7 @@ def comparison(sections: list[Section]) -> Table:
         ("verdict", "Verdict", lambda change: value_entry(_verdict(change))),
         ("basis", "Holds for", _basis),
     ]
-    found = [change for base, section in opposed(sections) for change in changes_between(base, section)]
+    found = worst_first(change for base, section in opposed(sections) for change in changes_between(base, section))
     return fill_table("comparison", columns, found, lambda change: change.before.first)
 
 
@@ -84,7 +84,7 @@ def _verdict(change: Change) -> str:
         return "not tested"
     if not change.pair.decided:
         return "equal" if change.pair.difference == 0 else "not decided"
-    return "better" if (change.pair.difference > 0) == (change.quantity.better == "higher") else "worse"
+    return "better" if is_better(change) else "worse"
 
 
 def _basis(change: Change) -> Entry:

@@ -23,6 +23,7 @@ from equibench.summary.sections import Row, Section
 # numbers that a busy machine changes, with the timed block of the record that they were measured in
 TIMED = {"speed.images_per_sec": "speed", "speed.latency_p50_sec": "latency", "spent.train_sec": "train"}
 ENTROPY = "data.entropy_bits_per_dim"
+RECALL = "quality.also.recall.value"
 
 
 def headline(section: Section) -> Table:
@@ -51,6 +52,7 @@ def headline(section: Section) -> Table:
         ("entrant", "Entrant", name_entry),
         ("n_seeds", "Seeds", _n_seeds),
         *(quality(metric, name) for metric, name in metric_names(section.metrics).items()),
+        *([measured(RECALL, "Recall was not measured.", "recall")] if _has_recall(section) else []),
         ("bits_per_dim", heading(BITS), lambda row: _bits(row, section, bits_best, notes)),
         measured("speed.images_per_sec", "Speed was not measured."),
         measured("speed.latency_p50_sec", "Speed was not measured."),
@@ -61,6 +63,7 @@ def headline(section: Section) -> Table:
         measured("spent.train_sec", "Not trained here."),
     ]
     table = fill_table("headline", columns, [*section.ran, *section.references], lambda row: row.first)
+    groups = tuple(_group(name) for name in table.names)
     lines = [
         one
         for row, line in zip(section.ran, table.lines, strict=False)
@@ -79,7 +82,24 @@ def headline(section: Section) -> Table:
         why = f"{row.first.status} (seed {seeds}): {row.first.reason or 'no reason was recorded'}"
         blank = [Entry()] * (len(columns) - 2)
         lines.append(Line((name_entry(row), _n_seeds(row), *blank), "failed", row.first.family, why))
-    return Table("headline", table.names, table.labels, tuple(lines), tuple(notes))
+    return Table("headline", table.names, table.labels, tuple(lines), tuple(notes), groups)
+
+
+def _has_recall(section: Section) -> bool:
+    return any(row.stat(RECALL) for row in section.ran)
+
+
+def _group(name: str) -> str:
+    """What a column is about."""
+    if name in ("entrant", "n_seeds"):
+        return ""
+    if name == "bits_per_dim":
+        return "Likelihood"
+    if name in ("images_per_sec", "latency_p50_sec", "network_evaluations"):
+        return "Sampling"
+    if "_peak_bytes" in name:
+        return "Memory"
+    return "Training" if name in ("params", "train_flops", "train_sec") else "Quality"
 
 
 def _ways(row: Row, section: Section, names: tuple[str, ...]) -> list[Line]:
@@ -97,7 +117,11 @@ def _ways(row: Row, section: Section, names: tuple[str, ...]) -> list[Line]:
             stat = getattr(setting, number_of)
             if stat is not None:
                 known[number_of] = stat_entry(stat, origin_of(row, setting.path(number_of)), digits=digits)
-        lines.append(Line(tuple(known.get(name, Entry()) for name in names), family=row.first.family))
+        recall = f"{setting.point}.{RECALL}"
+        if (found := row.stat(recall)) is not None:
+            known["recall"] = stat_entry(found, origin_of(row, recall))
+        entries = tuple(known.get(name, Entry()) for name in names)
+        lines.append(Line(entries, family=row.first.family, way=setting.label))
     return lines
 
 

@@ -60,7 +60,7 @@ def _distance(run: CellRow, name: Literal["value", "corrected"], notes: Notes) -
     if value is None:
         return notes.missing(quality.reason or "Not measured.")
     text, more = _between(quality.interval if name == "value" else quality.corrected_interval)
-    return Entry(number(value, 4), value, text, more, source=Origin((run[1],), f"quality.{name}"))
+    return Entry(number(value, 4), value, text, more, source=Origin((run[1],), f"quality.{name}"), digits=4)
 
 
 def _also(name: str, notes: Notes) -> Column[CellRow]:

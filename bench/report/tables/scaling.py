@@ -81,7 +81,11 @@ def _all(ladders: Sequence[Ladder]) -> list[Trend]:
 def _deviation(series: Trend) -> Entry:
     value = series.fit.rms_deviation
     return Entry(
-        number(100 * value, 2), value, source=Origin(series.records, series.measure.path, "deviation of a law")
+        number(100 * value, 2),
+        value,
+        source=Origin(series.records, series.measure.path, "deviation of a law"),
+        scale=0.01,
+        digits=2,
     )
 
 
@@ -117,7 +121,7 @@ def points(ladders: Sequence[Ladder]) -> Table:
     def deviation(place: _Place) -> Entry:
         series, found = place.series, place.series.fit.deviations[place.place]
         source = Origin(series.records, series.measure.path, "deviation of a law")
-        return Entry(f"{'+' * (found > 0)}{number(100 * found, 2)}", found, source=source)
+        return Entry(f"{'+' * (found > 0)}{number(100 * found, 2)}", found, source=source, scale=0.01, digits=2)
 
     columns: list[Column[_Place]] = [
         ("entrant", "Entrant", lambda place: value_entry(place.series.label)),

@@ -71,6 +71,8 @@ class Entry:
     more: Mapping[str, Scalar] = field(default_factory=dict)
     strong: bool = False
     source: Origin | None = None  # every number has one
+    scale: float = 1  # how much of the raw unit the shown unit is
+    digits: int = 3  # significant digits of the text
 
     @property
     def is_number(self) -> bool:
@@ -79,12 +81,15 @@ class Entry:
 
 @dataclass(frozen=True)
 class Line:
-    """One row of a table. `span`, where given, stands in place of all but the first two entries."""
+    """One row of a table. `span`, where given, stands in place of all but the first two entries; `way`, where given, is
+    another way to sample the model of the line before.
+    """
 
     entries: tuple[Entry, ...]
     kind: Literal["entrant", "floor", "failed"] = "entrant"
     family: str | None = None
     span: str = ""
+    way: str = ""
 
 
 @dataclass(frozen=True)
@@ -96,6 +101,7 @@ class Table:
     labels: tuple[str, ...]
     lines: tuple[Line, ...]
     notes: tuple[str, ...] = ()  # footnotes, from 1
+    groups: tuple[str, ...] = ()  # what each column is about, where they are grouped
 
     @cached_property
     def numeric(self) -> list[bool]:
@@ -126,7 +132,7 @@ def value_entry(value: Any, digits: int = 3, source: Origin | None = None) -> En
     if value is None:
         return Entry(MISSING)
     plain = isinstance(value, str | bool)
-    return Entry(str(value) if plain else number(value, digits), value, source=source)
+    return Entry(str(value) if plain else number(value, digits), value, source=source, digits=digits)
 
 
 def read_entry(record: Record, path: str, digits: int = 3) -> Entry:
@@ -138,7 +144,7 @@ def stat_entry(
     stat: Stat, source: Origin, unit: float = 1, digits: int = 3, detail: str = "", strong: bool = False
 ) -> Entry:
     """A number over seeds, its spread a further CSV column."""
-    return Entry(spread(stat, unit, digits), stat.mean, detail, {"_sd": stat.sd}, strong, source)
+    return Entry(spread(stat, unit, digits), stat.mean, detail, {"_sd": stat.sd}, strong, source, unit, digits)
 
 
 def fill_table(
