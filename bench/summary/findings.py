@@ -68,8 +68,7 @@ def _claim(one: Standing, decided: str, open_one: str) -> str:
     if len(one.level) == 1:
         return f"{scope}{spoken(best)} {decided}." if scope else f"{start(best)} {decided}."
     names = listed(map(spoken, one.level)) if len(one.level) < 5 else f"{len(one.level)} entrants"
-    whose = " between these trained models" if scope else ""
-    return f"Not decided{whose}: {open_one} ({names})."
+    return f"Not decided between {names}{', as trained here' if scope else ''}: {open_one}."
 
 
 def evidence(one: Standing) -> tuple[Evidence, ...]:
@@ -243,7 +242,9 @@ def _diversity(section: Section, found: list[Standing]) -> Finding | None:
             shown += tuple(x.named(f"{what.lower()}: ") for x in evidence(there))
     name = "recall" if recall else "coverage"
     claim = _claim(
-        one, f"covers most of the real images' variety ({name})", f"who covers most of their variety ({name})"
+        one,
+        f"covers most of the real images' variety ({name})",
+        f"who covers most of the real images' variety ({name})",
     )
     return _of("diversity", claim, sentences, shown, one.over_seeds)
 

@@ -53,8 +53,8 @@ class Tile:
     ends: tuple[str, str] = ("", "")  # of these
 
 
-def names_of(rows: list[Row]) -> str:
-    return listed(spoken(row) for row in rows) if len(rows) < 5 else f"{len(rows)} of the entrants"
+def names_of(rows: list[Row], last: str = "and") -> str:
+    return listed((spoken(row) for row in rows), last) if len(rows) < 5 else f"{len(rows)} entrants"
 
 
 def next_to(one: Standing) -> tuple[Row, Effect]:

@@ -58,7 +58,7 @@ def _failure(row: Row) -> str:
 
 
 def _first(words: str) -> str:
-    return capital(words) if words.startswith(("the ", "diffusion ", "which ", "no ")) else words
+    return capital(words) if words.startswith(("the ", "diffusion ", "not decided")) else words
 
 
 def _scope(section: Section) -> str:
@@ -67,7 +67,7 @@ def _scope(section: Section) -> str:
         return ""
     fewest = min(len(row.seeds) for row in section.rankable)
     seeds = "one training seed" if fewest == 1 else "two training seeds"
-    return f"With {seeds} nothing is ranked, and this holds for these trained models alone: "
+    return f"With {seeds} nothing is ranked. Of these trained models alone: "
 
 
 def _alone(row: Row, shown: list[Standing]) -> str:
@@ -91,10 +91,11 @@ def _merged(shown: list[Standing]) -> list[str]:
         if len(one.rows) < 2:
             continue
         if len(one.level) > 1:
-            open_ones.append(f"{_OPEN[one.measure.category](one)} is not decided between {names_of(one.level)}")
+            open_ones.append(f"{_OPEN[one.measure.category](one)} ({names_of(one.level, 'or')})")
         else:
             by_winner.setdefault(spoken(one.best), []).append(_CLAIMS[one.measure.category](one))
-    return [f"{name} {listed(claims)}" for name, claims in by_winner.items()] + open_ones
+    clauses = [f"{name} {listed(claims)}" for name, claims in by_winner.items()]
+    return [*clauses, f"not decided: {listed(open_ones)}"] if open_ones else clauses
 
 
 def _quality(one: Standing) -> str:

@@ -15,7 +15,7 @@ from equibench.summary.findings import findings as found_in
 from equibench.summary.tiles import interval, p_words
 from equibench.summary.ways_findings import Evidence, Finding
 
-WIDTH, EDGE, HEIGHT = 200.0, 6.0, 16
+WIDTH, EDGE, HEIGHT = 140.0, 6.0, 16
 MOST = 8  # comparisons beside a finding: all of them are in the table of pairs
 FAR = 1e3  # a ratio beyond is drawn at the end of the scale
 TICKS = (0.01, 0.1, 0.5, 1, 2, 5, 10, 50, 100, 1000)
