@@ -71,8 +71,7 @@ def test_the_page_has_no_element_and_no_attribute_of_theirs(out):
     drawn = {"viewbox", "role", "d", "x", "y", "transform", "clip-path", "fill", "fill-opacity", "stroke", "opacity"}
     drawn |= {"stroke-width", "stroke-opacity", "stroke-dasharray", "stroke-linejoin", "font-size", "font-weight"}
     known |= drawn | {"text-anchor"}
-    known |= {"role", "width", "height", "x", "y", "x1", "x2", "y1", "y2", "d", "cx", "cy", "r", "aria-hidden"}
-    known |= {"viewbox", "text-anchor", "preserveaspectratio"}
+    known |= {"aria-hidden", "x1", "x2", "y1", "y2", "cx", "cy", "r", "preserveaspectratio"}
     tags = []
 
     class Elements(HTMLParser):
