@@ -16,9 +16,7 @@ PAGE = Path(__file__).parent.parent / "docs" / "frame.md"
 def parts() -> dict[str, str]:
     """The tables by their marks: what a cell is, numbers of every record, numbers of members."""
     about = ["| column | in the record |", "| :--- | :--- |"]
-    about += [
-        "| `path`, `file`, `run` | none: the record's path, its name, its folder where several are compared |"
-    ]
+    about += ["| `path`, `file`, `run` | none: the record's path, its name, its folder where several are compared |"]
     about += [f"| `{path.replace('.', '_')}` | `{path}` |" for path in ABOUT]
     members = [quantity for quantity in GLOSSARY if "*" in quantity.path and not quantity.derived]
     return {

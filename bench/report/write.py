@@ -24,6 +24,7 @@ from equibench.report.parts.distance import distance
 from equibench.report.parts.drawn import figures
 from equibench.report.parts.families import families
 from equibench.report.parts.findings import findings
+from equibench.report.parts.first import first
 from equibench.report.parts.part import PagePart, Whole
 from equibench.report.tables.along import along, to_target
 from equibench.report.tables.audit import audit, clock, overhead, provenance
@@ -62,7 +63,7 @@ PER_SECTION: tuple[Callable[[Section], Table], ...] = (
     audit,
     clock,
 )
-PARTS: tuple[Callable[[Whole], PagePart], ...] = (findings, figures, families, distance)
+PARTS: tuple[Callable[[Whole], PagePart], ...] = (first, findings, figures, families, distance)
 
 
 def write(paths: list[Path], out: Path) -> list[Path]:

@@ -12,11 +12,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from equibench.quantities.glossary import BITS
 from equibench.record.paths import value_at
 from equibench.record.schema import Record
 from equibench.stats import Stat
 from equibench.summary.ladders import Ladder, Measure, Rung, Trend
-from equibench.summary.pairs import Pair, criteria, tested
+from equibench.summary.pairs import Pair, tests
 from equibench.summary.sections import Row
 
 
@@ -53,10 +54,9 @@ def orders(ladder: Ladder) -> list[Ordering]:
     """All pairs of entrants with a law in one measure, in the order of the measures."""
     pairs: Tested = {}
     for section in ladder.sections:
-        for criterion in criteria(section):
-            for pair in tested(criterion):
-                pairs[id(pair.a), id(pair.b), criterion.path] = pair
-                pairs[id(pair.b), id(pair.a), criterion.path] = pair
+        for pair in tests(section):
+            path = BITS if pair.measure.category == "likelihood" else pair.measure.path
+            pairs[id(pair.a), id(pair.b), path] = pairs[id(pair.b), id(pair.a), path] = pair
     return [
         _order(a, b, pairs)
         for measure in ladder.measures

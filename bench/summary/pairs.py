@@ -1,8 +1,9 @@
-"""Which entrants the numbers tell apart: tests of all pairs, Holm's correction, and the sentences they support.
+"""Which entrants the numbers tell apart: tests of all pairs in each number, and Holm's correction.
 
-With three training seeds or more on both sides the test is Welch's over seeds. With fewer it is of the two trained
-models alone: of a Frechet distance by the errors over samples, of bits per dimension by those over test images. One
-test decides everything that a report says of better and worse.
+With three training seeds or more on both sides the test is Welch's over seeds: of bits per dimension as they are, of
+all else of the logarithms, as ratios are what is said of them (summary/ratios.py). With fewer it is of the two trained
+models alone: of a Frechet distance by the errors over samples, of bits per dimension by those over test images; nothing
+else is tested then. One test decides everything that a report says of better and worse.
 """
 
 from __future__ import annotations
@@ -12,38 +13,53 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Literal
 
 from scipy.special import ndtr
 
 from equibench import intervals
 from equibench.protocol import RANKING_SEEDS, SIGNIFICANCE
-from equibench.quantities.glossary import BITS
+from equibench.quantities.glossary import BITS, of
 from equibench.quantities.metric import metric_names
-from equibench.quantities.text import join, number
+from equibench.quantities.text import join
 from equibench.record.paths import value_at
 from equibench.record.schema import Record
-from equibench.stats import Stat, holm, welch
+from equibench.stats import Stat, holm
 from equibench.summary.bounds import bound_words, tightest_common
-from equibench.summary.codes import notes_on
+from equibench.summary.ratios import Effect, difference, ratio
 from equibench.summary.sections import Row, Section
 
 SEEDS, MODELS = "entrants, over training seeds", "two trained models"
+Category = Literal["quality", "diversity", "likelihood", "speed", "memory"]
+SPEED, LATENCY = "speed.images_per_sec", "speed.latency_p50_sec"
+TRAIN_MEMORY, SAMPLE_MEMORY = "memory.train_peak_bytes", "memory.sample_peak_bytes"
+RECALL, COVERAGE = "quality.also.recall.value", "quality.also.coverage.value"
+
+
+def untested(_one: Record, _other: Record) -> None:
+    """Of two trained models: repeats of a timing within one process tell little of the next process."""
 
 
 @dataclass(frozen=True)
 class Criterion:
-    """A number in which entrants are told apart, lower being better, and those of the rankable rows that have it."""
+    """A number in which entrants are told apart, and those of the rankable rows that have it."""
 
     name: str
     path: str
     rows: tuple[Row, ...]
     p_of_models: Callable[[Record, Record], float | None]  # of the first seeds alone
     of_bounds: bool = False  # on what is to be compared, so that the lower need not be the better
+    category: Category = "quality"
+
+    @property
+    def higher(self) -> bool:
+        """Whether the higher number is the better one."""
+        return of(self.path).better == "higher"
 
 
 @dataclass(frozen=True)
 class Pair:
-    """Two rows and the difference of their numbers, with its p before and after Holm's correction."""
+    """Two rows and how far their numbers lie apart, with p before and after Holm's correction."""
 
     a: Row
     b: Row
@@ -52,6 +68,7 @@ class Pair:
     difference: float
     p: float
     over_seeds: bool
+    effect: Effect  # of a to b
     p_holm: float = 1.0
 
     @property
@@ -60,11 +77,11 @@ class Pair:
 
     @property
     def better(self) -> Row:
-        return self.a if self.difference < 0 else self.b
+        return self.a if (self.difference < 0) != self.measure.higher else self.b
 
     @property
     def worse(self) -> Row:
-        return self.b if self.difference < 0 else self.a
+        return self.b if self.better is self.a else self.a
 
     @property
     def basis(self) -> str:
@@ -74,8 +91,10 @@ class Pair:
 
 
 def criteria(section: Section) -> list[Criterion]:
-    """Distances, each of one metric, then bits per dimension, each of one kind on as many images."""
-    found = []
+    """Distances, each of one metric, and beside them recall and coverage; bits per dimension, each of one kind on as
+    many images; speed and latency; memory, each of one quantity.
+    """
+    found, diversity = [], []
     for metric, name in metric_names(section.metrics).items():
         rows = tuple(row for row in section.rankable if row.quality(metric))
         found.append(Criterion(name, "quality.value", rows, p_of_distances))
@@ -87,16 +106,61 @@ def criteria(section: Section) -> list[Criterion]:
     several = len({n for _, n in kinds}) > 1
     for (kind, n), rows_of_kind in sorted(kinds.items()):
         name = f"Bits/dim ({kind}, {n:,} images)" if several else f"Bits/dim ({kind})"
-        found.append(Criterion(name, BITS, tuple(rows_of_kind), p_of_bits, kind == "upper bound"))
+        found.append(Criterion(name, BITS, tuple(rows_of_kind), p_of_bits, kind == "upper bound", "likelihood"))
+    for path in (RECALL, COVERAGE):
+        diversity += _alike(section, path, "diversity", _counts_of(path))
+    timed = [one for path in (SPEED, LATENCY) for one in _alike(section, path, "speed", lambda _: "")]
+    peaks = [one for path in (TRAIN_MEMORY, SAMPLE_MEMORY) for one in _alike(section, path, "memory", _quantity_of)]
+    return [*found, *diversity, *timed, *peaks]
+
+
+def _alike(section: Section, path: str, category: Category, how: Callable[[Record], str]) -> list[Criterion]:
+    """The number at `path` of all rows where it was measured alike, as `how` says."""
+    groups: dict[str, list[Row]] = {}
+    for row in section.rankable:
+        for record in row.having(path)[:1]:
+            groups.setdefault(how(record), []).append(row)
+    label = of(path).label
+    return [
+        Criterion(f"{label} ({words})" if words else label, path, tuple(rows), untested, category=category)
+        for words, rows in sorted(groups.items())
+    ]
+
+
+def _quantity_of(record: Record) -> str:
+    return record.memory.quantity if record.memory else ""
+
+
+def _counts_of(path: str) -> Callable[[Record], str]:
+    def counts(record: Record) -> str:
+        found = value_at(record, path.removesuffix(".value"))
+        features = record.quality.features if record.quality else None
+        space = f", {features.name}" if features else ""
+        return f"{found.n_samples:,} samples against {found.n_reference:,}{space}"
+
+    return counts
+
+
+def tests(section: Section) -> list[Pair]:
+    """All pairs of rows that can be tested in each criterion, in the order of the criteria."""
+    return tested(criteria(section))
+
+
+def tested(measures: list[Criterion]) -> list[Pair]:
+    """All pairs of the measures' rows that can be tested, after Holm's correction over all pairs of a category that can
+    be told apart by it: distances of several metrics, and bits/dim of several kinds, are families of tests each.
+    """
+    families: dict[object, list[Pair]] = {}
+    for place, measure in enumerate(measures):
+        alone = measure.category in ("quality", "likelihood")
+        family = families.setdefault(place if alone else measure.category, [])
+        both = itertools.combinations(measure.rows, 2)
+        family += [pair for a, b in both if (pair := pair_of(tightest(measure, a, b), a, b))]
+    found = []
+    for pairs in families.values():
+        corrected = holm([pair.p for pair in pairs])
+        found += [replace(pair, p_holm=p) for pair, p in zip(pairs, corrected, strict=True)]
     return found
-
-
-def tested(measure: Criterion) -> list[Pair]:
-    """All pairs of a measure's rows that can be tested, after Holm's correction over them."""
-    both = itertools.combinations(measure.rows, 2)
-    pairs = [pair for a, b in both if (pair := pair_of(tightest(measure, a, b), a, b))]
-    corrected = holm([pair.p for pair in pairs])
-    return [replace(pair, p_holm=p) for pair, p in zip(pairs, corrected, strict=True)]
 
 
 def tightest(measure: Criterion, a: Row, b: Row) -> Criterion:
@@ -111,54 +175,18 @@ def tightest(measure: Criterion, a: Row, b: Row) -> Criterion:
 
 
 def lowest(section: Section, path: str, rows: list[Row]) -> Row | None:
-    """The row that training seeds tell, as the lowest at `path`, from every other of `rows`; None where there is none
-    or where the rows have numbers of several measures.
+    """The row that training seeds tell, as the best at `path`, from every other of `rows`; None where there is none or
+    where the rows have numbers of several measures.
     """
-    for measure in criteria(section):
+    measures = criteria(section)
+    pairs = tested(measures)
+    for measure in measures:
         if measure.path == path and {row.label for row in rows} == {row.label for row in measure.rows}:
-            pairs = [pair for pair in tested(measure) if pair.over_seeds and pair.decided and pair.measure.path == path]
+            of_it = [pair for pair in pairs if pair.over_seeds and pair.decided and pair.measure.name == measure.name]
             for row in measure.rows:
-                if len(measure.rows) > 1 and sum(pair.better is row for pair in pairs) == len(measure.rows) - 1:
+                if len(measure.rows) > 1 and sum(pair.better is row for pair in of_it) == len(measure.rows) - 1:
                     return row
     return None
-
-
-def sentences(section: Section) -> list[str]:
-    """What the statistics support, in words, and nothing else."""
-    found = []
-    for measure in criteria(section):
-        for pairs_of_it in _by_basis(tested(measure)):
-            first = pairs_of_it[0]
-            counts = sorted({len(records) for pair in pairs_of_it for records in pair.records})
-            basis = (
-                f"over {join(map(str, counts))} training seeds"
-                if first.over_seeds
-                else "for these trained models alone"
-            )
-            found.append(f"{first.measure.name}, {basis}: {'; '.join(_clauses(pairs_of_it, measure.rows))}.")
-    if any(pair.measure.of_bounds for measure in criteria(section) for pair in tested(measure)):
-        found.append(
-            "Where upper bounds are compared, the lower one need not be of the higher likelihood: how loose each is, "
-            "nobody knows."
-        )
-    bits = [measure for measure in criteria(section) if measure.path == BITS]
-    if len(bits) > 1:
-        found.append(f"{join(measure.name for measure in bits)} are not compared: their kinds or test images differ.")
-    found = found or ["Fewer than two entrants have comparable results within their budget: nothing is ranked."]
-    if any(not pair.over_seeds for measure in criteria(section) for pair in tested(measure)):
-        found.append(
-            "With fewer than three training seeds this tells nothing of the families, nor of another training: "
-            "no ranking is claimed."
-        )
-    broken = [(row, cell.record) for row in section.entrants for cell in row.cells if cell.record.failures]
-    found += [f"{row.label}, seed {one.seed}, is incomplete: {one.reason}." for row, one in broken if not row.failed]
-    found += [f"{row.label}: {note}" for row in section.ran for note in notes_on([cell.record for cell in row.cells])]
-    left_out = [row for row in section.entrants if row not in section.rankable]
-    if left_out:
-        found.append(
-            f"Not ranked: {join(f'{r.label}, seed {join(map(str, r.seeds))} ({r.first.status})' for r in left_out)}."
-        )
-    return found
 
 
 def p_of_distances(a: Record, b: Record) -> float | None:
@@ -173,14 +201,6 @@ def p_of_distances(a: Record, b: Record) -> float | None:
     if one.halves and len(one.halves) == len(two.halves):
         return intervals.paired_p(one.halves, two.halves, one.value - two.value)
     return None
-
-
-def _by_basis(found: list[Pair]) -> list[list[Pair]]:
-    """Pairs that one sentence speaks of: of one measure, over seeds first."""
-    groups: dict[tuple[bool, str], list[Pair]] = {}
-    for pair in found:
-        groups.setdefault((not pair.over_seeds, pair.measure.name), []).append(pair)
-    return [groups[key] for key in sorted(groups, key=lambda key: key[0])]
 
 
 def p_of_bits(a: Record, b: Record, path: str = BITS) -> float | None:
@@ -205,23 +225,14 @@ def pair_of(measure: Criterion, a: Row, b: Row) -> Pair | None:
     over_seeds = min(len(mine), len(theirs)) >= RANKING_SEEDS
     if not over_seeds:  # two trainings say nothing of a third: two models, then
         mine, theirs = mine[:1], theirs[:1]
-    one, two = (Stat(tuple(float(value_at(r, measure.path)) for r in records)) for records in (mine, theirs))
-    p = welch(one, two) if over_seeds else measure.p_of_models(mine[0], theirs[0])
-    return None if p is None else Pair(a, b, measure, (mine, theirs), one.mean - two.mean, p, over_seeds)
+    one, two = ([float(value_at(record, measure.path)) for record in records] for records in (mine, theirs))
+    effect = effect_of(measure.path, one, two)
+    p = effect.p if over_seeds else measure.p_of_models(mine[0], theirs[0])
+    apart = Stat(tuple(one)).mean - Stat(tuple(two)).mean
+    return None if p is None else Pair(a, b, measure, (mine, theirs), apart, p, over_seeds, effect)
 
 
-def _clauses(found: list[Pair], rows: tuple[Row, ...]) -> list[str]:
-    """Who is better than whom, the winners of most first, then what is not decided."""
-    wins = {row.label: [pair for pair in found if pair.decided and pair.better is row] for row in rows}
-    better = "has a lower bound than" if found[0].measure.of_bounds else "is better than"
-    clauses = [
-        f"{label} {better} {join(f'{p.worse.label} ({_p(p)})' for p in won)}"
-        for label, won in sorted(wins.items(), key=lambda item: -len(item[1]))
-        if won
-    ]
-    open_pairs = [pair for pair in found if not pair.decided]
-    return clauses + [f"{p.a.label} and {p.b.label}: not decided ({_p(p)})" for p in open_pairs]
-
-
-def _p(pair: Pair) -> str:
-    return f"p = {number(pair.p_holm, 2)}" if pair.p_holm >= 1e-4 else "p < 0.0001"
+def effect_of(path: str, one: list[float], two: list[float]) -> Effect:
+    """Bits per dimension differ, as their zero says nothing; all else is a ratio where it can be one."""
+    found = None if path.endswith("bits_per_dim") else ratio(one, two)
+    return found or difference(one, two)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fixtures
+import numpy as np
 import pytest
 import scipy.stats
 from fixtures import make
@@ -11,11 +12,17 @@ from equibench.report.tables import headline as tables
 from equibench.report.tables.differences import pairs as pairs_table
 from equibench.stats import Stat
 from equibench.summary import pairs, sort
+from equibench.summary.findings import findings
 from equibench.summary.sections import FiledRecord
 
 
 def sections_of(tmp_path, *records):
     return sort.summarise([FiledRecord(tmp_path / f"{i}.json", found) for i, found in enumerate(records)])
+
+
+def words(section):
+    """All that the findings say."""
+    return " ".join(sentence for one in findings(section) for sentence in (one.claim, *one.sentences))
 
 
 def test_stat_by_hand():
@@ -38,15 +45,18 @@ def test_one_seed_speaks_of_the_trained_models_alone(tmp_path):
     vae, flow = make("vae", bounds=[]), make("flow", bounds=[])
     nearly = flow.likelihood.model_copy(update={"bits_per_dim": 3.405, "stderr_bits_per_dim": 0.003})
     (section,) = sections_of(tmp_path, vae, flow.model_copy(update={"likelihood": nearly}))
-    distances, bits, of_bounds, caution = pairs.sentences(section)
-    # The halves of all made-up records differ alike, so that nothing but the difference is left: p is 0.
-    assert distances == (
-        "FD_5k (EfficientNet-Lite0), for these trained models alone: vae is better than flow (p < 0.0001)."
-    )
+    distances, bits = pairs.tests(section)
+    assert (distances.better.label, distances.over_seeds) == ("vae", False)
+    assert distances.p_holm < 1e-4
     # 3.410 and 3.405 with errors 0.004 and 0.003: one combined error of 0.005, so p = 2 Phi(-1) = 0.317
-    assert bits == "Bits/dim (upper bound), for these trained models alone: vae and flow: not decided (p = 0.32)."
-    assert of_bounds.startswith("Where upper bounds are compared, the lower one need not be of the higher likelihood")
-    assert "no ranking is claimed" in caution
+    assert bits.p_holm == pytest.approx(0.3173, abs=1e-4)
+    claims = {one.topic: one for one in findings(section)}
+    assert claims["quality"].claim == ("Of these trained models: the VAE makes the samples nearest to the test images.")
+    assert claims["likelihood"].claim == (
+        "Not decided between the flow and the VAE, as trained here: who has the lowest upper bound on bits/dim."
+    )
+    assert "All of these are upper bounds: the order of the true values may be another" in words(section)
+    assert "no ranking is claimed" in words(section)
     table = tables.headline(section)
     assert not any(entry.strong or "±" in entry.text for line in table.lines for entry in line.entries)
 
@@ -70,33 +80,39 @@ def test_two_models_distances_are_told_apart_by_their_errors_over_samples():
 
 def test_two_seeds_claim_no_ranking(tmp_path):
     (section,) = sections_of(tmp_path, *(make(family, seed) for family in ("gan", "vae") for seed in (0, 1)))
-    assert "no ranking is claimed" in pairs.sentences(section)[-1]
+    assert "no ranking is claimed" in words(section)
     assert not any(entry.strong for line in tables.headline(section).lines for entry in line.entries)
 
 
 def test_three_seeds_speak_of_entrants(tmp_path):
     found = [*with_values("gan", [30, 31, 32]), *with_values("vae", [90, 91, 92]), *with_values("flow", [31, 32, 33])]
     (section,) = sections_of(tmp_path, *found)
-    p = scipy.stats.ttest_ind([30, 31, 32], [31, 32, 33], equal_var=False).pvalue
-    assert pairs.sentences(section)[0] == (
-        "FD_5k (EfficientNet-Lite0), over 3 training seeds: gan is better than vae (p < 0.0001); "
-        f"flow is better than vae (p < 0.0001); gan and flow: not decided (p = {p:.2f})."
-    )
+    p = scipy.stats.ttest_ind(np.log([30, 31, 32]), np.log([31, 32, 33]), equal_var=False).pvalue
+    tested = {(pair.a.label, pair.b.label): pair for pair in pairs.tests(section) if pair.measure.category == "quality"}
+    assert {names: pair.better.label for names, pair in tested.items() if pair.decided} == {
+        ("gan", "vae"): "gan", ("vae", "flow"): "flow",
+    }  # fmt: skip
+    assert tested["gan", "flow"].p_holm == pytest.approx(p)
     assert not any(line.entries[2].strong for line in tables.headline(section).lines)
     (section,) = sections_of(tmp_path, *found[:6])
     assert [line.entries[2].strong for line in tables.headline(section).lines] == [True, False]
 
 
 def test_holm_corrects_for_the_number_of_tests(tmp_path):
-    # Against each of the others p is 0.030 alone (Welch, by scipy.stats): decided as one test, not as one of three.
+    # Against each of the others p is 0.030 alone (Welch, of logarithms): decided as one test, not as one of three.
     found = {family: list(with_values(family, v)) for family, v in OF_HOLM.items()}
     (section,) = sections_of(tmp_path, *found["gan"], *found["vae"])
-    assert "gan is better than vae (p = 0.030)" in pairs.sentences(section)[0]
+    first = pairs.tests(section)[0]
+    alone = scipy.stats.ttest_ind(*map(np.log, list(OF_HOLM.values())[:2]), equal_var=False).pvalue
+    assert first.decided
+    assert first.p_holm == pytest.approx(alone)
     (section,) = sections_of(tmp_path, *found["gan"], *found["vae"], *found["flow"])
-    assert "gan and vae: not decided (p = 0.089)" in pairs.sentences(section)[0]
+    first = pairs.tests(section)[0]
+    assert first.p_holm == pytest.approx(3 * alone)
+    assert not first.decided
 
 
-OF_HOLM = {"gan": [1.0, 2.0, 3.0], "vae": [3.7, 4.7, 5.7], "flow": [3.7, 4.7, 5.7]}
+OF_HOLM = {"gan": [11.0, 12.0, 13.0], "vae": [13.8, 14.8, 15.8], "flow": [13.8, 14.8, 15.8]}
 
 
 def test_a_bound_is_not_compared_with_an_exact_value(tmp_path):
@@ -105,9 +121,8 @@ def test_a_bound_is_not_compared_with_an_exact_value(tmp_path):
         for r in (make("flow", seed) for seed in range(3))
     ]
     (section,) = sections_of(tmp_path, *exact, *(make("vae", seed) for seed in range(3)))
-    distances, bits = pairs.sentences(section)
-    assert distances.startswith("FD_5k")
-    assert bits.startswith("Bits/dim (exact) and Bits/dim (upper bound) are not compared")
+    assert "likelihood" not in {pair.measure.category for pair in pairs.tests(section)}
+    assert "Bits/dim (exact) and Bits/dim (upper bound) are not compared" in words(section)
     assert not any(entry.strong for line in tables.headline(section).lines for entry in line.entries[3:])
 
 
@@ -128,16 +143,16 @@ def test_bounds_are_compared_by_the_tightest_that_both_have(tmp_path):
         for one in with_values(name, [50, 51, 52], bits)
     ]
     (section,) = sections_of(tmp_path, *records)
-    found = pairs.sentences(section)
-    how = "Bits/dim (upper bound by importance weighting, K = 4, on 64 images), over 3 training seeds: "
-    assert f"{how}vae has a lower bound than flow (p < 0.0001)." in found
-    assert any(
-        one.startswith("Bits/dim (upper bound), over 3 training seeds: ")
-        and "vae has a lower bound than diffusion" in one
-        and "flow has a lower bound than diffusion" in one
-        and "vae and flow" not in one
-        for one in found
-    )
+    found = {
+        (pair.a.label, pair.b.label): (pair.measure.name, pair.better.label, pair.decided)
+        for pair in pairs.tests(section)
+        if pair.measure.category == "likelihood"
+    }
+    assert found == {
+        ("vae", "flow"): ("Bits/dim (upper bound by importance weighting, K = 4, on 64 images)", "vae", True),
+        ("vae", "diffusion"): ("Bits/dim (upper bound)", "vae", True),
+        ("flow", "diffusion"): ("Bits/dim (upper bound)", "flow", True),
+    }
     # no usual number is marked as the lowest, as the pair was told apart by others
     assert not any(entry.strong for line in tables.headline(section).lines for entry in line.entries)
     table = pairs_table(section)
@@ -149,20 +164,20 @@ def test_seeds_of_two_codes_are_named(tmp_path):
     codes = [make("vae").code.model_copy(update={"sources_sha256": digit * 64}) for digit in "112"]
     (section,) = sections_of(tmp_path, *(make("vae", seed, code=code) for seed, code in enumerate(codes)))
     note = "vae: not all seeds are of one code: seeds 0 and 1 by sources 11111111, seed 2 by sources 22222222."
-    assert note in pairs.sentences(section)
+    assert note in words(section)
     (section,) = sections_of(tmp_path, *(make("vae", seed, code=codes[0]) for seed in range(3)))
-    assert not any("one code" in sentence for sentence in pairs.sentences(section))
+    assert "one code" not in words(section)
 
 
 def test_what_is_incomplete_is_named_in_the_summary(tmp_path):
     broken = make("vae", 1, status="incomplete", memory=None, failures={"memory": "OSError"}, reason="memory: OSError")
     (section,) = sections_of(tmp_path, make("vae", 0), broken)
-    assert "vae, seed 1, is incomplete: memory: OSError." in pairs.sentences(section)
+    assert "vae, seed 1, is incomplete: memory: OSError." in words(section)
 
 
 def test_what_failed_is_named_in_the_summary(tmp_path):
     (section,) = sections_of(tmp_path, *fixtures.everything(1))
-    assert pairs.sentences(section)[-1] == "Not ranked: gan, seed 8 (diverged) and flow, seed 9 (out of memory)."
+    assert findings(section)[-1].sentences[-1] == "Not ranked: gan, seed 8 (diverged) and flow, seed 9 (out of memory)."
 
 
 def test_a_seed_without_a_likelihood_stays_in_its_row(tmp_path):
@@ -182,4 +197,5 @@ def test_what_missed_its_budget_is_not_ranked_because_a_stage_failed_too(tmp_pat
     missed = [make("flow", seed, **lost) for seed in range(3)]
     (section,) = sections_of(tmp_path, *[make("vae", seed) for seed in range(3)], *missed)
     assert [row.label for row in section.rankable] == ["vae"]
-    assert not [sentence for sentence in pairs.sentences(section) if "better than" in sentence]
+    assert pairs.tests(section) == []
+    assert "nothing is ranked" in words(section)

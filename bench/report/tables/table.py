@@ -26,6 +26,7 @@ How = Literal[
     "mean",
     "count",
     "difference of means",
+    "ratio of geometric means",
     "p (Holm)",
     "length",
     "ratio",  # to the value at `over`

@@ -1,0 +1,115 @@
+"""The first screen: the verdict of each section, and of the first one samples of every entrant beside real images."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+from equibench.quantities.metric import Metric, with_count
+from equibench.quantities.text import number
+from equibench.record import files
+from equibench.record.schema import USUAL
+from equibench.report.figures.images import images_of
+from equibench.report.parts.part import PagePart, Whole
+from equibench.summary.sections import FiledRecord, Row, Section
+from equibench.summary.standing import setting_words, short
+from equibench.summary.verdict import verdict
+from equibench.summary.ways import common_metric, other_ways, real_distance, sides
+
+IMAGES = 7  # a row; narrow screens show fewer
+TALLEST, LARGEST = 490, 64  # pixels of all rows together, and of the side of an image that is enlarged
+GAP = 6
+
+
+@dataclass(frozen=True)
+class StripRow:
+    """Images of one entrant in one way of sampling, or real ones."""
+
+    name: str  # empty where it is the entrant of the row before
+    family: str
+    way: str
+    pictures: tuple[str, ...]  # data URIs of PNG in the images' own size
+    distance: str
+
+
+@dataclass(frozen=True)
+class Strip:
+    """Rows of images, and how large one is shown; `metric` is the name of their distance, empty where there is none."""
+
+    rows: tuple[StripRow, ...]
+    width: int
+    height: int
+    metric: str
+    n_samples: int
+
+
+def first(whole: Whole) -> PagePart:
+    shown = strip(whole.detailed[0]) if whole.detailed else None
+    return PagePart({"verdicts": [verdict(section) for section in whole.detailed], "strip": shown})
+
+
+def strip(section: Section) -> Strip | None:
+    """None where no pictures lie beside the records. Raises UserError where arrays are not those of their record."""
+    metric = common_metric(section)
+    loaded = [(row, files.read_arrays(row.cells[0].path, row.cells[0].record)) for row in section.ran]
+    rows = [one for row, arrays in loaded for one in _rows(row, arrays, metric)]
+    if not rows:
+        return None
+    real = next((images_of(row.cells[0], a, "real", 4) for row, a in loaded if "real" in a), None)
+    if real is not None:
+        recorded = real_distance(section, metric) if metric else None
+        rows.insert(
+            0, StripRow("Real images", "", "test set", _pictures(real), number(recorded[2]) if recorded else "")
+        )
+    _, height, width = section.data.shape
+    side = max(height, width)
+    # by halves, so that the pixels of most images come out alike
+    scale = min(2.0, (TALLEST / len(rows) - GAP) / side) if side <= LARGEST else LARGEST / side
+    scale = max(1.0, int(2 * scale) / 2) if side <= LARGEST else scale
+    name = with_count(metric.metric, metric.n_samples) if metric and any(row.distance for row in rows) else ""
+    return Strip(tuple(rows), round(scale * width), round(scale * height), name, metric.n_samples if metric else 0)
+
+
+def _rows(row: Row, arrays: Mapping[str, np.ndarray], metric: Metric | None) -> list[StripRow]:
+    """The entrant's usual samples, then those of each other way that pictures were kept of."""
+    cell = row.cells[0]
+    if "samples" not in arrays:
+        return []
+    distances = {side.setting.label: number(side.distance) for side in sides(row, metric)} if metric else {}
+    family = row.first.family or ""
+    usual = _pictures(images_of(cell, arrays, "samples", 4))
+    found = [StripRow(short(row), family, setting_words(row), usual, distances.get(USUAL, ""))]
+    found += [
+        StripRow("", family, label, _pictures(images_of(cell, arrays, key, 4)), distances.get(label, ""))
+        for label, key in _kept(cell, row, metric).items()
+        if key in arrays
+    ]
+    return found
+
+
+def _kept(cell: FiledRecord, row: Row, metric: Metric | None) -> dict[str, str]:
+    """Label and key of the pictures of the ways that the family is known by too; of records without any, of the other
+    settings for which the network runs as often.
+    """
+    record = cell.record
+    ways = {way.label: way.pictures for way in record.ways}
+    if not ways and metric:
+        labels = {side.setting.label for side in other_ways(row, metric)}
+        ways = {point.label: point.pictures for point in record.sampler_points if point.label in labels}
+    return {label: key for label, key in ways.items() if key}
+
+
+def _pictures(images: np.ndarray) -> tuple[str, ...]:
+    """uint8 [n, C, H, W] with 1 or 3 channels -> the first ones as PNG, pixel for pixel."""
+    found = []
+    for image in images[:IMAGES]:
+        stream = io.BytesIO()
+        pixels = image[0] if len(image) == 1 else image.transpose(1, 2, 0)
+        Image.fromarray(pixels).save(stream, "png")
+        found.append(f"data:image/png;base64,{base64.b64encode(stream.getvalue()).decode()}")
+    return tuple(found)

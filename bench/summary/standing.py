@@ -1,0 +1,177 @@
+"""Who leads in one number, by how much, and whether the tests tell it: what verdict, tiles and findings all say."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from equibench.protocol import RANKING_SEEDS
+from equibench.quantities.glossary import of
+from equibench.quantities.metric import with_count
+from equibench.quantities.text import number, settings
+from equibench.record.paths import value_at
+from equibench.stats import Stat
+from equibench.summary.load import busy
+from equibench.summary.pairs import LATENCY, SPEED, Category, Criterion, Pair, criteria, effect_of, tested
+from equibench.summary.ratios import Effect
+from equibench.summary.sections import Row, Section
+
+BLOCKS = {SPEED: "speed", LATENCY: "latency"}  # timed blocks of the record that a number was measured in
+NAMES = {"gan": "the GAN", "vae": "the VAE", "flow": "the flow", "diffusion": "diffusion"}
+LIKE = {label: name.removeprefix("the ") for label, name in NAMES.items()}
+
+
+def spoken(row: Row) -> str:
+    """A row in a sentence: families of the suites that ship with their article, else the entrant's own name."""
+    return NAMES.get(row.label, row.label)
+
+
+def short(row: Row) -> str:
+    """The same in a list."""
+    return LIKE.get(row.label, row.label)
+
+
+ONE_PASS = "one pass"
+
+
+def setting_words(row: Row) -> str:
+    """The usual setting of a row's sampler in a few words: its options, and how often the network runs."""
+    record = row.first
+    options = record.quality.options if record.quality else record.speed.options if record.speed else {}
+    runs = record.speed.network_evaluations if record.speed else 1
+    words = [settings(options)] if options else []
+    if "steps" not in options:
+        words += [ONE_PASS if runs == 1 else f"{runs:,} network evaluations"]
+    return ", ".join(words)
+
+
+def capital(words: str) -> str:
+    """As the first words of a sentence. An entrant's own name stays as it is."""
+    return words[:1].upper() + words[1:]
+
+
+def start(row: Row) -> str:
+    """A row as the first words of a sentence."""
+    return capital(NAMES[row.label]) if row.label in NAMES else row.label
+
+
+def listed(words: Iterable[str], last: str = "and") -> str:
+    *head, end = words
+    return f"{', '.join(head)} {last} {end}" if head else end
+
+
+def times(value: float) -> str:
+    """A ratio in words: 1.04, 1.4, 60."""
+    return number(value, 3 if value < 1.095 else 2)
+
+
+@dataclass(frozen=True)
+class Standing:
+    """The rows of one criterion from the best mean on, and the tests between them."""
+
+    measure: Criterion
+    rows: tuple[Row, ...]
+    pairs: tuple[Pair, ...]
+
+    @property
+    def best(self) -> Row:
+        return self.rows[0]
+
+    def stat(self, row: Row) -> Stat:
+        found = row.stat(self.measure.path)
+        assert found is not None
+        return found
+
+    def pair(self, one: Row, other: Row) -> Pair | None:
+        return next((pair for pair in self.pairs if {id(pair.a), id(pair.b)} == {id(one), id(other)}), None)
+
+    def effect(self, worse: Row, better: Row) -> Effect:
+        """How far the first lies from the second: the number that was tested, or where none was, of the means alone."""
+        if pair := self.pair(worse, better):
+            return pair.effect if pair.a is worse else pair.effect.inverse
+        one, two = ([float(value_at(r, self.measure.path)) for r in row.having(self.measure.path)]
+                    for row in (worse, better))  # fmt: skip
+        found = effect_of(self.measure.path, one, two)
+        return Effect(found.value, found.is_ratio, seeds=found.seeds)
+
+    def by_tighter(self, row: Row) -> bool:
+        """Whether a row was compared with the best by a tighter bound than the usual one."""
+        pair = self.pair(row, self.best)
+        return pair is not None and pair.measure.path != self.measure.path
+
+    @property
+    def tested(self) -> bool:
+        """Whether the best was tested against every other."""
+        return all(self.pair(self.best, row) for row in self.rows[1:])
+
+    @property
+    def over_seeds(self) -> bool:
+        return all(len(row.having(self.measure.path)) >= RANKING_SEEDS for row in self.rows)
+
+    @property
+    def level(self) -> list[Row]:
+        """The best and all that the tests do not tell from it, or tell to be better by a tighter bound."""
+        if not self.tested:
+            return [self.best]
+        return [self.best, *(row for row in self.rows[1:] if not self._beats(row))]
+
+    def _beats(self, row: Row) -> bool:
+        pair = self.pair(self.best, row)
+        return pair is not None and pair.decided and pair.better is self.best
+
+    @property
+    def decided(self) -> bool:
+        return self.tested and len(self.rows) > 1 and len(self.level) == 1
+
+    @property
+    def busy(self) -> list[Row]:
+        """Rows of which a seed was timed while other work was in its way."""
+        block = BLOCKS.get(self.measure.path)
+        return [row for row in self.rows if block and any(busy(cell.record, block) for cell in row.cells)]
+
+    @property
+    def name(self) -> str:
+        """The number in a few words, with the count of samples in a distance's."""
+        quality = self.best.first.quality
+        if self.measure.category == "quality" and quality:
+            return with_count(quality.metric, quality.n_samples)
+        if self.measure.category == "likelihood":
+            return "bits/dim"
+        return of(self.measure.path).label.lower().replace("latency p50", "latency")
+
+    def shown(self, row: Row) -> str:
+        """The row's mean as text, in the unit that tables show."""
+        quantity, stat = of(self.measure.path), self.stat(row)
+        return number(stat.mean / quantity.scale, 4 if self.measure.category == "likelihood" else 3)
+
+
+def standings(section: Section) -> list[Standing]:
+    """One for each criterion that a row has a number for, in their order."""
+    measures = criteria(section)
+    pairs = tested(measures)
+    found = []
+    for measure in measures:
+        ordered = sorted(measure.rows, key=lambda row: _key(measure, row))
+        of_it = tuple(
+            pair
+            for pair in pairs
+            if pair.measure.category == measure.category
+            and (pair.measure.path == measure.path or (pair.measure.of_bounds and measure.of_bounds))
+            and any(pair.a is row for row in measure.rows)
+            and any(pair.b is row for row in measure.rows)
+        )
+        if ordered:
+            found.append(Standing(measure, tuple(ordered), of_it))
+    return found
+
+
+def _key(measure: Criterion, row: Row) -> float:
+    stat = row.stat(measure.path)
+    assert stat is not None
+    return (-stat.mean if measure.higher else stat.mean) if math.isfinite(stat.mean) else math.inf
+
+
+def leading(found: list[Standing], category: Category) -> Standing | None:
+    """Of a category the criterion that most rows have, of these the first."""
+    return max((one for one in found if one.measure.category == category), key=lambda one: len(one.rows), default=None)

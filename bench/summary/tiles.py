@@ -1,0 +1,185 @@
+"""The tiles of the first screen: of each category who leads, by how much, how sure, and all entrants as bars."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from equibench.quantities.text import number
+from equibench.record.budget import kept_budget
+from equibench.summary.pairs import SPEED, TRAIN_MEMORY, Category
+from equibench.summary.ratios import Effect
+from equibench.summary.sections import Row, Section
+from equibench.summary.standing import Standing, capital, listed, short, spoken, start, times
+
+TILES: tuple[tuple[Category, str], ...] = (
+    ("quality", "Sample quality"),
+    ("likelihood", "Likelihood"),
+    ("speed", "Sampling speed"),
+    ("memory", "Training memory"),
+)
+NOTHING: dict[Category, str] = {
+    "quality": "No distance was measured",
+    "likelihood": "No entrant has a likelihood",
+    "speed": "Speed was not measured",
+    "memory": "Memory was not measured",
+}
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One entrant in a tile."""
+
+    name: str
+    family: str
+    text: str  # its value, or why there is none in a word or two
+    share: float | None  # of the tile's width
+    leads: bool = False
+    why: str = ""
+
+
+@dataclass(frozen=True)
+class Tile:
+    """One category: who leads, by how much, how sure."""
+
+    title: str
+    unit: str
+    winner: str  # empty where nothing was measured, several where it is not decided
+    family: str
+    value: str
+    apart: str
+    sure: str
+    bars: tuple[Bar, ...]
+    from_zero: bool  # whether bars begin at zero, or are places between the least and the most
+    ends: tuple[str, str] = ("", "")  # of these
+
+
+def names_of(rows: list[Row], last: str = "and") -> str:
+    return listed((spoken(row) for row in rows), last) if len(rows) < 5 else f"{len(rows)} entrants"
+
+
+def next_to(one: Standing) -> tuple[Row, Effect]:
+    """The row behind the best, and how far it lies from it."""
+    row = one.rows[1]
+    return row, one.effect(row, one.best)
+
+
+def by_which_bound(one: Standing, row: Row) -> str:
+    """That two bounds were compared by a tighter one than the usual, as the difference is of that one."""
+    return " by a tighter bound that both have" if one.by_tighter(row) else ""
+
+
+def interval(effect: Effect, digits: int = 3) -> str:
+    """The ends of an interval, such as "1.18 to 1.60"; empty where there is none."""
+    if effect.low is None or effect.high is None:
+        return ""
+    return f"{number(effect.low, digits)} to {number(effect.high, digits)}"
+
+
+def tile_of(section: Section, title: str, category: Category, one: Standing | None) -> Tile:
+    if one is None:
+        reasons = [why for row in section.ran for why in [_why(row, category)] if why]
+        most = max(dict.fromkeys(reasons), key=reasons.count, default="")
+        return Tile(title, "", "", "", NOTHING[category], most, "", _bars(section, category, one), True)
+    batches = {
+        record.memory.train_batch_size for row in one.rows for record in row.having(TRAIN_MEMORY) if record.memory
+    }
+    unit = {
+        "quality": f"{one.measure.name}, less is better",
+        "likelihood": f"bits/dim, {_kind(one)}, less is better",
+        "speed": f"images/s, {section.machine.device}",
+        "memory": f"MiB, batch {listed(map(str, sorted(batches)), 'or')}, less is better",
+    }[category]
+    level = one.level
+    apart, sure = _tile_words(one)
+    bars = _bars(section, category, one)
+    winner = short(one.best) if len(level) == 1 else "Not decided"
+    value = ("≤ " if one.measure.of_bounds else "") + one.shown(one.best) if len(level) == 1 else ""
+    family = (one.best.first.family or "") if len(level) == 1 else ""
+    ends = (
+        (one.shown(one.rows[0]), one.shown(one.rows[-1]))
+        if category == "likelihood" and len(one.rows) > 1
+        else ("", "")
+    )
+    return Tile(title, unit, winner, family, value, apart, sure, bars, category != "likelihood", ends)
+
+
+def _kind(one: Standing) -> str:
+    likelihood = one.best.first.likelihood
+    return likelihood.kind if likelihood else ""
+
+
+def _tile_words(one: Standing) -> tuple[str, str]:
+    """By how much, and how sure."""
+    busy = f"Timed on a busy machine ({listed(map(short, one.busy))}): do not trust it." if one.busy else ""
+    if len(one.rows) < 2:
+        return "Nothing to compare it with.", busy
+    row, effect = next_to(one)
+    if len(one.level) > 1:
+        apart = f"{capital(names_of(one.level))} are not told apart."
+    elif not effect.is_ratio:
+        apart = f"{start(row)}, next, is {number(effect.value, 2)} higher{by_which_bound(one, row)}."
+    elif one.measure.path == SPEED:
+        apart = f"{times(1 / effect.value)} times as fast as {spoken(row)}, next."
+    else:
+        verb = "takes" if one.measure.category == "memory" else "has"
+        apart = f"{start(row)}, next, {verb} {times(effect.value)} times that."
+    pair = one.pair(row, one.best)
+    shown = effect.inverse if one.measure.path == SPEED and effect.is_ratio else effect
+    words = interval(shown, 3 if effect.is_ratio and effect.value < 2 else 2)
+    if pair is None:
+        sure = "Not tested: it takes three seeds."
+    elif not pair.over_seeds:
+        sure = f"These two models alone: {p_words(pair.p_holm)}."
+    else:
+        sure = f"95 % interval {words}; {p_words(pair.p_holm)}."
+    return apart, " ".join(filter(None, [sure, busy]))
+
+
+def p_words(p: float) -> str:
+    return f"p = {number(p, 2)}" if p >= 1e-4 else "p < 0.0001"
+
+
+def _why(row: Row, category: Category) -> str:
+    part = {"quality": "quality", "likelihood": "likelihood", "speed": "speed", "memory": "memory"}[category]
+    records = [cell.record for cell in row.cells]
+    found = [getattr(getattr(one, part), "reason", None) or one.failures.get(part) for one in records]
+    return next((str(reason) for reason in found if reason), "")
+
+
+MOST_BARS = 6
+
+
+def _bars(section: Section, category: Category, one: Standing | None) -> tuple[Bar, ...]:
+    """All entrants: those with a number from the best on, then those without one and why. Of many, the first."""
+    found: list[Bar] = []
+    if one is not None:
+        means = {id(row): one.stat(row).mean for row in one.rows}
+        least, most = min(means.values()), max(means.values())
+        for row in one.rows:
+            value = means[id(row)]
+            place = (value - least) / (most - least) if most > least else 0.5
+            share = place if category == "likelihood" else value / most if most > 0 else 0.0
+            found.append(Bar(short(row), row.first.family or "", one.shown(row), share, row in one.level))
+    ranked = {id(row) for row in one.rows} if one else set()
+    for row in section.entrants:
+        if id(row) not in ranked:
+            found.append(
+                Bar(short(row), row.first.family or "", _missing(row, category), None, why=_why(row, category))
+            )
+    if len(found) <= MOST_BARS:
+        return tuple(found)
+    return (*found[: MOST_BARS - 1], Bar(f"and {len(found) - MOST_BARS + 1} more", "", "see Results", None))
+
+
+def _missing(row: Row, category: Category) -> str:
+    """Why an entrant has no bar, in two words."""
+    if row.failed:
+        return row.first.status
+    if not all(kept_budget(cell.record) for cell in row.cells):
+        return "missed budget"
+    likelihood = row.first.likelihood
+    if category == "likelihood" and likelihood and likelihood.kind == "none":
+        return "no likelihood"
+    if category == "likelihood" and likelihood and likelihood.bits_per_dim is not None:
+        return f"{likelihood.kind}, {number(likelihood.bits_per_dim, 4)}"
+    return "not measured"

@@ -1,0 +1,192 @@
+"""The answer in one sentence, how sure it is, and what the tiles of the first screen say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from equibench.quantities.glossary import of
+from equibench.quantities.text import number
+from equibench.summary.pairs import Category
+from equibench.summary.sections import Row, Section
+from equibench.summary.standing import (
+    Standing,
+    capital,
+    leading,
+    listed,
+    short,
+    spoken,
+    standings,
+    times,
+)
+from equibench.summary.tiles import TILES, Tile, by_which_bound, interval, names_of, next_to, tile_of
+from equibench.summary.ways import SettingPair, compared, seeds_suffice, turned
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the first screen says of a section."""
+
+    sentence: str
+    sure: str
+    tiles: tuple[Tile, ...]
+
+
+def verdict(section: Section) -> Verdict:
+    """Raises nothing: what cannot be said of these records is said to be so."""
+    found = standings(section)
+    shown = [one for category, _ in TILES if (one := leading(found, category))]
+    tiles = tuple(tile_of(section, title, category, leading(found, category)) for category, title in TILES)
+    if not section.entrants:
+        return Verdict("There is no entrant here: these are floors, by which a number is read.", "", ())
+    if not section.ran:
+        return Verdict(f"No entrant has a result: {listed(_failure(row) for row in section.failures)}.", "", ())
+    if not section.rankable:
+        names = listed(short(row) for row in section.ran)
+        return Verdict(f"Nothing is ranked: no entrant kept to the budget ({names}).", "", tiles)
+    if len(section.rankable) == 1:
+        return Verdict(_alone(section.rankable[0], shown), _seeds_words(section), tiles)
+    clauses = _merged(shown)
+    if not clauses:
+        return Verdict("Nothing is ranked: no number was measured of two entrants alike.", _seeds_words(section), tiles)
+    words = "; ".join(clauses)
+    return Verdict(f"{_scope(section)}{words if _scope(section) else _first(words)}.", _sure(section, shown), tiles)
+
+
+def _failure(row: Row) -> str:
+    return f"{row.label} ({row.first.status})"
+
+
+def _first(words: str) -> str:
+    return capital(words) if words.startswith(("the ", "diffusion ", "not decided")) else words
+
+
+def _scope(section: Section) -> str:
+    """What fewer than three seeds allow, before anything else is said."""
+    if seeds_suffice(section):
+        return ""
+    fewest = min(len(row.seeds) for row in section.rankable)
+    seeds = "one training seed" if fewest == 1 else "two training seeds"
+    return f"With {seeds} nothing is ranked. Of these trained models alone: "
+
+
+def _alone(row: Row, shown: list[Standing]) -> str:
+    values = [f"{one.name} of {_with_unit(one, row)}" for one in shown if row in one.rows]
+    said = f" has {listed(values)}" if values else " has a result, with nothing measured"
+    return f"Only {spoken(row)}{said}: there is nothing to compare it with."
+
+
+def _with_unit(one: Standing, row: Row) -> str:
+    quantity = of(one.measure.path)
+    unit = quantity.shown.unit if quantity.shown else quantity.unit
+    bound = "at most " if one.measure.of_bounds else ""
+    return f"{bound}{one.shown(row)}" + (f" {unit}" if unit and one.measure.category != "likelihood" else "")
+
+
+def _merged(shown: list[Standing]) -> list[str]:
+    """A clause an entrant that leads, then what is not decided."""
+    by_winner: dict[str, list[str]] = {}
+    open_ones = []
+    for one in shown:
+        if len(one.rows) < 2:
+            continue
+        if len(one.level) > 1:
+            open_ones.append(f"{_OPEN[one.measure.category](one)} ({names_of(one.level, 'or')})")
+        else:
+            by_winner.setdefault(spoken(one.best), []).append(_CLAIMS[one.measure.category](one))
+    clauses = [f"{name} {listed(claims)}" for name, claims in by_winner.items()]
+    return [*clauses, f"not decided: {listed(open_ones)}"] if open_ones else clauses
+
+
+def _quality(one: Standing) -> str:
+    row, effect = next_to(one)
+    behind = f"{spoken(row)}, next, has {times(effect.value)} times that" if effect.is_ratio else f"then {spoken(row)}"
+    return f"makes the best samples ({one.name} {one.shown(one.best)}; {behind})"
+
+
+def _likelihood(one: Standing) -> str:
+    row, effect = next_to(one)
+    higher = f"{number(effect.value, 2)} higher"
+    kind = "lowest upper bound on bits/dim" if one.measure.of_bounds else "lowest bits/dim"
+    return f"has the {kind} ({one.shown(one.best)}; {spoken(row)}, next, is {higher}{by_which_bound(one, row)})"
+
+
+def _speed(one: Standing) -> str:
+    row, effect = next_to(one)
+    busy = ", timed on a busy machine" if one.busy else ""
+    return f"samples fastest ({times(1 / effect.value)} times as fast as {spoken(row)}{busy})"
+
+
+def _memory(one: Standing) -> str:
+    row, effect = next_to(one)
+    return f"trains in the least memory ({spoken(row)}, next, takes {times(effect.value)} times that)"
+
+
+_CLAIMS: dict[Category, Callable[[Standing], str]] = {
+    "quality": _quality,
+    "likelihood": _likelihood,
+    "speed": _speed,
+    "memory": _memory,
+}
+_OPEN: dict[Category, Callable[[Standing], str]] = {
+    "quality": lambda one: f"the best {one.name}",
+    "likelihood": lambda one: "the lowest upper bound on bits/dim" if one.measure.of_bounds else "the lowest bits/dim",
+    "speed": lambda one: "the highest sampling speed",
+    "memory": lambda one: "the least training memory",
+}
+
+
+def _sure(section: Section, shown: list[Standing]) -> str:
+    parts = []
+    for one in shown if seeds_suffice(section) else []:
+        if one.measure.category not in ("quality", "likelihood") or len(one.rows) < 2:
+            continue
+        row, effect = next_to(one)
+        digits = 3 if effect.is_ratio else 2
+        what = f"ratio of {one.name}" if effect.is_ratio else f"difference of {one.name}{by_which_bound(one, row)}"
+        open_one = "" if one.decided else ", not decided"
+        value = number(effect.value, digits)
+        if words := interval(effect, digits):
+            parts.append(f"{what} to {spoken(row)} {value} (95 % interval {words}){open_one}")
+    found = f"{_seeds_words(section)[:-1]}: {listed(parts)}." if parts else _seeds_words(section)
+    return " ".join(filter(None, [found, _turning(section), _busy_words(shown)]))
+
+
+def _seeds_words(section: Section) -> str:
+    counts = sorted({len(row.seeds) for row in section.rankable})
+    if counts and counts[0] >= 3:
+        spread = str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+        return f"Over {spread} training seeds, at 5 % after Holm's correction."
+    return (
+        "Distances and bits/dim are tested by their errors over samples and test images; speed and memory are values "
+        "of this run, not tested. Another training may turn the order."
+    )
+
+
+def _turning(section: Section) -> str:
+    """The setting of a sampler that changes the order."""
+    found = compared(section)
+    changes = turned(found)
+    if not changes:
+        ways = [pair for pair in found if pair.between and not pair.b.usual and pair.effect.p is not None]
+        return "No other way to sample that was measured brings an entrant level with one ahead of it." if ways else ""
+    return turn_words(min(changes, key=lambda change: change.a.distance))
+
+
+def turn_words(way: SettingPair) -> str:
+    """How another way to sample changes the order of two entrants, as a sentence."""
+    metric = way.b.setting.metric
+    behind, ahead = spoken(way.b.row), spoken(way.a.row)
+    how = "puts it ahead of" if way.decided else "brings it level with"
+    result = "" if way.decided else ": not told apart"
+    return (
+        f"On {metric.n_samples:,} samples, “{way.b.setting.label}” for {behind} {how} {ahead} "
+        f"({metric.metric} {number(way.b.distance)} and {number(way.a.distance)}{result})."
+    )
+
+
+def _busy_words(shown: list[Standing]) -> str:
+    rows = [row for one in shown for row in one.busy]
+    if not rows:
+        return ""
+    return f"Other work kept the machine busy as {listed(map(spoken, rows))} ran: do not trust these speeds."

@@ -1,0 +1,167 @@
+"""Settings of samplers against each other: those of one model, paired by seed, and those of two entrants.
+
+All on as many samples: of the metrics that settings were measured in, the one that most of them have. Two kinds of
+setting are kept apart by the number of times that the network runs: another number is a speed knob (steps), the same
+is another way to sample (temperature, decoding).
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from dataclasses import dataclass, replace
+
+from equibench.protocol import RANKING_SEEDS, SIGNIFICANCE
+from equibench.quantities.metric import Metric, metric_of
+from equibench.record.paths import value_at
+from equibench.record.schema import USUAL, Quality, Record
+from equibench.stats import holm
+from equibench.summary.ratios import Effect, ratio
+from equibench.summary.sections import Row, SamplerSetting, Section
+
+
+@dataclass(frozen=True)
+class Side:
+    """An entrant as sampled with one setting."""
+
+    row: Row
+    setting: SamplerSetting
+
+    @property
+    def usual(self) -> bool:
+        return self.setting.label == USUAL
+
+    @property
+    def distance(self) -> float:
+        return self.setting.distance.mean
+
+    @property
+    def evaluations(self) -> float | None:
+        return found.mean if (found := self.setting.network_evaluations) else None
+
+    @property
+    def by_seed(self) -> dict[int, float]:
+        path = self.setting.path("distance")
+        return {r.seed: float(value_at(r, path)) for r in self.row.having(path)}
+
+
+@dataclass(frozen=True)
+class SettingPair:
+    """Two sides and the ratio of their distances, with p after Holm's correction over all that are compared here."""
+
+    a: Side
+    b: Side
+    effect: Effect
+    p_holm: float | None = None  # None with fewer than three seeds
+
+    @property
+    def between(self) -> bool:
+        """Whether it is of two entrants."""
+        return self.a.row is not self.b.row
+
+    @property
+    def decided(self) -> bool:
+        return self.p_holm is not None and self.p_holm <= SIGNIFICANCE
+
+
+def common_metric(section: Section) -> Metric | None:
+    """The metric that most settings of all entrants have, of as many samples as there may be; None without any."""
+    counts = Counter({(row.label, s.label, s.metric) for row in section.ran for s in row.settings()})
+    settings = Counter(metric for _, _, metric in counts)
+    return max(settings, key=lambda metric: (settings[metric], metric.n_samples, metric), default=None)
+
+
+def sides(row: Row, metric: Metric) -> list[Side]:
+    """The row's settings that have this metric, each once, the usual one first."""
+    found: dict[str, Side] = {}
+    for setting in row.settings():
+        if setting.metric == metric:
+            found.setdefault(setting.label, Side(row, setting))
+    return sorted(found.values(), key=lambda side: not side.usual)
+
+
+def other_ways(row: Row, metric: Metric) -> list[Side]:
+    """The row's settings beside the usual one for which the network runs as often."""
+    found = sides(row, metric)
+    if not found or not found[0].usual or found[0].evaluations is None:
+        return []
+    return [one for one in found[1:] if one.evaluations == found[0].evaluations]
+
+
+def steps(row: Row, metric: Metric) -> list[Side]:
+    """The row's settings by how often the network runs, the usual one among them; empty where there is but one."""
+    found = sides(row, metric)
+    ways = {one.setting.label for one in other_ways(row, metric)}
+    known = [one for one in found if one.evaluations is not None and one.setting.label not in ways]
+    known.sort(key=lambda one: one.evaluations or 0.0)
+    return known if len(known) > 1 and any(one.usual for one in known) else []
+
+
+def compared(section: Section) -> list[SettingPair]:
+    """What the settings of samplers change: each against the usual one of its entrant (a), paired by seed; then, as a
+    family of tests of its own, the usual settings of entrants against each other, and each other way to sample against
+    every other entrant's usual setting (a).
+    """
+    metric = common_metric(section)
+    if metric is None:
+        return []
+    rows = {row.label: found for row in section.rankable if (found := sides(row, metric)) and found[0].usual}
+    within: list[tuple[Side, Side]] = []
+    for usual, *others in rows.values():
+        within += [(usual, other) for other in others]
+    between = [(a[0], b[0]) for a, b in itertools.combinations(rows.values(), 2)]
+    for row in (found[0].row for found in rows.values()):
+        for way in other_ways(row, metric):
+            between += [(found[0], way) for label, found in rows.items() if label != row.label]
+    return _corrected(within) + _corrected(between)
+
+
+def _corrected(sides_of: list[tuple[Side, Side]]) -> list[SettingPair]:
+    found = [pair for a, b in sides_of if (pair := _pair(a, b))]
+    corrected = iter(holm([pair.effect.p for pair in found if pair.effect.p is not None]))
+    return [pair if pair.effect.p is None else replace(pair, p_holm=next(corrected)) for pair in found]
+
+
+def _pair(a: Side, b: Side) -> SettingPair | None:
+    one, other = a.by_seed, b.by_seed
+    both = [seed for seed in one if seed in other]
+    paired = a.row is b.row
+    if paired and not both:
+        return None
+    mine, theirs = ([values[seed] for seed in both] if paired else list(values.values()) for values in (one, other))
+    effect = ratio(mine, theirs, paired)
+    return SettingPair(a, b, effect) if effect else None
+
+
+def turned(found: list[SettingPair]) -> list[SettingPair]:
+    """Of `compared`: where another way to sample (b) changes the order, of an entrant that the tests put behind another
+    one (a) with the usual settings of both, and that comes level with it, or ahead of it, in this way.
+    """
+    behind = {
+        (id(pair.b.row), id(pair.a.row)) if pair.effect.value < 1 else (id(pair.a.row), id(pair.b.row))
+        for pair in found
+        if pair.between and pair.b.usual and pair.decided
+    }
+    ways = [pair for pair in found if pair.between and not pair.b.usual and pair.effect.p is not None]
+    return [
+        pair
+        for pair in ways
+        if (id(pair.b.row), id(pair.a.row)) in behind and not (pair.decided and pair.effect.value < 1)
+    ]
+
+
+def real_distance(section: Section, metric: Metric) -> tuple[Record, str, float] | None:
+    """Record, path and value of the distance of real training images in this metric; None where it is not recorded."""
+    for row in section.references:
+        record = row.first
+        found: list[tuple[str, Quality | None]] = [("quality", record.quality)]
+        found += [(f"real_data_at.{point.label}.quality", point.quality) for point in record.real_data_at]
+        for path, quality in found:
+            if quality is not None and quality.value is not None and metric_of(quality) == metric:
+                return record, f"{path}.value", quality.value
+    return None
+
+
+def seeds_suffice(section: Section) -> bool:
+    """Whether all that may be ranked has seeds enough for a ranking."""
+    return all(len(row.seeds) >= RANKING_SEEDS for row in section.rankable)

@@ -1,0 +1,243 @@
+"""The verdict, the tiles and the findings: their words for any winner, ties, failures, few seeds and odd entrants."""
+
+from __future__ import annotations
+
+import fixtures
+import pytest
+from fixtures import failed, floor, make
+
+from equibench.record.cost import Memory
+from equibench.record.surroundings import Load, TimedBlock
+from equibench.summary import sort
+from equibench.summary.findings import findings
+from equibench.summary.sections import FiledRecord
+from equibench.summary.standing import standings
+from equibench.summary.verdict import verdict
+
+NOISE = (0.99, 1.0, 1.01)
+
+
+def section_of(tmp_path, *records):
+    (section,) = sort.summarise([FiledRecord(tmp_path / f"{i}.json", found) for i, found in enumerate(records)])
+    return section
+
+
+def entrant(name, fd, bits=None, speed=100.0, mib=100, seeds=3, like=None, **changes):
+    """Records of an entrant, a seed each, one per cent of noise between them."""
+    family = like or (name if name in fixtures.NUMBERS else "flow")
+    for seed, shift in enumerate(NOISE[:seeds]):
+        found = make(family, seed)
+        kind = {"kind": "upper bound", "bits_per_dim": bits * shift} if bits else {"kind": "none", "bits_per_dim": None}
+        changed = {
+            "entrant": name,
+            "quality": found.quality.model_copy(update={"value": fd * shift, "also": []}),
+            "likelihood": found.likelihood.model_copy(update=kind),
+            "bounds": [],
+            "along": [],
+            "sampler_points": [],
+            "speed": found.speed.model_copy(update={"images_per_sec": speed * shift}),
+            "memory": Memory(quantity="peak of live tensors", train_peak_bytes=mib * 2**20, train_batch_size=64,
+                             sample_peak_bytes=2**20, sample_batch_size=64),
+        }  # fmt: skip
+        yield found.model_copy(update={**changed, "key": f"{name}{seed}".ljust(64, "0")[:64], **changes})
+
+
+def all_words(section):
+    found = verdict(section)
+    tiles = [word for tile in found.tiles for word in (tile.winner, tile.value, tile.apart, tile.sure)]
+    said = [sentence for one in findings(section) for sentence in (one.claim, *one.sentences)]
+    return [found.sentence, found.sure, *tiles, *said]
+
+
+def test_effect_sizes_of_every_winner(tmp_path):
+    section = section_of(
+        tmp_path, *entrant("gan", 100, speed=900, mib=300), *entrant("vae", 200, bits=3.0, speed=300, mib=100)
+    )
+    assert verdict(section).sentence == (
+        "The GAN makes the best samples (FD_5k 100; the VAE, next, has 2.0 times that) and samples fastest (3.0 times "
+        "as fast as the VAE); the VAE trains in the least memory (the GAN, next, takes 3.0 times that)."
+    )
+    section = section_of(
+        tmp_path, *entrant("diffusion", 100, bits=3.0, speed=1), *entrant("mine", 150, bits=3.5, speed=2, mib=50)
+    )
+    assert verdict(section).sentence == (
+        "Diffusion makes the best samples (FD_5k 100; mine, next, has 1.5 times that) and has the lowest upper bound "
+        "on bits/dim (3.000; mine, next, is 0.50 higher); mine samples fastest (2.0 times as fast as diffusion) and "
+        "trains in the least memory (diffusion, next, takes 2.0 times that)."
+    )
+
+
+def test_tiles_say_how_much_and_how_sure(tmp_path):
+    quality, likelihood, speed, memory = verdict(
+        section_of(tmp_path, *entrant("gan", 100, speed=900, mib=300), *entrant("vae", 200, bits=3.0, speed=300))
+    ).tiles
+    assert (quality.winner, quality.value, quality.family) == ("GAN", "100", "gan")
+    # Welch on logarithms of 0.99, 1, 1.01 times each: 2 times or divided by exp(t(4) 0.01 sqrt(2/3)), t = 2.776
+    assert "95 % interval 2.0 to 2.0" in quality.sure
+    assert [(bar.name, bar.share) for bar in quality.bars] == [("GAN", 0.5), ("VAE", 1.0)]
+    assert likelihood.apart == "Nothing to compare it with."
+    assert [(bar.name, bar.text) for bar in likelihood.bars] == [("VAE", "3.000"), ("GAN", "no likelihood")]
+    assert "without a density" in likelihood.bars[1].why
+    assert speed.apart == "3.0 times as fast as the VAE, next."
+    assert (memory.winner, memory.value) == ("VAE", "100")
+
+
+def test_a_tie_is_not_decided(tmp_path):
+    section = section_of(tmp_path, *entrant("gan", 100), *entrant("vae", 100), *entrant("flow", 300))
+    found = verdict(section)
+    assert found.sentence == (
+        "Not decided: the best FD_5k (the GAN or the VAE), the highest sampling speed (the GAN, the VAE or the flow) "
+        "and the least training memory (the GAN, the VAE or the flow)."
+    )
+    assert [tile.winner for tile in found.tiles[::2]] == ["Not decided"] * 2
+    claims = {one.topic: one.claim for one in findings(section)}
+    assert claims["quality"] == (
+        "Not decided between the GAN and the VAE: whose samples are nearest to the test images."
+    )
+    assert "The tests put the flow behind the GAN." in all_words(section)
+
+
+@pytest.mark.parametrize(("seeds", "words"), [(1, "one training seed"), (2, "two training seeds")])
+def test_the_first_words_say_what_few_seeds_allow(tmp_path, seeds, words):
+    section = section_of(tmp_path, *entrant("gan", 100, seeds=seeds, speed=900), *entrant("vae", 200, seeds=seeds))
+    found = verdict(section)
+    assert found.sentence.startswith(f"With {words} nothing is ranked. Of these trained models alone: the GAN makes")
+    assert found.tiles[2].sure == "Not tested: it takes three seeds."
+    assert "speed and memory are values of this run, not tested" in found.sure
+    claims = {one.topic: one.claim for one in findings(section)}
+    assert claims["quality"].startswith("Of these trained models: the GAN")
+    assert claims["speed"] == "In this run, not tested: the GAN samples fastest."
+
+
+def test_what_failed_or_missed_its_budget_is_named_in_the_bars(tmp_path):
+    few = make("flow").spent.model_copy(update={"flops": 2e12})
+    missed = [one.model_copy(update={"status": "budget missed", "spent": few}) for one in entrant("flow", 10)]
+    section = section_of(
+        tmp_path, *entrant("gan", 100), *entrant("vae", 200), *missed, failed("diffusion", 0, "diverged", "nan.")
+    )
+    assert verdict(section).sentence.startswith("The GAN makes the best samples")
+    bars = {bar.name: bar.text for bar in verdict(section).tiles[0].bars}
+    assert bars == {"GAN": "100", "VAE": "200", "flow": "missed budget", "diffusion": "diverged"}
+    section = section_of(tmp_path, failed("gan", 0, "diverged", "nan."), failed("vae", 0, "out of memory", "16 GiB."))
+    assert verdict(section).sentence == "No entrant has a result: gan (diverged) and vae (out of memory)."
+    assert verdict(section_of(tmp_path, *missed)).sentence == "Nothing is ranked: no entrant kept to the budget (flow)."
+
+
+def test_one_entrant_and_none(tmp_path):
+    section = section_of(tmp_path, *entrant("mine", 100, bits=3.0))
+    assert verdict(section).sentence == (
+        "Only mine has FD_5k of 100, bits/dim of at most 3.000, sampling of 100 images/s and train memory of 100 MiB: "
+        "there is nothing to compare it with."
+    )
+    section = section_of(tmp_path, floor("uniform", bits=8.0))
+    assert verdict(section).sentence == "There is no entrant here: these are floors, by which a number is read."
+    assert verdict(section).tiles == ()
+
+
+def test_twelve_entrants_with_long_names(tmp_path):
+    names = [f"an-entrant-with-a-very-long-name-that-somebody-chose-{i:02}" for i in range(12)]
+    section = section_of(tmp_path, *(one for i, name in enumerate(names) for one in entrant(name, 100 * 1.5**i)))
+    found = verdict(section)
+    assert found.sentence.startswith(f"{names[0]} makes the best samples (FD_5k 100; {names[1]}, next, has 1.5 times")
+    assert "not decided: the highest sampling speed (12 entrants)" in found.sentence
+    assert [len(tile.bars) for tile in found.tiles] == [6] * 4
+    assert found.tiles[0].bars[-1].name == "and 7 more"
+    assert all(len(sentence) < 1200 for sentence in all_words(section))
+
+
+def test_a_busy_machine_is_said(tmp_path):
+    block = TimedBlock(name="speed", load=Load(others_cpu_share=0.5))
+    section = section_of(tmp_path, *entrant("gan", 100, speed=900, timed=[block]), *entrant("vae", 200))
+    assert "(9.0 times as fast as the VAE, timed on a busy machine)" in verdict(section).sentence
+    assert "busy as the GAN ran" in verdict(section).sure
+    assert verdict(section).tiles[2].sure.endswith("Timed on a busy machine (GAN): do not trust it.")
+
+
+def with_way(records, label, fd):
+    """The same records with another way of sampling, and the usual one beside it, on 1,500 samples."""
+    for one, shift in zip(records, NOISE, strict=True):
+        points = [
+            fixtures.schema.SamplerPoint(
+                label=name,
+                options={} if name == "headline" else {"way": name},
+                quality=one.quality.model_copy(
+                    update={
+                        "value": value * shift,
+                        "n_samples": 1500,
+                        "options": {} if name == "headline" else {"way": name},
+                    }
+                ),
+                images_per_sec=100.0,
+                network_evaluations=1,
+                flops_per_image=1e6,
+            )
+            for name, value in (("headline", one.quality.value / shift * 1.1), (label, fd))
+        ]
+        yield one.model_copy(update={"sampler_points": points})
+
+
+@pytest.mark.parametrize(
+    ("fd", "claim", "word"),
+    [
+        (250, "changes its distance, and not the order of entrants", "No other way to sample that was measured brings"),
+        (110, "changes the order of entrants", "brings it level with the GAN (FD 110 and 110: not told apart)"),
+        (50, "changes the order of entrants", "puts it ahead of the GAN (FD 50.0 and 110)"),
+    ],
+)
+def test_ways_of_sampling_change_the_order_or_not(tmp_path, fd, claim, word):
+    gan = with_way(list(entrant("gan", 100)), "other noise", 110)
+    section = section_of(tmp_path, *gan, *with_way(list(entrant("vae", 300)), "mean decoding", fd))
+    assert word in verdict(section).sure
+    (found,) = [one for one in findings(section) if one.topic == "ways"]
+    assert claim in found.claim
+    assert "Whether “other noise” changes the FD_1500 of the GAN (from 110 to 110) is not decided." in found.sentences
+
+
+def many(tmp_path):
+    yield section_of(tmp_path, *fixtures.everything(3))
+    yield section_of(tmp_path, *fixtures.everything(1))
+    yield section_of(tmp_path, *fixtures.everything(2))
+    yield section_of(tmp_path, *entrant("gan", 100), *entrant("vae", 101, bits=3.0), *entrant("flow", 99, bits=3.01))
+    yield section_of(tmp_path, *entrant("gan", 100, budget=None), *entrant("vae", 200, budget=None))
+
+
+def test_every_claim_rests_on_its_evidence(tmp_path):
+    """A claim that something is best stands beside tests of it against every other, all decided over seeds, or says
+    that it is of these models, or untested; one that nothing is decided has a test that is not.
+    """
+    claims = 0
+    for section in many(tmp_path):
+        for one in findings(section):
+            decided = [found.p_holm is not None and found.p_holm <= 0.05 for found in one.evidence]
+            if one.topic not in ("quality", "likelihood", "speed") or not one.evidence:
+                continue
+            claims += 1
+            here = one.evidence[: sum(not found.label.startswith("single image") for found in one.evidence)]
+            if one.claim.startswith("Not decided"):
+                assert not all(decided)
+            elif one.claim.startswith("In this run, not tested"):
+                assert all(found.p_holm is None for found in one.evidence)
+            else:
+                assert all(found.decided for found in here), one
+                assert one.claim.startswith("Of these trained models: ") != all(found.over_seeds for found in here)
+                for found in here:
+                    assert found.effect.value > (1 if found.effect.is_ratio else 0)
+                    assert found.effect.low is None or not found.effect.crosses
+    assert claims > 8
+
+
+def test_every_sentence_is_whole(tmp_path):
+    for section in many(tmp_path):
+        for sentence in filter(None, [*verdict(section).sentence.split("\n"), verdict(section).sure]):
+            assert sentence.endswith(".")
+        for one in findings(section):
+            assert one.claim.endswith(".")
+            assert all(sentence.endswith(".") and "  " not in sentence for sentence in one.sentences), one
+            assert all("None" not in sentence and "nan" not in sentence for sentence in one.sentences)
+
+
+def test_the_best_has_the_best_mean(tmp_path):
+    for section in many(tmp_path):
+        for one in standings(section):
+            means = [one.stat(row).mean for row in one.rows]
+            assert means == sorted(means, reverse=one.measure.higher)
