@@ -28,7 +28,7 @@ from equibench.summary.standing import (
     times,
 )
 from equibench.summary.ways_findings import Evidence, of_steps, of_ways
-from equibench.summary.ways_findings import Finding as Finding
+from equibench.summary.ways_findings import TestedFinding as TestedFinding
 
 CAUTION = (
     "With fewer than three training seeds this tells nothing of the families, nor of another training: no ranking is "
@@ -36,7 +36,7 @@ CAUTION = (
 )
 
 
-def findings(section: Section) -> list[Finding]:
+def findings(section: Section) -> list[TestedFinding]:
     """All findings of a section, in a fixed order: quality, ways of sampling, likelihood, speed, steps, memory,
     diversity, order along training, and what else a reader must know.
     """
@@ -108,7 +108,7 @@ def _told(one: Standing) -> str:
     return f"The tests put {names} behind {spoken(one.best)}."
 
 
-def _quality(section: Section, one: Standing | None) -> Finding | None:
+def _quality(section: Section, one: Standing | None) -> TestedFinding | None:
     if one is None or len(one.rows) < 2:
         return None
     sentences = [f"{one.measure.name}: {_others(one, one.rows)}; less is better.", _told(one)]
@@ -133,7 +133,7 @@ def _settings(rows: Sequence[Row]) -> str:
     return f"Samplers have their usual settings ({listed(several)})." if several else ""
 
 
-def _likelihood(section: Section, found: list[Standing]) -> Finding | None:
+def _likelihood(section: Section, found: list[Standing]) -> TestedFinding | None:
     ranked = [one for one in found if len(one.rows) > 1]
     none = [(row, x) for row in section.ran if (x := row.first.likelihood) and x.kind == "none"]
     if not ranked and not none and not found:
@@ -181,7 +181,7 @@ def _named(found: list[Standing], path: str) -> Standing | None:
     return max(there, key=lambda one: len(one.rows), default=None)
 
 
-def _speed(found: list[Standing]) -> Finding | None:
+def _speed(found: list[Standing]) -> TestedFinding | None:
     fast, single = _named(found, SPEED), _named(found, LATENCY)
     if fast is None:
         return None
@@ -200,7 +200,7 @@ def _speed(found: list[Standing]) -> Finding | None:
     return _of("speed", claim, sentences, shown, fast.over_seeds)
 
 
-def _memory(found: list[Standing]) -> Finding | None:
+def _memory(found: list[Standing]) -> TestedFinding | None:
     train, sample = _named(found, TRAIN_MEMORY), _named(found, SAMPLE_MEMORY)
     one = train or sample
     if one is None:
@@ -227,7 +227,7 @@ def _memory(found: list[Standing]) -> Finding | None:
     return _of("memory", claim, sentences, shown, one.over_seeds)
 
 
-def _diversity(section: Section, found: list[Standing]) -> Finding | None:
+def _diversity(section: Section, found: list[Standing]) -> TestedFinding | None:
     recall, coverage = _named(found, RECALL), _named(found, COVERAGE)
     one = recall or coverage
     if one is None:
@@ -249,14 +249,14 @@ def _diversity(section: Section, found: list[Standing]) -> Finding | None:
     return _of("diversity", claim, sentences, shown, one.over_seeds)
 
 
-def _along(section: Section) -> Finding | None:
+def _along(section: Section) -> TestedFinding | None:
     sentences = order_sentences(section)
     if not sentences:
         return None
-    return Finding("along", "Which entrant leads changes with the unit that is counted.", tuple(sentences), ())
+    return TestedFinding("along", "Which entrant leads changes with the unit that is counted.", tuple(sentences), ())
 
 
-def _notes(section: Section, found: list[Standing]) -> Finding | None:
+def _notes(section: Section, found: list[Standing]) -> TestedFinding | None:
     """What a reader must know of the records."""
     notes = []
     if not any(len(one.rows) > 1 for one in found):
@@ -270,8 +270,10 @@ def _notes(section: Section, found: list[Standing]) -> Finding | None:
     if left_out:
         named = join(f"{r.label}, seed {join(map(str, r.seeds))} ({r.first.status})" for r in left_out)
         notes.append(f"Not ranked: {named}.")
-    return Finding("notes", "What to know of these records.", tuple(notes), ()) if notes else None
+    return TestedFinding("notes", "What to know of these records.", tuple(notes), ()) if notes else None
 
 
-def _of(topic: str, claim: str, sentences: Sequence[str], shown: tuple[Evidence, ...], over_seeds: bool) -> Finding:
-    return Finding(topic, claim, tuple(one for one in sentences if one), shown, over_seeds)
+def _of(
+    topic: str, claim: str, sentences: Sequence[str], shown: tuple[Evidence, ...], over_seeds: bool
+) -> TestedFinding:
+    return TestedFinding(topic, claim, tuple(one for one in sentences if one), shown, over_seeds)

@@ -21,7 +21,7 @@ from equibench.summary.sections import Row, SamplerSetting, Section
 
 
 @dataclass(frozen=True)
-class Side:
+class SampledWay:
     """An entrant as sampled with one setting."""
 
     row: Row
@@ -49,8 +49,8 @@ class Side:
 class SettingPair:
     """Two sides and the ratio of their distances, with p after Holm's correction over all that are compared here."""
 
-    a: Side
-    b: Side
+    a: SampledWay
+    b: SampledWay
     effect: Effect
     p_holm: float | None = None  # None with fewer than three seeds
 
@@ -71,16 +71,16 @@ def common_metric(section: Section) -> Metric | None:
     return max(settings, key=lambda metric: (settings[metric], metric.n_samples, metric), default=None)
 
 
-def sides(row: Row, metric: Metric) -> list[Side]:
+def sides(row: Row, metric: Metric) -> list[SampledWay]:
     """The row's settings that have this metric, each once, the usual one first."""
-    found: dict[str, Side] = {}
+    found: dict[str, SampledWay] = {}
     for setting in row.settings():
         if setting.metric == metric:
-            found.setdefault(setting.label, Side(row, setting))
+            found.setdefault(setting.label, SampledWay(row, setting))
     return sorted(found.values(), key=lambda side: not side.usual)
 
 
-def other_ways(row: Row, metric: Metric) -> list[Side]:
+def other_ways(row: Row, metric: Metric) -> list[SampledWay]:
     """The row's settings beside the usual one for which the network runs as often."""
     found = sides(row, metric)
     if not found or not found[0].usual or found[0].evaluations is None:
@@ -88,7 +88,7 @@ def other_ways(row: Row, metric: Metric) -> list[Side]:
     return [one for one in found[1:] if one.evaluations == found[0].evaluations]
 
 
-def steps(row: Row, metric: Metric) -> list[Side]:
+def steps(row: Row, metric: Metric) -> list[SampledWay]:
     """The row's settings by how often the network runs, the usual one among them; empty where there is but one."""
     found = sides(row, metric)
     ways = {one.setting.label for one in other_ways(row, metric)}
@@ -106,7 +106,7 @@ def compared(section: Section) -> list[SettingPair]:
     if metric is None:
         return []
     rows = {row.label: found for row in section.rankable if (found := sides(row, metric)) and found[0].usual}
-    within: list[tuple[Side, Side]] = []
+    within: list[tuple[SampledWay, SampledWay]] = []
     for usual, *others in rows.values():
         within += [(usual, other) for other in others]
     between = [(a[0], b[0]) for a, b in itertools.combinations(rows.values(), 2)]
@@ -116,13 +116,13 @@ def compared(section: Section) -> list[SettingPair]:
     return _corrected(within) + _corrected(between)
 
 
-def _corrected(sides_of: list[tuple[Side, Side]]) -> list[SettingPair]:
+def _corrected(sides_of: list[tuple[SampledWay, SampledWay]]) -> list[SettingPair]:
     found = [pair for a, b in sides_of if (pair := _pair(a, b))]
     corrected = iter(holm([pair.effect.p for pair in found if pair.effect.p is not None]))
     return [pair if pair.effect.p is None else replace(pair, p_holm=next(corrected)) for pair in found]
 
 
-def _pair(a: Side, b: Side) -> SettingPair | None:
+def _pair(a: SampledWay, b: SampledWay) -> SettingPair | None:
     one, other = a.by_seed, b.by_seed
     both = [seed for seed in one if seed in other]
     paired = a.row is b.row

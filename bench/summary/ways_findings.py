@@ -11,7 +11,7 @@ from equibench.summary.ratios import Effect
 from equibench.summary.sections import Row, Section
 from equibench.summary.standing import listed, short, spoken, times
 from equibench.summary.verdict import turn_words
-from equibench.summary.ways import SettingPair, Side, common_metric, compared, other_ways, steps, turned
+from equibench.summary.ways import SampledWay, SettingPair, common_metric, compared, other_ways, steps, turned
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Evidence:
 
 
 @dataclass(frozen=True)
-class Finding:
+class TestedFinding:
     """A claim, the sentences under it, and the comparisons beside it."""
 
     topic: str
@@ -43,7 +43,7 @@ class Finding:
     over_seeds: bool = True
 
 
-def of_ways(section: Section) -> Finding | None:
+def of_ways(section: Section) -> TestedFinding | None:
     """What another way to sample than the usual one changes, and whether the order of entrants with it."""
     metric = common_metric(section)
     found = compared(section)
@@ -76,7 +76,7 @@ def of_ways(section: Section) -> Finding | None:
         Evidence(f"{short(p.a.row)} / {short(p.b.row)}, {p.b.setting.label}", p.effect, p.p_holm, name, over_seeds)
         for p in changes[:3]
     ]
-    return Finding("ways", claim, tuple(sentences), tuple(shown), over_seeds)
+    return TestedFinding("ways", claim, tuple(sentences), tuple(shown), over_seeds)
 
 
 def _change(pair: SettingPair, name: str) -> str:
@@ -88,7 +88,7 @@ def _change(pair: SettingPair, name: str) -> str:
     return f"“{way}” {'lowers' if lower else 'raises'} the {name} of {whose} {ends}."
 
 
-def of_steps(section: Section) -> list[Finding]:
+def of_steps(section: Section) -> list[TestedFinding]:
     """For each entrant whose network may run several numbers of times: what more steps gain."""
     metric = common_metric(section)
     if metric is None:
@@ -98,7 +98,7 @@ def of_steps(section: Section) -> list[Finding]:
     return [one for one in found if one]
 
 
-def _of_steps(row: Row, sides: list[Side], pairs: list[SettingPair]) -> Finding | None:
+def _of_steps(row: Row, sides: list[SampledWay], pairs: list[SettingPair]) -> TestedFinding | None:
     usual = next((side for side in sides if side.usual), None)
     if usual is None or usual.evaluations is None:
         return None
@@ -135,10 +135,10 @@ def _of_steps(row: Row, sides: list[Side], pairs: list[SettingPair]) -> Finding 
         Evidence(f"{side.evaluations:,.0f} / {label}", pair.effect.inverse, pair.p_holm, name, over_seeds)
         for side, pair in there
     )
-    return Finding("steps", claim, tuple(sentences), shown, over_seeds)
+    return TestedFinding("steps", claim, tuple(sentences), shown, over_seeds)
 
 
-def _price(usual: Side, more: list[tuple[Side, SettingPair]]) -> list[str]:
+def _price(usual: SampledWay, more: list[tuple[SampledWay, SettingPair]]) -> list[str]:
     """What the most steps cost and gain, beside the usual number."""
     if not more:
         return []

@@ -12,11 +12,12 @@ from PIL import Image
 from equibench.quantities.text import TIMES
 from equibench.record.anatomy import ModelPart, Structure
 from equibench.record.schema import Curve
-from equibench.report.diagrams import curves, sprites
+from equibench.report import sprites
+from equibench.report.diagrams import curves
 from equibench.report.diagrams.blocks import Ends
 from equibench.report.diagrams.lanes import MOST, grouped, lanes_of
 from equibench.report.diagrams.objectives import objective
-from equibench.report.diagrams.overview import Way, overview
+from equibench.report.diagrams.overview import FamilyWay, overview
 from equibench.report.diagrams.shares import bar
 from equibench.report.diagrams.structure import drawn
 from equibench_models import FAMILIES
@@ -129,7 +130,7 @@ def test_texts_of_a_record_are_no_markup():
     for svg in (
         drawn(structure, "a", HOSTILE, Ends()),
         bar(structure, 20, "b", HOSTILE),
-        overview([Way("other", HOSTILE, HOSTILE, None, 0, None, None, None)]),
+        overview([FamilyWay("other", HOSTILE, HOSTILE, None, 0, None, None, None)]),
     ):
         assert "<script" not in svg
         assert "\x07" not in svg
@@ -144,11 +145,11 @@ def test_the_bar_is_as_wide_as_the_parameters_in_the_frame_of_the_cap():
 
 
 def test_every_family_is_in_the_overview_and_any_number_of_them():
-    ways = [Way(family, f"The {family}", "gist", None, 64, 1, None, None) for family in FAMILIES]
+    ways = [FamilyWay(family, f"The {family}", "gist", None, 64, 1, None, None) for family in FAMILIES]
     for some in (
         ways,
         ways[:1],
-        [*ways, Way("other", "Own with a very long name of a class", "gist", None, 0, None, None, None)],
+        [*ways, FamilyWay("other", "Own with a very long name of a class", "gist", None, 0, None, None, None)],
     ):
         svg = overview(some)
         ElementTree.fromstring(svg)

@@ -17,7 +17,7 @@ from PIL import Image
 from equibench.record import files as record_files
 from equibench.report import write
 from equibench.report.figures import draw, style
-from equibench.report.parts.findings import Scale, log_scale
+from equibench.report.parts.findings import DrawnScale, log_scale
 from equibench.summary.ratios import Effect
 from equibench.summary.ways_findings import Evidence
 
@@ -56,7 +56,7 @@ def test_sprites_are_the_images_pixel_for_pixel(tmp_path):
     for row, key in zip(rows, ("real", "samples"), strict=True):
         sources = re.findall(r'<img src="data:image/png;base64,([^"]+)" width="56" height="56" alt="">', row)
         for source, image in zip(sources, arrays[key][:7, 0], strict=True):
-            assert np.array_equal(np.asarray(Image.open(io.BytesIO(base64.b64decode(source)))), image)
+            assert np.array_equal(np.asarray(Image.open(io.BytesIO(base64.b64decode(source))).convert("L")), image)
     assert "7 images: GAN, one pass" in rows[1]
 
 
@@ -126,5 +126,5 @@ def test_a_scale_is_logarithmic_and_holds_all():
     assert scale.place(2) == pytest.approx((scale.place(0.25) + scale.place(16)) / 2)
     assert scale.place(1e9) == scale.place(16)
     assert log_scale([ratio(float("inf"), 1, float("inf"))]).high == 1000
-    own = Scale(0, 2, is_log=False)
+    own = DrawnScale(0, 2, is_log=False)
     assert own.place(1) == pytest.approx((own.place(0) + own.place(2)) / 2)

@@ -17,9 +17,9 @@ from PIL import Image
 import equibench.report.pages
 from equibench.record import files as record_files
 from equibench.report.figures import style
-from equibench.report.figures.sprites import sprite
 from equibench.report.parts.drawn import figures
 from equibench.report.parts.part import Whole
+from equibench.report.sprites import sprite
 from equibench.summary.sections import FiledRecord
 from equibench.summary.sort import load_cells, summarise
 

@@ -1,1 +1,1 @@
-"""Drawings, formulas and sprites of the families, as SVG, MathML and PNG that stand in the page itself."""
+"""Drawings and formulas of the families, as SVG and MathML that stand in the page itself."""

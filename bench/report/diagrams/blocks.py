@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from equibench.quantities.text import TIMES
 from equibench.record.anatomy import ModelPart, Structure
-from equibench.report.diagrams import sprites
+from equibench.report import sprites
 from equibench.report.diagrams.lanes import lanes_of
 from equibench.report.diagrams.svg import Drawing
 
@@ -23,13 +23,13 @@ DIMENSIONS_OF_MAP = 3
 class Ends:
     """What stands at the ends of a drawing: sprites of a test image and of a sample, where there are any."""
 
-    real: sprites.Sheet | None = None
-    sample: sprites.Sheet | None = None
+    real: sprites.Sprite | None = None
+    sample: sprites.Sprite | None = None
     passes: int = 1  # through the network that a sample takes
 
 
 @dataclass(frozen=True)
-class Box:
+class Block:
     """A part in its place."""
 
     x: float  # middle
@@ -76,7 +76,7 @@ class Blocks:
         longest = max(len(lane) for lane in (self.lanes.read, self.lanes.make, self.lanes.both, self.lanes.loose))
         self.width = max(WIDTH, 2 * ENDS + longest * LEAST_STEP)
         self.side = max((_side(part) for part in structure.parts), default=1)
-        self.drawing, self.boxes = Drawing(), dict[str, Box]()
+        self.drawing, self.boxes = Drawing(), dict[str, Block]()
         numbers = max((sprites.noise([shape]).width for shape in structure.noise_shapes), default=1)
         self.cell = min(2.0, 52 / numbers)
 
@@ -92,7 +92,7 @@ class Blocks:
     def block(self, part: ModelPart, x: float, y: float, width: float) -> float:
         lines = textwrap.wrap(words_of(part), max(6, int((width - 6) / LETTER)))[:5]
         height = max(30 + 62 * (_side(part) / self.side) ** 0.5, LINE * len(lines) + 10)
-        self.boxes[part.name] = box = Box(x, y, width, height)
+        self.boxes[part.name] = box = Block(x, y, width, height)
         kind = ("learned" if part.trained else "fixed") + ("" if part.samples else " unsampled")
         self.drawing.rect(box.left, box.top, width, height, kind)
         for i, line in enumerate(lines):
@@ -118,7 +118,7 @@ class Blocks:
         self.drawing.text(x, y + height / 2 + 15, "noise", "strong")
         self.drawing.text(x, y + height / 2 + 28, shape_words(shape), "small")
 
-    def image(self, y: float, sprite: sprites.Sheet | None, label: str) -> None:
+    def image(self, y: float, sprite: sprites.Sprite | None, label: str) -> None:
         if sprite:
             self.drawing.image(44 - PICTURE / 2, y - PICTURE / 2, PICTURE, PICTURE, sprite.uri)
         else:

@@ -137,10 +137,8 @@ def flow(_config: Config) -> tuple[Formula, ...]:
 
 
 def diffusion(_config: Config) -> tuple[Formula, ...]:
-    x, z, lam, noise, v, t = (m.name(one) for one in ("x", "z", "λ", "ε", "v", "t"))
-    a, s, last = m.name("α"), m.name("σ"), m.name("T")
-    noisy, before = m.lower(z, lam), m.lower(z, m.row(t, MINUS, m.value(1)))
-    p, q = m.name("p"), m.name("q")
+    x, z, lam, noise, v = (m.name(one) for one in ("x", "z", "λ", "ε", "v"))
+    a, s, noisy = m.name("α"), m.name("σ"), m.lower(z, lam)
     return (
         Formula(
             "The way to noise, fixed",
@@ -167,31 +165,7 @@ def diffusion(_config: Config) -> tuple[Formula, ...]:
             ),
             "Kingma et al. 2021",
         ),
-        Formula(
-            "The family: a bound to lower",
-            (
-                m.displayed(
-                    MINUS,
-                    m.log(m.of(p, x)),
-                    AT_MOST,
-                    m.divergence(m.of(q, m.given(m.lower(z, last), x)), m.of(p, m.lower(z, last))),
-                ),
-                m.displayed(
-                    PLUS,
-                    m.total(m.row(t, EQUAL, m.value(2)), last),
-                    m.expectation(
-                        None,
-                        m.divergence(
-                            m.of(q, m.given(before, m.lower(z, t), m.sign(","), x)),
-                            m.of(p, m.given(before, m.lower(z, t))),
-                        ),
-                    ),
-                    MINUS,
-                    m.expectation(None, m.log(m.of(p, m.given(x, m.lower(z, m.value(1)))))),
-                ),
-            ),
-            "Ho et al. 2020, eq. 5",
-        ),
+        _chain_bound(),
         Formula(
             "This recipe: the mean squared error of v, and terms of the bound",
             (
@@ -210,4 +184,34 @@ def diffusion(_config: Config) -> tuple[Formula, ...]:
             ),
             "Salimans and Ho 2022; Nichol and Dhariwal 2021",
         ),
+    )
+
+
+def _chain_bound() -> Formula:
+    x, z, t, last, p, q = (m.name(one) for one in ("x", "z", "t", "T", "p", "q"))
+    before = m.lower(z, m.row(t, MINUS, m.value(1)))
+    return Formula(
+        "The family: a bound to lower",
+        (
+            m.displayed(
+                MINUS,
+                m.log(m.of(p, x)),
+                AT_MOST,
+                m.divergence(m.of(q, m.given(m.lower(z, last), x)), m.of(p, m.lower(z, last))),
+            ),
+            m.displayed(
+                PLUS,
+                m.total(m.row(t, EQUAL, m.value(2)), last),
+                m.expectation(
+                    None,
+                    m.divergence(
+                        m.of(q, m.given(before, m.lower(z, t), m.sign(","), x)),
+                        m.of(p, m.given(before, m.lower(z, t))),
+                    ),
+                ),
+                MINUS,
+                m.expectation(None, m.log(m.of(p, m.given(x, m.lower(z, m.value(1)))))),
+            ),
+        ),
+        "Ho et al. 2020, eq. 5",
     )

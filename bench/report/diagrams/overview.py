@@ -9,29 +9,29 @@ from typing import NamedTuple
 from markupsafe import Markup
 
 from equibench.quantities.text import amount
-from equibench.report.diagrams.sprites import Sheet
 from equibench.report.diagrams.svg import Drawing, safe
+from equibench.report.sprites import Sprite
 
 WIDTH, ROW, TOP = 1100, 108, 28
 LEFT, RIGHT = 250, 870  # of what stands between the two ends
 SIDE = 44  # of an image
 
 
-class Way(NamedTuple):
+class FamilyWay(NamedTuple):
     """A family's row. `chain` are pictures from noise to a sample, where it has them."""
 
     family: str
     title: str
     gist: str
-    noise: Sheet | None
+    noise: Sprite | None
     numbers: int  # of noise a sample starts from; 0 where nothing is known
     passes: float | None
-    real: Sheet | None
-    sample: Sheet | None
-    chain: Sequence[Sheet] = ()
+    real: Sprite | None
+    sample: Sprite | None
+    chain: Sequence[Sprite] = ()
 
 
-def overview(ways: Sequence[Way]) -> Markup:
+def overview(ways: Sequence[FamilyWay]) -> Markup:
     """A row a family."""
     drawing = Drawing()
     drawing.text(206, 14, "IMAGE", "lane")
@@ -47,7 +47,7 @@ def overview(ways: Sequence[Way]) -> Markup:
     return drawing.svg(WIDTH, height, "ways", "From image to noise and back, a row a family", about, "overview")
 
 
-def _row(way: Way, top: float) -> Drawing:
+def _row(way: FamilyWay, top: float) -> Drawing:
     drawing, upper, lower = Drawing(), top + 29, top + 80
     drawing.line([(0, top), (WIDTH, top)], "rule", head=False)
     # the names may be long: of a user's own family it is the class's
@@ -71,7 +71,7 @@ def _row(way: Way, top: float) -> Drawing:
     return drawing
 
 
-def _gan(drawing: Drawing, _way: Way, upper: float, lower: float) -> None:
+def _gan(drawing: Drawing, _way: FamilyWay, upper: float, lower: float) -> None:
     drawing.line([(230, upper), (470, upper)], "read")
     drawing.line([(230, lower - 10), (LEFT + 10, lower - 10), (LEFT + 10, upper + 14), (470, upper + 14)], "read")
     _block(drawing, 470, upper, 190, 38, "discriminator", sampled=False)
@@ -82,7 +82,7 @@ def _gan(drawing: Drawing, _way: Way, upper: float, lower: float) -> None:
     drawing.line([(470, lower), (230, lower)])
 
 
-def _vae(drawing: Drawing, _way: Way, upper: float, lower: float) -> None:
+def _vae(drawing: Drawing, _way: FamilyWay, upper: float, lower: float) -> None:
     drawing.line([(230, upper), (470, upper)], "read")
     _block(drawing, 470, upper, 190, 38, "encoder", sampled=False)
     drawing.line([(660, upper), (890, upper)], "read")
@@ -93,7 +93,7 @@ def _vae(drawing: Drawing, _way: Way, upper: float, lower: float) -> None:
     drawing.text(350, lower - 8, "a distribution", "small")
 
 
-def _flow(drawing: Drawing, _way: Way, upper: float, lower: float) -> None:
+def _flow(drawing: Drawing, _way: FamilyWay, upper: float, lower: float) -> None:
     n, width = 4, 110
     step = (RIGHT - LEFT) / n
     edges = [230.0] + [LEFT + step * (i + 0.5) for i in range(n)] + [890.0]
@@ -106,7 +106,7 @@ def _flow(drawing: Drawing, _way: Way, upper: float, lower: float) -> None:
         _block(drawing, x - width / 2, (upper + lower) / 2, width, lower - upper + 34, "couplings")
 
 
-def _diffusion(drawing: Drawing, way: Way, upper: float, lower: float) -> None:
+def _diffusion(drawing: Drawing, way: FamilyWay, upper: float, lower: float) -> None:
     n = 4
     step = (RIGHT - LEFT) / n
     places = [206.0, *(LEFT + step * (i + 0.5) for i in range(n)), 912.0]
@@ -126,7 +126,7 @@ def _diffusion(drawing: Drawing, way: Way, upper: float, lower: float) -> None:
                 drawing.rect(x - SIDE / 2, y - SIDE / 2, SIDE, SIDE, "fixed", 2)
 
 
-def _other(drawing: Drawing, _way: Way, _upper: float, lower: float) -> None:
+def _other(drawing: Drawing, _way: FamilyWay, _upper: float, lower: float) -> None:
     drawing.line([(890, lower), (660, lower)])
     _block(drawing, 470, lower, 190, 38, "model")
     drawing.line([(470, lower), (230, lower)])
@@ -139,7 +139,7 @@ def _block(
     drawing.text(x + width / 2, y + 4, label, "on" if sampled else "")
 
 
-_BETWEEN: Mapping[str, Callable[[Drawing, Way, float, float], None]] = {
+_BETWEEN: Mapping[str, Callable[[Drawing, FamilyWay, float, float], None]] = {
     "gan": _gan,
     "vae": _vae,
     "flow": _flow,

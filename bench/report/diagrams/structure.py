@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from equibench.quantities.text import TIMES
 from equibench.record.anatomy import ModelPart, Structure
-from equibench.report.diagrams import sprites
+from equibench.report import sprites
 from equibench.report.diagrams.blocks import ENDS, Blocks, Ends, shape_words, words_of
 from equibench.report.diagrams.lanes import IMAGE, NOISE, Lanes
 

@@ -11,7 +11,7 @@ from equibench.quantities.text import number
 from equibench.record import files as record_files
 from equibench.record.schema import TrainingPoint
 from equibench.report.figures.images import images_of
-from equibench.report.figures.sprites import Sprite, sprite
+from equibench.report.sprites import Sprite, sprite
 from equibench.summary.along import labels, metrics
 from equibench.summary.sections import Row, Section
 

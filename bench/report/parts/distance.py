@@ -10,8 +10,8 @@ import numpy as np
 from equibench.record import files as record_files
 from equibench.record.anatomy import DistanceParts
 from equibench.report.figures.images import images_of
-from equibench.report.figures.sprites import Sprite, sprite
 from equibench.report.parts.part import PagePart, Whole
+from equibench.report.sprites import Sprite, sprite
 from equibench.summary.distance import ClassParts, class_sentences, classes, real_sentence
 from equibench.summary.sections import FiledRecord, Row
 

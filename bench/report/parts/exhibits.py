@@ -13,7 +13,7 @@ from equibench.quantities.metric import Metric, with_count
 from equibench.quantities.text import amount, join, number, spread
 from equibench.record import files as record_files
 from equibench.record.schema import USUAL
-from equibench.report.diagrams import sprites
+from equibench.report import sprites
 from equibench.report.figures.images import images_of
 from equibench.stats import Stat
 from equibench.summary.sections import FiledRecord, Row, SamplerSetting
@@ -31,7 +31,7 @@ class Exhibit:
     labels: tuple[str, ...]
     caption: str
     numbers: str
-    sprite: sprites.Sheet
+    sprite: sprites.Sprite
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ def exhibits(cell: FiledRecord, row: Row) -> list[Exhibit]:
     return [_exhibit(cell, row, arrays, key, known.get(key)) for key in keys if key in arrays]
 
 
-def first_images(cell: FiledRecord) -> tuple[sprites.Sheet | None, sprites.Sheet | None]:
+def first_images(cell: FiledRecord) -> tuple[sprites.Sprite | None, sprites.Sprite | None]:
     """A real test image and a sample of a cell, where it has them."""
     arrays = record_files.read_arrays(cell.path, cell.record)
     found = [images_of(cell, arrays, key, 4)[:1] if key in arrays else None for key in ("real", "samples")]
@@ -62,7 +62,7 @@ def first_images(cell: FiledRecord) -> tuple[sprites.Sheet | None, sprites.Sheet
     return real, sample
 
 
-def chain(cell: FiledRecord) -> list[sprites.Sheet]:
+def chain(cell: FiledRecord) -> list[sprites.Sprite]:
     """Pictures from an image to noise and as many of the way back, from left to right; none where there are none."""
     arrays = record_files.read_arrays(cell.path, cell.record)
     if not {"forward_chain", "reverse_chain"} <= arrays.keys():

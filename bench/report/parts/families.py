@@ -11,10 +11,11 @@ from markupsafe import Markup
 from equibench.quantities.text import amount
 from equibench.record.anatomy import Structure
 from equibench.record.schema import Portrait, Record
-from equibench.report.diagrams import curves, sprites
+from equibench.report import sprites
+from equibench.report.diagrams import curves
 from equibench.report.diagrams.blocks import Ends
 from equibench.report.diagrams.objectives import Objective, objective
-from equibench.report.diagrams.overview import Way, overview
+from equibench.report.diagrams.overview import FamilyWay, overview
 from equibench.report.diagrams.shares import bar
 from equibench.report.diagrams.structure import drawn
 from equibench.report.figures import images
@@ -155,7 +156,7 @@ def _facts(record: Record, portrait: Portrait, passes: float | None) -> tuple[st
     return tuple(found)
 
 
-def _way(cell: FiledRecord) -> Way:
+def _way(cell: FiledRecord) -> FamilyWay:
     record = cell.record
     assert record.portrait is not None
     known = objective(record.family, record.config)
@@ -165,4 +166,4 @@ def _way(cell: FiledRecord) -> Way:
     ends, pictures = first_images(cell), chain(cell)
     family = record.family if record.family in ABOUT else "other"
     assert family is not None
-    return Way(family, record.portrait.title, gist, noise, numbers, _passes(record), *ends, pictures)
+    return FamilyWay(family, record.portrait.title, gist, noise, numbers, _passes(record), *ends, pictures)

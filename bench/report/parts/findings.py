@@ -13,7 +13,7 @@ from equibench.report.parts.part import PagePart, Whole
 from equibench.summary.changes import change_sentences, differences
 from equibench.summary.findings import findings as found_in
 from equibench.summary.tiles import interval, p_words
-from equibench.summary.ways_findings import Evidence, Finding
+from equibench.summary.ways_findings import Evidence, TestedFinding
 
 WIDTH, EDGE, HEIGHT = 140.0, 6.0, 16
 MOST = 8  # comparisons beside a finding: all of them are in the table of pairs
@@ -22,7 +22,7 @@ TICKS = (0.01, 0.1, 0.5, 1, 2, 5, 10, 50, 100, 1000)
 
 
 @dataclass(frozen=True)
-class Scale:
+class DrawnScale:
     """From values to places in a drawing, between the least and the most."""
 
     low: float
@@ -52,7 +52,7 @@ class ShownEvidence:
 class ShownFinding:
     """A finding with its comparisons; `more` is the number of those that are left to the table."""
 
-    finding: Finding
+    finding: TestedFinding
     shown: tuple[ShownEvidence, ...]
     more: int
     axis: Markup  # of differences, which have a scale of their own
@@ -76,35 +76,35 @@ def findings(whole: Whole) -> PagePart:
     )
 
 
-def _of_section(found: Sequence[Finding]) -> SectionFindings:
+def _of_section(found: Sequence[TestedFinding]) -> SectionFindings:
     ratios = [one for finding in found for one in finding.evidence[:MOST] if one.effect.is_ratio]
     scale = log_scale(ratios)
     axis = _axis(scale, [t for t in TICKS if scale.low <= t <= scale.high], TIMES) if ratios else Markup()
     return SectionFindings(tuple(_shown(finding, scale) for finding in found), axis)
 
 
-def log_scale(ratios: Iterable[Evidence]) -> Scale:
+def log_scale(ratios: Iterable[Evidence]) -> DrawnScale:
     """From the least to the most of the intervals, with 1 among them."""
     ends = [end for one in ratios for end in _ends(one)]
     clamped = [min(max(end, 1 / FAR), FAR) for end in ends if not math.isnan(end)]
-    return Scale(min([0.8, *clamped]), max([2.0, *clamped]), True)
+    return DrawnScale(min([0.8, *clamped]), max([2.0, *clamped]), True)
 
 
 def _ends(one: Evidence) -> list[float]:
     return [end for end in (one.effect.low, one.effect.value, one.effect.high) if end is not None]
 
 
-def _shown(finding: Finding, ratios: Scale) -> ShownFinding:
+def _shown(finding: TestedFinding, ratios: DrawnScale) -> ShownFinding:
     shown = finding.evidence[:MOST]
     ends = [end for one in shown if not one.effect.is_ratio for end in _ends(one) if math.isfinite(end)]
     width = max([0.0, *ends]) - min([0.0, *ends])
-    own = Scale(min([0.0, *ends]), max([0.0, *ends]), False) if width > 0 else Scale(-1, 1, False)
+    own = DrawnScale(min([0.0, *ends]), max([0.0, *ends]), False) if width > 0 else DrawnScale(-1, 1, False)
     drawn = tuple(_one(one, ratios if one.effect.is_ratio else own) for one in shown)
     axis = _axis(own, sorted({own.low, 0.0, own.high}), "") if ends else Markup()
     return ShownFinding(finding, drawn, len(finding.evidence) - len(shown), axis)
 
 
-def _one(one: Evidence, scale: Scale) -> ShownEvidence:
+def _one(one: Evidence, scale: DrawnScale) -> ShownEvidence:
     effect = one.effect
     value = f"{number(effect.value, 3)}{TIMES}" if effect.is_ratio else f"{effect.value:+.3f}"
     tested = one.p_holm is not None
@@ -113,7 +113,7 @@ def _one(one: Evidence, scale: Scale) -> ShownEvidence:
     return ShownEvidence(one.label, _drawing(one, scale), value, interval(effect), p, tested and not one.decided)
 
 
-def _drawing(one: Evidence, scale: Scale) -> Markup:
+def _drawing(one: Evidence, scale: DrawnScale) -> Markup:
     """Interval and value beside the line of no difference; the same is written beside it, so that it is hidden from
     readers of the screen.
     """
@@ -128,7 +128,7 @@ def _drawing(one: Evidence, scale: Scale) -> Markup:
     return _svg(parts, HEIGHT)
 
 
-def _axis(scale: Scale, ticks: Sequence[float], unit: str) -> Markup:
+def _axis(scale: DrawnScale, ticks: Sequence[float], unit: str) -> Markup:
     """The labels of a scale, without those that would touch the one before."""
     parts, last = [], -math.inf
     for tick in ticks:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image
 
 from equibench.quantities.metric import Metric, with_count
 from equibench.quantities.text import number
@@ -16,6 +13,7 @@ from equibench.record import files
 from equibench.record.schema import USUAL
 from equibench.report.figures.images import images_of
 from equibench.report.parts.part import PagePart, Whole
+from equibench.report.sprites import sheet
 from equibench.summary.sections import FiledRecord, Row, Section
 from equibench.summary.standing import setting_words, short
 from equibench.summary.verdict import verdict
@@ -106,10 +104,4 @@ def _kept(cell: FiledRecord, row: Row, metric: Metric | None) -> dict[str, str]:
 
 def _pictures(images: np.ndarray) -> tuple[str, ...]:
     """uint8 [n, C, H, W] with 1 or 3 channels -> the first ones as PNG, pixel for pixel."""
-    found = []
-    for image in images[:IMAGES]:
-        stream = io.BytesIO()
-        pixels = image[0] if len(image) == 1 else image.transpose(1, 2, 0)
-        Image.fromarray(pixels).save(stream, "png")
-        found.append(f"data:image/png;base64,{base64.b64encode(stream.getvalue()).decode()}")
-    return tuple(found)
+    return tuple(sheet(image[None, None]).uri for image in images[:IMAGES])
