@@ -6,6 +6,7 @@ import warnings
 from html.parser import HTMLParser
 
 import pytest
+from browsing import CHROMIUM, answer
 from commits import at_commit, over_commits
 from fixtures import MACHINE, equibench, save
 from hostile import HOSTILE
@@ -107,3 +108,25 @@ def test_nothing_else_is_replaced(tmp_path):
     for wrong in (tmp_path, tmp_path / "mine.html" / "x.html"):
         with pytest.raises(UserError):
             page.write(found, wrong)
+
+
+ENLARGE = """
+  const zoom = document.querySelector('.zoom'), dialog = document.querySelector('dialog');
+  const before = [dialog.open, zoom.querySelector('img').clientWidth];
+  zoom.click();
+  const image = dialog.querySelector('img');
+  const open = [dialog.open, image.clientWidth, image.src === zoom.querySelector('img').src];
+  dialog.click();
+  return {before, open, after: dialog.open};
+"""
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no chromium here: apt-get install chromium")
+def test_a_click_on_a_chart_enlarges_it(tmp_path):
+    file = tmp_path / "history.html"
+    file.write_bytes(page.page(saved(over_commits(4, lambda *_: 100.0), tmp_path)))
+    found = answer(file, tmp_path, ENLARGE, "--window-size=700,900")
+    closed, small = found["before"]
+    opened, large, same = found["open"]
+    assert (closed, opened, same, found["after"]) == (False, True, True, False)
+    assert large > small

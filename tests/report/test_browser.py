@@ -78,26 +78,6 @@ def test_a_click_on_a_heading_sorts(page, tmp_path):
     assert found["sort"] == "ascending"
 
 
-ENLARGE = """
-  const zoom = document.querySelector('.zoom'), dialog = document.querySelector('dialog');
-  const before = [dialog.open, zoom.querySelector('img').clientWidth];
-  zoom.click();
-  const image = dialog.querySelector('img');
-  const open = [dialog.open, image.clientWidth, image.src === zoom.querySelector('img').src, image.alt];
-  dialog.click();
-  return {before, open, after: dialog.open};
-"""
-
-
-def test_a_click_on_a_figure_enlarges_it(page, tmp_path):
-    found = answer(page, tmp_path, ENLARGE, "--window-size=1400,900")
-    closed, small = found["before"]
-    opened, large, same, alt = found["open"]
-    assert (closed, opened, same, found["after"]) == (False, True, True, False)
-    assert large > small
-    assert alt == "From one image to another, a row a pair."
-
-
 @pytest.mark.parametrize("width", [400, 700, 1400])
 def test_nothing_is_wider_than_the_window(page, tmp_path, width):
     # The browser's own window is never narrower than 500 pixels: the page stands in a frame of the width.
