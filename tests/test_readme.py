@@ -8,10 +8,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from fixtures import failed, make, save
 
 from equibench.cli.main import cli
 from equibench.summary.sort import load_cells, summarise
+from equibench.summary.verdict import verdict
 from studies import readme
 
 ROOT = Path(__file__).parent.parent
@@ -34,24 +34,7 @@ def test_the_sentence_is_the_published_records():
     """After a change `python -m studies.readme` writes it anew."""
     (section, *_) = summarise(load_cells([readme.PUBLISHED]))
     said = readme.README.read_text().split("<!-- result -->")[1].split("<!-- /result -->")[0].strip()
-    assert said == readme.sentence(section)
-
-
-@pytest.mark.parametrize(
-    ("records", "words"),
-    [
-        ([make(name, seed) for name in ("gan", "vae", "flow") for seed in range(3)], "has the lowest FD_5k"),
-        ([make(name) for name in ("gan", "vae")], "one training seed, which ranks nothing"),
-        ([make("vae", seed, entrant=name) for name in "ab" for seed in range(3)], "do not tell from every other's"),
-        ([make("vae", seed) for seed in range(3)], "nothing was measured"),
-        ([failed("gan", 0, "diverged", "NaN"), make("vae")], "nothing was measured"),
-    ],
-)
-def test_the_sentence_holds_for_other_records(records, words, tmp_path):
-    (section, *_) = summarise(load_cells([save(records, tmp_path, with_arrays=False)]))
-    assert words in (said := readme.sentence(section))
-    assert said.endswith(".")
-    assert "None" not in said
+    assert said == verdict(section).sentence
 
 
 def test_a_table_and_a_sentence_go_between_their_marks():

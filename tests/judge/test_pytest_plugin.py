@@ -90,7 +90,7 @@ def test_thresholds(project):
     result.stdout.fnmatch_lines_random(
         [
             "*bits_per_dim of vae is 3.42, which is not below 3.4*",
-            "*gan has no number*",
+            "*gan has no bits_per_dim: A GAN samples without a density*",
             "*write @pytest.mark.equibench*",
         ]
     )
