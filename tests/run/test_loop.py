@@ -153,7 +153,7 @@ def test_a_failure_of_the_machine_is_no_result(mini, monkeypatch, number):
         measure_cell(cell, mini, Clock(), unfinished=Unfinished(mini.folder(cell)))
     monkeypatch.setattr(Unfinished, "save", sound)
     progress, found = Unfinished(mini.folder(cell)).load(mini.identity(cell))
-    assert progress.done == ["quality", "memorization"]
+    assert progress.done == ["quality", "memorization", "distance_parts"]
     assert found.results.quality.also
     assert not mini.path(cell).exists()
 

@@ -167,5 +167,5 @@ def test_the_page_shows_runs_and_differences(before_and_after, tmp_path, monkeyp
     for name in ("index.html", "report.md"):
         text = (tmp_path / "out" / name).read_text()
         assert "B differs from A in the folder (before → after)" in text
-        assert "Comparison of the settings" in text
+        assert "What changed" in text
     assert set(load_frame(load_cells(list(before_and_after))).run) == {"before", "after"}
