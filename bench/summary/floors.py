@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from equibench.quantities.metric import Metric, metric_of
 from equibench.record.schema import Quality, Record
 from equibench.stats import Stat, stat_of
-from equibench.summary.sections import Section
+from equibench.summary.sections import Row, Section
 
 
 def real_distance(section: Section, metric: Metric) -> Stat | None:
@@ -15,9 +15,17 @@ def real_distance(section: Section, metric: Metric) -> Stat | None:
     distance depends on their number. A model as good as the data would have it, one that draws the training images
     too. None where it was not measured.
     """
-    records = (cell.record for row in section.references for cell in row.cells)
-    found = (quality for record in records for quality in _qualities(record) if metric_of(quality) == metric)
-    return stat_of([quality.value for quality in found])
+    return stat_of([value for row in section.references for value in _values(row, metric)])
+
+
+def floor_distance(row: Row, metric: Metric) -> Stat | None:
+    """The same of one floor, over its seeds."""
+    return stat_of(_values(row, metric))
+
+
+def _values(row: Row, metric: Metric) -> list[float | None]:
+    found = (quality for cell in row.cells for quality in _qualities(cell.record))
+    return [quality.value for quality in found if metric_of(quality) == metric]
 
 
 def _qualities(record: Record) -> Iterator[Quality]:

@@ -12,9 +12,9 @@ from collections import Counter
 from dataclasses import dataclass, replace
 
 from equibench.protocol import RANKING_SEEDS, SIGNIFICANCE
-from equibench.quantities.metric import Metric, metric_of
+from equibench.quantities.metric import Metric
 from equibench.record.paths import value_at
-from equibench.record.schema import USUAL, Quality, Record
+from equibench.record.schema import USUAL
 from equibench.stats import holm
 from equibench.summary.ratios import Effect, ratio
 from equibench.summary.sections import Row, SamplerSetting, Section
@@ -148,18 +148,6 @@ def turned(found: list[SettingPair]) -> list[SettingPair]:
         for pair in ways
         if (id(pair.b.row), id(pair.a.row)) in behind and not (pair.decided and pair.effect.value < 1)
     ]
-
-
-def real_distance(section: Section, metric: Metric) -> tuple[Record, str, float] | None:
-    """Record, path and value of the distance of real training images in this metric; None where it is not recorded."""
-    for row in section.references:
-        record = row.first
-        found: list[tuple[str, Quality | None]] = [("quality", record.quality)]
-        found += [(f"real_data_at.{point.label}.quality", point.quality) for point in record.real_data_at]
-        for path, quality in found:
-            if quality is not None and quality.value is not None and metric_of(quality) == metric:
-                return record, f"{path}.value", quality.value
-    return None
 
 
 def seeds_suffice(section: Section) -> bool:

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from equibench.quantities.metric import Metric, metric_names, metric_of
+from equibench.quantities.metric import Metric, metric_names
 from equibench.record.schema import USUAL
 from equibench.report.figures.labels import Label, place
 from equibench.report.figures.layout import (
@@ -25,7 +25,8 @@ from equibench.report.figures.layout import (
     short_names,
 )
 from equibench.report.figures.style import BAR, FLOOR, colour_of, look_of, style
-from equibench.stats import Stat, stat_of
+from equibench.stats import Stat
+from equibench.summary.floors import floor_distance
 from equibench.summary.sections import Row, SamplerSetting, Section, flops_per_image, sec_per_image
 
 Cost = Callable[[SamplerSetting], float | None]
@@ -61,13 +62,8 @@ def quality_and_speed(section: Section, cut: Cut = PAPER) -> Figure | None:
 
 def real_data(section: Section, metric: Metric) -> list[tuple[str, Stat]]:
     """Names and distances of floors that were measured in this metric: real data at as many images, say."""
-    found = []
-    for row in section.references:
-        points = [point for cell in row.cells for point in cell.record.real_data_at]
-        here: list[float | None] = [p.quality.value for p in points if metric_of(p.quality) == metric]
-        if stat := row.quality(metric) or stat_of(here):
-            found.append((row.label, stat))
-    return [(name, stat) for name, stat in found if stat.mean > 0 and drawable(stat.mean)]
+    found = [(row.label, floor_distance(row, metric)) for row in section.references]
+    return [(name, stat) for name, stat in found if stat and stat.mean > 0 and drawable(stat.mean)]
 
 
 def _priced(row: Row, metric: Metric, cost: Cost) -> list[Priced]:

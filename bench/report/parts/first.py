@@ -14,10 +14,11 @@ from equibench.record.schema import USUAL
 from equibench.report.figures.images import images_of
 from equibench.report.parts.part import PagePart, Whole
 from equibench.report.sprites import sheet
+from equibench.summary.floors import real_distance
 from equibench.summary.sections import FiledRecord, Row, Section
 from equibench.summary.standing import setting_words, short
 from equibench.summary.verdict import verdict
-from equibench.summary.ways import common_metric, other_ways, real_distance, sides
+from equibench.summary.ways import common_metric, other_ways, sides
 
 IMAGES = 7  # a row; narrow screens show fewer
 TALLEST, LARGEST = 490, 64  # pixels of all rows together, and of the side of an image that is enlarged
@@ -62,7 +63,7 @@ def strip(section: Section) -> Strip | None:
     if real is not None:
         recorded = real_distance(section, metric) if metric else None
         rows.insert(
-            0, StripRow("Real images", "", "test set", _pictures(real), number(recorded[2]) if recorded else "")
+            0, StripRow("Real images", "", "test set", _pictures(real), number(recorded.mean) if recorded else "")
         )
     _, height, width = section.data.shape
     side = max(height, width)
