@@ -25,6 +25,7 @@ class Formula:
 
 
 def gan(_config: Config) -> tuple[Formula, ...]:
+    """What the two players change, in the family and in this recipe."""
     x, z, gamma = m.name("x"), m.name("z"), m.name("γ")
     made = m.of(m.name("G"), z)
     real, fake = m.of(m.name("D"), x), m.of(m.name("D"), made)
@@ -65,6 +66,7 @@ def gan(_config: Config) -> tuple[Formula, ...]:
 
 
 def vae(config: Config) -> tuple[Formula, ...]:
+    """The evidence lower bound of the family, and the levels of this recipe."""
     x, z, i = m.name("x"), m.name("z"), m.name("i")
     below = m.lower(z, m.row(m.sign("<"), i))
     prior, level = m.of(m.name("p"), z), m.lower(z, i)
@@ -105,6 +107,7 @@ def vae(config: Config) -> tuple[Formula, ...]:
 
 
 def flow(_config: Config) -> tuple[Formula, ...]:
+    """The change of variables of the family, and the bound that dequantization leaves."""
     x, u = m.name("x"), m.name("u")
     map_, q = m.of(m.name("f"), x), m.of(m.name("q"), m.given(u, x))
     stretch = m.fraction(m.row(m.sign("∂"), map_), m.row(m.sign("∂"), x))
@@ -137,6 +140,7 @@ def flow(_config: Config) -> tuple[Formula, ...]:
 
 
 def diffusion(_config: Config) -> tuple[Formula, ...]:
+    """The way to noise, the bound of the family, and what this recipe trains on."""
     x, z, lam, noise, v = (m.name(one) for one in ("x", "z", "λ", "ε", "v"))
     a, s, noisy = m.name("α"), m.name("σ"), m.lower(z, lam)
     return (

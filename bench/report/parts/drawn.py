@@ -55,6 +55,7 @@ class SectionFigures:
 
 
 def figures(whole: Whole) -> PagePart:
+    """Files of every figure, and what the page draws itself."""
     several = len(whole.sections) > 1
     numbers = iter(range(1, 1_000_000))
     of_sections, charts = [], []

@@ -51,6 +51,7 @@ class FamilyPart:
 
 
 def families(whole: Whole) -> PagePart:
+    """One part each, of the first cell of every family that has a portrait."""
     shown = portraits(whole.sections)
     pictured = [images.of_family(cell) for cell in shown]
     parts = [_part(i, cell, _row_of(cell, whole.sections)) for i, cell in enumerate(shown)]
