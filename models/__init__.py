@@ -22,6 +22,7 @@ FAMILIES = {
 LOADED = {
     "torchscript": "equibench_models.outside.scripted:Scripted",
     "torch.export": "equibench_models.outside.exported:Exported",
+    "diffusers": "equibench_models.outside.pipeline:Pipeline",
 }
 
 

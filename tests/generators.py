@@ -52,3 +52,17 @@ def export(network, path, example, dynamic=True):
         shapes = ({0: torch.export.Dim.DYNAMIC},) if dynamic else None
         torch.export.save(torch.export.export(network.eval(), (example,), dynamic_shapes=shapes), str(path))
     return path
+
+
+def save_pipeline(folder, scheduler=None):
+    """A pipeline of images of 1x8x8 with a tiny network of random weights, by diffusers itself."""
+    import diffusers
+
+    torch.manual_seed(0)
+    unet = diffusers.UNet2DModel(
+        sample_size=8, in_channels=1, out_channels=1, layers_per_block=1, block_out_channels=(8, 8), norm_num_groups=4,
+        down_block_types=("DownBlock2D", "DownBlock2D"), up_block_types=("UpBlock2D", "UpBlock2D"),
+    )  # fmt: skip
+    scheduler = scheduler or diffusers.DDPMScheduler(num_train_timesteps=1000)
+    diffusers.DDPMPipeline(unet, scheduler).save_pretrained(str(folder))
+    return folder

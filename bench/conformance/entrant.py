@@ -18,7 +18,7 @@ from equibench.outside.command import written_by
 from equibench.outside.kind import RUNS_CODE, kind_of
 from equibench.run import checkpoint
 from equibench.run.families import resolve_family
-from equibench.run.loaded import saved_generator
+from equibench.run.loaded import saved_generator, saved_pipeline
 from equibench.suite import Entrant
 from equibench.usercode import entry_point, require_consent
 from equibench_models import FAMILIES
@@ -67,6 +67,8 @@ def validate(entrant: Entrant, shape: Shape = SHAPE, *, allow_code: bool) -> lis
         model, provenance = checkpoint.load(path, torch.device("cpu"), allow_code)
         checkpoint.check_finite(model, path)
         return [*of_model(model, trains=False), _summed(type(model), provenance.config)]
+    if kind == "diffusers":
+        return of_model(saved_pipeline(path), trains=False)
     require_consent(f"{path}, {RUNS_CODE[kind]},", allow_code)
     made: list[SavedGenerator] = []
 

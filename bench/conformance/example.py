@@ -34,6 +34,8 @@ class Mixture(Model):
             "reconstructs": "no",
             "sampling": "one pass",
             "trained by": "maximum likelihood",
+            "learns": "the pictures and their weights",
+            "fixes": "the shape of the blur",
             "labels": "no",
         },
     )

@@ -10,12 +10,13 @@ from typing import Literal
 
 from equibench.errors import UserError
 
-Kind = Literal["checkpoint", "torchscript", "torch.export", "samples"]
+Kind = Literal["checkpoint", "torchscript", "torch.export", "diffusers", "samples"]
+PIPELINE = "model_index.json"  # by which a folder is a pipeline of diffusers
 RUNS_CODE = {"torchscript": "a TorchScript file", "torch.export": "a file of torch.export"}
 _NPY = b"\x93NUMPY"
 _CAN_BE = (
-    "give a checkpoint (.safetensors) of `equibench run`, a TorchScript or torch.export file, a folder of images, or "
-    "an .npz or .npy file of them"
+    "give a checkpoint (.safetensors) of `equibench run`, a TorchScript or torch.export file, a pipeline's folder, a "
+    "folder of images, or an .npz or .npy file of them"
 )
 
 
@@ -26,7 +27,7 @@ def kind_of(path: Path) -> Kind:
     """
     try:
         if path.is_dir():
-            return "samples"
+            return "diffusers" if (path / PIPELINE).is_file() else "samples"
         with path.open("rb") as stream:
             if stream.read(len(_NPY)) == _NPY:
                 return "samples"

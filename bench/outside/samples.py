@@ -56,6 +56,8 @@ class Collected(Model):
             "reconstructs": "unknown",
             "sampling": "unknown",
             "trained by": "unknown",
+            "learns": "unknown",
+            "fixes": "unknown",
             "labels": "unknown",
         },
     )

@@ -11,7 +11,7 @@ import torch
 
 from equibench.data.sets import Dataset
 from equibench.entrant import SAMPLES
-from equibench.errors import UserError
+from equibench.errors import UserError, first_line
 from equibench.hashing import image_digests, images_sha256
 from equibench.machine.clock import Clock
 from equibench.outside.command import CommandError, written_by
@@ -28,6 +28,7 @@ from equibench.usercode import require_consent
 from equibench_models import LOADED
 from equibench_models.contract import Model, Options, Shape
 from equibench_models.outside.generator import SavedGenerator
+from equibench_models.outside.pipeline import Pipeline, UnusableError
 
 UNKNOWN_TRAINING = ["its training data", "the size of what was trained", "the cost of training", "how it was tuned"]
 UNKNOWN_MODEL = [*UNKNOWN_TRAINING, "the cost of sampling", "its likelihood"]
@@ -71,6 +72,8 @@ def _looked_at(
             if one.generator is None:
                 raise UserError(_unsaid(one))
             family, options = kind, resolve_family(kind).options_type
+        elif kind == "diffusers":
+            family, options = kind, type(saved_pipeline(path, data.shape)).options_type
         elif kind == "checkpoint":
             model, provenance = checkpoint.load(path, device, allow_code)
             checkpoint.check_finite(model, path)
@@ -92,6 +95,8 @@ def opened(cell: Cell, session: Session, clock: Clock) -> tuple[Model, Results]:
     """
     entrant = cell.entrant
     assert entrant is not None
+    if entrant.family == "diffusers":
+        return _pipeline(entrant, cell, session, clock)
     if entrant.family in LOADED:
         return _generator(entrant, cell, session, clock)
     least = session.suite.measure.samples
@@ -143,6 +148,31 @@ def _generator(entrant: Entrant, cell: Cell, session: Session, clock: Clock) -> 
     return model, Results(
         config=scalars(entrant.generator.model_dump()),
         loaded=Loaded(kind=kind, source=path.name, params=params, unknown=UNKNOWN_TRAINING),
+        weights_sha256=session.weights_sha256(cell),
+    )
+
+
+def saved_pipeline(path: Path, shape: Shape | None = None) -> Pipeline:
+    """The pipeline in a folder of diffusers, of images of `shape`, or of those that it gives. Raises UserError."""
+    try:
+        return Pipeline.build({"path": str(path.absolute())}, shape or Pipeline.shape_of(path))
+    except ImportError as error:
+        raise UserError(
+            f"{path} is a pipeline of diffusers, which cannot be imported ({first_line(error)}); install it with "
+            "`pip install 'equibench[diffusers]'`"
+        ) from None
+    except (UnusableError, OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"cannot sample the pipeline {path}: {first_line(error)}") from None
+
+
+def _pipeline(entrant: Entrant, cell: Cell, session: Session, clock: Clock) -> tuple[Model, Results]:
+    assert entrant.load is not None
+    path = Path(entrant.load)
+    with clock.part("load"):
+        model = saved_pipeline(path, session.data.shape).to(session.device)
+    return model, Results(
+        config=scalars(model.resolved()),
+        loaded=Loaded(kind="diffusers", source=path.name, params=model.sampling_parameters(), unknown=UNKNOWN_TRAINING),
         weights_sha256=session.weights_sha256(cell),
     )
 

@@ -52,6 +52,8 @@ class SavedGenerator(Model):
             "reconstructs": "no",
             "sampling": "one pass",
             "trained by": "unknown",
+            "learns": "unknown",
+            "fixes": "unknown",
             "labels": "no",
         },
     )
@@ -111,6 +113,9 @@ class SavedGenerator(Model):
     def show(self, images: Tensor, generator: Generator) -> Showing:  # noqa: ARG002 (it cannot encode images)
         """How many parameters it has."""
         return Showing(numbers={"sampling_parameters": float(self.sampling_parameters())})
+
+    def noise_shapes(self) -> list[tuple[int, ...]]:
+        return [self.config.noise]
 
     def update(self, images: Tensor, progress: float = 0.0) -> dict[str, Tensor]:
         raise NotImplementedError("a generator that another tool saved is not trained here")

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from files_of_images import pixels, write_pngs
-from generators import StyleGenerator, export, script
+from generators import StyleGenerator, export, save_pipeline, script
 from torch import nn
 
 from equibench.conformance.claims import of_model
@@ -162,6 +162,13 @@ def test_a_saved_generator_keeps_what_applies(tmp_path, kind):
     found = validate(entrant, allow_code=True)
     assert failing(found) == {}
     assert found[0].why == "images of 1x8x8"
+
+
+def test_a_pipeline_of_diffusers_keeps_what_applies(tmp_path):
+    pytest.importorskip("diffusers", reason="the extra [diffusers] is not installed")
+    found = validate(named(str(save_pipeline(tmp_path / "p"))), allow_code=False)
+    assert failing(found) == {}
+    assert "15 settings, of 10 to 99 passes" in [finding.why for finding in found]
 
 
 class Frames(nn.Module):

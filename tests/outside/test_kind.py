@@ -31,6 +31,12 @@ def test_samples_are_folders_and_arrays(tmp_path):
         assert kind_of(path) == "samples"
 
 
+def test_a_folder_with_the_index_of_a_pipeline_is_one(tmp_path):
+    write_pngs(tmp_path, pixels(2, 8, 8))
+    (tmp_path / "model_index.json").write_text("{}")
+    assert kind_of(tmp_path) == "diffusers"
+
+
 def test_what_is_nothing_else_is_for_the_reader_of_checkpoints(tmp_path):
     (tmp_path / "x.npz").write_bytes(b"\x08" + b"\0" * 20)
     assert kind_of(tmp_path / "x.npz") == "checkpoint"

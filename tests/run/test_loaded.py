@@ -8,7 +8,7 @@ import pytest
 import torch
 from files_of_images import pixels, write_pngs
 from fixtures import equibench
-from generators import StyleGenerator, export, script
+from generators import StyleGenerator, export, save_pipeline, script
 from toys import extractor
 
 from equibench import suite
@@ -123,6 +123,34 @@ def test_generators_of_other_tools_get_every_measurement_that_applies(tmp_path):
     assert scripted.quality.value == pytest.approx(exported.quality.value, rel=0.01)
     assert brighter.quality.value != scripted.quality.value
     assert brighter.key != scripted.key
+
+
+def test_a_pipeline_of_diffusers_has_quality_against_speed_over_its_schedulers(tmp_path):
+    pytest.importorskip("diffusers", reason="the extra [diffusers] is not installed")
+    folder = save_pipeline(tmp_path / "ddpm")
+    measure = suite.load("smoke").measure.model_dump() | {"sweep_evaluations": 10, "bound": [], "annealing": None}
+    chosen = with_entrants({"name": "p", "load": str(folder), "sampler": {"steps": 10}})
+    chosen = suite.changed(chosen, measure={**measure, "along": None, "out_of_distribution": []})
+    (record,) = records(session_of(chosen, tmp_path / "out")).values()
+    assert record.status == "ok", record.reason
+    assert (record.family, record.loaded.kind) == ("diffusers", "diffusers")
+    assert record.speed.network_evaluations == 10
+    labels = [point.label for point in record.sampler_points]
+    assert labels[0] == "headline"
+    assert {"DDIM, 10 steps", "EulerDiscrete, 10 steps"} <= set(labels)
+    assert not any(label.startswith("Heun") for label in labels)  # its 10 steps take 19 passes
+    assert (record.config["scheduler"], record.config["beta_end"]) == ("DDPMScheduler", 0.02)
+
+
+def test_a_pipeline_that_cannot_be_sampled_is_a_sentence_before_anything_runs(tmp_path, monkeypatch):
+    (tmp_path / "p").mkdir()
+    (tmp_path / "p" / "model_index.json").write_text("{}")
+    chosen = with_entrants({"name": "p", "load": str(tmp_path / "p")})
+    with pytest.raises(UserError, match=r"cannot sample the pipeline .*|install it with"):
+        resolved(chosen, DATA, CPU, allow_code=False)
+    monkeypatch.setitem(sys.modules, "diffusers", None)
+    with pytest.raises(UserError, match=r"install it with `pip install 'equibench\[diffusers\]'`"):
+        resolved(chosen, DATA, CPU, allow_code=False)
 
 
 @pytest.mark.parametrize("kind", ["torchscript", "torch.export"])
