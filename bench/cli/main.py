@@ -65,7 +65,10 @@ def cli() -> None:
     """
 
 
-for room in (plan, run, tune, status, measure, report, history, archive, export, look, judge, turns, conformance, cache):
+ROOMS = (
+    plan, run, tune, status, measure, report, history, archive, export, look, judge, turns, conformance, cache,
+)  # fmt: skip
+for room in ROOMS:
     for verb in room.VERBS:
         cli.add_command(verb)
 

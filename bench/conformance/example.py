@@ -65,10 +65,8 @@ class Mixture(Model):
         chosen = torch.multinomial(self.weights.softmax(0), n, replacement=True, generator=generator)
         noise = torch.rand(n, math.prod(self.shape), 1, generator=generator, device=generator.device)
         below = self._log_levels().exp().cumsum(-1)  # [K, d, 256]
-        found = [
-            (below[k] < u).sum(-1).clamp(max=255)
-            for k, u in zip(chosen.split(batch_size), noise.split(batch_size), strict=True)
-        ]
+        pairs = zip(chosen.split(batch_size), noise.split(batch_size), strict=True)
+        found = [(below[k] < u).sum(-1).clamp(max=255) for k, u in pairs]
         return torch.cat(found).to(torch.uint8).reshape(n, *self.shape)
 
     @torch.no_grad()
@@ -77,8 +75,7 @@ class Mixture(Model):
 
     def show(self, images: Tensor, generator: Generator) -> Showing:
         means = (255 * self._pictures()[0]).round().to(torch.uint8).reshape(1, -1, *self.shape)
-        weights = self.weights.softmax(0)
-        spread = float(-(weights * weights.log()).sum().detach().exp())
+        spread = float(-(self.weights.softmax(0) * self.weights.log_softmax(0)).sum().detach().exp())
         return Showing({"pictures_used": spread}, {"means": ("The pictures that are mixed.", means[:, :8])})
 
     def sampling_parameters(self) -> int:
