@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import re
-import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib import resources
@@ -13,51 +11,22 @@ from typing import Annotated, Any, Self
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
+from equibench.entrant import FLOORS, alike
+from equibench.entrant import Entrant as Entrant  # imported from here, as the suite that they are in
+from equibench.entrant import name_from as name_from
+from equibench.entrant import usable_name as usable_name
 from equibench.errors import UserError, nearest
 from equibench.hashing import digest
 from equibench.measuring import MOST, Count, Measuring, Seconds, SuiteTable
 from equibench.protocol import PROTOCOL
-from equibench.record.base import Scalar
 from equibench.record.schema import Budget, FeatureInfo
 from equibench.record.study import tuning
 from equibench.record.surroundings import Tuning
 from equibench.validation import explain, read_toml, shortened
 from equibench_models import FAMILIES
 
-FLOORS = ("real data", "uniform", "global histogram", "per-pixel histogram", "3-neighbour table")
-MOST_NAME_BYTES = 100  # a file's name may have 255, of which seed, key and endings need some
 MOST_SPENT = 1e30  # parameters, FLOPs or images: what all computers of the world have not done
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
-
-
-class Entrant(SuiteTable):
-    """One competitor: a family with the fields of its config that differ from the defaults."""
-
-    name: str
-    family: str  # a name of equibench_models.FAMILIES, or one's own as module:Class
-    config: dict[str, Scalar] = {}
-    sampler: dict[str, Scalar] = {}  # options of `sample` for the headline numbers
-    # in a file the study that chose these settings, relative to the suite's; once loaded, what that study says
-    tuned: str | Tuning | None = None
-
-    @property
-    def tuning(self) -> Tuning | None:
-        """What its study says; None for one that names none, or whose suite was not loaded from a file."""
-        return self.tuned if isinstance(self.tuned, Tuning) else None
-
-    @field_validator("name")
-    @classmethod
-    def _no_floor(cls, name: str) -> str:
-        if _alike(name) in {_alike(floor.replace(" ", "-")) for floor in FLOORS}:
-            raise ValueError(f"{name!r} is the name of a floor; give another")
-        return usable_name(name)
-
-    @field_validator("family")
-    @classmethod
-    def _known(cls, family: str) -> str:
-        if family not in FAMILIES and not re.fullmatch(r"[\w.]+:\w+", family):
-            raise ValueError(f"unknown family {family!r}{nearest(family, FAMILIES)}, or give your own as module:Class")
-        return family
 
 
 class Suite(SuiteTable):
@@ -93,7 +62,7 @@ class Suite(SuiteTable):
     @model_validator(mode="after")
     def _each_once(self) -> Self:
         """Equal cells would be one record."""
-        _no_double("entrant", [entrant.name for entrant in self.entrant], _alike)
+        _no_double("entrant", [entrant.name for entrant in self.entrant], alike)
         _no_double("seed", self.seeds)
         _no_double("budget", [f"{one.params} parameters and {one.amount} {one.unit}" for one in self.budget])
         _no_double("bound", [repr(bound.model_dump()) for bound in self.measure.bound])
@@ -110,6 +79,11 @@ class Cell:
     entrant: Entrant | None = None
     budget: Budget | None = None
 
+    @property
+    def loaded(self) -> bool:
+        """Whether its entrant is there already, and is not trained."""
+        return self.entrant is not None and self.entrant.loaded
+
     def key(self, data_sha256: str, features: FeatureInfo, machine_key: str, weights_sha256: str | None = None) -> str:
         """Hash of all that defines the cell's record. The machine is included, as another one is another measurement,
         and the feature network, as `auto` may mean another one tomorrow.
@@ -119,7 +93,7 @@ class Cell:
                 "protocol": PROTOCOL,
                 "name": self.name,
                 "seed": self.seed,
-                "entrant": self.entrant.model_dump(exclude={"tuned"}) if self.entrant else None,
+                "entrant": self.entrant.defining if self.entrant else None,
                 "budget": self.budget.model_dump() if self.budget else None,
                 "measure": self.suite.measure.model_dump(),
                 "data": data_sha256,
@@ -134,7 +108,9 @@ def code_in(suite: Suite, *, families: bool = True, extractor: bool = True) -> l
     """What the suite names that is a user's own code: families as `module:Class`, an extractor, a TorchScript file;
     of those that are going to be used.
     """
-    named = [entrant.family for entrant in suite.entrant if families and entrant.family not in FAMILIES]
+    trained = [entrant.family for entrant in suite.entrant if not entrant.loaded and entrant.family not in FAMILIES]
+    commands = [f"the command {entrant.command!r}" for entrant in suite.entrant if entrant.command is not None]
+    named = [*trained, *commands] if families else []
     own = [suite.measure.extractor] if extractor and is_own(suite.measure.extractor) else []
     return list(dict.fromkeys([*named, *own]))
 
@@ -145,13 +121,16 @@ def is_own(extractor: str) -> bool:
 
 
 def cells(suite: Suite) -> Iterator[Cell]:
-    """All cells in a fixed order: the floors, then seed by seed, so that a run cut short holds whole comparisons."""
+    """All cells in a fixed order: the floors, then seed by seed, so that a run cut short holds whole comparisons. What
+    is loaded has one cell, as neither another training seed nor another budget makes another model of it.
+    """
     for floor in FLOORS:
         yield Cell(suite, floor, 0)
     for seed in suite.seeds:
         for budget in suite.budget:
             for entrant in suite.entrant:
-                yield Cell(suite, entrant.name, seed, entrant, budget)
+                if not entrant.loaded or (seed, budget) == (suite.seeds[0], suite.budget[0]):
+                    yield Cell(suite, entrant.name, seed, entrant, budget)
 
 
 def shipped() -> dict[str, Path]:
@@ -174,7 +153,8 @@ def load(name: str) -> Suite:
         if path.exists() and not path.is_file():
             raise UserError(f"{path} is no file; give the path of a suite's .toml file")
     found = read_toml(path, Suite, "suite")
-    return found.model_copy(update={"entrant": [_with_tuning(entrant, path) for entrant in found.entrant]})
+    entrants = [_with_path(_with_tuning(entrant, path), path) for entrant in found.entrant]
+    return found.model_copy(update={"entrant": entrants})
 
 
 def _with_tuning(entrant: Entrant, path: Path) -> Entrant:
@@ -188,38 +168,19 @@ def _with_tuning(entrant: Entrant, path: Path) -> Entrant:
     return entrant.model_copy(update={"tuned": said})
 
 
+def _with_path(entrant: Entrant, path: Path) -> Entrant:
+    """The entrant of the suite at `path` with what it loads as seen from anywhere."""
+    if entrant.load is None:
+        return entrant
+    return entrant.model_copy(update={"load": str((path.parent / entrant.load).absolute())})
+
+
 def changed(suite: Suite, **changes: Any) -> Suite:
     """The suite with other values, held to the same rules. Raises UserError."""
     try:
         return Suite.model_validate({**suite.model_dump(), **changes})
     except ValidationError as error:
         raise UserError(explain(error, Suite)) from None
-
-
-def usable_name(name: str) -> str:
-    """`name` where files may be called by it. Raises ValueError with a sentence otherwise."""
-    if not re.fullmatch(r"[\w.+-]+", name):
-        raise ValueError(f"{shortened(name)} is no usable name; use letters, digits and . _ + - only")
-    if name[0] in ".-":
-        raise ValueError(f"{shortened(name)} begins with {name[0]!r}; a name begins with a letter, a digit, _ or +")
-    if len(name.encode()) > MOST_NAME_BYTES:
-        raise ValueError(f"{shortened(name)} is too long; give a name of at most {MOST_NAME_BYTES} bytes")
-    return name
-
-
-def name_from(path: Path) -> str:
-    """A name for an entrant, after a file."""
-    name = re.sub(r"[^\w.+-]", "-", path.stem).lstrip(".-")
-    name = name.encode()[:MOST_NAME_BYTES].decode(errors="ignore") or "checkpoint"
-    try:
-        return Entrant(name=name, family="gan").name
-    except ValidationError:  # a floor's
-        return f"{name}-checkpoint"
-
-
-def _alike(name: str) -> str:
-    """Equal for names that some file systems take for one."""
-    return unicodedata.normalize("NFKC", name).casefold()
 
 
 def _no_double(what: str, values: Sequence[Any], by: Callable[[Any], Any] = lambda value: value) -> None:

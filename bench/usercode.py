@@ -8,6 +8,7 @@ imported.
 from __future__ import annotations
 
 import importlib
+import importlib.metadata
 import os
 import sys
 from typing import Any
@@ -19,6 +20,26 @@ def require_consent(what: str, allowed: bool) -> None:
     """Raises UserError unless running code is `allowed`; `what` says in a sentence's subject whose code that is."""
     if not allowed:
         raise UserError(f"{what} can run any code on this machine; if you trust it, pass --allow-code")
+
+
+GROUP = "equibench.entrants"  # of the entry points by which installed packages name their families
+
+
+def entry_point(name: str) -> str | None:
+    """The `module:Class` that an installed package declares under `name`; nothing of it is imported.
+
+    Raises ValueError where two packages declare different ones.
+    """
+    try:
+        found = importlib.metadata.entry_points(group=GROUP, name=name)
+    except ValueError:  # a line that another package wrote wrongly
+        return None
+    values = {point.value: point.dist.name if point.dist else "a package" for point in found}
+    if len(values) > 1:
+        raise ValueError(
+            f"{' and '.join(sorted(values.values()))} both name an entrant {name!r}; uninstall one of them"
+        )
+    return next(iter(values), None)
 
 
 def import_name(name: str) -> Any:

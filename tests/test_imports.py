@@ -28,7 +28,7 @@ GROUND = {
     "validation",
     "record",
 }
-MEASURING = {"data", "machine", "models", "measuring", "suite", "intervals"}
+MEASURING = {"data", "machine", "models", "measuring", "entrant", "suite", "intervals"}
 READING = {"intervals", "quantities", "summary", "cite", "models"}
 MAY_IMPORT = {
     "atomic": set(),
@@ -47,9 +47,12 @@ MAY_IMPORT = {
     "machine": GROUND,
     "quantities": GROUND,
     "measuring": GROUND,
-    "suite": GROUND | {"models", "measuring"},
+    "entrant": GROUND | {"models", "measuring"},
+    "suite": GROUND | {"models", "measuring", "entrant"},
     "measure": GROUND | MEASURING,
-    "run": GROUND | MEASURING | {"measure"},
+    "outside": GROUND | MEASURING | {"measure"},
+    "run": GROUND | MEASURING | {"measure", "outside"},
+    "conformance": GROUND | MEASURING | {"outside", "run"},
     "summary": GROUND | {"intervals", "quantities", "models"},
     "cite": GROUND | {"intervals", "quantities", "summary"},
     "report": GROUND | READING,
@@ -61,7 +64,7 @@ MAY_IMPORT = {
     "cli": GROUND
     | READING
     | MEASURING
-    | {"measure", "run", "tune", "report", "history", "archive", "trackers", "judge"},
+    | {"measure", "outside", "conformance", "run", "tune", "report", "history", "archive", "trackers", "judge"},
     "__main__": {"cli"},
     "__init__": {"errors", "protocol", "summary", "report"},
 }

@@ -11,6 +11,7 @@ import click
 from equibench.cli import (
     archive,
     cache,
+    conformance,
     endings,
     export,
     history,
@@ -29,8 +30,8 @@ from equibench.protocol import PROTOCOL, __version__
 
 PROGRAM, COMPLETE = "equibench", "_EQUIBENCH_COMPLETE"
 EXIT_CODES = (
-    "Exit codes: 0 done, and as it should be; 1 worse, or does not hold (check, turns, verify); 2 a mistake, a failing "
-    "environment or a fault; 3 a cell is not ok (run); 128 and more: stopped by a signal (130 by Ctrl-C). "
+    "Exit codes: 0 done, and as it should be; 1 worse, or does not hold (check, turns, verify, validate); 2 a mistake, "
+    "a failing environment or a fault; 3 a cell is not ok (run); 128 and more: stopped by a signal (130 by Ctrl-C). "
     "\n\n\b\nMore of them: docs/exit-codes.md"
 )
 
@@ -64,7 +65,10 @@ def cli() -> None:
     """
 
 
-for room in (plan, run, tune, status, measure, report, history, archive, export, look, judge, turns, cache):
+ROOMS = (
+    plan, run, tune, status, measure, report, history, archive, export, look, judge, turns, conformance, cache,
+)  # fmt: skip
+for room in ROOMS:
     for verb in room.VERBS:
         cli.add_command(verb)
 

@@ -131,8 +131,8 @@ def session_of(suite: Suite, data: Dataset, device: torch.device, out: Path, opt
 
     extractor = load_extractor(options, device, suite.measure.extractor)
     reload = partial(load_extractor, {**options, "download": False}, device, suite.measure.extractor)
-    named: dict[str, Any] = {"loaded": options.get("loaded"), "allow_code": options["allow_code"]}
-    return Session(suite, data, device, extractor, out, reload=reload, keep=options["keep"], **named)
+    allow_code = options["allow_code"]
+    return Session(suite, data, device, extractor, out, allow_code, reload, options["keep"])
 
 
 def check_writable(folder: Path) -> None:

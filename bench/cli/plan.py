@@ -146,9 +146,10 @@ def plan_of(
     tell("timing matrix products")
     rate = training_rate(device)
     found: list[tuple[Cell, Plan, Cost]] = []
-    notes: dict[str, None] = {}
+    loaded = [one.name for one in suite.entrant if one.loaded]
+    notes = dict.fromkeys(f"{name} would be measured on {data.name}, without training." for name in loaded)
     for cell in cells(suite):
-        if cell.budget is None:
+        if cell.budget is None or cell.loaded:
             continue
         tell(f"counting {cell.name}")
         planned = isolated_plan(cell, data.shape)
@@ -188,6 +189,10 @@ def print_plan(found: PlannedRun) -> None:
             tuning_words(cell.entrant.tuning if cell.entrant else None, planned.train_flops),
         )
     screen, data = console(), found.data
+    for note in () if found.cells else found.notes:
+        screen.print(note)
+    if not found.cells:
+        return
     screen.print(table)
     screen.print(
         f"{found.suite.name} on {data.name}: {len(data.train):,} training and {len(data.test):,} test images of "

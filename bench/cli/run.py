@@ -43,7 +43,9 @@ RANKED_SEEDS = 3  # that a ranking takes
 @click.command(epilog=SUITE_HELP, short_help="Train or load every cell of a suite, and measure it.")
 @suite_options
 @click.option("--out", type=PATH, help="Folder for records. [default: results/SUITE]")
-@click.option("--from", "loaded", type=PATH, help="Measure this checkpoint (.safetensors) without training.")
+@click.option(
+    "--from", "loaded", type=PATH, multiple=True, help="Measure this checkpoint or these samples, without training."
+)
 @extractor_options
 @click.option("--retry", is_flag=True, help="Repeat the cells that did not end ok.")
 @click.option("--keep", is_flag=True, help="Take records and weights as they are, though other code made them.")
@@ -60,14 +62,16 @@ def run(**options: Any) -> None:
     At the end the report is written too, and its main table shown. Exit code 3 says that a cell is not ok.
     """
     from equibench.machine.device import resolve_device
-    from equibench.run.loaded import only_loaded
+    from equibench.run.loaded import only_loaded, resolved
     from equibench.run.standing import look_over
 
     suite, data = load_suite(options)
     out = options["out"] or Path("results") / suite.name
     device = resolve_device(options["device"])
+    like = suite if options["loaded"] else None
     if options["loaded"]:
-        suite = only_loaded(suite, options["loaded"], device, options["allow_code"])
+        suite = only_loaded(suite, options["loaded"])
+    suite = resolved(suite, data, device, options["allow_code"], like)
     if not options["dry_run"]:
         check_writable(out)
     session = session_of(suite, data, device, out, options)
@@ -81,15 +85,10 @@ def run(**options: Any) -> None:
             print_json({"cells": [_as_json(one) for one in done], "report": written and str(written)})
         end(done, out, options, written, screen)
         return
-    needed_bytes = 0.0
-    if options["loaded"]:
-        screen.print(f"{suite.entrant[0].name} would be measured on {data.name}, without training.")
-    else:
-        name = session.extractor.info.name
-        planned = plan_of(suite, data, device, extractor_named(name) or name)
-        needed_bytes = planned.total("disk_bytes")
-        print_json(planned.as_json()) if options["as_json"] else print_plan(planned)
-    check_out(out, needed_bytes)
+    name = session.extractor.info.name
+    planned = plan_of(suite, data, device, extractor_named(name) or name)
+    print_json(planned.as_json()) if options["as_json"] else print_plan(planned)
+    check_out(out, planned.total("disk_bytes"))
     tell_again(look_over(session, options["retry"]), session, screen)
 
 

@@ -22,6 +22,7 @@ from equibench.cli.options import (
     session_of,
     tuning_options,
 )
+from equibench.errors import UserError
 
 if TYPE_CHECKING:
     from equibench.record.study import Search, Space, Study, Training
@@ -73,6 +74,10 @@ def tune(**options: Any) -> None:
     from equibench.tune.trainings import CellTrainer, TrainingStep, trial_session
 
     suite, data = load_suite(options)
+    trained = [entrant for entrant in suite.entrant if not entrant.loaded]
+    if not trained:
+        raise UserError(f"every entrant of {suite.name} is loaded; give a suite with one to train")
+    suite = suite.model_copy(update={"entrant": trained})
     file = spaces.load(options["space_file"], suite.name)
     trials = {"trials": options["trials"]} if options["trials"] else {}
     search = Search.model_validate({**file.search.model_dump(), **trials})

@@ -33,15 +33,14 @@ class Workload:
     def of(cls, session: Session, tell: Callable[[str], None]) -> Workload:
         """By the estimates of `plan`. Raises UserError as it does, before anything is trained."""
         from equibench.cli.plan import plan_of
-        from equibench.run.stages import stages_of
+        from equibench.run.stages import stages_wanted
 
         cells = {(cell.name, cell.seed): CellWork(0.0, FLOOR_SEC) for cell in session.cells}
-        if not session.loaded:
-            planned = plan_of(session.suite, session.data, session.device, session.extractor.info.name, tell)
-            for cell, _, cost in planned.cells:
-                if (cell.name, cell.seed) in cells:
-                    cells[cell.name, cell.seed] = CellWork(cost.train_sec, cost.measure_sec)
-        return cls(cells, tuple(name.replace("_", " ") for name in stages_of(session)))
+        planned = plan_of(session.suite, session.data, session.device, session.extractor.info.name, tell)
+        for cell, _, cost in planned.cells:
+            if (cell.name, cell.seed) in cells:
+                cells[cell.name, cell.seed] = CellWork(cost.train_sec, cost.measure_sec)
+        return cls(cells, tuple(name.replace("_", " ") for name in stages_wanted(session)))
 
     @property
     def total_sec(self) -> float:

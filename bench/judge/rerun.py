@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from equibench.data.sets import Dataset
     from equibench.measure.features.extractor import Extractor
     from equibench.run.session import Session
-    from equibench.suite import Cell, Suite
+    from equibench.suite import Cell, Entrant, Suite
 
 
 @dataclass(frozen=True)
@@ -64,12 +64,12 @@ def rebuilt(one: Record, file: Path, given: Rerun, out: Path) -> tuple[Cell, Ses
     chosen = suite_of(one, given)
     found = _data(one, chosen, given)
     device = _device(one, given)
-    loaded = _checkpoint(one, file, given) if one.role == "entrant" and one.budget is None else None
-    cell = _cell(one, chosen, loaded, device, given)
+    loaded = _loaded(one, file, chosen, given) if one.role == "entrant" and one.budget is None else None
+    cell = _cell(one, chosen, found, loaded, device, given)
     load = _extractor(one, cell.suite, device, given, loaded is not None)
     extractor = load()
     _check_features(one, extractor)
-    return cell, Session(cell.suite, found, device, extractor, out, loaded, given.allow_code, load)
+    return cell, Session(cell.suite, found, device, extractor, out, given.allow_code, load)
 
 
 def _device(one: Record, given: Rerun) -> torch.device:
@@ -113,28 +113,39 @@ def _data(one: Record, chosen: Suite, given: Rerun) -> Dataset:
     return found
 
 
-def _checkpoint(one: Record, file: Path, given: Rerun) -> Path:
-    """That which the record's run measured without training it."""
-    from equibench.run import checkpoint
+def _loaded(one: Record, file: Path, chosen: Suite, given: Rerun) -> Entrant:
+    """That which the record's run measured without training it: the suite's own, or the file that is given."""
+    from equibench.run.content import content_sha256
+    from equibench.suite import Entrant
 
+    declared = next((entrant for entrant in chosen.entrant if entrant.name == one.entrant and entrant.loaded), None)
+    if declared and declared.command is not None:
+        return declared
     beside = file.parent / (one.checkpoint or "")
-    found = given.loaded or (beside if one.checkpoint and beside.is_file() else None)
+    named = Path(declared.load) if declared and declared.load else None
+    found = given.loaded or (beside if one.checkpoint and beside.is_file() else named)
     if found is None:
-        raise UserError(f"{one.entrant} was loaded from {one.checkpoint}, which is not here; give it by --from")
-    if checkpoint.sha256(found) != one.weights_sha256:
+        source = one.loaded.source if one.loaded else one.checkpoint
+        raise UserError(f"{one.entrant} was loaded from {source}, which is not here; give it by --from")
+    if content_sha256(found) != one.weights_sha256:
         raise UserError(f"{found} does not hold the weights of {one.entrant}; give those of the run by --from")
-    return found
+    entrant = declared or Entrant(name=one.entrant, load="")
+    return entrant.model_copy(update={"load": str(found.absolute())})
 
 
-def _cell(one: Record, chosen: Suite, loaded: Path | None, device: torch.device, given: Rerun) -> Cell:
+def _cell(
+    one: Record, chosen: Suite, data: Dataset, loaded: Entrant | None, device: torch.device, given: Rerun
+) -> Cell:
     """The record's cell, in a suite without the others; without a limit, as another hour may be a slower one."""
-    from equibench.run.loaded import only_loaded
+    from equibench.run.loaded import resolved
     from equibench.suite import Cell
 
     limit = chosen.cell_limit_sec if one.status == "timed out" else None
     chosen = chosen.model_copy(update={"cell_limit_sec": limit})
     if loaded is not None:
-        chosen = only_loaded(chosen, loaded, device, given.allow_code, one.entrant)
+        alone = chosen.model_copy(update={"entrant": [loaded]})
+        declared = any(entrant.name == loaded.name and entrant.loaded for entrant in chosen.entrant)
+        chosen = resolved(alone, data, device, given.allow_code, None if declared else chosen)
         return Cell(chosen, one.entrant, one.seed, chosen.entrant[0], chosen.budget[0])
     entrant = next((entrant for entrant in chosen.entrant if entrant.name == one.entrant), None)
     if (entrant is None) != (one.role == "floor") or (entrant and one.budget not in chosen.budget):

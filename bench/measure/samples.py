@@ -90,7 +90,7 @@ def measure(
         found = sets.streamed(dataset, data_root, download, lambda n: tell(f"reading {dataset}", n, 0))
         part = found.part(split)
         lossy = _unlike(samples, source, found, allow_lossy)
-        source = _fitting(samples, source, found.name, found.shape)
+        source = fitting(samples, source, found.name, found.shape)
         check_levels(samples, source)
         against = reference_of_images(
             split, part, extractor, progress=lambda n: tell(f"features of {found.name}", n, len(part))
@@ -159,7 +159,7 @@ def _against_statistics(
             f"{extractor.info.name} on images like these"
         )
     else:
-        source = _fitting(samples, source, statistics.name, against.shape)
+        source = fitting(samples, source, statistics.name, against.shape)
     if source.lossy_count:
         notes.append(
             f"{source.lossy_count:,} of {source.count:,} samples were compressed with loss ({source.lossy_example}), "
@@ -211,7 +211,7 @@ def _with_more(result: Quality, found: StreamedDataset, split: str, extractor: E
     return f"{result.reason}; {split} is {few:,} of {found.name}'s {many:,} images, and --split {other} takes more"
 
 
-def _fitting(path: Path, source: Source, name: str, shape: tuple[int, int, int]) -> Source:
+def fitting(path: Path, source: Source, name: str, shape: tuple[int, int, int]) -> Source:
     """The samples with the reference's channels: grey ones saved in colour are grey, and grey ones beside colour have
     three equal channels. Raises UserError, or the source does as it is read, where they cannot be compared.
     """

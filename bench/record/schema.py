@@ -16,7 +16,7 @@ from equibench.record.anatomy import DistanceParts, FixedNoise, Structure
 from equibench.record.anatomy import Portrait as Portrait  # imported from here, as its likes are
 from equibench.record.base import Scalar, Strict
 from equibench.record.cost import Energy, MatrixProducts, Memory, Speed
-from equibench.record.surroundings import Attempt, Libraries, Numerics, TimedBlock, Tuning
+from equibench.record.surroundings import Attempt, Libraries, Loaded, Numerics, TimedBlock, Tuning
 from equibench.record.surroundings import Code as Code  # imported from here, as their likes are
 from equibench.record.surroundings import Machine as Machine
 
@@ -236,6 +236,7 @@ class Results(Strict):
     checkpoint: str | None = None  # where the weights came from or went, relative to the record
     weights_sha256: str | None = None  # over family, config and weights: equal for equal trainings
     trained_by: Code | None = None  # the code that trained them, where it is not `code`
+    loaded: Loaded | None = None  # of an entrant that was not trained
     spent: Spent | None = None
     curve: Curve | None = None
     quality: Quality | None = None

@@ -31,6 +31,15 @@ class Code(Strict):
     own_sha256: dict[str, str] = {}  # a user's own `module:name` that was used -> of its source, and what that imports
 
 
+class Loaded(Strict):
+    """Where an entrant that was not trained by the run came from, and what is not known of it."""
+
+    kind: Literal["checkpoint", "torchscript", "torch.export", "diffusers", "samples", "command"]
+    source: str  # name of the file or folder, or the command
+    params: int | None = None  # parameters that sampling takes
+    unknown: list[str] = []  # of what the budgets of trained entrants say, in words
+
+
 class Numerics(Strict):
     """Arithmetic that was asked for: with the same weights, machine and libraries it decides on the last bit."""
 

@@ -36,7 +36,7 @@ def measure_along(work: Work, found: Found, sampled: Sampled) -> Found:
     leaves its place there, with the reason.
     """
     session = work.session
-    if not session.suite.measure.along or session.loaded:
+    if not session.suite.measure.along or found.results.loaded:
         return found
     weights = session.out / needed(found.results.checkpoint)
     folder = session.out / UNFINISHED / weights.stem / POINTS

@@ -26,7 +26,8 @@ from equibench.record.schema import Record, Status
 from equibench.record.surroundings import Attempt
 from equibench.run.floors import measure_floor
 from equibench.run.kept import Keeping
-from equibench.run.obtain import obtain, scalars
+from equibench.run.loaded import scalars
+from equibench.run.obtain import obtain
 from equibench.run.plan import Plan, plan
 from equibench.run.session import Session, Tell
 from equibench.run.stages import STAGES, stages_of
@@ -91,7 +92,7 @@ def _entrant(
             _keep(unfinished, progress, found, clock)  # that it is trained
         config = model.config.model_dump()
         work = Work(session, model, cell.entrant.family, config, cell.entrant.sampler, cell.seed, clock, tell)
-        for name in stages_of(session):
+        for name in stages_of(cell, session):
             if name not in progress.done:
                 tell(name.replace("_", " "), 0.0)
                 found = run_stage(name, work, found)
@@ -104,7 +105,7 @@ def _entrant(
         if is_of_the_machine(error):
             raise
         return Ending(configured(cell, session, found), *failure(error))
-    return finished(cell, session, found)
+    return finished(cell, found)
 
 
 def run_here(cell: Cell, session: Session) -> tuple[Path, Record]:
@@ -143,7 +144,7 @@ def record_of(
         reason=ending.reason,
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         data=session.data.info(),
-        budget=None if session.loaded else cell.budget,
+        budget=None if cell.loaded else cell.budget,
         clock=clock_sec,
         invocation=session.invocation,
         attempts=list(attempts),
@@ -191,16 +192,16 @@ def configured(
     cell: Cell, session: Session, found: Found, planned: Callable[[Cell, Shape], Plan | None] = plan
 ) -> Found:
     """What was found, with the config that the plan gives where training did not come to say it; or else the suite."""
-    if found.results.config or session.loaded or cell.entrant is None:
+    if found.results.config or cell.loaded or cell.entrant is None:
         return found
     there = planned(cell, session.data.shape)
     return found.plus(config=scalars(there.config if there else cell.entrant.config))
 
 
-def finished(cell: Cell, session: Session, found: Found) -> Ending:
+def finished(cell: Cell, found: Found) -> Ending:
     """Of a cell whose stages all ran, some perhaps without success."""
     spent, failures = found.results.spent, found.results.failures
-    missed = budget_missed(cell.budget, spent) if spent and cell.budget and not session.loaded else None
+    missed = budget_missed(cell.budget, spent) if spent and cell.budget and not cell.loaded else None
     if failures:
         parts = [*([missed] if missed else []), *(f"{name.replace('_', ' ')}: {why}" for name, why in failures.items())]
         return Ending(found, "incomplete", "; ".join(parts))

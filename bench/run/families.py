@@ -13,15 +13,15 @@ from equibench.record.surroundings import SAMPLER
 from equibench.suite import Entrant
 from equibench.usercode import import_name
 from equibench.validation import explain
-from equibench_models import FAMILIES, family
+from equibench_models import FAMILIES, LOADED, family
 from equibench_models.contract import Config, Model, Options
 
 DECLARED = ("config_type", "options_type", "about", "likelihood", "dequantization", "samplers")
 
 
 def resolve_family(name: str) -> type[Model]:
-    """The class of a family: a name of FAMILIES, or a user's own `module:Class`. Raises UserError."""
-    if name not in FAMILIES:
+    """The class of a family: a name of FAMILIES or LOADED, or a user's own `module:Class`. Raises UserError."""
+    if name not in FAMILIES and name not in LOADED:
         import_name(name)
     try:
         found = family(name)

@@ -54,10 +54,9 @@ def run_cells(
     processes.adopt_orphans()
     processes.warm_up()
     todo = list(session.cells)
-    if not session.loaded:
-        for cell in todo:
-            if cell.entrant is not None:
-                isolated_plan(cell, session.data.shape)
+    for cell in todo:
+        if cell.entrant is not None and not cell.loaded:
+            isolated_plan(cell, session.data.shape)
     with _writing(session.out):
         want(session.out, session.suite.name, [(cell.name, cell.seed, session.path(cell)) for cell in todo])
     # of the time now, what no record's clock holds yet: it is the next one's

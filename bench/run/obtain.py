@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import datetime
-import math
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -15,11 +12,13 @@ from equibench.errors import UserError
 from equibench.hashing import digest
 from equibench.machine.clock import Clock
 from equibench.machine.code import code_version, package_versions
-from equibench.record.base import Scalar
 from equibench.record.schema import Code, Results
+from equibench.record.surroundings import Loaded
 from equibench.run import checkpoint
+from equibench.run.content import checkpoint_of
 from equibench.run.families import resolve_family
 from equibench.run.kept import Keeping
+from equibench.run.loaded import opened, scalars
 from equibench.run.plan import plan
 from equibench.run.points import Points, halvings
 from equibench.run.session import Session
@@ -41,8 +40,11 @@ def obtain(
     Raises UserError for a checkpoint that cannot be used, DivergedError where a loss is not finite, StoppedError where
     the watch says so.
     """
-    file = session.loaded or weights_of(session.path(cell))
-    if not session.loaded and file.exists() and unfit_weights(file, cell, session):
+    given = checkpoint_of(cell)
+    if cell.loaded and given is None:
+        return opened(cell, session, clock)
+    file = given or weights_of(session.path(cell))
+    if not cell.loaded and file.exists() and unfit_weights(file, cell, session):
         made = datetime.datetime.fromtimestamp(file.stat().st_mtime, datetime.UTC)
         set_aside(file, session.out, made.isoformat(timespec="seconds"))
     if file.exists():
@@ -55,13 +57,14 @@ def obtain(
         model, provenance = _trained(cell, session, clock, file, watch, keeping)
     return model, Results(
         config=scalars(provenance.config),
+        loaded=Loaded(kind="checkpoint", source=file.name, params=model.sampling_parameters()) if cell.loaded else None,
         spent=provenance.spent,
         curve=provenance.curve,
         matrix_products=provenance.matrix_products,
         timed=provenance.timed,
         trained_by=(provenance.code or UNKNOWN) if trained_otherwise(provenance) else None,
         checkpoint=file.name,
-        weights_sha256=session.loaded_sha256 or checkpoint.sha256(file),
+        weights_sha256=session.weights_sha256(cell) or checkpoint.sha256(file),
     )
 
 
@@ -119,12 +122,3 @@ def _trained(
 def stream_seed(seed: int, purpose: str) -> int:
     """A stream of its own for every purpose, the same for all entrants, so that they differ by what they are alone."""
     return int(digest([seed, purpose])[:15], 16)
-
-
-def scalars(config: Mapping[str, Any]) -> dict[str, Scalar]:
-    """A model's config as a record holds it."""
-    return {key: value if _is_scalar(value) else str(value) for key, value in config.items()}
-
-
-def _is_scalar(value: Any) -> bool:
-    return isinstance(value, str | int) or (isinstance(value, float) and math.isfinite(value))

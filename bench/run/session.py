@@ -30,7 +30,7 @@ from equibench.record import files as record_files
 from equibench.record.base import Scalar
 from equibench.record.cost import MatrixProducts, Memory, ModeSpeed
 from equibench.record.schema import Quality
-from equibench.run import checkpoint
+from equibench.run.content import content_sha256
 from equibench.run.status import UNFINISHED
 from equibench.suite import Cell, Suite, cells
 
@@ -46,7 +46,6 @@ class Session:
     device: torch.device
     extractor: Extractor
     out: Path
-    loaded: Path | None = None  # a checkpoint to measure instead of training
     allow_code: bool = False  # code that the suite or a checkpoint names, see usercode.py
     # how a cell's own process gets the feature network, which cannot be handed to it
     reload: Callable[[], Extractor] | None = None
@@ -143,13 +142,19 @@ class Session:
 
     def key(self, cell: Cell) -> str:
         """The key of the cell's record: a hash of all that defines it."""
-        weights = self.loaded_sha256 if cell.entrant else None
-        return cell.key(self.data.sha256, self.extractor.info, self._machine_key, weights)
+        return cell.key(self.data.sha256, self.extractor.info, self._machine_key, self.weights_sha256(cell))
+
+    def weights_sha256(self, cell: Cell) -> str | None:
+        """Of what a cell loads; None where it is trained, or a command gives it."""
+        if cell.entrant is None or cell.entrant.load is None:
+            return None
+        if cell.name not in self._weights_sha256:
+            self._weights_sha256[cell.name] = content_sha256(Path(cell.entrant.load))
+        return self._weights_sha256[cell.name]
 
     @cached_property
-    def loaded_sha256(self) -> str | None:
-        """Of the checkpoint that is measured instead of training."""
-        return checkpoint.sha256(self.loaded) if self.loaded else None
+    def _weights_sha256(self) -> dict[str, str]:
+        return {}
 
     @cached_property
     def _machine_key(self) -> str:

@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from equibench.data.parts import drawn_of
+from equibench.entrant import SAMPLES
 from equibench.machine.device import autocast, reset_defaults
 from equibench.measure.cost import speed as speed_of
 from equibench.measure.cost.modes import Mode
@@ -33,6 +34,7 @@ from equibench.run.session import Session
 from equibench.run.structure import PartsError, structure_of
 from equibench.run.sweep import Sweep
 from equibench.run.work import Found, Work, attempt, needed
+from equibench.suite import Cell
 from equibench_models.contract import Shape
 
 T = TypeVar("T")
@@ -232,6 +234,7 @@ def few_dims(features: NDArray[np.float32]) -> NDArray[np.float32]:
     return (features @ directions).astype(np.float32)
 
 
+OF_SAMPLES = ("quality", "memorization", "distance_parts", "portrait")
 # by the part of the record that each fills; memorization's is within the quality, that of the training `along`
 STAGES: dict[str, Stage] = {
     stage.__name__: stage
@@ -253,8 +256,14 @@ STAGES: dict[str, Stage] = {
 }
 
 
-def stages_of(session: Session) -> list[str]:
-    """Those that a run does, in their order."""
+def stages_of(cell: Cell, session: Session) -> list[str]:
+    """Those that a run does of a cell, in their order: where there are samples and no model, what needs none."""
+    alone = cell.entrant is not None and cell.entrant.family == SAMPLES
+    return [name for name in stages_wanted(session) if not alone or name in OF_SAMPLES]
+
+
+def stages_wanted(session: Session) -> list[str]:
+    """Those that a run does of a model, in their order."""
     return [name for name in STAGES if session.stages is None or name in session.stages]
 
 

@@ -12,6 +12,7 @@ from equibench.machine.code import record_changed
 from equibench.record import files as record_files
 from equibench.record.schema import Record
 from equibench.run import checkpoint
+from equibench.run.content import checkpoint_of
 from equibench.run.session import Session
 from equibench.run.unfinished import Unfinished
 from equibench.run.weights import trained_otherwise, unfit_weights, weights_of
@@ -45,9 +46,9 @@ def look_over(session: Session, retry: bool) -> list[Again]:
                 found.append(Again(cell, "kept", why) if session.keep else Again(cell, "record", why, record))
             continue
         weights = weights_of(path)
-        if not session.loaded and cell.entrant and weights.exists() and (why := unfit_weights(weights, cell, session)):
+        if not cell.loaded and cell.entrant and weights.exists() and (why := unfit_weights(weights, cell, session)):
             found.append(Again(cell, "weights", why))
-        if session.loaded and cell.entrant and (why := trained_otherwise(checkpoint.provenance_of(session.loaded))):
+        if (file := checkpoint_of(cell)) and (why := trained_otherwise(checkpoint.provenance_of(file))):
             found.append(Again(cell, "loaded", why))
         if Unfinished(session.folder(cell)).is_of_another(session.identity(cell)):
             found.append(Again(cell, "unfinished", "was made by other code, packages or settings"))

@@ -44,8 +44,7 @@ def run_cell(
     identity = session.identity(cell)
     no_network: Any = None
     # the entrant's own code may change the working folder of its process
-    loaded = session.loaded and session.loaded.absolute()
-    bare = dataclasses.replace(session, extractor=no_network, out=session.out.absolute(), loaded=loaded)
+    bare = dataclasses.replace(session, extractor=no_network, out=session.out.absolute())
     begun_sec = time.time() if begun_sec is None else begun_sec
     tries = Tries(unfinished, identity)
     while True:
@@ -105,7 +104,7 @@ def _try(task: Task, session: Session, tries: Tries, tell: Tell, alive: Callable
 def _give_up(task: Task, session: Session, alive: Callable[[str, float], None]) -> None:
     """The cell ended the whole program each time that it was tried, and never got any further: that is its result."""
     progress, found = task.unfinished.load(task.identity)
-    at = next((name for name in stages_of(session) if name not in progress.done), "the end")
+    at = next((name for name in stages_of(task.cell, session) if name not in progress.done), "the end")
     place = at.replace("_", " ") if found.results.weights_sha256 else "train"
     reason = (
         f"the whole program was killed, or its machine stopped, {MOST_DEATHS} times in {place} without getting any "
@@ -144,7 +143,7 @@ def _verdict(
         return Ending(configured(cell, session, found, planned), "timed out", reason)
     status: Status = "out of memory" if watched.out_of_memory else "crashed"
     reason = f"{watched.how or 'what its process had found was gone at the end'} in {watched.doing}"
-    at = next((name for name in stages_of(session) if name not in progress.done), None)
+    at = next((name for name in stages_of(cell, session) if name not in progress.done), None)
     if cell.entrant is None or not found.results.weights_sha256 or at is None:
         return Ending(configured(cell, session, found, planned), status, reason)
     why = f"{status}: {reason}" if status == "out of memory" else reason

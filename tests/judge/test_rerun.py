@@ -15,7 +15,7 @@ from equibench.measure.features.own import function
 from equibench.record.surroundings import Numerics
 from equibench.run import checkpoint, supervise
 from equibench.run.cell import run_here
-from equibench.run.loaded import only_loaded
+from equibench.run.loaded import only_loaded, resolved
 from equibench.run.session import Session
 from equibench.run.stages import STAGES
 from equibench.suite import Cell
@@ -49,8 +49,8 @@ def made(tmp_path_factory):
         _, floor = run_here(Cell(chosen, "global histogram", 0), session)
         weights = (root / "weights.safetensors").absolute()
         weights.write_bytes(path.with_suffix(".safetensors").read_bytes())
-        only = only_loaded(chosen, weights, CPU, False)
-        loaded = Session(only, data, CPU, network, root / "out", weights)
+        only = resolved(only_loaded(chosen, [weights]), data, CPU, False, chosen)
+        loaded = Session(only, data, CPU, network, root / "out")
         _, measured = run_here(Cell(only, "weights", 7, only.entrant[0], only.budget[0]), loaded)
         yield root, {"trained": trained, "floor": floor, "loaded": measured}
 

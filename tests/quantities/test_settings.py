@@ -115,6 +115,8 @@ KEEP: dict[str, tuple[Any, str]] = {
     "measure.bound.2.check_steps": (True, DIFFUSION),
     "measure.bound.0.name": ("full chain", VAE),
 }
+# of entrants that are loaded, which the hash of what they load tells apart (tests/run/test_loaded.py)
+NOT_TRAINED = {"entrant.load", "entrant.command", "entrant.generator"}
 # whose fields are looked at
 LISTS = {"budget", "entrant", "measure", "measure.along", "measure.bound", "measure.annealing"}
 
@@ -132,7 +134,7 @@ def fields_of(model, place=""):
 
 def test_every_field_of_a_suite_is_among_those_that_are_tried():
     tried = {".".join(step for step in place.split(".") if not step.isdigit()) for place in (*MOVE, *KEEP)}
-    assert tried == set(fields_of(Suite))
+    assert tried == set(fields_of(Suite)) - NOT_TRAINED
 
 
 def put(value: Any, place: str, new: Any) -> Any:

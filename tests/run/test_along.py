@@ -1,6 +1,7 @@
 """The stage that measures points of a training, on a cell of a few updates and a feature network of pixels."""
 
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -183,7 +184,8 @@ def test_points_that_are_gone_are_said_and_fail_nothing(measured):
 def test_weights_that_were_loaded_have_no_points(measured, tmp_path):
     _, _, here, cell = measured()
     weights = here.path(cell).with_suffix(".safetensors")
-    loaded = Session(here.suite, here.data, CPU, here.extractor, tmp_path / "loaded", loaded=weights)
-    _, record = run_here(cell, loaded)
+    loaded = Session(here.suite, here.data, CPU, here.extractor, tmp_path / "loaded")
+    entrant = cell.entrant.model_copy(update={"load": str(weights), "config": {}})
+    _, record = run_here(replace(cell, entrant=entrant), loaded)
     assert record.along == []
     assert record.status == "ok"

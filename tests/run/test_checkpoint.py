@@ -7,10 +7,11 @@ import torch
 from fixtures import equibench
 from safetensors.torch import load_file, save_file
 
+from equibench.data import sets
 from equibench.errors import UserError
 from equibench.record.schema import Curve, Spent
 from equibench.run import checkpoint
-from equibench.run.loaded import only_loaded
+from equibench.run.loaded import only_loaded, resolved
 from equibench.suite import load
 from equibench_models import family
 from equibench_models.vae.model import VAE
@@ -98,7 +99,7 @@ def test_weights_that_are_no_numbers_are_refused_before_they_are_measured(file, 
 
     rewritten(file, spoil)
     with pytest.raises(UserError, match="holds NaN or infinite weights"):
-        only_loaded(load("smoke"), file, CPU, allow_code=False)
+        resolved(only_loaded(load("smoke"), [file]), sets.load(), CPU, allow_code=False)
     done = equibench("run", "smoke", "--from", file, "--device", "cpu", "--dry-run", cwd=file.parent)
     assert (done.returncode, "holds NaN" in done.stderr) == (2, True)
 

@@ -24,6 +24,7 @@ from equibench.run import checkpoint
 from equibench.run.attempts import Tries
 from equibench.run.cell import run_here
 from equibench.run.kept import Keeping, peek
+from equibench.run.loaded import only_loaded
 from equibench.run.loop import run_cells
 from equibench.run.obtain import obtain
 from equibench.run.session import Session
@@ -155,7 +156,7 @@ def test_a_checkpoint_that_was_asked_for_is_taken_and_its_code_recorded(session,
     file = session.path(cell_of(session)).with_suffix(".safetensors")
     change(file, code=OTHER)
     given = Path(shutil.move(file, tmp_path / "given.safetensors"))
-    loaded = dataclasses.replace(session, loaded=given)
+    loaded = dataclasses.replace(session, suite=only_loaded(session.suite, [given], ["vae"]))
     assert looked(loaded) == [("vae", "loaded", "was made by other code (commit 01234567)")]
     assert trained(loaded).trained_by == OTHER
     assert given.exists()

@@ -42,6 +42,8 @@ class LiveTensors(TorchDispatchMode):
         for value in tree_leaves(values):
             if isinstance(value, Tensor) and value.device.type == "cpu" and value.layout is torch.strided:
                 storage = value.untyped_storage()
+                if storage.device.type != "cpu":  # of a tensor that stands for one, as a program that is exported holds
+                    continue
                 place, size = storage._cdata, storage.nbytes()
                 before = self._sizes.get(place)
                 if before is None:

@@ -1,0 +1,67 @@
+"""Writes a family of one's own that works as it stands, with a test of the contract and a suite to run it in."""
+
+from __future__ import annotations
+
+import keyword
+import re
+from pathlib import Path
+
+from equibench import atomic
+from equibench.errors import UserError
+from equibench.suite import shipped
+
+EXAMPLE = Path(__file__).with_name("example.py")
+TEST = '''"""{name}.py keeps the contract of the families, its claims included."""
+
+import pytest
+
+from equibench.conformance.entrant import named, validate
+
+FINDINGS = validate(named("{name}:{cls}"), allow_code=True)
+
+
+@pytest.mark.parametrize("finding", FINDINGS, ids=[finding.claim for finding in FINDINGS])
+def test_it_keeps_the_contract(finding):
+    if finding.holds is None:
+        pytest.skip(finding.why)
+    assert finding.holds, finding.why
+'''
+
+
+def class_name(name: str) -> str:
+    """The class of the family in the module `name`."""
+    return "".join(part.capitalize() for part in name.split("_"))
+
+
+def write(name: str, folder: Path) -> list[Path]:
+    """Write `NAME.py`, `test_NAME.py` and `NAME.toml` to the folder, and give their paths. Raises UserError for a name
+    that no module can have, and where one of them is there already.
+    """
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or keyword.iskeyword(name):
+        raise UserError(f"{name!r} is no name of a module; use small letters, digits and _, beginning with a letter")
+    cls = class_name(name)
+    family = EXAMPLE.read_text().replace("Mixture", cls)
+    contents = {
+        f"{name}.py": family,
+        f"test_{name}.py": TEST.format(name=name, cls=cls),
+        f"{name}.toml": _suite(name, cls),
+    }
+    if there := [file for file in contents if (folder / file).exists()]:
+        raise UserError(f"{folder / there[0]} is there already; give another name or --out")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for file, content in contents.items():
+            atomic.write(folder / file, content.encode())
+    except OSError as error:
+        raise UserError(f"cannot write to {folder} ({error.strerror}); give another --out") from None
+    return [folder / file for file in contents]
+
+
+def _suite(name: str, cls: str) -> str:
+    """The suite `quick` with one more entrant."""
+    text = shipped()["quick"].read_text()
+    text = re.sub(r'^name = ".*"$', f'name = "{name}"', text, count=1, flags=re.MULTILINE)
+    text = re.sub(
+        r'^about = ".*"$', f'about = "{name} beside the four families, as in quick"', text, count=1, flags=re.MULTILINE
+    )
+    return f'{text}\n[[entrant]]\nname = "{name}"\nfamily = "{name}:{cls}"\n'

@@ -1,0 +1,134 @@
+"""Entrants as a suite declares them: what is trained, or what is there already and is loaded. Imports no torch."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import Field, ValidationError, field_validator, model_validator
+
+from equibench.errors import nearest
+from equibench.measuring import Count, SuiteTable
+from equibench.record.base import Scalar
+from equibench.record.surroundings import Tuning
+from equibench.usercode import entry_point
+from equibench.validation import shortened
+from equibench_models import FAMILIES, LOADED
+
+SAMPLES = "samples"  # in place of a family, where there are samples and no model
+FLOORS = ("real data", "uniform", "global histogram", "per-pixel histogram", "3-neighbour table")
+OUTSIDE = (*LOADED, SAMPLES)  # in place of a family, of what other tools made
+MOST_NAME_BYTES = 100  # a file's name may have 255, of which seed, key and endings need some
+
+
+class GeneratorSetting(SuiteTable):
+    """What goes into a generator that another tool saved, and what comes out: its file says neither."""
+
+    noise: list[Count] = Field(min_length=1)  # shape of the noise behind one image
+    distribution: Literal["normal", "uniform"] = "normal"  # of the noise; uniform in [-1, 1]
+    low: float = -1.0  # black in its output
+    high: float = 1.0  # white
+    batch_size: Count | None = None  # the only one that it takes, where it was traced with one
+
+    @model_validator(mode="after")
+    def _range(self) -> Self:
+        if not self.low < self.high:
+            raise ValueError(f"low, which is black, has to be below high, which is white, and {self.low} is not")
+        return self
+
+
+class Entrant(SuiteTable):
+    """One competitor: a family with the fields of its config that differ from the defaults, to be trained; or one that
+    is there already, a file or folder to load or a command that writes samples, which is measured alone.
+    """
+
+    name: str
+    # a name of equibench_models.FAMILIES, that of an installed entry point, or one's own as module:Class; of what is
+    # loaded it is found there
+    family: str = ""
+    load: str | None = None  # in a file relative to the suite's; a checkpoint, a generator, a pipeline or samples
+    command: str | None = None  # writes samples: {out}, {n} and {seed} in it are filled in
+    generator: GeneratorSetting | None = None  # of a TorchScript or torch.export file
+    config: dict[str, Scalar] = {}
+    sampler: dict[str, Scalar] = {}  # options of `sample` for the headline numbers
+    # in a file the study that chose these settings, relative to the suite's; once loaded, what that study says
+    tuned: str | Tuning | None = None
+
+    @property
+    def defining(self) -> dict[str, Any]:
+        """What of it defines its record: not where its file lies, whose content does."""
+        unset = {name for name in ("command", "generator") if getattr(self, name) is None}
+        return self.model_dump(exclude={"tuned", "load", *unset})
+
+    @property
+    def loaded(self) -> bool:
+        """Whether it is there already, and is not trained."""
+        return self.load is not None or self.command is not None
+
+    @property
+    def tuning(self) -> Tuning | None:
+        """What its study says; None for one that names none, or whose suite was not loaded from a file."""
+        return self.tuned if isinstance(self.tuned, Tuning) else None
+
+    @field_validator("name")
+    @classmethod
+    def _no_floor(cls, name: str) -> str:
+        if alike(name) in {alike(floor.replace(" ", "-")) for floor in FLOORS}:
+            raise ValueError(f"{name!r} is the name of a floor; give another")
+        return usable_name(name)
+
+    @field_validator("family")
+    @classmethod
+    def _known(cls, family: str) -> str:
+        if family in FAMILIES or family in OUTSIDE or re.fullmatch(r"[\w.]+:\w+|", family):
+            return family
+        installed = entry_point(family)
+        if installed is None:
+            raise ValueError(f"unknown family {family!r}{nearest(family, FAMILIES)}, or give your own as module:Class")
+        return installed
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> Self:
+        """Trained or loaded, and nothing given that it has no use for."""
+        if self.load is not None and self.command is not None:
+            raise ValueError("has both load and command; keep the one that gives its samples")
+        if not self.family and not self.loaded:
+            raise ValueError("has nothing to train or to load; give it a family, or load = FILE, or command = TEXT")
+        if self.family in OUTSIDE and not self.loaded:
+            raise ValueError(f"is of no family that could be trained ({self.family}); give its file as load = FILE")
+        useless = [key for key in ("config", "tuned") if getattr(self, key)] if self.loaded else []
+        if useless:
+            raise ValueError(f"is loaded, not trained, so that it has no {useless[0]}; take it away")
+        if self.command is not None and "{out}" not in self.command:
+            raise ValueError("has a command without {out}, which stands for the folder or file that it writes")
+        if self.generator and self.load is None:
+            raise ValueError("has a generator's noise but no file of one; give it as load = FILE")
+        return self
+
+
+def usable_name(name: str) -> str:
+    """`name` where files may be called by it. Raises ValueError with a sentence otherwise."""
+    if not re.fullmatch(r"[\w.+-]+", name):
+        raise ValueError(f"{shortened(name)} is no usable name; use letters, digits and . _ + - only")
+    if name[0] in ".-":
+        raise ValueError(f"{shortened(name)} begins with {name[0]!r}; a name begins with a letter, a digit, _ or +")
+    if len(name.encode()) > MOST_NAME_BYTES:
+        raise ValueError(f"{shortened(name)} is too long; give a name of at most {MOST_NAME_BYTES} bytes")
+    return name
+
+
+def name_from(path: Path) -> str:
+    """A name for an entrant, after a file."""
+    name = re.sub(r"[^\w.+-]", "-", path.stem).lstrip(".-")
+    name = name.encode()[:MOST_NAME_BYTES].decode(errors="ignore") or "checkpoint"
+    try:
+        return Entrant(name=name, family=SAMPLES, load="").name
+    except ValidationError:  # a floor's
+        return f"{name}-checkpoint"
+
+
+def alike(name: str) -> str:
+    """Equal for names that some file systems take for one."""
+    return unicodedata.normalize("NFKC", name).casefold()
