@@ -27,7 +27,7 @@ VERSIONED = ("torch", "numpy", "scipy", "torchvision", "torch-fidelity", "effici
 # Rooms that read records and command lines, or choose what is run: nothing that runs a cell imports them
 # (tests/machine/test_code.py), so that no number can come to depend on them. A room that is not named here counts.
 READING = frozenset(
-    {"archive", "cite", "cli", "history", "judge", "quantities", "report", "summary", "trackers", "tune"}
+    {"archive", "cite", "cli", "engine", "history", "judge", "quantities", "report", "summary", "trackers", "tune"}
 )
 
 

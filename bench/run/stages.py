@@ -253,6 +253,9 @@ STAGES: dict[str, Stage] = {
 }
 
 
+TIMED = {"speed", "sampler_points"}  # which have the device alone, where other cells share it
+
+
 def stages_of(session: Session) -> list[str]:
     """Those that a run does, in their order."""
     return [name for name in STAGES if session.stages is None or name in session.stages]
