@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Generator, Tensor, nn
 
 from equibench_models.about import About as About  # imported from here, with the rest of the contract
+from equibench_models.parts import BatchPart
 
 Shape = tuple[int, int, int]  # C, H, W
 LikelihoodKind = Literal["none", "exact", "upper bound", "estimate"]
@@ -109,6 +110,8 @@ class Model(nn.Module, ABC):
     ways: ClassVar[tuple[str, ...]] = ()  # of `samplers`: those that the family is known by too, a headline row each
     latent_dims: int = 0  # entries of the vector that `decode` takes; 0: this family has no decoder
     cycle: int = 1  # updates after which their FLOPs repeat; 16 with a term that only every 16th update takes
+    shared: ClassVar[bool] = False  # whether `update` keeps to `part`, so that several processes may train it together
+    part: BatchPart = BatchPart()  # of every batch, that this process does of an update
     config: Config
     shape: Shape
 
@@ -129,6 +132,9 @@ class Model(nn.Module, ABC):
         `progress` is the share of the budget spent, in [0, 1]: schedules follow it, and change nothing of the cost.
         Every update takes the same FLOPs, or those of the update `cycle` before it. Random numbers come from torch's
         default generator of the device.
+
+        Of several processes that train it together, each with its `part`, all are given the whole batch; the losses
+        are then parts, whose sum over all of them is the loss.
         """
 
     @abstractmethod

@@ -147,6 +147,7 @@ class GAN(Model):
     likelihood = "none"
     dequantization = None
     samplers: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    shared = True
     about = ABOUT["gan"]
 
     def __init__(self, config: GANConfig, shape: Shape) -> None:
@@ -166,42 +167,42 @@ class GAN(Model):
         config = self.config
         rate = learning_rate(config.learning_rate, progress)
         gamma = config.penalty * (config.penalty_end / config.penalty) ** progress if config.penalty else 0.0
-        real = to_float(images)
-        fake = self.generator(torch.randn(len(images), config.latent, device=images.device))
+        n, part = len(images), self.part
+        real = to_float(part.of(images))
+        fake = self.generator(part.of(torch.randn(n, config.latent, device=images.device)))
         # beyond black and white, where samples are clipped, what differs matters less, but still pulls back
         fake = config.leak * fake + (1 - config.leak) * fake.clamp(-1, 1)
-        losses = (self._one_stage if config.one_stage else self._in_turns)(real, fake, gamma, rate)
+        losses = (self._one_stage if config.one_stage else self._in_turns)(real, fake, n, gamma, rate)
         self.average.update(self.generator)
         return losses
 
-    def _in_turns(self, real: Tensor, fake: Tensor, gamma: float, rate: float) -> dict[str, Tensor]:
-        """A turn of the discriminator, then one of the generator."""
-        fixed, few = fake.detach(), self._penalized(len(real))
+    def _in_turns(self, real: Tensor, fake: Tensor, n: int, gamma: float, rate: float) -> dict[str, Tensor]:
+        """A turn of the discriminator, then one of the generator. `n` is of the whole batch."""
+        fixed, few = fake.detach(), self.part.count(self._penalized(n))
         real_value, fake_value = self.discriminator(torch.cat([real, fixed])).chunk(2)
         penalties = self._penalty(torch.cat([real[:few], fixed[:few]]))
-        losses = self._step_of_critic(real_value, fake_value, penalties, gamma, rate)
+        losses = self._step_of_critic(real_value, fake_value, penalties, n, gamma, rate)
 
         self.discriminator.requires_grad_(False)  # no gradients for weights that this turn does not change
-        generator_loss = F.softplus(real_value.detach() - self.discriminator(fake)).mean()
-        step((self._generator_muon, self._generator_adam), generator_loss, rate)
+        generator_loss = self.part.mean(F.softplus(real_value.detach() - self.discriminator(fake)), n)
+        step((self._generator_muon, self._generator_adam), generator_loss, rate, self.part)
         self.discriminator.requires_grad_(True)
         return {**losses, "generator_loss": generator_loss}
 
-    def _one_stage(self, real: Tensor, fake: Tensor, gamma: float, rate: float) -> dict[str, Tensor]:
+    def _one_stage(self, real: Tensor, fake: Tensor, n: int, gamma: float, rate: float) -> dict[str, Tensor]:
         """Both players step from one pass through the critic (Shen et al. 2021). With r and f the values of a pair, the
         generator's gradient at a sample is the discriminator's times -sigmoid(r - f) / sigmoid(f - r) = -exp(r - f).
+        `n` is of the whole batch.
         """
-        n, few = len(real), self._penalized(len(real))
+        here, few = len(real), self.part.count(self._penalized(n))
         fixed = fake.detach()
-        x = torch.cat([real[:few], fixed[:few]]).requires_grad_(True) * 1
-        first = self.discriminator(x)
-        (slope,) = torch.autograd.grad(first.sum(), x, create_graph=True)
+        first, slope = self._with_slope(torch.cat([real[:few], fixed[:few]]))
         rest = fixed[few:].clone().requires_grad_(True)
-        others = self.discriminator(torch.cat([real[few:], rest])) if few < n else first[:0]
-        real_value = torch.cat([first[:few], others[: n - few]])
-        fake_value = torch.cat([first[few:], others[n - few :]])
+        others = self.discriminator(torch.cat([real[few:], rest])) if few < here else first[:0]
+        real_value = torch.cat([first[:few], others[: here - few]])
+        fake_value = torch.cat([first[few:], others[here - few :]])
         penalties = slope.float().square().sum(dim=(1, 2, 3))
-        losses = self._step_of_critic(real_value, fake_value, penalties, gamma, rate)
+        losses = self._step_of_critic(real_value, fake_value, penalties, n, gamma, rate)
         with torch.no_grad():
             lead = real_value - fake_value
             each = lead[:, None, None, None]
@@ -209,23 +210,25 @@ class GAN(Model):
             slope_of_rest = rest if rest.grad is None else rest.grad.float()  # none is left where all had a penalty
             at_rest = -each[few:].clamp(max=30).exp() * slope_of_rest
             gradient = torch.cat([at_first, at_rest])
-            generator_loss = F.softplus(lead).mean()
-        step((self._generator_muon, self._generator_adam), (fake * gradient).sum(), rate)
+            generator_loss = self.part.mean(F.softplus(lead), n)
+        step((self._generator_muon, self._generator_adam), (fake * gradient).sum(), rate, self.part)
         return {**losses, "generator_loss": generator_loss}
 
     def _step_of_critic(
-        self, real_value: Tensor, fake_value: Tensor, penalties: Tensor, gamma: float, rate: float
+        self, real_value: Tensor, fake_value: Tensor, penalties: Tensor, n: int, gamma: float, rate: float
     ) -> dict[str, Tensor]:
         """Its step on the values of pairs and the penalties of real, then as many generated images; its losses."""
-        real_penalty, fake_penalty = penalties.chunk(2)
-        loss = F.softplus(fake_value - real_value).mean()
-        penalty = real_penalty.mean() + fake_penalty.mean()
-        step((self._discriminator_muon, self._discriminator_adam), loss + gamma / 2 * penalty, rate)
+        part, few = self.part, self._penalized(n)
+        here = len(penalties) // 2
+        real_penalty, fake_penalty = (part.mean(half, few) for half in (penalties[:here], penalties[here:]))
+        loss = part.mean(F.softplus(fake_value - real_value), n)
+        penalty = real_penalty + fake_penalty
+        step((self._discriminator_muon, self._discriminator_adam), loss + gamma / 2 * penalty, rate, part)
         return {
             "discriminator_loss": loss,
-            "discriminator_accuracy": (real_value > fake_value).float().mean(),
-            "real_gradient_penalty": real_penalty.mean(),
-            "fake_gradient_penalty": fake_penalty.mean(),
+            "discriminator_accuracy": part.mean((real_value > fake_value).float(), n),
+            "real_gradient_penalty": real_penalty,
+            "fake_gradient_penalty": fake_penalty,
         }
 
     def _penalized(self, n: int) -> int:
@@ -273,7 +276,14 @@ class GAN(Model):
 
     def _penalty(self, x: Tensor) -> Tensor:
         """|grad D(x)|^2 of every image `[B]`, differentiable by D's weights (Mescheder et al. 2018, R1 and R2)."""
+        return self._with_slope(x)[1].float().square().sum(dim=(1, 2, 3))
+
+    def _with_slope(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """D(x) `[B]` and grad D(x), both differentiable by D's weights. There may be no images."""
+        if not len(x):
+            return x.new_zeros(0), x
         # times one: FLOP counting hooks gradients, and cannot where x is a leaf
         x = x.detach().requires_grad_(True) * 1
-        (gradient,) = torch.autograd.grad(self.discriminator(x).sum(), x, create_graph=True)
-        return gradient.float().square().sum(dim=(1, 2, 3))
+        value = self.discriminator(x)
+        (slope,) = torch.autograd.grad(value.sum(), x, create_graph=True)
+        return value, slope

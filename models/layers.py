@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from equibench_models.cores import of_each
+from equibench_models.parts import BatchPart
 from equibench_models.quantiles import quantiles
 
 LEVELS = 256
@@ -103,10 +104,14 @@ def learning_rate(peak: float, progress: float) -> float:
 
 
 def step(
-    optimizers: Sequence[torch.optim.Optimizer | None], loss: Tensor, rate: float, clip: float = math.inf
+    optimizers: Sequence[torch.optim.Optimizer | None],
+    loss: Tensor,
+    rate: float,
+    part: BatchPart,
+    clip: float = math.inf,
 ) -> Tensor:
     """One step of a network's optimisers at learning rate `rate` on gradients clipped to norm `clip`; returns their
-    norm before.
+    norm before. The gradient is that of the sum of `loss` over all processes that have a part of the batch.
     """
     there = [optimizer for optimizer in optimizers if optimizer]
     groups = [group for optimizer in there for group in optimizer.param_groups]
@@ -115,10 +120,20 @@ def step(
     for optimizer in there:
         optimizer.zero_grad()
     loss.backward()
-    norm = nn.utils.clip_grad_norm_([p for group in groups for p in group["params"]], clip)
+    parameters = [p for group in groups for p in group["params"]]
+    if part.ranks > 1:
+        part.add_up([_gradient(p) for p in parameters])
+    norm = nn.utils.clip_grad_norm_(parameters, clip)
     for optimizer in there:
         optimizer.step()
     return norm
+
+
+def _gradient(parameter: Tensor) -> Tensor:
+    """Its own, zeros where it has none: another process's images may have needed it."""
+    if parameter.grad is None:
+        parameter.grad = torch.zeros_like(parameter)
+    return parameter.grad
 
 
 Network = TypeVar("Network", bound=nn.Module)

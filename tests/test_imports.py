@@ -1,8 +1,9 @@
 """Who may import whom: the table of rooms, the two wings, and the names that mean one thing.
 
-The measuring wing (data, machine, measure, run, tune) works with torch; the reading wing (quantities, summary, cite,
-report) starts without it. They meet in `record` alone. Two rooms cross, and are named here: `judge`, whose `verify
---rerun` and `check --confirm` run cells, and `cli`, which may call everything; both import torch inside functions only.
+The measuring wing (data, machine, measure, run, engine, tune) works with torch; the reading wing (quantities, summary,
+cite, report) starts without it. They meet in `record` alone. Two rooms cross, and are named here: `judge`, whose
+`verify --rerun` and `check --confirm` run cells, and `cli`, which may call everything; both import torch inside
+functions only.
 """
 
 import ast
@@ -60,11 +61,24 @@ MAY_IMPORT = {
     "archive": GROUND | READING | {"report", "suite"},
     "trackers": GROUND | READING | {"report"},
     "tune": GROUND | MEASURING | {"measure", "run"},
+    "engine": GROUND | MEASURING | {"run"},
     "judge": GROUND | READING | MEASURING | {"measure", "run"},
     "cli": GROUND
     | READING
     | MEASURING
-    | {"measure", "outside", "conformance", "run", "tune", "report", "history", "archive", "trackers", "judge"},
+    | {
+        "measure",
+        "outside",
+        "conformance",
+        "run",
+        "engine",
+        "tune",
+        "report",
+        "history",
+        "archive",
+        "trackers",
+        "judge",
+    },
     "__main__": {"cli"},
     "__init__": {"errors", "protocol", "summary", "report"},
 }

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from equibench.judge.check import Check
     from equibench.judge.gates import Gates
     from equibench.record.schema import Record
-    from equibench.run.loop import Finished
+    from equibench.run.taking import Finished
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 CONFIRM_HELP = "Train so many fresh seeds of each entrant that looks worse; they alone decide."

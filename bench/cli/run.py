@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from equibench.cli import endings
+from equibench.cli.engines import device_here, engine_options, run_or_help, use_threads
 from equibench.cli.options import (
     AS_JSON,
     PATH,
@@ -30,10 +31,13 @@ from equibench.measure.features.names import extractor_named
 from equibench.terminal import visible
 
 if TYPE_CHECKING:
+    from rich.progress import TaskID
+
     from equibench.cli.screen import Screen
-    from equibench.run.loop import Finished
+    from equibench.run.crew import Crew
     from equibench.run.session import Session
     from equibench.run.standing import Again
+    from equibench.run.taking import Finished
     from equibench.suite import Cell
 
 NO_REPORT = "EQUIBENCH_NO_REPORT"
@@ -47,6 +51,7 @@ RANKED_SEEDS = 3  # that a ranking takes
     "--from", "loaded", type=PATH, multiple=True, help="Measure this checkpoint or these samples, without training."
 )
 @extractor_options
+@engine_options
 @click.option("--retry", is_flag=True, help="Repeat the cells that did not end ok.")
 @click.option("--keep", is_flag=True, help="Take records and weights as they are, though other code made them.")
 @click.option("--dry-run", is_flag=True, help="Check everything and show the plan, then stop.")
@@ -61,13 +66,13 @@ def run(**options: Any) -> None:
     Records that other code or packages made are made again, which is said first; the old ones are kept, out of sight.
     At the end the report is written too, and its main table shown. Exit code 3 says that a cell is not ok.
     """
-    from equibench.machine.device import resolve_device
     from equibench.run.loaded import only_loaded, resolved
     from equibench.run.standing import look_over
 
+    use_threads(options)
     suite, data = load_suite(options)
     out = options["out"] or Path("results") / suite.name
-    device = resolve_device(options["device"])
+    device = device_here(options)
     like = suite if options["loaded"] else None
     if options["loaded"]:
         suite = only_loaded(suite, options["loaded"])
@@ -79,7 +84,9 @@ def run(**options: Any) -> None:
     if not options["dry_run"]:
         for note in data.notes:
             screen.print(f"Note: {note}.")
-        done = run_with_bars(session, options["retry"], screen)
+        done = run_or_help(session, options, partial(run_with_bars, retry=options["retry"], screen=screen))
+        if done is None:
+            return
         written = None if options["no_report"] else write_report(out, options["page"] or report_of(out), screen)
         if options["as_json"]:
             print_json({"cells": [_as_json(one) for one in done], "report": written and str(written)})
@@ -105,9 +112,9 @@ def check_out(folder: Path, needed_bytes: float) -> None:
         )
 
 
-def run_with_bars(session: Session, retry: bool, screen: Screen) -> list[Finished]:
+def run_with_bars(session: Session, retry: bool, screen: Screen, crew: Crew | None = None) -> list[Finished]:
     """Run every cell of the suite, with bars on a terminal and a line for each that is done. The upper bar counts work:
-    a cell is as long as it is expected to take.
+    a cell is as long as it is expected to take. Each cell that is being done has one of its own.
     """
     from rich.progress import (
         BarColumn,
@@ -130,19 +137,23 @@ def run_with_bars(session: Session, retry: bool, screen: Screen) -> list[Finishe
     with working(f"planning {session.suite.name}") as say:
         work = Workload.of(session, say) if shown else Workload({})
     with Progress(*columns, console=console(stderr=True), disable=not shown) as progress:
-        total, part = progress.add_task(f"{session.suite.name}: all", total=work.total_sec), progress.add_task("")
-        doing = ""
+        total = progress.add_task(f"{session.suite.name}: all", total=work.total_sec)
+        parts: dict[str, TaskID] = {}
+        doing: dict[str, str] = {}
 
         def tell(cell: Cell, what: str, share: float) -> None:
-            nonlocal doing
-            if (now := f"{visible(cell.name)}, seed {cell.seed}: {what}") != doing:
-                progress.reset(part, total=1.0, description=now)
-                doing = now
+            name = f"{visible(cell.name)}, seed {cell.seed}"
+            part = parts[name] = parts[name] if name in parts else progress.add_task("")
+            if doing.get(name) != what:
+                progress.reset(part, total=1.0, description=f"{name}: {what}")
+                doing[name] = what
             progress.update(part, completed=share)
             progress.update(total, completed=work.done_sec(cell, what, share))
 
-        for done in run_cells(session, tell, retry, partial(tell_again, session=session, screen=screen)):
+        for done in run_cells(session, tell, retry, partial(tell_again, session=session, screen=screen), crew):
             finished.append(done)
+            if (part := parts.pop(f"{visible(done.cell.name)}, seed {done.cell.seed}", None)) is not None:
+                progress.remove_task(part)
             progress.update(total, completed=work.finish(done.cell))
             screen.print(_told(done), soft_wrap=True)
     return finished

@@ -13,8 +13,8 @@ from equibench.record import find
 from equibench.record.schema import Record
 
 if TYPE_CHECKING:
-    from equibench.run.loop import Finished
     from equibench.run.session import Session
+    from equibench.run.taking import Finished
     from equibench.suite import Cell
 
 

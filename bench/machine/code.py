@@ -35,7 +35,20 @@ VERSIONED = (
 # Rooms that read records and command lines, or choose what is run: nothing that runs a cell imports them
 # (tests/machine/test_code.py), so that no number can come to depend on them. A room that is not named here counts.
 READING = frozenset(
-    {"archive", "cite", "cli", "conformance", "history", "judge", "quantities", "report", "summary", "trackers", "tune"}
+    {
+        "archive",
+        "cite",
+        "cli",
+        "conformance",
+        "engine",
+        "history",
+        "judge",
+        "quantities",
+        "report",
+        "summary",
+        "trackers",
+        "tune",
+    }
 )
 
 

@@ -117,6 +117,13 @@ def settle(output: Path | None = None) -> None:
             faulthandler.enable(there)
 
 
+def end_with(program: int) -> None:
+    """In a process that the program with this number started from its main thread: end when that does."""
+    _prctl(_PARENT_DEATH_SIGNAL, signal.SIGKILL)
+    if os.getppid() != program:
+        os._exit(1)  # it ended before this one was bound to it
+
+
 def adopt_orphans() -> None:
     """Processes whose parent ends become children of this one, where it is told of their end and can end them."""
     _prctl(_SUBREAPER, 1)

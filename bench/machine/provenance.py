@@ -13,8 +13,10 @@ from equibench.machine.device import precision
 from equibench.record.schema import Machine
 
 
-def describe_machine(device: torch.device) -> Machine:
-    """The machine with `device` in use; its key is short for all of it: speeds of other keys are never compared."""
+def describe_machine(device: torch.device, processes: int = 1) -> Machine:
+    """The machine with `device` in use; its key is short for all of it: speeds of other keys are never compared. So
+    many `processes` share an entrant's training.
+    """
     memory_bytes = psutil.virtual_memory().total
     fields: dict[str, str | int] = {
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
@@ -25,6 +27,8 @@ def describe_machine(device: torch.device) -> Machine:
         "precision": str(precision(device)).removeprefix("torch."),
         "system": f"{platform.system()} {platform.machine()}, Python {platform.python_version()}",
     }
+    if processes > 1:
+        fields["processes"] = processes
     # total memory differs by some pages from boot to boot
     key = digest({**fields, "memory_bytes": round(memory_bytes / 2**30)})[:12]
     return Machine.model_validate({"key": key, **fields})

@@ -21,6 +21,7 @@ class Machine(Strict):
     memory_bytes: int
     precision: str  # of training: "bfloat16" or "float32"
     system: str
+    processes: int = 1  # that train an entrant together, each with a device of its own
 
 
 class Code(Strict):

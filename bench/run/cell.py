@@ -9,6 +9,7 @@ import datetime
 import shutil
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -19,7 +20,6 @@ from equibench.machine.clock import Clock
 from equibench.machine.code import code_version, package_versions
 from equibench.machine.device import synchronizer
 from equibench.machine.numerics import libraries, numerics
-from equibench.machine.provenance import describe_machine
 from equibench.record import files as record_files
 from equibench.record.budget import budget_missed
 from equibench.record.schema import Record, Status
@@ -30,7 +30,7 @@ from equibench.run.loaded import scalars
 from equibench.run.obtain import obtain
 from equibench.run.plan import Plan, plan
 from equibench.run.session import Session, Tell
-from equibench.run.stages import STAGES, stages_of
+from equibench.run.stages import STAGES, TIMED, stages_of
 from equibench.run.status import POINTS
 from equibench.run.train import StoppedError, Watch
 from equibench.run.unfinished import Progress, Unfinished
@@ -94,8 +94,10 @@ def _entrant(
         work = Work(session, model, cell.entrant.family, config, cell.entrant.sampler, cell.seed, clock, tell)
         for name in stages_of(cell, session):
             if name not in progress.done:
+                session.turns.give_way()
                 tell(name.replace("_", " "), 0.0)
-                found = run_stage(name, work, found)
+                with session.turns.alone() if name in TIMED else nullcontext():
+                    found = run_stage(name, work, found)
                 progress.done.append(name)
                 if unfinished:
                     _keep(unfinished, progress, found, clock)
@@ -148,7 +150,7 @@ def record_of(
         clock=clock_sec,
         invocation=session.invocation,
         attempts=list(attempts),
-        machine=describe_machine(session.device),
+        machine=session.machine,
         versions=package_versions(),
         code=code_version(session.own(cell)),
     )

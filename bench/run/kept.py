@@ -17,7 +17,8 @@ from safetensors.torch import save as serialize
 
 from equibench import atomic
 from equibench.run.course import Course
-from equibench.run.state import NotResumableError, capture, restore
+from equibench.run.ranks import Team
+from equibench.run.state import NotResumableError, Plain, Tensors, capture, restore
 from equibench_models.contract import Model
 
 ABOUT = "about"  # the tensor that holds, as JSON, what is no tensor
@@ -94,6 +95,21 @@ class Keeping:
             return False
         self._last_sec, self.resumed_sec = course.clock.elapsed("measurement"), course.clock.elapsed()
         return True
+
+
+def start_alike(team: Team, model: Model, course: Course, device: torch.device) -> None:
+    """Have all processes of a team go on from where the first one's training is."""
+    if team.ranks.rank == 0:
+        of_model, of_course = capture(model, device), course.state()
+        team.share([_on_cpu(*of_model), _on_cpu(*of_course)])
+    else:
+        (tensors, plain), of_course = team.share(None)
+        restore(model, device, tensors, plain)
+        course.restore(*of_course)
+
+
+def _on_cpu(tensors: Tensors, plain: Plain) -> tuple[Tensors, Plain]:
+    return {name: tensor.cpu() for name, tensor in tensors.items()}, plain
 
 
 class Peek(NamedTuple):

@@ -19,7 +19,7 @@ from equibench.run.content import checkpoint_of
 from equibench.run.families import resolve_family
 from equibench.run.kept import Keeping
 from equibench.run.loaded import opened, scalars
-from equibench.run.plan import plan
+from equibench.run.plan import Plan, plan
 from equibench.run.points import Points, halvings
 from equibench.run.session import Session
 from equibench.run.status import POINTS
@@ -73,15 +73,15 @@ def _trained(
 ) -> tuple[Model, checkpoint.Provenance]:
     assert cell.entrant is not None
     with clock.part("build"):
-        planned = plan(cell, session.data.shape)
-        torch.manual_seed(stream_seed(cell.seed, "init"))
-        model = resolve_family(cell.entrant.family).build(planned.config, session.data.shape).to(session.device)
-    with clock.part("matrix products"):
+        planned, model = _built(cell, session)
+    with session.turns.alone(), clock.part("matrix products"):
         products = session.matrix_products
     with clock.part("reference workload"):
         around = session.beside.around("train")
     along = session.suite.measure.along
     points = Points(session.folder(cell) / POINTS, halvings(along.points) if along else ())
+    if session.team:
+        session.team.order("train")
     with clock.part("train"):
         torch.manual_seed(stream_seed(cell.seed, "train"))
         spent, curve = train(
@@ -90,9 +90,10 @@ def _trained(
             planned.allowance,
             seed=stream_seed(cell.seed, "order"),
             device=session.device,
-            watch=replace(watch, counter=session.counter, around=around),
+            watch=replace(watch, counter=session.counter, around=around, turns=session.turns),
             keeping=keeping,
             points=points,
+            team=session.team,
         )
     if keeping:
         clock.add("train", keeping.resumed_sec)
@@ -117,6 +118,21 @@ def _trained(
         if keeping:
             keeping.forget()
     return model, provenance
+
+
+def help_to_train(cell: Cell, session: Session) -> None:
+    """What another process of the session's team does as its first one trains. Raises as `train` does."""
+    planned, model = _built(cell, session)
+    torch.manual_seed(stream_seed(cell.seed, "train"))
+    seed = stream_seed(cell.seed, "order")
+    train(model, session.data.train, planned.allowance, seed=seed, device=session.device, team=session.team)
+
+
+def _built(cell: Cell, session: Session) -> tuple[Plan, Model]:
+    assert cell.entrant is not None
+    planned = plan(cell, session.data.shape)
+    torch.manual_seed(stream_seed(cell.seed, "init"))
+    return planned, resolve_family(cell.entrant.family).build(planned.config, session.data.shape).to(session.device)
 
 
 def stream_seed(seed: int, purpose: str) -> int:

@@ -63,7 +63,7 @@ def run_process(
     theirs.close()
     watch = _Watch(process, ours, task.unfinished.output, tell, alive)
     try:
-        watch.wait(lambda: (watch.ready_sec or begun_sec + START_SEC) + (math.inf if limit_sec is None else limit_sec))
+        watch.wait(lambda: watch.waited(begun_sec) + (math.inf if limit_sec is None else limit_sec))
         if not watch.found.done:
             time.sleep(processes.SETTLE_SEC)  # who ends all processes of a job ends this one a little later
     except KeyboardInterrupt:
@@ -100,9 +100,17 @@ class _Watch:
         self._process, self._bell, self._output, self._tell, self._alive = process, bell, output, tell, alive
         self.stopped = False  # by a signal
         self.ready_sec: float | None = None  # when it began with the cell itself
+        self._waited_sec = 0.0  # for a device that another cell had alone
+        self._waits_since_sec: float | None = None
         self._share = 0.0
         self._over = False
         self._measuring: threading.Thread | None = None
+
+    def waited(self, begun_sec: float) -> float:
+        """The moment from which the cell's limit counts, if it waited for its device no more."""
+        if self._waits_since_sec is not None:
+            return math.inf
+        return (self.ready_sec or begun_sec + START_SEC) + self._waited_sec
 
     def close(self, before: set[int]) -> None:
         """End the process and all that it started, and what measures apart for it; `before` is for `processes.end`."""
@@ -150,6 +158,10 @@ class _Watch:
             self._tell(doing, self._share)
         if "ready" in message and not self.found.ready:
             self.found.ready, self.ready_sec = True, time.monotonic()
+        if isinstance(waits := message.get("waits"), bool):
+            if self._waits_since_sec is not None:
+                self._waited_sec += time.monotonic() - self._waits_since_sec
+            self._waits_since_sec = time.monotonic() if waits else None
         if isinstance(mistake := message.get("mistake"), str):
             self.found.mistake = mistake
         self.stopped = self.stopped or bool(message.get("stopped"))

@@ -22,6 +22,7 @@ from equibench.machine.beside import Beside
 from equibench.machine.code import code_digest, own_digests, package_versions
 from equibench.machine.device import time_matrix_products
 from equibench.machine.provenance import describe_machine
+from equibench.machine.turns import Turns
 from equibench.measure.cost import in_mode, memory
 from equibench.measure.features.extractor import Extractor
 from equibench.measure.quality import metrics
@@ -29,8 +30,9 @@ from equibench.measure.quality.reference import Reference, features_of, referenc
 from equibench.record import files as record_files
 from equibench.record.base import Scalar
 from equibench.record.cost import MatrixProducts, Memory, ModeSpeed
-from equibench.record.schema import Quality
+from equibench.record.schema import Machine, Quality
 from equibench.run.content import content_sha256
+from equibench.run.ranks import Ranks, Team
 from equibench.run.status import UNFINISHED
 from equibench.suite import Cell, Suite, cells
 
@@ -54,6 +56,11 @@ class Session:
     stages: frozenset[str] | None = None  # of measuring, these alone
     wanted: tuple[Cell, ...] | None = None  # these cells in place of all that the suite has
     known_products: MatrixProducts | None = None  # the machine's rate, where a cell before measured it
+    # the machine that cells run on, where it is another than this one
+    machine_key: str | None = None
+    ranks: Ranks | None = None  # where several processes train an entrant together
+    team: Team | None = None  # of such a cell, in the processes that do it
+    turns: Turns = field(default_factory=Turns)  # at the device, where other cells of the run share it
     # each in a process of its own
     peak_memory: Callable[..., Memory] = memory.peak_memory
     mode_speed: Callable[..., ModeSpeed] = in_mode.mode_speed
@@ -71,6 +78,8 @@ class Session:
     @cached_property
     def counter(self) -> energy.Counter | energy.NoCounter:
         """Of energy, or why there is none."""
+        if self.ranks:
+            return energy.NoCounter("several processes trained it, and one device's counter would not know of all")
         return energy.counter(self.device)
 
     @cached_property
@@ -158,7 +167,12 @@ class Session:
 
     @cached_property
     def _machine_key(self) -> str:
-        return describe_machine(self.device).key
+        return self.machine_key or self.machine.key
+
+    @property
+    def machine(self) -> Machine:
+        """What cells are measured on here."""
+        return describe_machine(self.device, self.ranks.ranks if self.ranks else 1)
 
     def path(self, cell: Cell) -> Path:
         """Where the cell's record is, or will be."""

@@ -256,6 +256,9 @@ STAGES: dict[str, Stage] = {
 }
 
 
+TIMED = {"speed", "sampler_points"}  # which have the device alone, where other cells share it
+
+
 def stages_of(cell: Cell, session: Session) -> list[str]:
     """Those that a run does of a cell, in their order: where there are samples and no model, what needs none."""
     alone = cell.entrant is not None and cell.entrant.family == SAMPLES

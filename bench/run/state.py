@@ -12,13 +12,14 @@ from pydantic import BaseModel
 from torch import Tensor, nn
 
 from equibench_models.contract import Model
+from equibench_models.parts import BatchPart
 
 Tensors = dict[str, Tensor]
 Plain = dict[str, Any]  # as JSON holds it
 
 _OF_EVERY_MODULE = set(vars(nn.Module())) - {"training"}
 _PLAIN = (bool, int, float, str, type(None))
-_STATELESS = (nn.Module, BaseModel, torch.dtype, torch.device, torch.memory_format, type)
+_STATELESS = (nn.Module, BaseModel, BatchPart, torch.dtype, torch.device, torch.memory_format, type)
 
 
 class NotResumableError(Exception):

@@ -6,21 +6,25 @@ import bisect
 import itertools
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from equibench.errors import UserError
 from equibench.machine.beside import Around
 from equibench.machine.device import autocast, synchronizer
 from equibench.machine.energy import NO_COUNTER, Counter, NoCounter
+from equibench.machine.turns import Turns
 from equibench.record.schema import Budget, Curve, Spent
 from equibench.run.course import Course
-from equibench.run.kept import Keeping
+from equibench.run.kept import Keeping, start_alike
 from equibench.run.points import Points
+from equibench.run.ranks import Team
 from equibench_models.contract import Model
+from equibench_models.parts import BatchPart
 
 CURVE_POINTS = 100
 
@@ -72,7 +76,8 @@ class Allowance:
 @dataclass(frozen=True)
 class Watch:
     """Who follows a training: `progress` hears the share of the budget spent, `counter` counts the energy, `now` is a
-    monotonic clock in seconds, `stopping` says whether to stop after the update, `around` takes note of the machine.
+    monotonic clock in seconds, `stopping` says whether to stop after the update, `around` takes note of the machine,
+    `turns` lets others have the device alone between updates, off the clock.
     """
 
     progress: Callable[[float], None] = lambda share: None
@@ -80,6 +85,7 @@ class Watch:
     now: Callable[[], float] = time.perf_counter
     stopping: Callable[[], bool] = lambda: False
     around: Around | None = None
+    turns: Turns = field(default_factory=Turns)
 
 
 def train(
@@ -89,24 +95,26 @@ def train(
     *,
     seed: int,
     device: torch.device,
-    watch: Watch = Watch(),
+    watch: Watch | None = None,
     keeping: Keeping | None = None,
     points: Points | None = None,
+    team: Team | None = None,
 ) -> tuple[Spent, Curve]:
     """Update `model` on shuffled `images` (uint8 `[N, C, H, W]`) until one more update would pass the budget. With
     `keeping` a training that was stopped goes on where it was last saved; at `points` before the end the weights are
-    kept, off the clock.
+    kept, off the clock. With a `team` each of its processes does its part of every update, from where the first one's
+    training is; that one decides when it ends.
 
     The device is waited for only where losses are read, at most `CURVE_POINTS` times, where an epoch's order is copied
     to it, and where the training is saved; what "data" queues on it is therefore charged to "update", which waits.
     Raises UserError for a budget below one update, DivergedError when a loss is not finite, StoppedError when the watch
     says so.
     """
+    watch = watch or Watch()
     updates, budget = allowance.updates, allowance.budget
     synchronize = synchronizer(device)
     course = Course(images, allowance.batch_size, seed, device, watch.counter, watch.now, watch.around, points)
-    if keeping:
-        keeping.load(model, course, device)
+    _begin(model, course, keeping, team, device)
     clock, meter, done = course.clock, course.meter, False
     while not done:
         with clock.part("data"):
@@ -114,34 +122,71 @@ def train(
         with clock.part("update"):
             share = min(meter.updates / updates if updates else meter.share(budget), 1.0)
             with autocast(device):
-                course.curve.add(model.update(batch, share))
+                course.curve.add(_whole(model.update(batch, share), model.part))
             meter.add(allowance.batch_size, allowance.flops(meter.updates))
-            if updates is None:  # seconds: the clock must be read, so the device must be waited for
-                synchronize()
-                meter.sec = clock.elapsed("measurement")
-                # the last update must end within the budget: stop when one more of average length would not
-                done = meter.sec * (1 + 1 / meter.updates) > budget.amount
-                share = meter.share(budget)
-            else:
-                done = meter.updates == updates
-                share = meter.updates / updates
+            done, share = _progress(course, updates, budget, team, synchronize)
             at_point = done or share - course.logged >= 1 / CURVE_POINTS
             if (kept_point := None if done else course.points.due(share)) or at_point:
                 synchronize()
-                meter.sec = clock.elapsed("measurement")
+                meter.sec = clock.elapsed("measurement") if updates else meter.sec
         if kept_point:
             with course.off_the_clock():
                 course.points.keep(model, kept_point, share, meter)
         if at_point:
             _log(course, share, watch)
-        stopping = watch.stopping()
+        stopping = bool(_of_first(team, watch.stopping()))
         if keeping and not done and (stopping or keeping.is_due(clock.elapsed("measurement"))):
             with clock.part("checkpoint"):
                 synchronize()
                 keeping.save(model, course, device)
         if stopping:
             raise StoppedError("training was stopped")
+        _give_way(course, watch, synchronize)
+    if team:
+        team.check_alike(model)
     return _spent(model, allowance, course), course.curve.curve()
+
+
+def _begin(model: Model, course: Course, keeping: Keeping | None, team: Team | None, device: torch.device) -> None:
+    """From where it was kept, if it was; all of a team from where the first of it is."""
+    model.part = team.part if team else BatchPart()
+    if keeping:
+        keeping.load(model, course, device)
+    if team:
+        start_alike(team, model, course, device)
+
+
+def _progress(
+    course: Course, updates: int | None, budget: Budget, team: Team | None, synchronize: Callable[[], None]
+) -> tuple[bool, float]:
+    """Whether the training is done, and the share of the budget that is spent."""
+    meter = course.meter
+    if updates is not None:
+        return meter.updates == updates, meter.updates / updates
+    synchronize()  # seconds: the clock must be read, so the device must be waited for
+    meter.sec = _of_first(team, course.clock.elapsed("measurement"))
+    # the last update must end within the budget: stop when one more of average length would not
+    return meter.sec * (1 + 1 / meter.updates) > budget.amount, meter.share(budget)
+
+
+def _give_way(course: Course, watch: Watch, synchronize: Callable[[], None]) -> None:
+    if watch.turns.is_wanted():
+        synchronize()
+        with course.off_the_clock():
+            watch.turns.give_way()
+
+
+def _of_first(team: Team | None, value: float) -> float:
+    return team.of_first(value) if team else value
+
+
+def _whole(losses: dict[str, Tensor], part: BatchPart) -> dict[str, Tensor]:
+    """Losses of the whole batch, of which a model gives this process's part."""
+    if part.ranks == 1:
+        return losses
+    total = torch.stack([value.detach().float() for value in losses.values()])
+    part.add_up([total])
+    return dict(zip(losses, total.unbind(), strict=True))
 
 
 def _log(course: Course, share: float, watch: Watch) -> None:

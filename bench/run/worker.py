@@ -25,6 +25,7 @@ from equibench.machine.device import synchronizer, work_on
 from equibench.record.cost import Memory, ModeSpeed
 from equibench.run.attempts import Tries
 from equibench.run.cell import Ending, measure_cell
+from equibench.run.ranks import TeamExtractor, lead
 from equibench.run.session import Session
 from equibench.run.train import StoppedError
 from equibench.run.unfinished import Unfinished
@@ -74,6 +75,10 @@ class Messenger:
             self._end.send(json.dumps(message).encode()[:LONGEST_MESSAGE])
         except ConnectionError as error:  # of the socket: a stage must not take it for a failure of its own
             raise StoppedError(NOBODY) from error
+
+    def waits(self, begins: bool) -> None:
+        """Say that a wait for the device begins or ends, which no limit of the cell counts."""
+        self.send({"waits": begins})
 
     def peak_memory(self, *arguments: Any, **named: Any) -> Memory:
         return Memory.model_validate_json(self._apart("memory", arguments, named))
@@ -126,6 +131,8 @@ def machine_failed(cell: Cell, error: OSError) -> str:
 def _measure(task: Task, messenger: Messenger) -> None:
     torch.set_num_threads(task.threads)
     session, cell = task.session, task.cell
+    turns = replace(session.turns, waits=messenger.waits)
+    turns.enter()
     work_on(session.device)
     assert session.reload is not None
     session = replace(
@@ -133,12 +140,17 @@ def _measure(task: Task, messenger: Messenger) -> None:
         extractor=session.reload(),
         peak_memory=messenger.peak_memory,
         mode_speed=messenger.mode_speed,
+        turns=turns,
     )
     if session.identity(cell) != task.identity:
         raise UserError(
             f"what {cell.name} is measured with changed as the run went on: code, a package or the feature network "
             f"{session.extractor.info.name}; run again"
         )
+    if session.ranks and cell.entrant:
+        team = lead(session.ranks, {"name": cell.name, "seed": cell.seed}, session.device)
+        together = TeamExtractor(**vars(session.extractor), team=team)
+        session = replace(session, team=team, extractor=together)
     before = task.unfinished.progress_of(task.identity).clock
     start_sec = before.get("start", 0.0) + max(time.time() - task.begun_sec, 0.0)
     clock = Clock(synchronize=synchronizer(session.device), before={**before, "start": start_sec})
@@ -146,6 +158,9 @@ def _measure(task: Task, messenger: Messenger) -> None:
     Tries(task.unfinished, task.identity).start()
     ending = measure_cell(cell, session, clock, messenger.tell, lambda: messenger.stopping, task.unfinished)
     finish(task.unfinished, task.identity, ending, clock)
+    if session.team:
+        session.team.order("end")
+        session.team.leave()
     messenger.send({"done": True})
 
 

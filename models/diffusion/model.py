@@ -58,6 +58,7 @@ class Diffusion(Model):
     config: DiffusionConfig
     likelihood = "upper bound"
     dequantization = "none"
+    shared = True
     samplers: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         **{f"{steps} steps": {"steps": steps} for steps in (2, 3, 5, 8, 15, 25, 50)},
         "1000 ancestral steps": {"sampler": "ancestral", "steps": 1000},  # the chain of the bound, by default
@@ -76,25 +77,24 @@ class Diffusion(Model):
 
     def update(self, images: Tensor, progress: float = 0.0) -> dict[str, Tensor]:
         """Mean squared error of v, plus the bound's terms, of which the deviations alone learn (iDDPM, section 3.1)."""
-        config = self.config
-        x = to_float(images)
-        lam, n_last = self._training_levels(len(x), x.device)
-        z, noise = diffuse(x, lam)
+        config, part, n = self.config, self.part, len(images)
+        levels, n_last = self._training_levels(n, images.device)
+        noise = part.of(torch.randn(images.shape, device=images.device))
+        x, lam, last_here = to_float(part.of(images)), part.of(levels), part.count(n_last)
         a, s = signal_and_noise(lam)
+        z = a * x + s * noise
         v, code = self.network(z, lam)
-        error = (v - (a * noise - s * x)) ** 2
         clean = a * z - s * v
-        last = -log_gaussian_mass(x, clean, self._last_std(code, lam))[:n_last]
+        last_step = part.mean(-log_gaussian_mass(x, clean, self._last_std(code, lam))[:last_here], n_last)
         distance = (config.greatest - config.least) / (config.chain_steps - 1)
-        kl = step_kl(x, clean.detach(), code, lam, lam + distance)[n_last:]
-        loss = error.mean() + config.deviation_weight * config.chain_steps * kl.mean() + last.mean() * n_last / len(x)
-        norm = step((self._muon, self._adam), loss, learning_rate(config.learning_rate, progress), clip=1.0)
+        kl = step_kl(x, clean.detach(), code, lam, lam + distance)[last_here:]
+        squared_error = part.mean((v - (a * noise - s * x)) ** 2, n)
+        deviations = config.deviation_weight * config.chain_steps * part.mean(kl, n - n_last)
+        loss = squared_error + deviations + last_step * n_last / n
+        norm = step((self._muon, self._adam), loss, learning_rate(config.learning_rate, progress), part, clip=1.0)
         self.average.update(self.network)
-        return {
-            "v_squared_error": error.mean(),
-            "last_step_bits_per_dim": last.mean() / math.log(2),
-            "gradient_norm": norm,
-        }
+        losses = {"v_squared_error": squared_error, "last_step_bits_per_dim": last_step / math.log(2)}
+        return {**losses, "gradient_norm": part.share(norm)}
 
     @torch.no_grad()
     def nats(self, images: Tensor, generator: Generator) -> Tensor:

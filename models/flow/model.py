@@ -50,6 +50,7 @@ class Flow(Model):
         "lowered noise": {"temperature": 1.1, "middle_temperature": 0.45, "fine_temperature": 0.0},
     }
     ways = ("lowered noise",)
+    shared = True
     about = ABOUT["flow"]
 
     def __init__(self, config: FlowConfig, shape: Shape) -> None:
@@ -59,16 +60,18 @@ class Flow(Model):
         self._muon, self._adam = optimizers(self.network, config.optimizer, (0.9, 0.99), 0.01, edges=("stem", "head"))
 
     def update(self, images: Tensor, progress: float = 0.0) -> dict[str, Tensor]:
-        dims = math.prod(self.shape)
-        nats, log_q = self._bound(self.network, images, torch.rand(images.shape, device=images.device))
+        dims, part, n = math.prod(self.shape), self.part, len(images)
+        uniform = torch.rand(images.shape, device=images.device)
+        each, each_log_q = self._bound(self.network, part.of(images), part.of(uniform))
+        nats, log_q = part.mean(each, n), part.mean(each_log_q, n)
         rate = learning_rate(self.config.learning_rate, progress)
-        norm = step((self._muon, self._adam), nats.mean() / dims, rate, clip=1.0)
+        norm = step((self._muon, self._adam), nats / dims, rate, part, clip=1.0)
         self.average.update(self.network)
         bits = 1 / (dims * math.log(2))
         return {
-            "bits_per_dim": nats.mean() * bits,
-            "dequantization_bits_per_dim": log_q.mean() * bits,
-            "gradient_norm": norm,
+            "bits_per_dim": nats * bits,
+            "dequantization_bits_per_dim": log_q * bits,
+            "gradient_norm": part.share(norm),
         }
 
     @torch.no_grad()

@@ -47,6 +47,7 @@ class VAE(Model):
         "mean decoding, scaled latents": {"decoding": "mean", "temperature": 1.1, "coarse_temperature": 0.55},
     }
     ways = ("mean decoding",)
+    shared = True
     about = ABOUT["vae"]
 
     def __init__(self, config: VAEConfig, shape: Shape) -> None:
@@ -59,18 +60,20 @@ class VAE(Model):
 
     def update(self, images: Tensor, progress: float = 0.0, labels: Tensor | None = None) -> dict[str, Tensor]:
         """`labels`: int64 `[B]`, needed where the config has classes."""
-        noise = self.network.noise(len(images), None, images.device)
-        reconstruction, kls = self._bound(self.network, images, noise, labels)
-        kl = torch.stack(kls).sum(dim=0).mean()
+        part, n = self.part, len(images)
+        noise = [part.of(z) for z in self.network.noise(n, None, images.device)]
+        mine = labels if labels is None else part.of(labels)
+        each, kls = self._bound(self.network, part.of(images), noise, mine)
+        reconstruction, kl = part.mean(each, n), part.mean(torch.stack(kls).sum(dim=0), n)
         weight = min(1.0, 0.05 + progress / self.config.warm_up) if self.config.warm_up else 1.0
         dims = math.prod(self.shape)
-        loss = (reconstruction.mean() + weight * kl) / dims
-        step((self._muon, self._adam), loss, learning_rate(self.config.learning_rate, progress), clip=1.0)
+        loss = (reconstruction + weight * kl) / dims
+        step((self._muon, self._adam), loss, learning_rate(self.config.learning_rate, progress), part, clip=1.0)
         self.average.update(self.network)
         bits = 1 / (dims * math.log(2))
         return {
-            "bits_per_dim": (reconstruction.mean() + kl) * bits,
-            "reconstruction_bits_per_dim": reconstruction.mean() * bits,
+            "bits_per_dim": (reconstruction + kl) * bits,
+            "reconstruction_bits_per_dim": reconstruction * bits,
             "kl_bits_per_dim": kl * bits,
         }
 

@@ -175,7 +175,9 @@ def test_numbers_that_are_asked_for(tmp_path):
     usual = {x["path"] for x in lines(records, tmp_path)["series"]}
     more = {x["path"] for x in lines(records, tmp_path / "more", ["KD", "latency_p50_sec"])["series"]}
     assert more - usual == {"quality.also.KD", "speed.latency_p50_sec"}
-    with pytest.raises(UserError, match=r"no number 'latency_p50_secs'; did you mean 'latency_p50_sec'"):
+    with pytest.raises(
+        UserError, match="this history has no number 'latency_p50_secs'; did you mean 'latency_p50_sec'"
+    ):
         lines(records, tmp_path / "wrong", ["latency_p50_secs"])
 
 

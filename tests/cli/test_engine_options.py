@@ -1,0 +1,72 @@
+"""Options of `run` that say who does its cells."""
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from equibench.cli import engines
+from equibench.errors import UserError
+from equibench.run import ranks
+
+OPTIONS = {"engine": "local", "workers": None, "threads": None, "address": None, "node": None, "device": "cpu"}
+CPU = torch.device("cpu")
+TORCHRUN = {"RANK": "1", "WORLD_SIZE": "2", "LOCAL_RANK": "1", "MASTER_ADDR": "localhost", "MASTER_PORT": "2950"}
+
+
+@pytest.mark.parametrize("given", [{"address": "auto"}, {"node": "fast"}])
+def test_what_goes_with_a_cluster_alone(given):
+    with pytest.raises(UserError, match="--address and --node go with --engine ray"):
+        engines.with_crew(SimpleNamespace(device=CPU), OPTIONS | given)
+
+
+def test_one_worker_is_this_process():
+    session = SimpleNamespace(device=CPU)
+    assert engines.with_crew(session, OPTIONS) == (session, None)
+    assert engines.with_crew(session, OPTIONS | {"workers": 1}) == (session, None)
+
+
+def test_threads_are_those_that_are_asked_for():
+    before = torch.get_num_threads()
+    engines.use_threads(OPTIONS)
+    assert torch.get_num_threads() == before
+    try:
+        engines.use_threads(OPTIONS | {"threads": 3})
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_torchrun_is_told_by_its_environment(monkeypatch):
+    assert ranks.ranks_here() is None
+    for name, value in TORCHRUN.items():
+        monkeypatch.setenv(name, value)
+    assert ranks.ranks_here() == ranks.Ranks(1, 2, 1, "localhost", 2950)
+    with pytest.raises(UserError, match="leave --engine and --workers out"):
+        engines.with_ranks(SimpleNamespace(), OPTIONS | {"workers": 2})
+    monkeypatch.setenv("WORLD_SIZE", "1")
+    assert ranks.ranks_here() is None
+
+
+def test_each_process_of_torchrun_has_a_gpu_of_its_own(monkeypatch):
+    for name, value in TORCHRUN.items():
+        monkeypatch.setenv(name, value)
+    asked = []
+    monkeypatch.setattr(
+        "equibench.machine.device.resolve_device", lambda name: asked.append(name) or torch.device(name)
+    )
+    assert engines.device_here(OPTIONS | {"device": "cuda"}) == torch.device("cuda:1")
+    assert engines.device_here(OPTIONS) == CPU
+    assert engines.device_here(OPTIONS | {"engine": "ray", "device": "cuda"}) == CPU
+    assert asked == ["cuda", "cuda:1", "cpu", "cpu"]
+
+
+def test_a_family_that_does_no_part_of_a_batch_is_refused(monkeypatch):
+    from equibench.run import helping
+
+    monkeypatch.setattr(helping, "resolve_family", lambda name: SimpleNamespace(shared=name == "vae"))
+    entrants = [SimpleNamespace(entrant=None), *(SimpleNamespace(entrant=SimpleNamespace(family=f)) for f in ("vae",))]
+    helping.check_shared(SimpleNamespace(cells=entrants))
+    entrants.append(SimpleNamespace(entrant=SimpleNamespace(family="mine:Own")))
+    with pytest.raises(UserError, match="the family mine:Own does not say"):
+        helping.check_shared(SimpleNamespace(cells=entrants))

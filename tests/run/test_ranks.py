@@ -1,0 +1,68 @@
+"""One entrant trained by two processes under torchrun, on the processor."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+HERE = Path(__file__).parent
+SUITE = """
+name = "shared"
+about = "an entrant that two processes train"
+dataset = "fashion-mnist-10k"
+train_images = 60
+test_images = 60
+seeds = [0]
+[[budget]]
+params = 92_000
+unit = "updates"
+amount = 3
+[measure]
+samples = 256
+reference_images = 60
+memorization_images = 0
+likelihood_images = 20
+sampler_points = false
+bound = []
+out_of_distribution = []
+speed_batch_sizes = [4]
+speed_limit_sec = 0.05
+latency_limit_sec = 0.05
+memory_batch_size = 4
+[[entrant]]
+name = "one"
+family = "vae"
+config = { width = 8, batch_size = 5, optimizer = "adam" }
+"""
+
+
+@pytest.mark.slow
+def test_torchrun_gives_the_record_of_one_process_up_to_rounding(tmp_path):
+    (tmp_path / "shared.toml").write_text(SUITE)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([*sys.path, str(HERE)]), "OMP_NUM_THREADS": "1"}
+    command = ["-m", "equibench", "run", "shared.toml", "--allow-code", "--extractor", "test_endings:blocks"]
+    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    for name, start in (("alone", []), ("both", torchrun)):
+        done = subprocess.run(
+            [sys.executable, *start, *command, "--device", "cpu", "--out", name],
+            cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=400, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.count("ok ->") == 6, done.stdout  # one process does the run
+    records = [json.loads(next((tmp_path / name).glob("one-*.json")).read_text()) for name in ("alone", "both")]
+    alone, both = records
+    assert (alone["machine"]["processes"], both["machine"]["processes"]) == (1, 2)
+    assert both["spent"]["updates"] == alone["spent"]["updates"]
+    assert both["spent"]["flops"] == alone["spent"]["flops"]
+    # networks multiply in bfloat16 where the processor can: test_parts.py holds the arithmetic to sixteen digits
+    losses, expected = (one["curve"]["losses"]["bits_per_dim"] for one in (both, alone))
+    assert losses == pytest.approx(expected, rel=2e-3)
+    assert both["quality"]["value"] == pytest.approx(alone["quality"]["value"], rel=0.05)
+    ours, theirs = (load_file(tmp_path / name / one["checkpoint"]) for name, one in (("both", both), ("alone", alone)))
+    for name, value in theirs.items():
+        torch.testing.assert_close(ours[name], value, rtol=0.05, atol=0.01, msg=name)
