@@ -134,7 +134,7 @@ def test_report_plan_ls_doctor_help(results, tmp_path):
         (["run", "smoke", "--sede", "1"], "--seeds"),
         (["run", "nowhere.toml"], "cannot read the suite"),
         (["run", "smoke", "--out", "/proc/nowhere"], "cannot write"),
-        (["run", "smoke", "--from", "nowhere.safetensors"], "cannot read the checkpoint"),
+        (["run", "smoke", "--from", "nowhere.safetensors"], "nowhere.safetensors (No such file"),
         (["run", "smoke", "--inception-weights", "nowhere.pth"], "no Inception weights at"),
         (["report", "nowhere", "--out", "x"], "no records at"),
     ],
