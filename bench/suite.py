@@ -9,7 +9,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from equibench.entrant import FLOORS, alike
 from equibench.entrant import Entrant as Entrant  # imported from here, as the suite that they are in
@@ -17,20 +17,37 @@ from equibench.entrant import name_from as name_from
 from equibench.entrant import usable_name as usable_name
 from equibench.errors import UserError, nearest
 from equibench.hashing import digest
+from equibench.layers import base_of, laid_over
 from equibench.measuring import MOST, Count, Measuring, Seconds, SuiteTable
 from equibench.protocol import PROTOCOL
 from equibench.record.schema import Budget, FeatureInfo
 from equibench.record.study import tuning
 from equibench.record.surroundings import Tuning
-from equibench.validation import explain, read_toml, shortened
+from equibench.toml_text import toml_of
+from equibench.validation import checked, explain, read_tables, shortened
 from equibench_models import FAMILIES
 
 MOST_SPENT = 1e30  # parameters, FLOPs or images: what all computers of the world have not done
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 
 
-class Suite(SuiteTable):
+def _needs_less_where_it_extends(schema: dict[str, Any]) -> None:
+    """In the schema of a file: one that extends another has to say its name alone."""
+    needed = [key for key in schema.pop("required") if key != "name"]
+    schema |= {"required": ["name"], "anyOf": [{"required": ["extends"]}, {"required": needed}]}
+
+
+class Extension(SuiteTable):
+    """What a suite takes over from another one."""
+
+    extends: str | None = None  # a suite, by name or file, that says what this one does not; None once it is read
+    without: list[str] = []  # entrants, or keys such as measure.along, that are not taken over from it
+
+
+class Suite(Extension):
     """A suite as its TOML file gives it: what is trained, on which data and budgets, and how it is measured."""
+
+    model_config = ConfigDict(json_schema_extra=_needs_less_where_it_extends)
 
     name: str
     about: str
@@ -62,6 +79,8 @@ class Suite(SuiteTable):
     @model_validator(mode="after")
     def _each_once(self) -> Self:
         """Equal cells would be one record."""
+        if self.without and self.extends is None:
+            raise ValueError("without takes away what another suite has; say which, as extends = NAME")
         _no_double("entrant", [entrant.name for entrant in self.entrant], alike)
         _no_double("seed", self.seeds)
         _no_double("budget", [f"{one.params} parameters and {one.amount} {one.unit}" for one in self.budget])
@@ -140,10 +159,20 @@ def shipped() -> dict[str, Path]:
 
 
 def load(name: str) -> Suite:
-    """A shipped suite by name, or the user's own by the path of its TOML file.
+    """A shipped suite by name, or the user's own by the path of its TOML file, with what it extends and what the
+    studies say that it names.
 
-    Raises UserError for an unknown name, a file that is no TOML, a key or value that does not belong, or a study that
-    did not choose its entrant's settings.
+    Raises UserError as `read` does, and for a study that did not choose its entrant's settings.
+    """
+    found = read(name)
+    return found.model_copy(update={"entrant": [_with_tuning(entrant) for entrant in found.entrant]})
+
+
+def read(name: str) -> Suite:
+    """The suite as its file, and those that it extends, say it, paths as seen from anywhere: it is a file of its own
+    when it is written down.
+
+    Raises UserError for an unknown name, a file that is no TOML, a key or value that does not belong.
     """
     known = shipped()
     path = known.get(name, Path(name))
@@ -152,27 +181,51 @@ def load(name: str) -> Suite:
     with contextlib.suppress(OSError, ValueError):  # which reading it says
         if path.exists() and not path.is_file():
             raise UserError(f"{path} is no file; give the path of a suite's .toml file")
-    found = read_toml(path, Suite, "suite")
-    entrants = [_with_path(_with_tuning(entrant, path), path) for entrant in found.entrant]
-    return found.model_copy(update={"entrant": entrants})
+    return _read(path, ())
 
 
-def _with_tuning(entrant: Entrant, path: Path) -> Entrant:
-    """The entrant of the suite at `path` with what its study says, where it names one."""
+def written(suite: Suite) -> str:
+    """A suite that was read as the text of a file that says all of it, defaults among it, and extends no other."""
+    values = suite.model_dump(exclude={"extends", "without"})
+    entrants = [{key: value for key, value in one.items() if value != {}} for one in values["entrant"]]
+    return toml_of({**values, "entrant": entrants})
+
+
+def extends_another(path: Path) -> bool:
+    """Whether the suite at `path` is not all in its file. Raises UserError."""
+    return "extends" in read_tables(path, "suite")
+
+
+def _read(path: Path, through: tuple[Path, ...]) -> Suite:
+    """The suite at `path`, to which the suites at `through` led. Each is sound in itself, so that a mistake is that of
+    the file that it is first met in.
+    """
+    values = read_tables(path, "suite")
+    own = {key: values[key] for key in Extension.model_fields if key in values}
+    extends = checked(own, Extension, f"suite {path}").extends
+    if extends is not None:
+        base = _read(base_of(path, extends, shipped(), through), (*through, path))
+        values = laid_over(base.model_dump(exclude_unset=True), values, path)
+    found = checked(values, Suite, f"suite {path}", named=extends is not None)
+    return found.model_copy(update={"entrant": [_with_paths(entrant, path) for entrant in found.entrant]})
+
+
+def _with_paths(entrant: Entrant, path: Path) -> Entrant:
+    """The entrant of the suite at `path` with what it loads, and its study, as seen from anywhere."""
     if isinstance(entrant.tuned, Tuning):
         raise UserError(f"suite {path}: {entrant.name} needs the path of a study as `tuned`, not what one says")
-    if entrant.tuned is None:
+    there = {key: file for key in ("load", "tuned") if (file := getattr(entrant, key)) is not None}
+    if not there:
         return entrant
-    file = path.parent / entrant.tuned
-    said = tuning(file, entrant.name, entrant.family, entrant.config, entrant.sampler)
+    return entrant.model_copy(update={key: str((path.parent / file).absolute()) for key, file in there.items()})
+
+
+def _with_tuning(entrant: Entrant) -> Entrant:
+    """The entrant with what its study says, where it names one."""
+    if not isinstance(entrant.tuned, str):
+        return entrant
+    said = tuning(Path(entrant.tuned), entrant.name, entrant.family, entrant.config, entrant.sampler)
     return entrant.model_copy(update={"tuned": said})
-
-
-def _with_path(entrant: Entrant, path: Path) -> Entrant:
-    """The entrant of the suite at `path` with what it loads as seen from anywhere."""
-    if entrant.load is None:
-        return entrant
-    return entrant.model_copy(update={"load": str((path.parent / entrant.load).absolute())})
 
 
 def changed(suite: Suite, **changes: Any) -> Suite:

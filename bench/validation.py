@@ -33,6 +33,23 @@ def read_toml(path: Path, root: type[Root], kind: str) -> Root:
     Raises UserError for one that cannot be read, is too large, in another encoding or no TOML, or says what `root` does
     not allow.
     """
+    return checked(read_tables(path, kind), root, f"{kind} {path}")
+
+
+def checked(values: Mapping[str, Any], root: type[Root], what: str, named: bool = False) -> Root:
+    """Values as a `root`; `named` tells of tables in a list their names, too, as it is of several files. Raises
+    UserError, which says of `what` it is, for values that `root` does not allow.
+    """
+    try:
+        return root.model_validate(values)
+    except ValidationError as error:
+        raise UserError(f"{what}: {explain(error, root, values if named else None)}") from None
+    except RecursionError:
+        raise UserError(f"{what}: its tables are nested too deep") from None
+
+
+def read_tables(path: Path, kind: str) -> dict[str, Any]:
+    """The values of a file of TOML as they are there. Raises UserError as `read_toml`, but for what they say."""
     try:
         with path.open("rb") as stream:
             content = stream.read(MOST_FILE_BYTES + 1)
@@ -42,9 +59,7 @@ def read_toml(path: Path, root: type[Root], kind: str) -> Root:
     if len(content) > MOST_FILE_BYTES:
         raise UserError(f"{path} has more than {MOST_FILE_BYTES:,} bytes; it is no {kind}")
     try:
-        return root.model_validate(tomllib.loads(content.decode("utf-8-sig")))
-    except ValidationError as error:
-        raise UserError(f"{kind} {path}: {explain(error, root)}") from None
+        return tomllib.loads(content.decode("utf-8-sig"))
     except UnicodeDecodeError:
         raise UserError(f"{path} is not in UTF-8; save it in that encoding") from None
     except RecursionError:
@@ -54,13 +69,15 @@ def read_toml(path: Path, root: type[Root], kind: str) -> Root:
         raise UserError(f"{path} is not valid TOML ({said[:200]})") from None
 
 
-def explain(error: ValidationError, root: type[BaseModel]) -> str:
-    """The first thing that is wrong with values of `root`, in one clause; for an unknown key with the nearest known."""
+def explain(error: ValidationError, root: type[BaseModel], values: Mapping[str, Any] | None = None) -> str:
+    """The first thing that is wrong with values of `root`, in one clause; for an unknown key with the nearest known.
+    With the `values` tables in a list are told by their names.
+    """
     # an unknown key explains a missing one, as its misspelling; of a value that may be of several kinds, that it is
     # infinite says more than that it is no text
     telling = ("extra_forbidden", "finite_number", "value_error")
     first = min(error.errors(), key=lambda found: found["type"] not in telling)
-    place, where = first["loc"], _shown(first["loc"])
+    place, where = first["loc"], _shown(first["loc"], values)
     if first["type"] == "extra_forbidden":
         return f"unknown key {where!r}{nearest(str(place[-1]), _fields(root, place[:-1]))}"
     said = _said(first["type"], first.get("ctx", {}), first["input"], place, first["msg"])
@@ -103,15 +120,28 @@ def _said(kind: str, context: Mapping[str, Any], value: Any, place: Place, messa
     return f"must be {must}, not {shortened(value)}"
 
 
-def _shown(place: Place) -> str:
-    """Where in a file, e.g. `entrant 2: config.width`; lists are counted from 1."""
-    said = ""
+def _shown(place: Place, values: Any = None) -> str:
+    """Where in a file, e.g. `entrant 2: config.width`, or with the values `entrant vae: config.width`; lists are
+    counted from 1.
+    """
+    said, of_list = "", False
     for part in place:
+        values = _inside(values, part)
         if isinstance(part, int):
-            said += f" {part + 1}"
+            name = values.get("name") if isinstance(values, dict) else None
+            said += f" {name if isinstance(name, str) else part + 1}"
         elif part not in SCALARS:
-            said += (": " if said[-1:].isdigit() else "." if said else "") + part
+            said += (": " if of_list else "." if said else "") + part
+        of_list = isinstance(part, int)
     return said
+
+
+def _inside(values: Any, part: int | str) -> Any:
+    """The member of a list or a table; None where there is none."""
+    try:
+        return values[part]
+    except (LookupError, TypeError):
+        return None
 
 
 def _fields(root: type[BaseModel], place: Place) -> list[str]:

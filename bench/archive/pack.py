@@ -136,7 +136,7 @@ def _suites(records: Sequence[Record], given: Sequence[Path], notes: list[str]) 
         if path is None:
             notes.append(f"The suite {name} is none that comes with equibench; give its file with --suite.")
             continue
-        members[_free(members, "suites", f"{_plain(path.stem)}.toml")] = path.read_bytes()
+        members[_free(members, "suites", f"{_plain(path.stem)}.toml")] = _whole(path)
         mine = [one for one in records if one.suite == name]
         spaces = {one.quality.features for one in mine if one.quality and one.quality.features}
         proved = sum(_is_of(one, suite.load(str(path)), spaces) for one in mine)
@@ -146,6 +146,11 @@ def _suites(records: Sequence[Record], given: Sequence[Path], notes: list[str]) 
                 "were run with other settings, protocols or checkpoints, and their records say with which."
             )
     return members
+
+
+def _whole(path: Path) -> bytes:
+    """A suite's file as it is; of one that extends another, all that the two come to."""
+    return suite.written(suite.read(str(path))).encode() if suite.extends_another(path) else path.read_bytes()
 
 
 def _is_of(one: Record, asked: Suite, spaces: Collection[FeatureInfo]) -> bool:

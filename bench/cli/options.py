@@ -87,12 +87,11 @@ def rerun_options(command: Command) -> Command:
     )(command)
 
 
-def load_suite(options: dict[str, Any]) -> tuple[Suite, Dataset]:
-    """The suite with the options laid over it, and its data. Raises UserError."""
+def chosen_suite(options: dict[str, Any], read: Callable[[str], Suite]) -> Suite:
+    """The suite, as `read` gives it, with the options laid over it. Raises UserError."""
     from equibench import suite
-    from equibench.data import sets
 
-    chosen = suite.load(options["suite_name"])
+    chosen = read(options["suite_name"])
     changes: dict[str, Any] = {}
     if options["dataset"]:
         changes["dataset"] = options["dataset"]
@@ -109,7 +108,15 @@ def load_suite(options: dict[str, Any]) -> tuple[Suite, Dataset]:
             if name not in names:
                 raise UserError(f"unknown entrant {name!r}{nearest(name, names)}")
         changes["entrant"] = [entrant for entrant in chosen.entrant if entrant.name in wanted]
-    chosen = chosen.model_copy(update=changes)
+    return chosen.model_copy(update=changes)
+
+
+def load_suite(options: dict[str, Any]) -> tuple[Suite, Dataset]:
+    """The suite with the options laid over it, and its data. Raises UserError."""
+    from equibench import suite
+    from equibench.data import sets
+
+    chosen = chosen_suite(options, suite.load)
     loads_extractor = "extractor" in options and not options["extractor"]
     for name in suite.code_in(chosen, families=not options.get("loaded"), extractor=loads_extractor):
         require_consent(f"{name}, which the suite {chosen.name} names,", options["allow_code"])

@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from equibench.cli.options import AS_JSON, PATH, SUITE_HELP, console, load_suite, print_json, suite_options
+from equibench.cli.options import (
+    AS_JSON,
+    PATH,
+    SUITE_HELP,
+    chosen_suite,
+    console,
+    load_suite,
+    print_json,
+    suite_options,
+)
 from equibench.errors import UserError
 from equibench.measure.features.names import BFLOAT16
 from equibench.terminal import visible
@@ -74,12 +83,17 @@ DETECT_HELP = "Show how many seeds a side, and samples, `check` takes to see suc
 @click.option("--detect", multiple=True, metavar="CHANGE", help=DETECT_HELP)
 @click.option("--from-records", "records", multiple=True, type=PATH, help="Take the noise of --detect from these.")
 @click.option("--gates", type=PATH, help="The gates file that the check will have, for --detect.")
+@click.option("--resolved", is_flag=True, help="Print the suite itself, with what it extends and all defaults.")
 @AS_JSON
 def plan(**options: Any) -> None:
     """Show what a run of SUITE would train and what it would cost; trains nothing.
 
-    With --detect it shows how many seeds and samples `equibench check` takes to see a change instead.
+    With --detect it shows how many seeds and samples `equibench check` takes to see a change instead. With --resolved
+    it prints the suite as the text of a .toml file that stands alone.
     """
+    if options["resolved"]:
+        print_resolved(options)
+        return
     with working(f"planning {options['suite_name']}") as tell:
         from equibench.machine.device import resolve_device
 
@@ -97,6 +111,19 @@ def plan(**options: Any) -> None:
     else:
         print_plan(planned)
         tell_changed(Path("results") / suite.name)
+
+
+def print_resolved(options: dict[str, Any]) -> None:
+    """The suite with the options laid over it, as TOML or JSON. Raises UserError."""
+    from equibench import suite
+
+    if options["detect"]:
+        raise UserError("--resolved prints the suite and --detect what a check would see; give one of the two")
+    chosen = chosen_suite(options, suite.read)
+    if options["as_json"]:
+        print_json(chosen.model_dump(exclude={"extends", "without"}))
+    else:
+        click.echo(suite.written(chosen), nl=False)
 
 
 def network_meant(suite: Suite) -> str:
