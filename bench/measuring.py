@@ -62,6 +62,7 @@ class Measuring(SuiteTable):
     samples: Several = 5000  # for the Frechet distance
     reference_images: Several = 10_000  # of the test split
     extractor: str = "auto"  # see `equibench ls`
+    more_extractors: list[str] = []  # of other feature spaces, in which the headline's samples are measured too
     splits: Count = 10  # into halves, for the distance without bias and for pairs of entrants
     resamples: Several = 20  # of the bootstrap, for the distance without bias
     memorization_images: int = Field(10_000, ge=0, le=MOST)  # of training, and as many held out; 0: no test
@@ -81,3 +82,8 @@ class Measuring(SuiteTable):
     speed_limit_sec: Seconds = 3.0  # for each batch size, after warm-up
     latency_limit_sec: Seconds = 10.0  # for 100 repeats at batch 1
     memory_batch_size: Count = 64
+
+    @property
+    def defining(self) -> dict[str, Any]:
+        """What of it defines a record: one of a single feature space is what it was before there could be several."""
+        return self.model_dump(exclude=set() if self.more_extractors else {"more_extractors"})

@@ -84,6 +84,7 @@ class Suite(Extension):
         _no_double("entrant", [entrant.name for entrant in self.entrant], alike)
         _no_double("seed", self.seeds)
         _no_double("budget", [f"{one.params} parameters and {one.amount} {one.unit}" for one in self.budget])
+        _no_double("feature space", [self.measure.extractor, *self.measure.more_extractors])
         _no_double("bound", [repr(bound.model_dump()) for bound in self.measure.bound])
         return self
 
@@ -103,18 +104,27 @@ class Cell:
         """Whether its entrant is there already, and is not trained."""
         return self.entrant is not None and self.entrant.loaded
 
-    def key(self, data_sha256: str, features: FeatureInfo, machine_key: str, weights_sha256: str | None = None) -> str:
+    def key(
+        self,
+        data_sha256: str,
+        features: FeatureInfo,
+        machine_key: str,
+        weights_sha256: str | None = None,
+        more_features: Sequence[FeatureInfo] = (),
+    ) -> str:
         """Hash of all that defines the cell's record. The machine is included, as another one is another measurement,
-        and the feature network, as `auto` may mean another one tomorrow.
+        and the feature networks, as `auto` may mean another one tomorrow.
         """
+        more = [one.model_dump(exclude_none=True) for one in more_features]
         return digest(
             {
+                **({"more_features": more} if more else {}),
                 "protocol": PROTOCOL,
                 "name": self.name,
                 "seed": self.seed,
                 "entrant": self.entrant.defining if self.entrant else None,
                 "budget": self.budget.model_dump() if self.budget else None,
-                "measure": self.suite.measure.model_dump(),
+                "measure": self.suite.measure.defining,
                 "data": data_sha256,
                 "features": features.model_dump(exclude_none=True),
                 "machine": machine_key,
@@ -130,8 +140,8 @@ def code_in(suite: Suite, *, families: bool = True, extractor: bool = True) -> l
     trained = [entrant.family for entrant in suite.entrant if not entrant.loaded and entrant.family not in FAMILIES]
     commands = [f"the command {entrant.command!r}" for entrant in suite.entrant if entrant.command is not None]
     named = [*trained, *commands] if families else []
-    own = [suite.measure.extractor] if extractor and is_own(suite.measure.extractor) else []
-    return list(dict.fromkeys([*named, *own]))
+    networks = [*([suite.measure.extractor] if extractor else []), *suite.measure.more_extractors]
+    return list(dict.fromkeys([*named, *filter(is_own, networks)]))
 
 
 def is_own(extractor: str) -> bool:

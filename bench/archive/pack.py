@@ -138,7 +138,7 @@ def _suites(records: Sequence[Record], given: Sequence[Path], notes: list[str]) 
             continue
         members[_free(members, "suites", f"{_plain(path.stem)}.toml")] = _whole(path)
         mine = [one for one in records if one.suite == name]
-        spaces = {one.quality.features for one in mine if one.quality and one.quality.features}
+        spaces = {_spaces(one) for one in mine if one.quality and one.quality.features}
         proved = sum(_is_of(one, suite.load(str(path)), spaces) for one in mine)
         if proved < len(mine):
             notes.append(
@@ -153,13 +153,19 @@ def _whole(path: Path) -> bytes:
     return suite.written(suite.read(str(path))).encode() if suite.extends_another(path) else path.read_bytes()
 
 
-def _is_of(one: Record, asked: Suite, spaces: Collection[FeatureInfo]) -> bool:
+def _is_of(one: Record, asked: Suite, spaces: Collection[tuple[FeatureInfo, ...]]) -> bool:
     """Whether a record has the key of one of the suite's cells, so that this suite is what it was run with."""
     return any(
-        cell.name == one.entrant and cell.key(one.data.sha256, space, one.machine.key) == one.key
+        cell.name == one.entrant and cell.key(one.data.sha256, first, one.machine.key, None, more) == one.key
         for cell in suite.cells(asked.model_copy(update={"seeds": [one.seed]}))
-        for space in spaces
+        for first, *more in spaces
     )
+
+
+def _spaces(one: Record) -> tuple[FeatureInfo, ...]:
+    """The feature spaces of a record, the headline's first."""
+    found = [one.quality, *(there.quality for there in one.spaces)]
+    return tuple(quality.features for quality in found if quality and quality.features)
 
 
 def _readme(records: Sequence[Record], notes: Sequence[str]) -> str:

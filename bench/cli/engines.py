@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from equibench.cli.options import console, load_extractor
+from equibench.cli.options import console, load_extractor, more_extractors
 from equibench.errors import UserError
 
 if TYPE_CHECKING:
@@ -122,5 +122,6 @@ def _on_ray(session: Session, options: dict[str, Any]) -> tuple[Session, Crew]:
     console(stderr=True).print(f"Waiting for a node with {node.words}.")
     there = torch.device(node.device)
     reload = partial(load_extractor, {**options, "download": False}, there, session.suite.measure.extractor)
-    crew = on_ray.RayCrew(replace(session, reload=reload), node, options["workers"])
+    reload_more = partial(more_extractors, {**options, "download": False}, there, session.suite)
+    crew = on_ray.RayCrew(replace(session, reload=reload, reload_more=reload_more), node, options["workers"])
     return crew.session, crew

@@ -136,10 +136,31 @@ def session_of(suite: Suite, data: Dataset, device: torch.device, out: Path, opt
     """What cells are run in, by the options of a verb that trains. Raises UserError."""
     from equibench.run.session import Session
 
-    extractor = load_extractor(options, device, suite.measure.extractor)
-    reload = partial(load_extractor, {**options, "download": False}, device, suite.measure.extractor)
-    allow_code = options["allow_code"]
-    return Session(suite, data, device, extractor, out, allow_code, reload, options["keep"])
+    extractor, more = load_extractor(options, device, suite.measure.extractor), more_extractors(options, device, suite)
+    spaces = [one.info.model_dump(exclude={"name"}) for one in (extractor, *more)]
+    if double := [one.info.name for one, space in zip(more, spaces[1:], strict=True) if spaces.count(space) > 1]:
+        raise UserError(f"the suite {suite.name} names the feature space {double[0]} twice here; give each once")
+    later = {**options, "download": False}
+    return Session(
+        suite,
+        data,
+        device,
+        extractor,
+        out,
+        options["allow_code"],
+        partial(load_extractor, later, device, suite.measure.extractor),
+        options["keep"],
+        more=more,
+        reload_more=partial(more_extractors, later, device, suite),
+    )
+
+
+def more_extractors(options: dict[str, Any], device: torch.device, suite: Suite) -> tuple[Extractor, ...]:
+    """The networks of the suite's further feature spaces. Raises UserError."""
+    from equibench.measure.features.load import load_more
+
+    names, weights = suite.measure.more_extractors, options["inception_weights"]
+    return load_more(names, device, weights, options["download"], options["allow_code"])
 
 
 def check_writable(folder: Path) -> None:

@@ -56,9 +56,8 @@ def calling(session: Session, device: str) -> Calling:
     """What lanes of this program share; `device` is the one of their machine at which they take turns, or a word of
     their own where each has another.
     """
-    no_network: Any = None
     turns = Turns() if device == "own" else turns_of(session.invocation, device)
-    bare = dataclasses.replace(session, extractor=no_network, turns=turns)
+    bare = dataclasses.replace(session.bare, turns=turns)
     return Calling(bare, torch.get_num_threads(), os.getcwd())
 
 
@@ -142,8 +141,7 @@ def _work(end: Connection) -> None:
     processes.adopt_orphans()
     processes.warm_up()
     session = calling.session
-    assert session.reload is not None
-    session = dataclasses.replace(session, extractor=session.reload())
+    session = session.equipped()
     while True:
         errand: Errand = end.recv()
         path, session = _one(errand, session, begun_sec, end)

@@ -59,6 +59,7 @@ def rebuilt(one: Record, file: Path, given: Rerun, out: Path) -> tuple[Cell, Ses
     """The cell of the record `one`, which lies at `file`, and a session that runs it into the folder `out`. Raises
     UserError as `again` does.
     """
+    from equibench.measure.features.load import load_more
     from equibench.run.session import Session
 
     chosen = suite_of(one, given)
@@ -69,7 +70,11 @@ def rebuilt(one: Record, file: Path, given: Rerun, out: Path) -> tuple[Cell, Ses
     load = _extractor(one, cell.suite, device, given, loaded is not None)
     extractor = load()
     _check_features(one, extractor)
-    return cell, Session(cell.suite, found, device, extractor, out, given.allow_code, load)
+    names = cell.suite.measure.more_extractors
+    more = partial(load_more, names, device, given.inception_weights, given.download, given.allow_code)
+    return cell, Session(
+        cell.suite, found, device, extractor, out, given.allow_code, load, more=more(), reload_more=more
+    )
 
 
 def _device(one: Record, given: Rerun) -> torch.device:

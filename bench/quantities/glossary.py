@@ -127,6 +127,15 @@ GLOSSARY = (
     Q("distance_parts.real_shares.*", "Share of the test images", shown=PERCENT),
     Q("distance_parts.sample_shares.*", "Share of the samples", shown=PERCENT),
     Q("distance_parts.reached_shares.*", "Share of its images that a sample comes near", shown=PERCENT),
+    # the same samples in other feature spaces
+    Q("spaces.*.quality.value", "Distance", better="lower", error="spaces.*.quality.stderr"),
+    Q("spaces.*.quality.stderr", "Standard error over samples"),
+    Q("spaces.*.quality.interval.low", "Low end of the interval"),
+    Q("spaces.*.quality.interval.high", "High end of the interval"),
+    Q("spaces.*.quality.corrected", "Distance without the bias of the samples' N", better="lower"),
+    Q("spaces.*.quality.n_samples", "Samples"),
+    Q("spaces.*.quality.n_reference", "Reference images", "images"),
+    *_other_metrics("spaces.*.quality.also"),
     # likelihood
     Q(BITS, "Bits/dim", "bits/dim", "lower", "likelihood", error="likelihood.stderr_bits_per_dim",
       primary=True, short="bits_per_dim"),

@@ -39,7 +39,8 @@ def write(record: Record, folder: Path, arrays: dict[str, np.ndarray] | None = N
         np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]  # numpy 1 has no allow_pickle
         _write_arrays(path.with_suffix(".npz"), buffer.getvalue(), path)
         record = record.model_copy(update={"arrays_sha256": hashlib.sha256(buffer.getvalue()).hexdigest()})
-    text = json.dumps(record.model_dump(mode="json"), indent=1, sort_keys=True, ensure_ascii=False)
+    unused = set() if record.spaces else {"spaces"}  # measured in one feature space it is written as ever
+    text = json.dumps(record.model_dump(mode="json", exclude=unused), indent=1, sort_keys=True, ensure_ascii=False)
     # no UTF-8 can hold what Python makes of other bytes in a file's name: such a byte is told as in a terminal
     text = re.sub("[\ud800-\udfff]", lambda found: json.dumps(visible(found[0]))[1:-1], text)
     value = json.loads(text)

@@ -229,6 +229,13 @@ class RealDataPoint(Strict):
     quality: Quality
 
 
+class InSpace(Strict):
+    """Quality of the headline's samples in another feature space."""
+
+    name: str  # of the space
+    quality: Quality
+
+
 class Results(Strict):
     """What training and the stages of measuring gave: a part that was not measured, or failed, is empty."""
 
@@ -240,6 +247,7 @@ class Results(Strict):
     spent: Spent | None = None
     curve: Curve | None = None
     quality: Quality | None = None
+    spaces: list[InSpace] = []  # other ones than the headline's
     likelihood: Likelihood | None = None
     bounds: list[BoundResult] = []
     decoder_likelihood: DecoderLikelihood | None = None

@@ -36,6 +36,7 @@ from equibench.report.tables.headline import headline
 from equibench.report.tables.likelihood import bounds, decoders, likelihood, out_of_distribution
 from equibench.report.tables.quality import quality, samplers
 from equibench.report.tables.scaling import tables as tables_of_ladders
+from equibench.report.tables.spaces import spaces
 from equibench.report.tables.table import Table
 from equibench.summary.frame import load_frame
 from equibench.summary.ladders import Ladder, ladders
@@ -47,6 +48,7 @@ DETAILED = 3  # sections with figures and all tables in the pages
 PER_SECTION: tuple[Callable[[Section], Table], ...] = (
     headline,
     quality,
+    spaces,
     distance_by_class,
     noise,
     pairs,

@@ -136,7 +136,7 @@ def record_of(
     return Record(
         **dict(ending.found.plus(tuning=tuning).results),
         key=session.key(cell),
-        measuring_sha256=digest([session.suite.measure.model_dump(), cell.entrant.sampler if cell.entrant else {}]),
+        measuring_sha256=digest([session.suite.measure.defining, cell.entrant.sampler if cell.entrant else {}]),
         suite=session.suite.name,
         entrant=cell.name,
         role="floor" if cell.entrant is None else "entrant",

@@ -18,7 +18,7 @@ FEATURES = {
     "efficientnet-lite0": (1e8, 1280), "inception-v3": (1.1e10, 2048), "clip-vit-b-16": (3.5e10, 512),
     "clip-vit-b-32": (9e9, 512), "clip-vit-l-14": (1.6e11, 768), "clip-vit-l-14-336px": (3.8e11, 768),
     "dinov2-vit-s-14": (1.1e10, 384), "dinov2-vit-b-14": (4.6e10, 768), "dinov2-vit-l-14": (1.6e11, 1024),
-    "dinov2-vit-g-14": (5.8e11, 1536),
+    "dinov2-vit-g-14": (5.8e11, 1536), "pixels": (3e3, 192),
 }  # fmt: skip
 UNKNOWN = (1e10, 1000)
 DISTANCE = 16  # FLOPs of a Frechet distance over the cube of its dimensions
@@ -53,7 +53,10 @@ def estimate(planned: Plan, shape: Shape, extractor: str, flops_per_sec: float) 
     feature_flops, dims = FEATURES.get(extractor.removesuffix(BFLOAT16), UNKNOWN)
     images = sum(n for n, _ in drawn) + 2 * measure.memorization_images
     distances = 2 * measure.splits + measure.resamples + len(drawn)
-    flops = passes * pass_flops + images * feature_flops + distances * DISTANCE * dims**3
+    of_more = [FEATURES.get(name.removesuffix(BFLOAT16), UNKNOWN) for name in measure.more_extractors]
+    elsewhere = (2 * measure.splits + measure.resamples + 1) * DISTANCE
+    flops = sum(measure.samples * one + elsewhere * d**3 for one, d in of_more)
+    flops += passes * pass_flops + images * feature_flops + distances * DISTANCE * dims**3
     train_flops = planned.train_flops
     return Cost(
         budget.amount if train_flops is None else train_flops / flops_per_sec,

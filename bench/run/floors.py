@@ -16,6 +16,7 @@ from equibench.measuring import Measuring
 from equibench.record.anatomy import DistanceParts
 from equibench.record.schema import RealDataPoint
 from equibench.run.session import Session
+from equibench.run.spaces import in_space
 from equibench.run.work import Found
 
 REAL_DATA = "real data"
@@ -64,7 +65,9 @@ def _real_data(session: Session, clock: Clock) -> Found:
             quality = metrics.measure(on_device, session.reference, session.extractor, also=True)
             points.append(RealDataPoint(label=str(n), quality=quality))
         parts, pictures = parts_of(session, train[drawn[inside(measure.samples)]], of(measure.samples))
-    return found.plus(pictures, real_data_at=points, distance_parts=parts)
+        drawn_images = train[drawn[inside(measure.samples)]]
+    elsewhere = [in_space(session, clock, other, drawn_images, {}, known=True) for other in session.more]
+    return found.plus(pictures, real_data_at=points, distance_parts=parts, spaces=elsewhere)
 
 
 def _numbers(measure: Measuring) -> set[int]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -52,6 +53,8 @@ class Session:
     # how a cell's own process gets the feature network, which cannot be handed to it
     reload: Callable[[], Extractor] | None = None
     keep: bool = False  # records and weights of other code stand for what runs now
+    more: tuple[Extractor, ...] = ()  # of other feature spaces, in which the headline's samples are measured too
+    reload_more: Callable[[], tuple[Extractor, ...]] = tuple
     invocation: str = field(default_factory=lambda: uuid.uuid4().hex)
     stages: frozenset[str] | None = None  # of measuring, these alone
     wanted: tuple[Cell, ...] | None = None  # these cells in place of all that the suite has
@@ -64,6 +67,17 @@ class Session:
     # each in a process of its own
     peak_memory: Callable[..., Memory] = memory.peak_memory
     mode_speed: Callable[..., ModeSpeed] = in_mode.mode_speed
+
+    @property
+    def bare(self) -> Session:
+        """What another process can be handed: all but the feature networks."""
+        no_network: Any = None
+        return replace(self, extractor=no_network, more=())
+
+    def equipped(self) -> Session:
+        """The same there, with the networks. Raises UserError."""
+        assert self.reload is not None
+        return replace(self, extractor=self.reload(), more=self.reload_more())
 
     @property
     def cells(self) -> tuple[Cell, ...]:
@@ -151,7 +165,8 @@ class Session:
 
     def key(self, cell: Cell) -> str:
         """The key of the cell's record: a hash of all that defines it."""
-        return cell.key(self.data.sha256, self.extractor.info, self._machine_key, self.weights_sha256(cell))
+        more = [one.info for one in self.more]
+        return cell.key(self.data.sha256, self.extractor.info, self._machine_key, self.weights_sha256(cell), more)
 
     def weights_sha256(self, cell: Cell) -> str | None:
         """Of what a cell loads; None where it is trained, or a command gives it."""
@@ -184,7 +199,8 @@ class Session:
 
     def own(self, cell: Cell) -> list[str]:
         """What the cell runs of a user's own, as `module:name`."""
-        named = [cell.entrant.family if cell.entrant else "", self.extractor.info.name.removesuffix(" bf16")]
+        networks = [one.info.name.removesuffix(" bf16") for one in (self.extractor, *self.more)]
+        named = [cell.entrant.family if cell.entrant else "", *networks]
         return [name for name in named if ":" in name]
 
     def identity(self, cell: Cell) -> str:

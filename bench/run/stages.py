@@ -31,6 +31,7 @@ from equibench.run.along import measure_along
 from equibench.run.floors import parts_of
 from equibench.run.likelihoods import bounds, decoder_likelihood, likelihood, out_of_distribution
 from equibench.run.session import Session
+from equibench.run.spaces import spaces
 from equibench.run.structure import PartsError, structure_of
 from equibench.run.sweep import Sweep
 from equibench.run.work import Found, Work, attempt, needed
@@ -234,7 +235,7 @@ def few_dims(features: NDArray[np.float32]) -> NDArray[np.float32]:
     return (features @ directions).astype(np.float32)
 
 
-OF_SAMPLES = ("quality", "memorization", "distance_parts", "portrait")
+OF_SAMPLES = ("quality", "memorization", "distance_parts", "spaces", "portrait")
 # by the part of the record that each fills; memorization's is within the quality, that of the training `along`
 STAGES: dict[str, Stage] = {
     stage.__name__: stage
@@ -242,6 +243,7 @@ STAGES: dict[str, Stage] = {
         quality,
         memorization,
         distance_parts,
+        spaces,
         likelihood,
         bounds,
         out_of_distribution,

@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -42,9 +41,8 @@ def run_cell(
     """
     unfinished = Unfinished(session.folder(cell).absolute())
     identity = session.identity(cell)
-    no_network: Any = None
     # the entrant's own code may change the working folder of its process
-    bare = dataclasses.replace(session, extractor=no_network, out=session.out.absolute())
+    bare = dataclasses.replace(session.bare, out=session.out.absolute())
     begun_sec = time.time() if begun_sec is None else begun_sec
     tries = Tries(unfinished, identity)
     while True:

@@ -134,10 +134,8 @@ def _measure(task: Task, messenger: Messenger) -> None:
     turns = replace(session.turns, waits=messenger.waits)
     turns.enter()
     work_on(session.device)
-    assert session.reload is not None
     session = replace(
-        session,
-        extractor=session.reload(),
+        session.equipped(),
         peak_memory=messenger.peak_memory,
         mode_speed=messenger.mode_speed,
         turns=turns,

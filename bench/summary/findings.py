@@ -15,6 +15,7 @@ from equibench.summary.along import order_sentences
 from equibench.summary.codes import notes_on
 from equibench.summary.pairs import COVERAGE, LATENCY, RECALL, SAMPLE_MEMORY, SPEED, TRAIN_MEMORY
 from equibench.summary.sections import Row, Section
+from equibench.summary.spaces import of_spaces
 from equibench.summary.standing import (
     ONE_PASS,
     Standing,
@@ -37,12 +38,13 @@ CAUTION = (
 
 
 def findings(section: Section) -> list[TestedFinding]:
-    """All findings of a section, in a fixed order: quality, ways of sampling, likelihood, speed, steps, memory,
-    diversity, order along training, and what else a reader must know.
+    """All findings of a section, in a fixed order: quality, feature spaces, ways of sampling, likelihood, speed, steps,
+    memory, diversity, order along training, and what else a reader must know.
     """
     found = standings(section)
     made = [
         _quality(section, leading(found, "quality")),
+        of_spaces(section),
         of_ways(section),
         _likelihood(section, [one for one in found if one.measure.category == "likelihood"]),
         _speed(found),

@@ -197,7 +197,7 @@ def p_of_distances(a: Record, b: Record) -> float | None:
     if not one or not two or one.value is None or two.value is None:
         return None
     if one.stderr_method and two.stderr_method and one.stderr and two.stderr:
-        return _normal_p(one.value - two.value, math.hypot(one.stderr, two.stderr))
+        return normal_p(one.value - two.value, math.hypot(one.stderr, two.stderr))
     if one.halves and len(one.halves) == len(two.halves):
         return intervals.paired_p(one.halves, two.halves, one.value - two.value)
     return None
@@ -211,10 +211,10 @@ def p_of_bits(a: Record, b: Record, path: str = BITS) -> float | None:
     one, two = (value_at(record, error) for record in (a, b))
     if not one or not two:
         return None
-    return _normal_p(value_at(a, path) - value_at(b, path), math.hypot(one, two))
+    return normal_p(value_at(a, path) - value_at(b, path), math.hypot(one, two))
 
 
-def _normal_p(difference: float, stderr: float) -> float:
+def normal_p(difference: float, stderr: float) -> float:
     """Two-sided p of a difference with a normal error."""
     return float(2 * ndtr(-abs(difference) / stderr))
 

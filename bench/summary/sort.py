@@ -202,6 +202,7 @@ def ways(record: Record) -> Ways:
         *(f"out_of_distribution_bits_per_dim.{kind}" for kind in record.out_of_distribution_bits_per_dim),
         *(f"sampler_points.{name}.images_per_sec" for name in member_names(record.sampler_points)),
         *(f"sampler_points.{name}.quality.value" for name in member_names(record.sampler_points)),
+        *(f"spaces.{name}.quality.value" for name in member_names(record.spaces)),
         *(f"along.{name}.quality.value" for name in member_names(record.along)),
         *(f"along.{name}.{BITS}" for name in member_names(record.along)),
         *(f"ways.{name}.images_per_sec" for name in member_names(record.ways)),

@@ -6,6 +6,7 @@ and is another feature space by name.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -15,8 +16,25 @@ from equibench.measure.features.efficientnet import efficientnet
 from equibench.measure.features.extractor import Extractor
 from equibench.measure.features.names import BFLOAT16, EXTRACTORS, OWN
 from equibench.measure.features.own import function, torchscript
+from equibench.measure.features.pixels import pixels
 from equibench.measure.features.torch_fidelity import find_inception, of_torch_fidelity
 from equibench.usercode import require_consent
+
+
+def load_more(
+    names: Sequence[str],
+    device: torch.device,
+    weights: Path | None = None,
+    download: bool = False,
+    allow_code: bool = False,
+) -> tuple[Extractor, ...]:
+    """Several extractors, as `load_extractor` gives each; `weights` are for those that are Inception. Raises
+    UserError.
+    """
+    given = {"auto": weights, "inception-v3": weights}
+    return tuple(
+        load_extractor(name, device, given.get(name.removesuffix(BFLOAT16)), download, allow_code) for name in names
+    )
 
 
 def load_extractor(
@@ -38,7 +56,7 @@ def load_extractor(
     plain = name.removesuffix(BFLOAT16)
     if plain == "auto":
         plain = "inception-v3" if find_inception(weights) else "efficientnet-lite0"
-    if weights is not None and (plain == "efficientnet-lite0" or plain not in EXTRACTORS):
+    if weights is not None and (plain in ("efficientnet-lite0", "pixels") or plain not in EXTRACTORS):
         raise UserError(f"--inception-weights is for inception-v3, not for {plain}; leave one of the two out")
     if plain not in EXTRACTORS:
         if Path(plain).suffix in (".pt", ".pth"):
@@ -48,6 +66,10 @@ def load_extractor(
         if ":" in plain:
             return function(plain, device, name.endswith(BFLOAT16))
         raise UserError(f"unknown extractor {name!r}{nearest(plain, EXTRACTORS)}, or give {OWN}")
+    if plain == "pixels":
+        if name.endswith(BFLOAT16):
+            raise UserError(f"pixels are features without a network, which bfloat16 would run; leave {BFLOAT16} out")
+        return pixels(device)
     if plain == "efficientnet-lite0":
         return efficientnet(device, name.endswith(BFLOAT16))
     return of_torch_fidelity(plain, device, weights, name.endswith(BFLOAT16), download, allow_code)

@@ -6,7 +6,7 @@ from __future__ import annotations
 INCEPTION_FILE = "weights-inception-2015-12-05-6726825d.pth"
 CLIP = ("clip-vit-b-16", "clip-vit-b-32", "clip-vit-l-14", "clip-vit-l-14-336px")
 DINO = ("dinov2-vit-s-14", "dinov2-vit-b-14", "dinov2-vit-l-14", "dinov2-vit-g-14")
-EXTRACTORS = ("auto", "efficientnet-lite0", "inception-v3", *CLIP, *DINO)
+EXTRACTORS = ("auto", "efficientnet-lite0", "inception-v3", "pixels", *CLIP, *DINO)
 # The sha256 of each network's published weights. Of Inception torch-fidelity publishes the first eight digits, in the
 # name of the file, and of DINOv2 Meta none: the whole digests are those that public projects check these files by, many
 # of them independently. Those of CLIP stand in torch-fidelity.
@@ -22,6 +22,7 @@ ABOUT = {
     "auto": "inception-v3 where its weights are at hand, else efficientnet-lite0",
     "efficientnet-lite0": "packaged, ImageNet, 1280 dimensions; gives FD",
     "inception-v3": "torch-fidelity's, 2048 dimensions, from torch's cache or --download; the only one that gives FID",
+    "pixels": "no network: levels averaged to 8x8, 192 dimensions; a second space, not to rank by; gives FD",
     **dict.fromkeys((*CLIP, *DINO), "torch-fidelity's, from torch's cache or --download; gives FD"),
 }
 BFLOAT16 = "+bf16"  # behind a name: faster, and features of another feature space
