@@ -29,7 +29,7 @@ GROUND = {
     "validation",
     "record",
 }
-MEASURING = {"data", "machine", "models", "measuring", "entrant", "suite", "intervals"}
+MEASURING = {"data", "hub", "machine", "models", "measuring", "entrant", "suite", "intervals"}
 READING = {"intervals", "quantities", "summary", "cite", "models"}
 MAY_IMPORT = {
     "atomic": set(),
@@ -44,12 +44,13 @@ MAY_IMPORT = {
     "stats": {"protocol"},
     "record": {"atomic", "errors", "protocol", "hashing", "terminal"},
     "intervals": GROUND,
-    "data": GROUND,
+    "data": GROUND | {"hub"},
     "machine": GROUND,
     "quantities": GROUND,
     "measuring": GROUND,
     "entrant": GROUND | {"models", "measuring"},
     "layers": {"errors"},
+    "hub": {"errors"},
     "toml_text": set(),
     "suite": GROUND | {"models", "measuring", "entrant", "layers", "toml_text"},
     "measure": GROUND | MEASURING,

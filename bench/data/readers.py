@@ -23,7 +23,7 @@ from equibench.data.parts import Labels
 from equibench.data.pictures import check_not_a_pointer
 from equibench.errors import UserError, first_line
 
-SIDES = range(8, 65, 4)  # in pixels: the families halve images twice
+SIDES = range(8, 257, 4)  # in pixels: the families halve images twice
 
 
 def idx(path: Path, dims: int) -> Images:
@@ -86,7 +86,7 @@ def check_sides(where: Path | str, height: int, width: int) -> None:
     """Raises UserError unless both sides are in SIDES, as the families that are trained need them."""
     if height not in SIDES or width not in SIDES:
         raise UserError(
-            f"{where} has {width}x{height} pixels; to be trained on, sides must be multiples of 4 from 8 to 64, so "
+            f"{where} has {width}x{height} pixels; to be trained on, sides must be multiples of 4 from 8 to 256, so "
             "crop, pad or resize"
         )
 

@@ -1,7 +1,7 @@
 """Data sets by name: uint8 images in fixed splits, identified by a hash of their pixels.
 
-One small real data set ships with the package, one is computed (bench/data/oracle.py), three are read from local files
-or downloaded by torchvision, and any folder of images or `.npz` file serves too. This module imports no torch.
+One small real set ships with the package, one is computed (oracle.py), three are read from local files or downloaded by
+torchvision, others are those of another library; any folder of images or `.npz` file serves too. Imports no torch.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from equibench.cache import cache_folder
-from equibench.data import oracle, own, readers
+from equibench.data import catalogue, oracle, own, readers
 from equibench.data.arrays import Images
 from equibench.data.listing import is_there
 from equibench.data.parts import Labels, Part, Progress, StreamedDataset, drawn_of, part_of
@@ -128,17 +128,20 @@ NAMES = (DEFAULT, *_FILES, "oracle")
 
 
 def load(name: str = DEFAULT, root: Path | None = None, download: bool = False) -> Dataset:
-    """The data set `name`, in memory, to be trained on: one of NAMES, or the path of a folder of images, of an `.npz`
-    or of an `.npy` file.
+    """The data set `name`, in memory, to be trained on: one of NAMES, another library's (catalogue.py), or the path of
+    a folder of images, of an `.npz` or of an `.npy` file.
 
     Files that do not ship with the package are looked for in `root`, then in the system's folders and equibench's
-    cache; with `download` torchvision fetches what is missing (to `root`, or else the cache). Of a user's own images
-    `train` and `test` (or `val`) are used as they are; others are put in a split by their pixels (data/own.py).
-
+    cache; with `download` what is missing is fetched. Of a user's own images `train` and `test` (or `val`) are used as
+    they are; others are put in a split by their pixels (data/own.py).
     Raises UserError if the data set is unknown, missing, damaged or not of a kind that equibench takes.
     """
     if name in NAMES:
         return _named(name, root, download)
+    if catalogue.is_named(name):
+        named = Dataset(**vars(catalogue.by_name(name, root or _CACHE, download)))
+        readers.check_sides(name, *named.shape[1:])
+        return named
     path = _own_path(name)
     images = own.own_images(path)
     readers.check_sides(path, *images.source.shape[1:])
@@ -177,6 +180,8 @@ def streamed(
     """
     if name in NAMES:
         return _named(name, root, download).streamed
+    if catalogue.is_named(name):
+        return Dataset(**vars(catalogue.by_name(name, root or _CACHE, download))).streamed
     path = _own_path(name)
     return own.split(path, own.own_images(path), progress)
 
@@ -199,6 +204,7 @@ def describe(root: Path | None = None) -> list[Listing]:
         found = _find(name, root)
         rows.append(Listing(name, files.what, str(found) if found else "pass --download, or --data-root FOLDER"))
     rows.append(Listing("oracle", "glyphs of known entropy, 32x32 colour, 10,000 + 10,000", "computed"))
+    rows += [Listing(*row) for row in catalogue.LISTED]
     rows.append(Listing("PATH", "a folder of images, an .npz or an .npy file", "yours"))
     return rows
 

@@ -102,8 +102,10 @@ def _suite_of(one: Record) -> str:
 def _data(one: Record, chosen: Suite, given: Rerun) -> Dataset:
     """The record's data: by the given name, its own, or the suite's."""
     from equibench.data import sets
+    from equibench.data.catalogue import is_named
 
-    name = given.dataset or (one.data.name if one.data.name in sets.NAMES else chosen.dataset)
+    known = one.data.name in sets.NAMES or is_named(one.data.name)
+    name = given.dataset or (one.data.name if known else chosen.dataset)
     try:
         found = sets.load(name, given.data_root, given.download).limited(one.data.n_train, one.data.n_test)
     except UserError as error:
