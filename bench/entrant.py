@@ -48,7 +48,7 @@ class Entrant(SuiteTable):
     # a name of equibench_models.FAMILIES, that of an installed entry point, or one's own as module:Class; of what is
     # loaded it is found there
     family: str = ""
-    load: str | None = None  # in a file relative to the suite's; a checkpoint, a generator, a pipeline or samples
+    load: str | None = None  # a path, in a file from the suite's, or hub:...; see docs/own-models.md
     command: str | None = None  # writes samples: {out}, {n} and {seed} in it are filled in
     generator: GeneratorSetting | None = None  # of a TorchScript or torch.export file
     config: dict[str, Scalar] = {}

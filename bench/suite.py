@@ -17,6 +17,7 @@ from equibench.entrant import name_from as name_from
 from equibench.entrant import usable_name as usable_name
 from equibench.errors import UserError, nearest
 from equibench.hashing import digest
+from equibench.hub import is_hub_id
 from equibench.layers import base_of, laid_over
 from equibench.measuring import MOST, Count, Measuring, Seconds, SuiteTable
 from equibench.protocol import PROTOCOL
@@ -224,7 +225,8 @@ def _with_paths(entrant: Entrant, path: Path) -> Entrant:
     """The entrant of the suite at `path` with what it loads, and its study, as seen from anywhere."""
     if isinstance(entrant.tuned, Tuning):
         raise UserError(f"suite {path}: {entrant.name} needs the path of a study as `tuned`, not what one says")
-    there = {key: file for key in ("load", "tuned") if (file := getattr(entrant, key)) is not None}
+    given = {key: getattr(entrant, key) for key in ("load", "tuned")}
+    there = {key: file for key, file in given.items() if file is not None and not is_hub_id(file)}
     if not there:
         return entrant
     return entrant.model_copy(update={key: str((path.parent / file).absolute()) for key, file in there.items()})

@@ -52,7 +52,7 @@ MAY_IMPORT = {
     "layers": {"errors"},
     "hub": {"errors"},
     "toml_text": set(),
-    "suite": GROUND | {"models", "measuring", "entrant", "layers", "toml_text"},
+    "suite": GROUND | {"models", "measuring", "entrant", "hub", "layers", "toml_text"},
     "measure": GROUND | MEASURING,
     "outside": GROUND | MEASURING | {"measure"},
     "run": GROUND | MEASURING | {"measure", "outside"},
@@ -65,7 +65,7 @@ MAY_IMPORT = {
     "trackers": GROUND | READING | {"report"},
     "tune": GROUND | MEASURING | {"measure", "run"},
     "engine": GROUND | MEASURING | {"run"},
-    "judge": GROUND | READING | MEASURING | {"measure", "run"},
+    "judge": GROUND | READING | MEASURING | {"measure", "outside", "run"},
     "cli": GROUND
     | READING
     | MEASURING

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from equibench.cli import endings
-from equibench.cli.options import ALLOW_CODE, PATH, console
+from equibench.cli.options import ALLOW_CODE, DOWNLOAD, PATH, console
 from equibench.errors import UserError, nearest
 from equibench.usercode import require_consent
 
@@ -16,8 +16,9 @@ from equibench.usercode import require_consent
 @click.argument("entrant")
 @click.option("--suite", "suite_name", metavar="SUITE", help="ENTRANT is the name of one in this suite.")
 @click.option("--shape", default="1,8,8", show_default=True, help="C,H,W that a family is built for.")
+@DOWNLOAD
 @ALLOW_CODE
-def validate(entrant: str, suite_name: str | None, shape: str, allow_code: bool) -> None:
+def validate(entrant: str, suite_name: str | None, shape: str, download: bool, allow_code: bool) -> None:
     """Run the contract on ENTRANT and say what fails, and why.
 
     ENTRANT is the name of a family or of an installed entry point, your class as module:Class, a checkpoint, a folder
@@ -29,6 +30,7 @@ def validate(entrant: str, suite_name: str | None, shape: str, allow_code: bool)
     from equibench import suite
     from equibench.conformance.entrant import named
     from equibench.conformance.entrant import validate as look_at
+    from equibench.outside.fetched import located_one
 
     try:
         channels, height, width = (int(side) for side in shape.split(","))
@@ -44,6 +46,7 @@ def validate(entrant: str, suite_name: str | None, shape: str, allow_code: bool)
         one = chosen.entrant[names.index(entrant)]
         for code in suite.code_in(chosen.model_copy(update={"entrant": [one]}), extractor=False):
             require_consent(f"{code}, which the suite {chosen.name} names,", allow_code)
+    one = located_one(one, download)
     findings = look_at(one, (channels, height, width), allow_code=allow_code)
     table = Table("claim", "", "why")
     words = {True: "holds", False: "FAILS", None: "does not apply"}

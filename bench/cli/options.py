@@ -30,7 +30,7 @@ PATH = click.Path(path_type=Path)
 DATA_ROOT = click.option("--data-root", type=PATH, help="Folder that holds the data files.")
 DEVICE = click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
 RERUN_DEVICE = click.option("--device", help="cpu, cuda or cuda:N. [default: the record's, or one of its name]")
-DOWNLOAD = click.option("--download", is_flag=True, help="Fetch data and feature weights that are not here.")
+DOWNLOAD = click.option("--download", is_flag=True, help="Fetch data, feature weights and pipelines that are not here.")
 ALLOW_CODE = click.option(
     "--allow-code", is_flag=True, help="Run code that a suite or file brings: own families, extractors, TorchScript."
 )
@@ -115,11 +115,13 @@ def load_suite(options: dict[str, Any]) -> tuple[Suite, Dataset]:
     """The suite with the options laid over it, and its data. Raises UserError."""
     from equibench import suite
     from equibench.data import sets
+    from equibench.outside.fetched import located
 
     chosen = chosen_suite(options, suite.load)
     loads_extractor = "extractor" in options and not options["extractor"]
     for name in suite.code_in(chosen, families=not options.get("loaded"), extractor=loads_extractor):
         require_consent(f"{name}, which the suite {chosen.name} names,", options["allow_code"])
+    chosen = located(chosen, options["download"])
     found = sets.load(chosen.dataset, options["data_root"], options["download"])
     return chosen, found.limited(chosen.train_images or len(found.train), chosen.test_images or len(found.test))
 

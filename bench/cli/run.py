@@ -66,6 +66,8 @@ def run(**options: Any) -> None:
     Records that other code or packages made are made again, which is said first; the old ones are kept, out of sight.
     At the end the report is written too, and its main table shown. Exit code 3 says that a cell is not ok.
     """
+    from equibench.hub import is_hub_id
+    from equibench.outside.fetched import name_of, place_of
     from equibench.run.loaded import only_loaded, resolved
     from equibench.run.standing import look_over
 
@@ -75,7 +77,9 @@ def run(**options: Any) -> None:
     device = device_here(options)
     like = suite if options["loaded"] else None
     if options["loaded"]:
-        suite = only_loaded(suite, options["loaded"])
+        once = list(dict.fromkeys(map(str, options["loaded"])))
+        paths = [place_of(load, options["download"]) for load in once]
+        suite = only_loaded(suite, paths, [name_of(load) for load in once] if any(map(is_hub_id, once)) else ())
     suite = resolved(suite, data, device, options["allow_code"], like)
     if not options["dry_run"]:
         check_writable(out)

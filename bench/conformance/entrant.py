@@ -14,6 +14,7 @@ from equibench.data.parts import Levels, batch_size
 from equibench.data.source import Source, of_path
 from equibench.errors import UserError
 from equibench.hashing import image_digests
+from equibench.hub import is_hub_id
 from equibench.outside.command import written_by
 from equibench.outside.kind import RUNS_CODE, kind_of
 from equibench.run import checkpoint
@@ -31,7 +32,12 @@ SUM = "the probabilities of all images sum to what is claimed"
 
 
 def named(text: str) -> Entrant:
-    """The entrant that is named: a family, an installed entry point, `module:Class`, or a path. Raises UserError."""
+    """The entrant that is named: a family, an installed entry point, `module:Class`, a path, or a name on the hub.
+
+    Raises UserError.
+    """
+    if is_hub_id(text):
+        return Entrant(name="entrant", load=text)
     if text in FAMILIES or (":" in text and not Path(text).exists()):
         return Entrant(name="entrant", family=text)
     if Path(text).exists():

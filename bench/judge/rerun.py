@@ -122,6 +122,7 @@ def _data(one: Record, chosen: Suite, given: Rerun) -> Dataset:
 
 def _loaded(one: Record, file: Path, chosen: Suite, given: Rerun) -> Entrant:
     """That which the record's run measured without training it: the suite's own, or the file that is given."""
+    from equibench.outside.fetched import place_of
     from equibench.run.content import content_sha256
     from equibench.suite import Entrant
 
@@ -129,7 +130,7 @@ def _loaded(one: Record, file: Path, chosen: Suite, given: Rerun) -> Entrant:
     if declared and declared.command is not None:
         return declared
     beside = file.parent / (one.checkpoint or "")
-    named = Path(declared.load) if declared and declared.load else None
+    named = place_of(declared.load, given.download) if declared and declared.load else None
     found = given.loaded or (beside if one.checkpoint and beside.is_file() else named)
     if found is None:
         source = one.loaded.source if one.loaded else one.checkpoint

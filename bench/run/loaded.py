@@ -13,6 +13,7 @@ from equibench.data.sets import Dataset
 from equibench.entrant import SAMPLES
 from equibench.errors import UserError, first_line
 from equibench.hashing import image_digests, images_sha256
+from equibench.hub import said_of
 from equibench.machine.clock import Clock
 from equibench.outside.command import CommandError, written_by
 from equibench.outside.kind import RUNS_CODE, kind_of
@@ -172,7 +173,9 @@ def _pipeline(entrant: Entrant, cell: Cell, session: Session, clock: Clock) -> t
         model = saved_pipeline(path, session.data.shape).to(session.device)
     return model, Results(
         config=scalars(model.resolved()),
-        loaded=Loaded(kind="diffusers", source=path.name, params=model.sampling_parameters(), unknown=UNKNOWN_TRAINING),
+        loaded=Loaded(
+            kind="diffusers", source=said_of(path), params=model.sampling_parameters(), unknown=UNKNOWN_TRAINING
+        ),
         weights_sha256=session.weights_sha256(cell),
     )
 
