@@ -53,6 +53,7 @@ class Suite(Extension):
     name: str
     about: str
     dataset: str
+    more_datasets: list[str] = []  # on which all of it is done too; each has cells of its own
     train_images: Count | None = None  # n of the split, drawn by the protocol's seed; all by default
     test_images: Count | None = None
     seeds: list[Seed] = Field(min_length=1)
@@ -61,6 +62,11 @@ class Suite(Extension):
     cell_limit_sec: float | None = Field(None, gt=0, le=MOST)  # a cell that takes longer is stopped: timed out
     checkpoint_sec: Seconds = 60.0  # of training between two saves, which take less than 2 % all the same
     measure: Measuring = Measuring()
+
+    @property
+    def datasets(self) -> list[str]:
+        """All data sets, in the order in which they are run."""
+        return [self.dataset, *self.more_datasets]
 
     @field_validator("name")
     @classmethod
@@ -84,6 +90,7 @@ class Suite(Extension):
             raise ValueError("without takes away what another suite has; say which, as extends = NAME")
         _no_double("entrant", [entrant.name for entrant in self.entrant], alike)
         _no_double("seed", self.seeds)
+        _no_double("data set", self.datasets)
         _no_double("budget", [f"{one.params} parameters and {one.amount} {one.unit}" for one in self.budget])
         _no_double("feature space", [self.measure.extractor, *self.measure.more_extractors])
         _no_double("bound", [repr(bound.model_dump()) for bound in self.measure.bound])

@@ -94,7 +94,7 @@ def chosen_suite(options: dict[str, Any], read: Callable[[str], Suite]) -> Suite
     chosen = read(options["suite_name"])
     changes: dict[str, Any] = {}
     if options["dataset"]:
-        changes["dataset"] = options["dataset"]
+        changes |= {"dataset": options["dataset"], "more_datasets": []}
     if options.get("seeds") is not None:
         try:
             changes["seeds"] = [int(seed) for seed in options["seeds"].split(",")]
@@ -112,18 +112,35 @@ def chosen_suite(options: dict[str, Any], read: Callable[[str], Suite]) -> Suite
 
 
 def load_suite(options: dict[str, Any]) -> tuple[Suite, Dataset]:
-    """The suite with the options laid over it, and its data. Raises UserError."""
+    """The suite with the options laid over it, and its data. Raises UserError, also where there are several data
+    sets.
+    """
+    ((suite, data), *others) = load_suites(options, 1)
+    assert not others
+    return suite, data
+
+
+def load_suites(options: dict[str, Any], most: int | None = None) -> list[tuple[Suite, Dataset]]:
+    """The suite with the options laid over it, once for each of its data sets, of which there may be at most so many.
+    Raises UserError.
+    """
     from equibench import suite
     from equibench.data import sets
     from equibench.outside.fetched import located
 
     chosen = chosen_suite(options, suite.load)
+    if most is not None and len(chosen.datasets) > most:
+        raise UserError(f"{chosen.name} is of {len(chosen.datasets)} data sets; choose one of them with --dataset")
     loads_extractor = "extractor" in options and not options["extractor"]
     for name in suite.code_in(chosen, families=not options.get("loaded"), extractor=loads_extractor):
         require_consent(f"{name}, which the suite {chosen.name} names,", options["allow_code"])
     chosen = located(chosen, options["download"])
-    found = sets.load(chosen.dataset, options["data_root"], options["download"])
-    return chosen, found.limited(chosen.train_images or len(found.train), chosen.test_images or len(found.test))
+    found = []
+    for name in chosen.datasets:
+        data = sets.load(name, options["data_root"], options["download"])
+        data = data.limited(chosen.train_images or len(data.train), chosen.test_images or len(data.test))
+        found.append((chosen.model_copy(update={"dataset": name, "more_datasets": []}), data))
+    return found
 
 
 def load_extractor(options: dict[str, Any], device: torch.device, default: str = "auto") -> Extractor:

@@ -16,7 +16,7 @@ from equibench.cli.options import (
     SUITE_HELP,
     chosen_suite,
     console,
-    load_suite,
+    load_suites,
     print_json,
     suite_options,
 )
@@ -97,19 +97,20 @@ def plan(**options: Any) -> None:
     with working(f"planning {options['suite_name']}") as tell:
         from equibench.machine.device import resolve_device
 
-        suite, data = load_suite(options)
+        suites = load_suites(options)
+        suite = suites[0][0]
         if options["detect"]:
             rows = needs_of(suite, options)
         elif options["records"] or options["gates"]:
             raise UserError("--from-records and --gates go with --detect, such as --detect 5%")
         else:
-            planned = plan_of(suite, data, resolve_device(options["device"]), network_meant(suite), tell)
+            device, network = resolve_device(options["device"]), network_meant(suite)
+            planned = [plan_of(one, data, device, network, tell) for one, data in suites]
     if options["detect"]:
         print_needs(rows, options["as_json"])
-    elif options["as_json"]:
-        print_json(planned.as_json())
-    else:
-        print_plan(planned)
+        return
+    print_plans(planned, options["as_json"])
+    if not options["as_json"]:
         tell_changed(Path("results") / suite.name)
 
 
@@ -188,6 +189,16 @@ def plan_of(
             notes[planned.size_remark] = None
     told = [*notes, *(f"Note: {note}." for note in data.notes)]
     return PlannedRun(suite, data, describe_machine(device).device, rate, found, told)
+
+
+def print_plans(found: Sequence[PlannedRun], as_json: bool) -> None:
+    """The plan on each data set; as JSON a list of them, or one alone as it is."""
+    if as_json:
+        documents = [one.as_json() for one in found]
+        print_json(documents if len(documents) > 1 else documents[0])
+        return
+    for one in found:
+        print_plan(one)
 
 
 def print_plan(found: PlannedRun) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,12 +21,12 @@ from equibench.cli.options import (
     check_writable,
     console,
     extractor_options,
-    load_suite,
+    load_suites,
     print_json,
     session_of,
     suite_options,
 )
-from equibench.cli.plan import plan_of, print_plan, working
+from equibench.cli.plan import plan_of, print_plans, working
 from equibench.errors import UserError, first_line
 from equibench.measure.features.names import extractor_named
 from equibench.terminal import visible
@@ -34,11 +35,12 @@ if TYPE_CHECKING:
     from rich.progress import TaskID
 
     from equibench.cli.screen import Screen
+    from equibench.data.sets import Dataset
     from equibench.run.crew import Crew
     from equibench.run.session import Session
     from equibench.run.standing import Again
     from equibench.run.taking import Finished
-    from equibench.suite import Cell
+    from equibench.suite import Cell, Suite
 
 NO_REPORT = "EQUIBENCH_NO_REPORT"
 RANKED_SEEDS = 3  # that a ranking takes
@@ -66,41 +68,70 @@ def run(**options: Any) -> None:
     Records that other code or packages made are made again, which is said first; the old ones are kept, out of sight.
     At the end the report is written too, and its main table shown. Exit code 3 says that a cell is not ok.
     """
+    use_threads(options)
+    sessions = sessions_of(load_suites(options), options)
+    out, screen = sessions[0].out, console(stderr=options["as_json"])
+    if options["dry_run"]:
+        plan_runs(sessions, options, screen)
+        return
+    done: list[Finished] = []
+    for session in sessions:
+        if len(sessions) > 1:
+            screen.print(f"On {session.data.name}:")
+        for note in session.data.notes:
+            screen.print(f"Note: {note}.")
+        here = run_or_help(session, options, partial(run_with_bars, retry=options["retry"], screen=screen))
+        if here is None:
+            return
+        done += here
+    written = None if options["no_report"] else write_report(out, options["page"] or report_of(out), screen)
+    if options["as_json"]:
+        print_json({"cells": [_as_json(one) for one in done], "report": written and str(written)})
+    end(done, out, options, written, screen)
+
+
+def sessions_of(suites: list[tuple[Suite, Dataset]], options: dict[str, Any]) -> list[Session]:
+    """One for each data set, in which all entrants were looked at. Raises UserError for a mistake in any of them."""
     from equibench.hub import is_hub_id
     from equibench.outside.fetched import name_of, place_of
+    from equibench.run.isolated import isolated_plan
     from equibench.run.loaded import only_loaded, resolved
+    from equibench.run.ranks import ranks_here
+
+    if len(suites) > 1 and ranks_here():
+        raise UserError("torchrun takes one data set at a time; choose it with --dataset")
+    device = device_here(options)
+    out = options["out"] or Path("results") / suites[0][0].name
+    once = list(dict.fromkeys(map(str, options["loaded"])))
+    paths = [place_of(load, options["download"]) for load in once]
+    names = [name_of(load) for load in once] if any(map(is_hub_id, once)) else ()
+    found: list[Session] = []
+    for chosen, data in suites:
+        suite = only_loaded(chosen, paths, names) if paths else chosen
+        suite = resolved(suite, data, device, options["allow_code"], chosen if paths else None)
+        if found:
+            found.append(replace(found[0], suite=suite, data=data))
+            continue
+        if not options["dry_run"]:
+            check_writable(out)
+        found.append(session_of(suite, data, device, out, options))
+    for session in found[1:]:  # before the first is trained on
+        for cell in session.cells:
+            if cell.entrant is not None and not cell.loaded:
+                isolated_plan(cell, session.data.shape)
+    return found
+
+
+def plan_runs(sessions: list[Session], options: dict[str, Any], screen: Screen) -> None:
+    """Show what would be done, and check that there is room for it. Raises UserError."""
     from equibench.run.standing import look_over
 
-    use_threads(options)
-    suite, data = load_suite(options)
-    out = options["out"] or Path("results") / suite.name
-    device = device_here(options)
-    like = suite if options["loaded"] else None
-    if options["loaded"]:
-        once = list(dict.fromkeys(map(str, options["loaded"])))
-        paths = [place_of(load, options["download"]) for load in once]
-        suite = only_loaded(suite, paths, [name_of(load) for load in once] if any(map(is_hub_id, once)) else ())
-    suite = resolved(suite, data, device, options["allow_code"], like)
-    if not options["dry_run"]:
-        check_writable(out)
-    session = session_of(suite, data, device, out, options)
-    screen = console(stderr=options["as_json"])
-    if not options["dry_run"]:
-        for note in data.notes:
-            screen.print(f"Note: {note}.")
-        done = run_or_help(session, options, partial(run_with_bars, retry=options["retry"], screen=screen))
-        if done is None:
-            return
-        written = None if options["no_report"] else write_report(out, options["page"] or report_of(out), screen)
-        if options["as_json"]:
-            print_json({"cells": [_as_json(one) for one in done], "report": written and str(written)})
-        end(done, out, options, written, screen)
-        return
-    name = session.extractor.info.name
-    planned = plan_of(suite, data, device, extractor_named(name) or name)
-    print_json(planned.as_json()) if options["as_json"] else print_plan(planned)
-    check_out(out, planned.total("disk_bytes"))
-    tell_again(look_over(session, options["retry"]), session, screen)
+    name = sessions[0].extractor.info.name
+    planned = [plan_of(one.suite, one.data, one.device, extractor_named(name) or name) for one in sessions]
+    print_plans(planned, options["as_json"])
+    check_out(sessions[0].out, sum(one.total("disk_bytes") for one in planned))
+    for session in sessions:
+        tell_again(look_over(session, options["retry"]), session, screen)
 
 
 def check_out(folder: Path, needed_bytes: float) -> None:
@@ -214,6 +245,7 @@ def _as_json(done: Finished) -> dict[str, Any]:
     record = done.record
     return {
         "entrant": done.cell.name,
+        "data": record.data.name,
         "seed": done.cell.seed,
         "status": record.status,
         "reason": record.reason,

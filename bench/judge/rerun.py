@@ -105,7 +105,8 @@ def _data(one: Record, chosen: Suite, given: Rerun) -> Dataset:
     from equibench.data.catalogue import is_named
 
     known = one.data.name in sets.NAMES or is_named(one.data.name)
-    name = given.dataset or (one.data.name if known else chosen.dataset)
+    own = next((place for place in chosen.datasets if Path(place).name == one.data.name), chosen.dataset)
+    name = given.dataset or (one.data.name if known else own)
     try:
         found = sets.load(name, given.data_root, given.download).limited(one.data.n_train, one.data.n_test)
     except UserError as error:

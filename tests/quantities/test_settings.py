@@ -107,6 +107,7 @@ KEEP: dict[str, tuple[Any, str]] = {
     "cell_limit_sec": (1e6, VAE),
     "checkpoint_sec": (1e6, VAE),
     "measure.sampler_points": (False, VAE),
+    "measure.more_extractors": (["pixels"], VAE),
     "measure.along.points": (1, VAE),
     "measure.noise_samples": (9, VAE),  # for `check`, which compares them image by image
     "measure.sweep_evaluations": (2, DIFFUSION),
@@ -117,8 +118,9 @@ KEEP: dict[str, tuple[Any, str]] = {
 }
 # of entrants that are loaded, which the hash of what they load tells apart (tests/run/test_loaded.py)
 NOT_TRAINED = {"entrant.load", "entrant.command", "entrant.generator"}
-# what a suite takes over from another, which is all there once it is read (tests/test_layers.py)
-TAKEN_OVER = {"extends", "without"}
+# what a suite takes over from another, which is all there once it is read (tests/test_layers.py), and further data, on
+# which its cells are others (tests/cli/test_several_datasets.py)
+TAKEN_OVER = {"extends", "without", "more_datasets"}
 # whose fields are looked at
 LISTS = {"budget", "entrant", "measure", "measure.along", "measure.bound", "measure.annealing"}
 
