@@ -27,6 +27,14 @@ def cache_folder() -> Path:
     return folder if folder.is_absolute() else NOWHERE
 
 
+# what lies in them is all equibench's, or a library's that it called
+TORCHVISION_FOLDER, HUB_FOLDER = "torchvision", "datasets"
+FOLDERS = {
+    TORCHVISION_FOLDER: "data sets of torchvision by name, downloaded",
+    HUB_FOLDER: "data sets of the hub, as tables",
+}
+
+
 def usable_cache(instead: Path) -> Path:
     """The cache folder if this user can write there, else `instead`: what several processes need is computed once."""
     folder = cache_folder()
@@ -55,6 +63,7 @@ def kept(downloads: Mapping[str, Iterable[str]]) -> list[Kept]:
     except OSError:  # no cache, or none that may be read
         return []
     found = {"features of images, computed": sorted(computed)}
+    found |= {what: sorted((folder / inner).rglob("*")) for inner, what in FOLDERS.items()}
     found |= {f"data set {name}, downloaded": [folder / file for file in files] for name, files in downloads.items()}
     return [one for what, files in found.items() if (one := _own(what, files, folder)).files]
 

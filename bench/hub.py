@@ -82,9 +82,18 @@ def folder_of(one: HubId, kind: Kind, download: bool, patterns: tuple[str, ...])
     return Path(found)
 
 
-def said_of(folder: Path) -> str:
-    """What a folder is called in a record: OWNER/NAME@COMMIT in the hub's cache, else its own name."""
-    repository = folder.parent.parent.name
-    if folder.parent.name == "snapshots" and repository.startswith("models--") and _COMMIT.fullmatch(folder.name):
-        return f"{PREFIX}{repository.removeprefix('models--').replace('--', '/')}@{folder.name}"
-    return folder.name
+def said_of(path: Path) -> str:
+    """What a file or folder is called in a record: its own name, or OWNER/NAME@COMMIT in the hub's cache."""
+    inside = path.relative_to(root_of(path))
+    if len(inside.parts) == 1:
+        return path.name
+    return f"{PREFIX}{inside.parts[0].removeprefix('models--').replace('--', '/', 1)}@{path.name}"
+
+
+def root_of(path: Path) -> Path:
+    """The folder from which on a path's name says what it is, wherever it is copied to: that of the hub's cache for
+    what lies in one.
+    """
+    *_, repository, snapshots, commit = ("", "", *path.parts)
+    of_hub = snapshots == "snapshots" and repository.startswith("models--") and _COMMIT.fullmatch(commit)
+    return path.parent.parent.parent if of_hub else path.parent

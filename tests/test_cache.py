@@ -89,3 +89,17 @@ def test_a_cache_that_may_not_be_written_is_no_reason_to_stop(tmp_path, monkeypa
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     (tmp_path / "cache").mkdir(mode=0o500)
     assert reference_of_images("test", IMAGES, extractor()).statistics.n == len(IMAGES)
+
+
+def test_data_sets_of_other_libraries_are_listed_and_cleared(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    folder = cache.cache_folder()
+    for name in ("torchvision/svhn/train.mat", "datasets/parquet/x.arrow", "other/kept.bin"):
+        (folder / name).parent.mkdir(parents=True)
+        (folder / name).write_bytes(b"12345")
+    found = cache.kept({})
+    assert [(one.what, one.size_bytes) for one in found] == [
+        ("data sets of torchvision by name, downloaded", 5), ("data sets of the hub, as tables", 5),
+    ]  # fmt: skip
+    assert cache.clear(found) == 10
+    assert [path.name for path in folder.iterdir()] == ["other"]

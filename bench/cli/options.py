@@ -112,12 +112,8 @@ def chosen_suite(options: dict[str, Any], read: Callable[[str], Suite]) -> Suite
 
 
 def load_suite(options: dict[str, Any]) -> tuple[Suite, Dataset]:
-    """The suite with the options laid over it, and its data. Raises UserError, also where there are several data
-    sets.
-    """
-    ((suite, data), *others) = load_suites(options, 1)
-    assert not others
-    return suite, data
+    """The suite with the options laid over it, and its data. Raises UserError, also where it has several data sets."""
+    return load_suites(options, most=1)[0]
 
 
 def load_suites(options: dict[str, Any], most: int | None = None) -> list[tuple[Suite, Dataset]]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from equibench import hub
+from equibench.cache import TORCHVISION_FOLDER, cache_folder
 from equibench.data import from_hub, from_torchvision, own
 from equibench.data.library import Gathered, gathered
 from equibench.data.listing import shown
@@ -25,9 +26,9 @@ def is_named(name: str) -> bool:
     return name.startswith((TORCHVISION, hub.PREFIX)) or from_hub.is_saved(own.expanded(name))
 
 
-def by_name(name: str, root: Path, download: bool) -> Gathered:
-    """The data set, its files in `root` where they are torchvision's and in the hub's cache where they are the hub's;
-    fetched first with `download`. Raises UserError.
+def by_name(name: str, root: Path | None, download: bool) -> Gathered:
+    """The data set, its files in `root`, or else equibench's cache, where they are torchvision's, and in the hub's own
+    where they are the hub's; fetched first with `download`. Raises UserError.
     """
     if not name.startswith((TORCHVISION, hub.PREFIX)):
         folder = own.expanded(name)
@@ -35,7 +36,7 @@ def by_name(name: str, root: Path, download: bool) -> Gathered:
     plain, side = side_of(name)
     if name.startswith(hub.PREFIX):
         return gathered(name, *from_hub.splits(plain, download), side)
-    return gathered(name, *from_torchvision.splits(plain, root, download), side)
+    return gathered(name, *from_torchvision.splits(plain, root or cache_folder() / TORCHVISION_FOLDER, download), side)
 
 
 def side_of(name: str) -> tuple[str, int | None]:

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from equibench import hub
-from equibench.cache import cache_folder
+from equibench.cache import HUB_FOLDER, cache_folder
 from equibench.data.library import Split
 from equibench.data.own import HELD_OUT, TRAIN
 from equibench.data.pictures import FORMATS
@@ -36,7 +36,7 @@ def splits(name: str, download: bool) -> tuple[Split, Split | None]:
     folder = hub.folder_of(one, "dataset", download, PATTERNS)
     library = _library(name)
     try:
-        kept = str(cache_folder() / "datasets")
+        kept = str(cache_folder() / HUB_FOLDER)
         with warnings.catch_warnings(action="ignore"):  # of what it pickles to name its cache
             return _both(name, library.load_dataset(str(folder), one.configuration, cache_dir=kept), library)
     except UserError:

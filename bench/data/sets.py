@@ -139,7 +139,7 @@ def load(name: str = DEFAULT, root: Path | None = None, download: bool = False) 
     if name in NAMES:
         return _named(name, root, download)
     if catalogue.is_named(name):
-        named = Dataset(**vars(catalogue.by_name(name, root or _CACHE, download)))
+        named = Dataset(**vars(catalogue.by_name(name, root, download)))
         readers.check_sides(name, *named.shape[1:])
         return named
     path = _own_path(name)
@@ -181,7 +181,7 @@ def streamed(
     if name in NAMES:
         return _named(name, root, download).streamed
     if catalogue.is_named(name):
-        return Dataset(**vars(catalogue.by_name(name, root or _CACHE, download))).streamed
+        return Dataset(**vars(catalogue.by_name(name, root, download))).streamed
     path = _own_path(name)
     return own.split(path, own.own_images(path), progress)
 

@@ -24,6 +24,7 @@ from equibench import atomic
 from equibench.engine.lane import Calling, Errand, Lane, calling
 from equibench.engine.local import VISIBLE
 from equibench.errors import UserError, first_line
+from equibench.hub import root_of
 from equibench.machine.device import resolve_device
 from equibench.machine.provenance import describe_machine
 from equibench.machine.turns import forget_turns, turns_of
@@ -213,7 +214,7 @@ def _do(
         for name, content in given.items():
             (scratch / name).parent.mkdir(parents=True, exist_ok=True)
             atomic.write(scratch / name, content)
-        cell = _loading(cell, lambda there: scratch / LOADED / Path(record).stem / there.name)
+        cell = _loading(cell, lambda there: scratch / LOADED / Path(record).stem / there.relative_to(root_of(there)))
         session = dataclasses.replace(session, out=scratch)
     lane = _lane_for(dataclasses.replace(common_calling, session=session), variables, shared)
     try:
@@ -246,7 +247,7 @@ def _loaded(cell: Cell, folder: str) -> dict[str, bytes]:
         return {}
     path = Path(cell.entrant.load)
     files = [one for one in sorted(path.rglob("*")) if one.is_file()] if path.is_dir() else [path]
-    return {f"{LOADED}/{folder}/{one.relative_to(path.parent)}": one.read_bytes() for one in files}
+    return {f"{LOADED}/{folder}/{one.relative_to(root_of(path))}": one.read_bytes() for one in files}
 
 
 def _loading(cell: Cell, where: Callable[[Path], Path]) -> Cell:

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -74,6 +75,9 @@ def test_what_is_in_the_cache_is_taken_without_the_net(cache, monkeypatch):
     folder = place_of(TINY, download=False)
     assert folder == cache / "cache" / "models--someone--tiny-shapes" / "snapshots" / COMMIT
     assert hub.said_of(folder) == TINY
+    moved = Path("/node") / folder.relative_to(hub.root_of(folder))  # as a cluster's node has it
+    assert hub.said_of(moved) == TINY
+    assert hub.said_of(Path("/a/snapshots/b")) == "b"
 
 
 @pytest.mark.parametrize(
