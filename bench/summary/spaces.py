@@ -24,7 +24,7 @@ MOST = 3  # pairs that are named of one space; all stand in the table
 
 
 @dataclass(frozen=True)
-class Space:
+class FeatureSpace:
     """A feature space, and where a record has its quality."""
 
     metric: Metric
@@ -45,18 +45,18 @@ class Space:
         return stat_of([quality.value for quality in found if quality])
 
 
-def spaces_of(section: Section) -> dict[Space, str]:
+def spaces_of(section: Section) -> dict[FeatureSpace, str]:
     """The spaces of a section with the names of their distances, the headline's first; empty where there is but one."""
     rows = [*section.ran, *section.references]
     records = [cell.record for row in rows for cell in row.cells]
     if not any(record.spaces for record in records):
         return {}
-    found: dict[Space, None] = {}
+    found: dict[FeatureSpace, None] = {}
     for record in sorted(records, key=lambda record: record.role == "floor"):
         places = [HEADLINE, *(f"spaces.{one.name}" for one in record.spaces)]
         for place, quality in zip(places, [record.quality, *(one.quality for one in record.spaces)], strict=True):
             if quality and (metric := metric_of(quality)):
-                found.setdefault(Space(metric, place))
+                found.setdefault(FeatureSpace(metric, place))
     ordered = sorted(found, key=lambda space: space.place != HEADLINE)
     names = metric_names([space.metric for space in ordered])
     return {space: names[space.metric] for space in ordered}
@@ -68,7 +68,7 @@ class OrderIn:
     way round, and those that they do not tell apart here.
     """
 
-    space: Space
+    space: FeatureSpace
     turned: tuple[Pair, ...]
     open: tuple[tuple[Row, Row], ...]
 
@@ -105,7 +105,7 @@ def of_spaces(section: Section) -> TestedFinding | None:
     return TestedFinding("spaces", claim, tuple(sentences), ())
 
 
-def _share(holding: Sequence[Space], found: Sequence[Space]) -> str:
+def _share(holding: Sequence[FeatureSpace], found: Sequence[FeatureSpace]) -> str:
     """In how many of all spaces, the first among them."""
     if len(holding) == len(found):
         return "holds in both feature spaces" if len(found) == 2 else f"holds in all {len(found)} feature spaces"
@@ -116,7 +116,7 @@ def _share(holding: Sequence[Space], found: Sequence[Space]) -> str:
     return f"holds in {len(holding)} of {len(found)} feature spaces: {names}"
 
 
-def _otherwise(one: OrderIn, first: str, found: Sequence[Space]) -> list[str]:
+def _otherwise(one: OrderIn, first: str, found: Sequence[FeatureSpace]) -> list[str]:
     name, said = _name(one.space, found), []
     for pair in one.turned[:MOST]:
         said.append(f"By {name} {spoken(pair.better)} is ahead of {spoken(pair.worse)}, by {first} behind.")
@@ -134,7 +134,7 @@ def _named(pairs: Sequence[tuple[Row, Row]]) -> str:
     return ", nor ".join(names) + more
 
 
-def _missing(rows: Sequence[Row], others: Sequence[Space], found: Sequence[Space]) -> list[str]:
+def _missing(rows: Sequence[Row], others: Sequence[FeatureSpace], found: Sequence[FeatureSpace]) -> list[str]:
     """Entrants that have no distance in some space."""
     said = []
     for row in rows:
@@ -144,18 +144,18 @@ def _missing(rows: Sequence[Row], others: Sequence[Space], found: Sequence[Space
     return said
 
 
-def _name(space: Space, found: Sequence[Space]) -> str:
+def _name(space: FeatureSpace, found: Sequence[FeatureSpace]) -> str:
     """The network alone, where no other space is of one with its name."""
     alone = [one.metric.extractor for one in found].count(space.metric.extractor) == 1
     return space.metric.extractor if alone else metric_names([one.metric for one in found])[space.metric]
 
 
-def _pairs(space: Space, rows: Sequence[Row]) -> list[Pair]:
+def _pairs(space: FeatureSpace, rows: Sequence[Row]) -> list[Pair]:
     there = tuple(row for row in rows if space.stat(row))
     return tested([Criterion(space.metric.extractor, space.path, there, partial(_p_of_models, space))])
 
 
-def _p_of_models(space: Space, a: Record, b: Record) -> float | None:
+def _p_of_models(space: FeatureSpace, a: Record, b: Record) -> float | None:
     """Of two trained models' distances in a space, normal, by their jackknife errors."""
     one, two = space.quality(a), space.quality(b)
     if not one or not two or one.value is None or two.value is None or not one.stderr or not two.stderr:
@@ -163,7 +163,7 @@ def _p_of_models(space: Space, a: Record, b: Record) -> float | None:
     return normal_p(one.value - two.value, (one.stderr**2 + two.stderr**2) ** 0.5)
 
 
-def _order_in(space: Space, told: Sequence[Pair], here: Sequence[Pair]) -> OrderIn:
+def _order_in(space: FeatureSpace, told: Sequence[Pair], here: Sequence[Pair]) -> OrderIn:
     tests = {frozenset((id(pair.a), id(pair.b))): pair for pair in here}
     turned, level = [], []
     for pair in told:

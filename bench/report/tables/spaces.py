@@ -7,14 +7,14 @@ from equibench.quantities.text import number, slug
 from equibench.report.tables.cells import RUN, CellRow, runs_of
 from equibench.report.tables.table import Column, Entry, Notes, Origin, Table, fill_table
 from equibench.summary.sections import Section
-from equibench.summary.spaces import Space, spaces_of
+from equibench.summary.spaces import FeatureSpace, spaces_of
 
 
 def spaces(section: Section) -> Table:
     """A row a cell and a column a space, the headline's first; empty where all was measured in one space."""
     found, notes = spaces_of(section), Notes()
 
-    def column(space: Space, name: str) -> Column[CellRow]:
+    def column(space: FeatureSpace, name: str) -> Column[CellRow]:
         return slug(name), heading("quality.value", name), lambda run: _distance(run, space, notes)
 
     columns = [*RUN, *(column(space, name) for space, name in found.items())]
@@ -22,7 +22,7 @@ def spaces(section: Section) -> Table:
     return fill_table("spaces", columns, runs_of(rows), lambda run: run[1], notes)
 
 
-def _distance(run: CellRow, space: Space, notes: Notes) -> Entry:
+def _distance(run: CellRow, space: FeatureSpace, notes: Notes) -> Entry:
     record = run[1]
     quality = space.quality(record)
     if quality is None:
