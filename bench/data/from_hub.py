@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import warnings
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ SAVED = ("dataset_dict.json", "dataset_info.json")  # of `save_to_disk`
 
 def is_saved(folder: Path) -> bool:
     """Whether `datasets` saved what lies in a folder."""
-    return any((folder / name).is_file() for name in SAVED)
+    return any(os.path.isfile(folder / name) for name in SAVED)  # false, too, of names that no file can have
 
 
 def splits(name: str, download: bool) -> tuple[Split, Split | None]:

@@ -171,7 +171,7 @@ def test_an_npy_is_a_data_set(tmp_path):
         ({"images": np.ones((60, 8, 8), np.float32)}, "mine.npz holds images of type float32 from 1 to 1; save levels"),
         ({"images": np.random.default_rng(0).integers(0, 2, (60, 8, 8), np.uint8)}, "holds no levels but 0, 1; save"),
         ({"images": pixels(60, 10, 8)}, "has 8x10 pixels; to be trained on, sides must be multiples of 4 from"),
-        ({"images": pixels(60, 68, 8)}, "has 8x68 pixels"),
+        ({"images": pixels(60, 264, 8)}, "has 8x264 pixels"),
         ({"images": pixels(60, 4, 8)}, "has 8x4 pixels"),
         ({"images": pixels(2, 8, 8)}, "mine.npz has too few images: by their hashes 2 go to train and 0 to test"),
         ({"images": pixels(0, 8, 8)}, "mine.npz holds no images"),

@@ -181,7 +181,8 @@ def test_download_that_fails(monkeypatch):
 def test_describe_says_where_each_is(tmp_path):
     write_idx(tmp_path / "MNIST/raw", pixels(1, 28, 28), pixels(1, 28, 28))
     sources = {source.name: source for source in sets.describe(tmp_path)}
-    assert list(sources) == ["fashion-mnist-10k", "fashion-mnist", "mnist", "cifar10", "oracle", "PATH"]
+    named = ["fashion-mnist-10k", "fashion-mnist", "mnist", "cifar10", "oracle"]
+    assert list(sources) == [*named, "torchvision:NAME", "hub:OWNER/NAME@COMMIT", "PATH"]
     assert sources["mnist"].found == str(tmp_path / "MNIST/raw")
     assert sources["cifar10"].found == "pass --download, or --data-root FOLDER"
     assert all(source.what for source in sources.values())
