@@ -19,6 +19,7 @@ from equibench_models import FAMILIES, LOADED
 
 SAMPLES = "samples"  # in place of a family, where there are samples and no model
 FLOORS = ("real data", "uniform", "global histogram", "per-pixel histogram", "3-neighbour table")
+Precision = Literal["bf16", "fp32"]  # that networks multiply in
 OUTSIDE = (*LOADED, SAMPLES)  # in place of a family, of what other tools made
 MOST_NAME_BYTES = 100  # a file's name may have 255, of which seed, key and endings need some
 
@@ -53,14 +54,29 @@ class Entrant(SuiteTable):
     generator: GeneratorSetting | None = None  # of a TorchScript or torch.export file
     config: dict[str, Scalar] = {}
     sampler: dict[str, Scalar] = {}  # options of `sample` for the headline numbers
+    precision: Precision | None = None  # bf16 where the hardware multiplies it by default, else fp32
+    compile: bool | None = None  # train through torch.compile
     # in a file the study that chose these settings, relative to the suite's; once loaded, what that study says
     tuned: str | Tuning | None = None
 
     @property
     def defining(self) -> dict[str, Any]:
         """What of it defines its record: not where its file lies, whose content does."""
-        unset = {name for name in ("command", "generator") if getattr(self, name) is None}
+        unset = {name for name in ("command", "generator", "precision", "compile") if not getattr(self, name)}
         return self.model_dump(exclude={"tuned", "load", *unset})
+
+    def calculated(self, precision: Precision | None, compile: bool | None) -> Entrant:
+        """The entrant with what its suite says of the arithmetic of all, where that applies and it says nothing."""
+        given = {
+            "precision": None if self.has_no_model else precision,
+            "compile": None if self.loaded else compile,
+        }
+        return self.model_copy(update={key: value for key, value in given.items() if getattr(self, key) is None})
+
+    @property
+    def has_no_model(self) -> bool:
+        """Whether all that there is of it are samples, or a command that writes some."""
+        return self.command is not None or self.family == SAMPLES
 
     @property
     def loaded(self) -> bool:
@@ -98,9 +114,11 @@ class Entrant(SuiteTable):
             raise ValueError("has nothing to train or to load; give it a family, or load = FILE, or command = TEXT")
         if self.family in OUTSIDE and not self.loaded:
             raise ValueError(f"is of no family that could be trained ({self.family}); give its file as load = FILE")
-        useless = [key for key in ("config", "tuned") if getattr(self, key)] if self.loaded else []
+        useless = [key for key in ("config", "tuned", "compile") if getattr(self, key)] if self.loaded else []
         if useless:
             raise ValueError(f"is loaded, not trained, so that it has no {useless[0]}; take it away")
+        if self.precision and self.has_no_model:
+            raise ValueError("has samples and no model that could multiply in a precision; take it away")
         if self.command is not None and "{out}" not in self.command:
             raise ValueError("has a command without {out}, which stands for the folder or file that it writes")
         if self.generator and self.load is None:

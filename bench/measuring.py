@@ -22,7 +22,8 @@ class SuiteTable(Strict):
     def _no_truth_for_a_number(cls, value: Any, info: ValidationInfo) -> Any:
         """Python counts true as 1, but nobody means it so."""
         parts = value if isinstance(value, list) else [value]
-        if cls.model_fields[info.field_name or ""].annotation is not bool and any(isinstance(x, bool) for x in parts):
+        truth = cls.model_fields[info.field_name or ""].annotation in (bool, bool | None)
+        if not truth and any(isinstance(x, bool) for x in parts):
             raise ValueError("true and false stand for no number and no text here")
         return value
 

@@ -9,9 +9,9 @@ from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-from pydantic import ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
-from equibench.entrant import FLOORS, alike
+from equibench.entrant import FLOORS, Precision, alike
 from equibench.entrant import Entrant as Entrant  # imported from here, as the suite that they are in
 from equibench.entrant import name_from as name_from
 from equibench.entrant import usable_name as usable_name
@@ -58,6 +58,8 @@ class Suite(Extension):
     test_images: Count | None = None
     seeds: list[Seed] = Field(min_length=1)
     budget: list[Budget] = Field(min_length=1)
+    precision: Precision | None = None  # of all entrants that do not say theirs
+    compile: bool | None = None  # likewise
     entrant: list[Entrant] = Field(min_length=1)
     cell_limit_sec: float | None = Field(None, gt=0, le=MOST)  # a cell that takes longer is stopped: timed out
     checkpoint_sec: Seconds = 60.0  # of training between two saves, which take less than 2 % all the same
@@ -82,6 +84,11 @@ class Suite(Extension):
                 if isinstance(value, bool) or (isinstance(value, int | float) and value > MOST_SPENT):
                     raise ValueError(f"{shortened(value)} is no {key} that a machine could spend")
         return budget
+
+    @field_validator("entrant")
+    @classmethod
+    def _calculated(cls, entrants: list[Entrant], info: ValidationInfo) -> list[Entrant]:
+        return [one.calculated(info.data.get("precision"), info.data.get("compile")) for one in entrants]
 
     @model_validator(mode="after")
     def _each_once(self) -> Self:

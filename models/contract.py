@@ -110,6 +110,8 @@ class Model(nn.Module, ABC):
     ways: ClassVar[tuple[str, ...]] = ()  # of `samplers`: those that the family is known by too, a headline row each
     latent_dims: int = 0  # entries of the vector that `decode` takes; 0: this family has no decoder
     cycle: int = 1  # updates after which their FLOPs repeat; 16 with a term that only every 16th update takes
+    # children through which an update takes second derivatives, which torch.compile cannot: it leaves them alone
+    differentiated_twice: ClassVar[tuple[str, ...]] = ()
     shared: ClassVar[bool] = False  # whether `update` keeps to `part`, so that several processes may train it together
     part: BatchPart = BatchPart()  # of every batch, that this process does of an update
     config: Config

@@ -147,6 +147,7 @@ class GAN(Model):
     likelihood = "none"
     dequantization = None
     samplers: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    differentiated_twice = ("discriminator",)  # by the gradient penalties
     shared = True
     about = ABOUT["gan"]
 

@@ -21,6 +21,7 @@ from equibench.cli import (
     plan,
     report,
     run,
+    selftest,
     status,
     tune,
     turns,
@@ -30,8 +31,9 @@ from equibench.protocol import PROTOCOL, __version__
 
 PROGRAM, COMPLETE = "equibench", "_EQUIBENCH_COMPLETE"
 EXIT_CODES = (
-    "Exit codes: 0 done, and as it should be; 1 worse, or does not hold (check, turns, verify, validate); 2 a mistake, "
-    "a failing environment or a fault; 3 a cell is not ok (run); 128 and more: stopped by a signal (130 by Ctrl-C). "
+    "Exit codes: 0 done, and as it should be; 1 worse, or does not hold (check, turns, verify, validate, selftest); "
+    "2 a mistake, a failing environment or a fault; 3 a cell is not ok (run); 128 and more: stopped by "
+    "a signal (130 by Ctrl-C). "
     "\n\n\b\nMore of them: docs/exit-codes.md"
 )
 
@@ -66,7 +68,8 @@ def cli() -> None:
 
 
 ROOMS = (
-    plan, run, tune, status, measure, report, history, archive, export, look, judge, turns, conformance, cache,
+    plan, run, tune, status, measure, report, history, archive, export, look, selftest, judge, turns, conformance,
+    cache,
 )  # fmt: skip
 for room in ROOMS:
     for verb in room.VERBS:

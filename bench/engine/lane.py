@@ -27,6 +27,7 @@ import torch
 from equibench.errors import UserError
 from equibench.machine import processes
 from equibench.machine.turns import Turns, turns_of
+from equibench.run.arithmetic import check_arithmetic
 from equibench.run.loop import knowing
 from equibench.run.session import Session
 from equibench.run.supervise import run_cell
@@ -156,6 +157,8 @@ def _one(errand: Errand, session: Session, begun_sec: float, end: Connection) ->
             f"{socket.gethostname()} is another kind of machine than the run is for, or has other code, packages or "
             "another feature network; give all nodes the same, and name those of one kind with --node"
         )
+
+    check_arithmetic(cell, session.device)
 
     def tell(doing: str, share: float) -> None:
         end.send_bytes(json.dumps({"doing": doing, "share": share}).encode())

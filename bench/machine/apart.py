@@ -17,7 +17,7 @@ import torch
 
 from equibench.errors import first_line
 from equibench.machine import processes
-from equibench.machine.device import is_out_of_memory, work_on
+from equibench.machine.device import asked_precision, is_out_of_memory, multiplying_in, work_on
 
 
 @dataclass(frozen=True)
@@ -29,8 +29,9 @@ class Answer:
 
 
 def apart(work: Callable[..., Any], arguments: tuple[Any, ...], device: torch.device, limit_sec: float) -> Answer:
-    """`work(device, *arguments)` in a fresh process that works on `device` with as many threads as this one, ended
-    after `limit_sec`. `work` is a function of a module that the process can import, and gives what JSON holds.
+    """`work(device, *arguments)` in a fresh process that works on `device` with as many threads as this one, and
+    multiplies in the same precision; ended after `limit_sec`. `work` is a function of a module that the process can
+    import, and gives what JSON holds.
 
     Raises UserError where the system gives no process.
     """
@@ -39,7 +40,7 @@ def apart(work: Callable[..., Any], arguments: tuple[Any, ...], device: torch.de
     # its children start with nothing but what it imported, and have never touched a device
     receiver, sender = multiprocessing.get_context("forkserver").Pipe(duplex=False)
     kills = processes.out_of_memory_kills()
-    process = processes.start(_work, (sender, torch.get_num_threads(), str(device), work, arguments))
+    process = processes.start(_work, (sender, torch.get_num_threads(), asked_precision(), str(device), work, arguments))
     sender.close()
     try:
         if not receiver.poll(limit_sec):
@@ -54,14 +55,20 @@ def apart(work: Callable[..., Any], arguments: tuple[Any, ...], device: torch.de
 
 
 def _work(
-    sender: Connection, threads: int, device_name: str, work: Callable[..., Any], arguments: tuple[Any, ...]
+    sender: Connection,
+    threads: int,
+    precision: str | None,
+    device_name: str,
+    work: Callable[..., Any],
+    arguments: tuple[Any, ...],
 ) -> None:
     processes.settle(Path(os.devnull))
     torch.set_num_threads(threads)
     device = torch.device(device_name)
     try:
         work_on(device)
-        answer = {"value": work(device, *arguments)}
+        with multiplying_in(precision):
+            answer = {"value": work(device, *arguments)}
     except Exception as error:  # a user's own family may raise anything; what is not sent is a reason nobody hears
         answer = {"reason": "out of memory" if is_out_of_memory(error) else first_line(error)}
     sender.send_bytes(json.dumps(answer).encode())

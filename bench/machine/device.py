@@ -14,6 +14,12 @@ from equibench.machine.clock import repeat
 from equibench.record.cost import MatrixProducts
 
 _current = torch.device("cpu")  # that this process works on
+_asked: torch.dtype | None = None  # what networks multiply in, where not by what the hardware can
+PRECISIONS = {"bf16": torch.bfloat16, "fp32": torch.float32}
+NO_MPS = (
+    "device 'mps' has no float64, in which distances and likelihoods are computed, so that nothing could be compared; "
+    "give --device cpu"
+)
 
 
 def resolve_device(name: str) -> torch.device:
@@ -62,6 +68,8 @@ def _named(name: str) -> torch.device:
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     kind, _, index = name.partition(":")
+    if kind == "mps":
+        raise UserError(NO_MPS)
     if kind not in ("cpu", "cuda") or (index and not index.isdigit()):
         raise UserError(f"unknown device {name!r}{nearest(name, ['auto', 'cpu', 'cuda', 'cuda:0'])}")
     if kind == "cuda" and (not torch.cuda.is_available() or int(index or 0) >= torch.cuda.device_count()):
@@ -72,7 +80,28 @@ def _named(name: str) -> torch.device:
 
 
 def precision(device: torch.device) -> torch.dtype:
-    """Of matrix products in training and sampling: bfloat16 where the hardware multiplies it, float32 elsewhere."""
+    """Of matrix products in training and sampling: what was asked for (`multiplying_in`), or the hardware's own."""
+    return _asked or native_precision(device)
+
+
+@contextlib.contextmanager
+def multiplying_in(name: str | None) -> Iterator[None]:
+    """Let networks of this process multiply in one of PRECISIONS in the block; None: in the hardware's own."""
+    global _asked
+    before, _asked = _asked, PRECISIONS[name] if name else None
+    try:
+        yield
+    finally:
+        _asked = before
+
+
+def asked_precision() -> str | None:
+    """By its name in PRECISIONS, what `multiplying_in` set."""
+    return next((name for name, dtype in PRECISIONS.items() if dtype is _asked), None)
+
+
+def native_precision(device: torch.device) -> torch.dtype:
+    """bfloat16 where the hardware multiplies it, float32 elsewhere."""
     if device.type == "cuda":
         native = torch.cuda.get_device_capability(device) >= (8, 0)
     else:

@@ -30,8 +30,9 @@ LONGEST_VALUE = 200  # characters
 DRIVER = Path("/proc/driver/nvidia/version")
 
 
-def numerics(device: torch.device, features: str = "float32") -> Numerics:
-    """Settings of this process as they are now. `features` is the precision of the feature network; those of the other
+def numerics(device: torch.device, features: str = "float32", compilation: str = EAGER) -> Numerics:
+    """Settings of this process as they are now. `features` is the precision of the feature network, `compilation` what
+    training went through; those of the other
     kinds of work are what the harness asks for: a family may compute parts of its own in float32.
     """
     on_gpu = device.type == "cuda"
@@ -47,7 +48,7 @@ def numerics(device: torch.device, features: str = "float32") -> Numerics:
         tf32=_tf32() if on_gpu else None,
         deterministic=torch.are_deterministic_algorithms_enabled(),
         cudnn_benchmark=torch.backends.cudnn.benchmark if on_gpu else None,
-        compilation=EAGER,
+        compilation=compilation,
         environment={name: _plain(value) for name, value in sorted(os.environ.items()) if name.startswith(VARIABLES)},
     )
 

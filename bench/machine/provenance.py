@@ -9,7 +9,7 @@ import psutil
 import torch
 
 from equibench.hashing import digest
-from equibench.machine.device import precision
+from equibench.machine.device import native_precision
 from equibench.record.schema import Machine
 
 
@@ -24,7 +24,7 @@ def describe_machine(device: torch.device, processes: int = 1) -> Machine:
         "cores": psutil.cpu_count(logical=True) or 1,
         "threads": torch.get_num_threads(),
         "memory_bytes": memory_bytes,
-        "precision": str(precision(device)).removeprefix("torch."),
+        "precision": str(native_precision(device)).removeprefix("torch."),
         "system": f"{platform.system()} {platform.machine()}, Python {platform.python_version()}",
     }
     if processes > 1:

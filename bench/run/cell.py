@@ -24,6 +24,7 @@ from equibench.record import files as record_files
 from equibench.record.budget import budget_missed
 from equibench.record.schema import Record, Status
 from equibench.record.surroundings import Attempt
+from equibench.run.arithmetic import compilation, multiplying_as
 from equibench.run.floors import measure_floor
 from equibench.run.kept import Keeping
 from equibench.run.loaded import scalars
@@ -62,12 +63,13 @@ def measure_cell(
     the cell's; StoppedError where `stopping` says so. Any other failure becomes the status, or the reason of an empty
     part.
     """
-    if cell.entrant is None:
-        ending = _floor(cell, session, clock)
-    else:
-        ending = _entrant(cell, session, clock, tell, stopping, unfinished)
-    of_features = "bfloat16" if session.extractor.bfloat16 else "float32"
-    how = numerics(session.device, of_features)
+    with multiplying_as(cell):
+        if cell.entrant is None:
+            ending = _floor(cell, session, clock)
+        else:
+            ending = _entrant(cell, session, clock, tell, stopping, unfinished)
+        of_features = "bfloat16" if session.extractor.bfloat16 else "float32"
+        how = numerics(session.device, of_features, compilation(cell))
     return ending._replace(found=ending.found.plus(numerics=how, libraries=libraries(session.device)))
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from equibench.errors import UserError
+from equibench.run.arithmetic import multiplying_as
 from equibench.run.course import DivergedError
 from equibench.run.families import resolve_family
 from equibench.run.obtain import help_to_train
@@ -42,7 +43,8 @@ def _help_with(cell: Cell, session: Session, join: Callable[[], Team]) -> None:
         here = replace(session, team=team)
         while (order := team.next_order()) != "end":
             if order == "train":
-                help_to_train(cell, here)
+                with multiplying_as(cell):
+                    help_to_train(cell, here)
             else:
                 TeamExtractor(**vars(session.extractor), team=team).help()
     except (RuntimeError, DivergedError, StoppedError):  # the first kind where another process has ended

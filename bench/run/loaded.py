@@ -45,7 +45,7 @@ def only_loaded(suite: Suite, paths: Sequence[Path], names: Sequence[str] = ()) 
             name = name_from(Path(f"{path.absolute().parent.name}-{path.name}"))
         while name in found:
             name = name_from(Path(f"{place + 1}-{name}{path.suffix}"))
-        found[name] = Entrant(name=name, load=str(path.absolute()))
+        found[name] = Entrant(name=name, load=str(path.absolute()), precision=suite.precision)
     return suite.model_copy(
         update={"entrant": list(found.values()), "seeds": suite.seeds[:1], "budget": suite.budget[:1]}
     )
@@ -86,7 +86,8 @@ def _looked_at(
     validated(options, sampler, one.name, "sampler option")
     if one.family not in ("", family):
         raise UserError(f"entrant {one.name!r} is of the family {one.family}, and {one.load} is of {family}")
-    return one.model_copy(update={"family": family, "sampler": sampler})
+    precision = None if family == SAMPLES else one.precision  # which samples have not
+    return one.model_copy(update={"family": family, "sampler": sampler, "precision": precision})
 
 
 def opened(cell: Cell, session: Session, clock: Clock) -> tuple[Model, Results]:

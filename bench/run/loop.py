@@ -12,6 +12,7 @@ import psutil
 from equibench.machine import processes
 from equibench.record.schema import Record
 from equibench.run import claims
+from equibench.run.arithmetic import check_arithmetic
 from equibench.run.crew import LOOK_SEC, Crew, work_at_once
 from equibench.run.isolated import isolated_plan
 from equibench.run.session import Session, Tell
@@ -42,6 +43,8 @@ def run_cells(
     processes.warm_up()
     todo = list(session.cells)
     for cell in todo:
+        if session.machine_key is None:  # cells run here
+            check_arithmetic(cell, session.device)
         if cell.entrant is not None and not cell.loaded:
             isolated_plan(cell, session.data.shape)
     with writing(session.out):

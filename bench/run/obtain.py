@@ -15,6 +15,7 @@ from equibench.machine.code import code_version, package_versions
 from equibench.record.schema import Code, Results
 from equibench.record.surroundings import Loaded
 from equibench.run import checkpoint
+from equibench.run.arithmetic import training_as
 from equibench.run.content import checkpoint_of
 from equibench.run.families import resolve_family
 from equibench.run.kept import Keeping
@@ -84,17 +85,19 @@ def _trained(
         session.team.order("train")
     with clock.part("train"):
         torch.manual_seed(stream_seed(cell.seed, "train"))
-        spent, curve = train(
-            model,
-            session.data.train,
-            planned.allowance,
-            seed=stream_seed(cell.seed, "order"),
-            device=session.device,
-            watch=replace(watch, counter=session.counter, around=around, turns=session.turns),
-            keeping=keeping,
-            points=points,
-            team=session.team,
-        )
+        with training_as(cell, model) as compiling:
+            spent, curve = train(
+                model,
+                session.data.train,
+                planned.allowance,
+                seed=stream_seed(cell.seed, "order"),
+                device=session.device,
+                watch=replace(watch, counter=session.counter, around=around, turns=session.turns),
+                keeping=keeping,
+                points=points,
+                team=session.team,
+            )
+        spent = spent.model_copy(update={"compile_sec": compiling.sec})
     if keeping:
         clock.add("train", keeping.resumed_sec)
     with clock.part("reference workload"):
@@ -125,7 +128,8 @@ def help_to_train(cell: Cell, session: Session) -> None:
     planned, model = _built(cell, session)
     torch.manual_seed(stream_seed(cell.seed, "train"))
     seed = stream_seed(cell.seed, "order")
-    train(model, session.data.train, planned.allowance, seed=seed, device=session.device, team=session.team)
+    with training_as(cell, model):
+        train(model, session.data.train, planned.allowance, seed=seed, device=session.device, team=session.team)
 
 
 def _built(cell: Cell, session: Session) -> tuple[Plan, Model]:

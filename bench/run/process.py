@@ -21,6 +21,7 @@ import torch
 
 from equibench.errors import LONGEST_REASON, UserError
 from equibench.machine import processes
+from equibench.machine.device import PRECISIONS, multiplying_in
 from equibench.measure.cost import in_mode, memory
 from equibench.record.cost import Memory, ModeSpeed
 from equibench.run.session import Tell
@@ -177,16 +178,19 @@ class _Watch:
     def _measure_apart(self, wanted: Any) -> None:
         """What a stage needs processes of its own for, which the cell's process does not start."""
         try:
-            stage, (*arguments, device), named = wanted
+            stage, (*arguments, device), named, precision = wanted
             by_stage: dict[str, Callable[..., Memory | ModeSpeed]]
             by_stage = {"memory": memory.peak_memory, "speed": in_mode.mode_speed}
             measure = by_stage[stage]
             arguments = [tuple(one) if isinstance(one, list) else one for one in arguments]  # JSON has no tuples
             on, known = torch.device(device), dict(named)
+            if precision not in (None, *PRECISIONS):
+                return
         except (TypeError, ValueError, KeyError, RuntimeError):  # of code of the entrant's own, and of no stage
             return
         try:
-            found = measure(*arguments, on, **known, wanted=lambda: not self._over)
+            with multiplying_in(precision):
+                found = measure(*arguments, on, **known, wanted=lambda: not self._over)
         except UserError as error:
             self.found.mistake = str(error)
             return

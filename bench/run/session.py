@@ -21,7 +21,7 @@ from equibench.hashing import digest, image_digests
 from equibench.machine import energy
 from equibench.machine.beside import Beside
 from equibench.machine.code import code_digest, own_digests, package_versions
-from equibench.machine.device import time_matrix_products
+from equibench.machine.device import precision, time_matrix_products
 from equibench.machine.provenance import describe_machine
 from equibench.machine.turns import Turns
 from equibench.measure.cost import in_mode, memory
@@ -86,8 +86,9 @@ class Session:
 
     @cached_property
     def matrix_products(self) -> MatrixProducts:
-        """The machine's rate, measured once for all cells."""
-        return self.known_products or time_matrix_products(self.device)
+        """The machine's rate, measured once for all cells of the same precision."""
+        known, wanted = self.known_products, str(precision(self.device)).removeprefix("torch.")
+        return known if known and known.precision == wanted else time_matrix_products(self.device)
 
     @cached_property
     def counter(self) -> energy.Counter | energy.NoCounter:

@@ -21,7 +21,7 @@ import torch
 from equibench.errors import UserError, is_of_the_machine
 from equibench.machine import processes
 from equibench.machine.clock import Clock
-from equibench.machine.device import synchronizer, work_on
+from equibench.machine.device import asked_precision, synchronizer, work_on
 from equibench.record.cost import Memory, ModeSpeed
 from equibench.run.attempts import Tries
 from equibench.run.cell import Ending, measure_cell
@@ -89,7 +89,7 @@ class Messenger:
     def _apart(self, stage: str, arguments: tuple[Any, ...], named: dict[str, Any]) -> bytes:
         """The waiting process has it measured: the processes that it takes are not this one's to start."""
         plain = [dict(one) if isinstance(one, Mapping) else one for one in arguments[:-1]]
-        self.send({"apart": [stage, [*plain, str(arguments[-1])], named]})
+        self.send({"apart": [stage, [*plain, str(arguments[-1])], named, asked_precision()]})
         while not connection.wait([self._end], timeout=LOOK_SEC):
             self.tell(stage, 0.0)
         try:

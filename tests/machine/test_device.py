@@ -93,3 +93,11 @@ def test_a_record_s_gpu_is_looked_for_by_its_name(gpus, current, name, index):
 def test_without_a_gpu_there_is_the_processor(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert gpu_like("NVIDIA H100") == torch.device("cpu")
+
+
+def test_apple_s_gpu_is_refused_with_the_reason(monkeypatch):
+    """It is there, and says that it is: what it lacks are the numbers that distances are computed in."""
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    with pytest.raises(UserError, match="'mps' has no float64, in which distances and likelihoods are computed"):
+        resolve_device("mps")
+    assert resolve_device("auto") == torch.device("cpu")

@@ -50,15 +50,18 @@ def peak_memory(
     *,
     train_batch_size: int,
     sample_batch_size: int,
+    limit_sec: float = TIMEOUT_SEC,
     wanted: Callable[[], bool] = lambda: True,
 ) -> Memory:
-    """Peak memory of training and of sampling a model of random weights, each in a process of its own. None is started
-    once it is no longer `wanted`. Raises UserError where the system gives no process.
+    """Peak memory of training and of sampling a model of random weights, each in a process of its own that is ended
+    after `limit_sec`. None is started once it is no longer `wanted`. Raises UserError where the system gives none.
     """
     # a tiny twin first: libraries load code and set up threads on first use, which is no cost of the model
     twin = {**config, "width": 8}
     train, sample = (
-        in_fresh_process(work, (family, twin, shape, *rest, 2), (family, dict(config), shape, *rest, n), device)
+        in_fresh_process(
+            work, (family, twin, shape, *rest, 2), (family, dict(config), shape, *rest, n), device, limit_sec
+        )
         if wanted()
         else Peak(reason="stopped")
         for work, rest, n in ((_train, (), train_batch_size), (_sample, (dict(options),), sample_batch_size))
@@ -79,11 +82,17 @@ def peak_memory(
     )
 
 
-def in_fresh_process(work: Work, before: tuple[Any, ...], measured: tuple[Any, ...], device: torch.device) -> Peak:
+def in_fresh_process(
+    work: Work,
+    before: tuple[Any, ...],
+    measured: tuple[Any, ...],
+    device: torch.device,
+    limit_sec: float = TIMEOUT_SEC,
+) -> Peak:
     """Peak of `work(device, *measured)` in a process where `work(device, *before)` ran and ended. `work` is a function
     of a module that the process can import.
     """
-    answer = apart(_measure, (work, before, measured), device, TIMEOUT_SEC)
+    answer = apart(_measure, (work, before, measured), device, limit_sec)
     return Peak(reason=answer.reason) if answer.reason is not None else Peak(**answer.value)
 
 
