@@ -1,15 +1,16 @@
 #!/usr/bin/env bash
-# Rehearses a container without one: a user without name or home, a root that is read-only, no network, one small folder
-# that can be written. Needs root and util-linux, and a Python that other users may read:
+# Rehearses the container of ../Containerfile without one: a user without name or home, a root that is read-only, no
+# network, one small folder that can be written. Needs root and util-linux, and a Python that other users may read:
 #
-#     sudo studies/container.sh [SUITE]
+#     sudo [EQUIBENCH=/opt/equibench/bin/equibench] studies/container.sh [SUITE]
 #
 # Runs the suite, repeats the command, reports, cites, and says whether each ended as it should.
 set -euo pipefail
 here=$(cd "$(dirname "$0")/.." && pwd)
 if [ "${1:-}" != inside ]; then
-    exec unshare --mount --net bash "$0" inside "${1:-smoke}"
+    exec unshare --mount --net bash "$0" inside "${1:-smoke}" "${EQUIBENCH:-$here/.venv/bin/equibench}"
 fi
+program=$3
 mount --make-rprivate /
 mount -t tmpfs -o size=200m,mode=1777 tmpfs /tmp
 mount -o remount,bind,ro /
@@ -17,7 +18,7 @@ cd /
 equibench() {
     local expected=$1
     shift
-    setpriv --reuid=54321 --regid=54321 --clear-groups env -i PATH=/usr/bin:/bin "$here/.venv/bin/equibench" "$@" &&
+    setpriv --reuid=54321 --regid=54321 --clear-groups env -i PATH=/usr/bin:/bin "$program" "$@" &&
         code=0 || code=$?
     echo "-> $code"
     [ "$code" = "$expected" ] || { echo "equibench $* ended with $code, not $expected"; exit 1; }

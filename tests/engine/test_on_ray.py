@@ -4,11 +4,14 @@ import dataclasses
 import os
 import threading
 import time
+from pathlib import Path
 
 import pytest
 from same import results
 
+from equibench import suite
 from equibench.engine import on_ray
+from equibench.engine.lane import Calling
 from equibench.errors import UserError
 from equibench.run.loop import run_cells
 
@@ -108,3 +111,83 @@ def test_an_address_where_no_cluster_is(monkeypatch):
     with pytest.raises(UserError, match=r"the Ray cluster at nowhere:1 cannot be joined \(ConnectionError: no route\)"):
         on_ray.connect("nowhere:1")
     assert os.environ["RAY_USAGE_STATS_ENABLED"] == "0"
+
+
+class ElsewhereLane:
+    """In place of a lane on a node that sees neither the run's folder nor what its entrants are loaded from."""
+
+    def __init__(self, common):
+        self.session, self.end, self.loaded = common.session, self, {}
+
+    def begin(self, errand):
+        load = Path(errand.cell.entrant.load)
+        files = [load] if load.is_file() else sorted(one for one in load.rglob("*") if one.is_file())
+        self.loaded = {str(one.relative_to(load.parent)): one.read_bytes() for one in files}
+        self.session.out.mkdir(exist_ok=True)
+        for suffix in (".json", ".npz"):
+            (self.session.out / "cell-0").with_suffix(suffix).write_text(f"{errand.identity} {suffix}")
+
+    def poll(self, sec):  # noqa: ARG002
+        return True
+
+    def hear(self):
+        return {"done": "cell-0.json"}
+
+
+@pytest.fixture
+def elsewhere(small, tmp_path, monkeypatch):
+    """A node: does a cell that loads what lies at a path, and gives the lane that did it and what came back."""
+    monkeypatch.setattr(on_ray.tempfile, "gettempdir", lambda: str(tmp_path / "node"))
+    lanes = []
+
+    def lane_for(common, variables, shared):
+        assert (variables, shared) == ({}, False)
+        lanes.append(ElsewhereLane(common))
+        return lanes[-1]
+
+    monkeypatch.setattr(on_ray, "_lane_for", lane_for)
+
+    def do(path):
+        entrant = suite.Entrant(name="theirs", load=str(path))
+        cell = suite.Cell(small.suite, "theirs", 0, entrant, small.suite.budget[0])
+        sent = on_ray._loading(cell, Path.absolute)
+        given = {"cell-0.safetensors": b"kept", **on_ray._loaded(cell, "cell-0")}
+        path.rename(tmp_path / "gone")  # from now on it is on the machine of the run alone
+        common = Calling(small, 1, str(tmp_path)), str(tmp_path / "no mark"), "token", {}
+        mistake, files = on_ray._do(common, sent, "identity", "cell-0.json", given)
+        assert mistake is None
+        return lanes[-1], files
+
+    return do
+
+
+def test_what_is_loaded_goes_to_a_node_that_does_not_see_it_and_only_results_come_back(elsewhere, tmp_path):
+    pipeline = tmp_path / "pipeline"
+    (pipeline / "unet").mkdir(parents=True)
+    (pipeline / "model_index.json").write_bytes(b"{}")
+    (pipeline / "unet" / "weights.bin").write_bytes(b"\0\1")
+    lane, files = elsewhere(pipeline)
+    assert lane.loaded == {"pipeline/model_index.json": b"{}", "pipeline/unet/weights.bin": b"\0\1"}
+    assert files == {
+        "cell-0.safetensors": b"kept", "cell-0.npz": b"identity .npz", "cell-0.json": b"identity .json",
+    }  # fmt: skip
+    assert list(files)[-1] == "cell-0.json"  # which says that the cell is done
+    assert not list((tmp_path / "node").iterdir())
+
+
+def test_a_single_file_goes_too_and_keeps_its_name_by_which_its_kind_is_told(elsewhere, tmp_path):
+    file = tmp_path / "generator.pt2"
+    file.write_bytes(b"saved")
+    lane, _ = elsewhere(file)
+    assert lane.loaded == {"generator.pt2": b"saved"}
+
+
+def test_a_cell_that_is_loaded_elsewhere_has_the_same_key(small, tmp_path):
+    entrant = suite.Entrant(name="theirs", load=str(tmp_path / "a.npz"))
+    cell = suite.Cell(small.suite, "theirs", 0, entrant, small.suite.budget[0])
+    there = on_ray._loading(cell, lambda path: Path("/elsewhere") / path.name)
+    assert there.entrant.load == "/elsewhere/a.npz"
+    assert there.key("d", small.extractor.info, "m", "w") == cell.key("d", small.extractor.info, "m", "w")
+    (trained, *_) = (one for one in small.wanted if one.entrant)
+    assert on_ray._loading(trained, Path.absolute) is trained
+    assert on_ray._loaded(trained, "cell-0") == {}
