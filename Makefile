@@ -8,7 +8,7 @@ INSTALL_newest = $(BIN)/pip install --quiet --disable-pip-version-check -e '.[de
 INSTALL_lowest = $(BIN)/pip install --quiet --disable-pip-version-check uv && \
 	VIRTUAL_ENV=.venv $(BIN)/uv pip install --quiet --resolution lowest-direct -e '.[dev]'
 
-.PHONY: report gate test pytest slow check benchmark clean
+.PHONY: report gate test pytest slow check benchmark lock clean
 
 # A run with a cell that is not ok (exit code 3, docs/exit-codes.md) is reported too, and ends with its code. `run` has
 # written the report by then; the second call fails where the first could only leave a note.
@@ -43,6 +43,15 @@ check: .venv/installed
 benchmark: .venv/installed
 	mkdir -p results/benchmarks
 	$(BIN)/pytest tests/benchmarks -q --benchmark-json=results/benchmarks/$$(date -u +%Y%m%dT%H%M%SZ).json
+
+# Names, versions and hashes of what a container holds, in the versions that the tests here run with. No address of an
+# index or a file is written.
+lock: .venv/installed
+	$(BIN)/pip install --quiet --disable-pip-version-check uv
+	$(BIN)/pip freeze --exclude-editable | grep == > .venv/versions.txt
+	$(BIN)/uv pip compile --quiet pyproject.toml --universal --python-version 3.11 --constraint .venv/versions.txt \
+		--extra cluster --extra diffusers --extra energy --extra hub --extra tune --generate-hashes --no-annotate \
+		--no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock' --output-file requirements/lock.txt
 
 .venv/installed: pyproject.toml
 	$(PYTHON) -m venv .venv
