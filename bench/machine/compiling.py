@@ -7,6 +7,7 @@ import importlib.util
 import os
 import shutil
 import time
+import warnings
 from collections.abc import Collection, Iterator
 
 import torch
@@ -74,7 +75,9 @@ def compiled(model: nn.Module, leave: Collection[str] = (), *, backend: str = "i
     callback.on_compile_start(watch.begin)
     callback.on_compile_end(watch.end)
     try:
-        with config.patch(recompile_limit=MOST_FORMS):
+        with config.patch(recompile_limit=MOST_FORMS), warnings.catch_warnings():
+            # of tensors that the tracer itself looks at
+            warnings.filterwarnings("ignore", message="The .grad attribute of a Tensor that is not a leaf")
             yield watch
     finally:
         callback.callback_handler.remove_start_callback(watch.begin)

@@ -29,7 +29,6 @@ NO_MEMORY = Memory(
     quantity="peak of live tensors", train_peak_bytes=None, train_batch_size=1, sample_peak_bytes=None,
     sample_batch_size=1,
 )  # fmt: skip
-TRACING = pytest.mark.filterwarnings("ignore:The .grad attribute")  # of tensors that PyTorch's tracer looks at
 
 
 def suite_of(*entrants, **changes):
@@ -133,7 +132,6 @@ def test_blocks_that_are_differentiated_twice_are_left_alone():
     assert not [one for one in found if id(one) in inside]
 
 
-@TRACING
 @pytest.mark.parametrize("name", ["gan", "vae", "flow", "diffusion"])
 def test_updates_go_through_the_compiler_and_give_the_losses_of_eager_ones(name):
     """By the backend that traces and generates no code, so that it takes seconds."""
@@ -162,7 +160,6 @@ def test_a_model_of_which_nothing_is_compiled_is_no_compiled_one():
         pass
 
 
-@TRACING
 def test_a_cell_that_is_compiled_says_so_and_how_long_that_took(session, monkeypatch):
     compiled = compiling.compiled
     monkeypatch.setattr(arithmetic, "compiled", lambda model, leave: compiled(model, leave, backend="eager"))
@@ -172,7 +169,6 @@ def test_a_cell_that_is_compiled_says_so_and_how_long_that_took(session, monkeyp
     assert 0 < record.spent.compile_sec < record.spent.train_sec
 
 
-@TRACING
 @pytest.mark.slow
 def test_the_compiler_s_own_code_gives_the_losses_of_eager_updates():
     assert compiling.lacking(CPU) is None
