@@ -58,7 +58,7 @@ def calling(session: Session, device: str) -> Calling:
     their own where each has another.
     """
     turns = Turns() if device == "own" else turns_of(session.invocation, device)
-    bare = dataclasses.replace(session.bare, turns=turns)
+    bare = dataclasses.replace(session.bare, turns=turns, machine_key=None)  # it finds out what machine it is on
     return Calling(bare, torch.get_num_threads(), os.getcwd())
 
 

@@ -123,7 +123,7 @@ class RayCrew:
         self._token = secrets.token_hex(8)
         self._mark = session.out.absolute() / UNFINISHED / f"shared-{session.invocation}"
         atomic.write(self._mark, self._token.encode())
-        sent = dataclasses.replace(self.session, out=session.out.absolute(), machine_key=None)
+        sent = dataclasses.replace(self.session, out=session.out.absolute())
         common = dataclasses.replace(calling(sent, "own"), threads=node.threads)
         variables: Mapping[str, str | None] = {name: os.environ.get(name) for name in OF_THREADS}
         self._common = ray.put((common, str(self._mark), self._token, variables))
