@@ -101,7 +101,7 @@ def plan(cell: Cell, shape: tuple[int, int, int]) -> Plan:
     fitted = _fitted(entrant.family, json.dumps(entrant.config, sort_keys=True), cell.budget, shape)
     for what, images in (("batch_size", batch_size), ("measure.memory_batch_size", measure.memory_batch_size)):
         needed = images * (fitted.costs.kept_bytes / batch_size + pixels)
-        if torch.cuda.is_available():
+        if torch.cuda.is_available() and entrant.precision != "fp32":
             needed /= 2  # in bfloat16
         sizing.check_memory(needed, f"entrant {entrant.name!r}: an update with {what} = {images:,}")
     flops = fitted.costs.flops
