@@ -9,7 +9,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-from pydantic import ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic import ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from equibench.entrant import FLOORS, Precision, alike
 from equibench.entrant import Entrant as Entrant  # imported from here, as the suite that they are in
@@ -84,11 +84,6 @@ class Suite(Extension):
                 if isinstance(value, bool) or (isinstance(value, int | float) and value > MOST_SPENT):
                     raise ValueError(f"{shortened(value)} is no {key} that a machine could spend")
         return budget
-
-    @field_validator("entrant")
-    @classmethod
-    def _calculated(cls, entrants: list[Entrant], info: ValidationInfo) -> list[Entrant]:
-        return [one.calculated(info.data.get("precision"), info.data.get("compile")) for one in entrants]
 
     @model_validator(mode="after")
     def _each_once(self) -> Self:
@@ -190,7 +185,7 @@ def load(name: str) -> Suite:
     Raises UserError as `read` does, and for a study that did not choose its entrant's settings.
     """
     found = read(name)
-    return found.model_copy(update={"entrant": [_with_tuning(entrant) for entrant in found.entrant]})
+    return _calculated(found.model_copy(update={"entrant": [_with_tuning(entrant) for entrant in found.entrant]}))
 
 
 def read(name: str) -> Suite:
@@ -246,6 +241,12 @@ def _with_paths(entrant: Entrant, path: Path) -> Entrant:
     return entrant.model_copy(update={key: str((path.parent / file).absolute()) for key, file in there.items()})
 
 
+def _calculated(suite: Suite) -> Suite:
+    """The suite with what it says of the arithmetic of all in each entrant, once no other is laid over it."""
+    entrants = [entrant.calculated(suite.precision, suite.compile) for entrant in suite.entrant]
+    return suite.model_copy(update={"entrant": entrants})
+
+
 def _with_tuning(entrant: Entrant) -> Entrant:
     """The entrant with what its study says, where it names one."""
     if not isinstance(entrant.tuned, str):
@@ -257,7 +258,7 @@ def _with_tuning(entrant: Entrant) -> Entrant:
 def changed(suite: Suite, **changes: Any) -> Suite:
     """The suite with other values, held to the same rules. Raises UserError."""
     try:
-        return Suite.model_validate({**suite.model_dump(), **changes})
+        return _calculated(Suite.model_validate({**suite.model_dump(), **changes}))
     except ValidationError as error:
         raise UserError(explain(error, Suite)) from None
 

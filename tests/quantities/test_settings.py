@@ -237,7 +237,7 @@ def measured(tmp_path_factory):
         chosen = put(BASE, place, new)
         if place == "entrant.0.family":  # which reads a config of its own
             chosen = put(chosen, "entrant.0.config", SMALL[new] | {"batch_size": 8})
-        return run(Suite.model_validate(chosen), place, name)
+        return run(suite.changed(Suite.model_validate(chosen)), place, name)
 
     return of
 

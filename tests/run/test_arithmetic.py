@@ -77,6 +77,15 @@ def test_a_suite_says_it_for_all_and_an_entrant_for_itself():
     assert key(cell_of(VAE, precision="fp32")) == key(cell_of(VAE | {"precision": "fp32"}))
 
 
+def test_a_suite_that_extends_another_says_it_anew_for_all(tmp_path):
+    (tmp_path / "below.toml").write_text('name = "below"\nextends = "smoke"\nprecision = "bf16"\n')
+    (tmp_path / "above.toml").write_text(
+        'name = "above"\nextends = "below.toml"\nprecision = "fp32"\n[[entrant]]\nname = "vae"\ncompile = true\n'
+    )
+    said = {one.name: (one.precision, one.compile) for one in suite.load(str(tmp_path / "above.toml")).entrant}
+    assert said == {"gan": ("fp32", None), "vae": ("fp32", True), "flow": ("fp32", None), "diffusion": ("fp32", None)}
+
+
 @pytest.mark.parametrize(("entrant", "sentence"), [
     (VAE | {"precision": "fp16"}, "bf16"),
     (VAE | {"compile": "perhaps"}, "compile"),
