@@ -133,8 +133,13 @@ class Trained:
         torch.manual_seed(0)
         model = load_family(self.family).build(self.changed(factors), self.shape).to(self.device)
         images = torch.randint(0, 256, (model.config.batch_size, *self.shape), dtype=torch.uint8).to(self.device)
+
+        def update() -> object:
+            torch.clear_autocast_cache()  # casts of weights are kept within one context, of which training has one each
+            return model.update(images, 0.5)
+
         with autocast(self.device), change(model):
-            yield lambda: model.update(images, 0.5)
+            yield update
 
     def flops(self, factors: dict[str, float]) -> float:
         """Of an update, at the batch that is timed."""

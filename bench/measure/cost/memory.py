@@ -111,8 +111,8 @@ def _measure(
 
 def _train(device: torch.device, family: str, config: dict[str, Any], shape: Shape, batch_size: int) -> None:
     model = _build(device, family, config, shape)
-    with autocast(device):
-        for _ in range(UPDATES):
+    for _ in range(UPDATES):
+        with autocast(device):  # anew for each update, as in training: within one, casts of weights are kept
             model.update(torch.randint(0, 256, (batch_size, *shape), dtype=torch.uint8, device=device))
 
 
