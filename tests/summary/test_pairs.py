@@ -163,7 +163,7 @@ def test_bounds_are_compared_by_the_tightest_that_both_have(tmp_path):
 def test_seeds_of_two_codes_are_named(tmp_path):
     codes = [make("vae").code.model_copy(update={"sources_sha256": digit * 64}) for digit in "112"]
     (section,) = sections_of(tmp_path, *(make("vae", seed, code=code) for seed, code in enumerate(codes)))
-    note = "vae: not all seeds are of one code: seeds 0 and 1 by sources 11111111, seed 2 by sources 22222222."
+    note = "The VAE: not all seeds are of one code: seeds 0 and 1 by sources 11111111, seed 2 by sources 22222222."
     assert note in words(section)
     (section,) = sections_of(tmp_path, *(make("vae", seed, code=codes[0]) for seed in range(3)))
     assert "one code" not in words(section)
@@ -172,12 +172,12 @@ def test_seeds_of_two_codes_are_named(tmp_path):
 def test_what_is_incomplete_is_named_in_the_summary(tmp_path):
     broken = make("vae", 1, status="incomplete", memory=None, failures={"memory": "OSError"}, reason="memory: OSError")
     (section,) = sections_of(tmp_path, make("vae", 0), broken)
-    assert "vae, seed 1, is incomplete: memory: OSError." in words(section)
+    assert "The VAE, seed 1, is incomplete: memory: OSError." in words(section)
 
 
 def test_what_failed_is_named_in_the_summary(tmp_path):
     (section,) = sections_of(tmp_path, *fixtures.everything(1))
-    assert findings(section)[-1].sentences[-1] == "Not ranked: gan, seed 8 (diverged) and flow, seed 9 (out of memory)."
+    assert findings(section)[-1].sentences[-1] == "Not ranked: GAN, seed 8 (diverged) and flow, seed 9 (out of memory)."
 
 
 def test_a_seed_without_a_likelihood_stays_in_its_row(tmp_path):

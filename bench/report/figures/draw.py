@@ -52,7 +52,7 @@ def samples(section: Section) -> Figure | None:
     """Samples of each entrant's first seed under real images; None where no record has any."""
     loaded = [(row, record_files.read_arrays(row.cells[0].path, row.first)) for row in section.ran]
     panels = [
-        (row.label, images_of(row.cells[0], arrays, "samples", 4)) for row, arrays in loaded if "samples" in arrays
+        (row.name, images_of(row.cells[0], arrays, "samples", 4)) for row, arrays in loaded if "samples" in arrays
     ]
     real: list[np.ndarray] = [images_of(r.cells[0], arrays, "real", 4) for r, arrays in loaded if "real" in arrays]
     panels = [("real test images", real[0]), *panels] if real and panels else panels

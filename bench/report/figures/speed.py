@@ -62,7 +62,7 @@ def quality_and_speed(section: Section, cut: Cut = PAPER) -> Figure | None:
 
 def real_data(section: Section, metric: Metric) -> list[tuple[str, Stat]]:
     """Names and distances of floors that were measured in this metric: real data at as many images, say."""
-    found = [(row.label, floor_distance(row, metric)) for row in section.references]
+    found = [(row.name, floor_distance(row, metric)) for row in section.references]
     return [(name, stat) for name, stat in found if stat and stat.mean > 0 and drawable(stat.mean)]
 
 
@@ -78,7 +78,7 @@ def _panel(axes: Axes, section: Section, metric: Metric, cost: Cost, ticks: Call
     distances = [s.distance.mean for _, here in priced for s, _ in here] + [stat.mean for _, stat in floors]
     scale(axes, "x", [x for _, here in priced for _, x in here], True, ticks, 5)
     scale(axes, "y", distances, True)
-    shown = short_names(row.label for row in section.ran)
+    shown = short_names(row.name for row in section.ran)
     usual, others, lines = [], [], []
     for row, here in priced:
         colour, by_cost = colour_of(row), sorted(here, key=lambda one: one[1])
@@ -90,7 +90,7 @@ def _panel(axes: Axes, section: Section, metric: Metric, cost: Cost, ticks: Call
             if setting.label == USUAL or rank == 0:
                 sd = setting.distance.sd
                 axes.errorbar(*at, yerr=sd, capsize=2, markersize=0.85 * cut.size, **look_of(row))
-                words = shown[row.label] if setting.label == USUAL else f"{shown[row.label]}, {short(setting.label)}"
+                words = shown[row.name] if setting.label == USUAL else f"{shown[row.name]}, {short(setting.label)}"
                 usual.append(Label(words, at, colour, cut.size, bold=True, radius=0.5 * cut.size))
             else:
                 others.append(Label(short(setting.label), at, colour, 0.9 * cut.size, optional=True, radius=3))

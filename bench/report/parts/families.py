@@ -27,6 +27,7 @@ from equibench_models.about import ABOUT
 
 PLAYERS = ("discriminator_loss", "generator_loss")
 FOLDED = ("neighbours",)  # pictures that stand behind a click
+SHOWN = 2  # pictures and pairs of curves that do not, side by side
 
 
 @dataclass(frozen=True)
@@ -107,6 +108,8 @@ def _part(index: int, cell: FiledRecord, row: Row) -> FamilyPart:
     both = [curves.panel(seeds, loss, f"player-{name}-{i}", portrait.title) for i, loss in enumerate(pair)]
     losses = [loss for loss in losses if loss not in pair]
     panels = [curves.panel(seeds, loss, f"curve-{name}-{i}", portrait.title) for i, loss in enumerate(losses)]
+    players = tuple(one for one in both if one)
+    shown = [one for one in pictures if one.key not in FOLDED][: SHOWN - bool(players)]
     concept, differs = words_about(record, portrait)
     return FamilyPart(
         name=name,
@@ -120,9 +123,9 @@ def _part(index: int, cell: FiledRecord, row: Row) -> FamilyPart:
         structure=structure,
         shares=shares,
         size=size,
-        exhibits=tuple(one for one in pictures if one.key not in FOLDED),
-        folded=tuple(one for one in pictures if one.key in FOLDED),
-        players=tuple(one for one in both if one),
+        exhibits=tuple(shown),
+        folded=tuple(one for one in pictures if one not in shown),
+        players=players,
         curves=tuple(one for one in panels if one),
     )
 
