@@ -207,7 +207,7 @@ def test_methods_says_what_the_records_say():
         "at most 0.5 M parameters",
         "FD_5k is the squared Frechet distance of EfficientNet-Lite0 features",
         "upper bound, variational dequantization (flow)",
-        "None is given for gan",
+        "None is given for GAN",
         "peak resident above import",
         "over 3 training seeds",
     ):
