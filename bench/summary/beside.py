@@ -73,20 +73,21 @@ def of_loaded(section: Section) -> TestedFinding | None:
     if not section.beside:
         return None
     tests = {(id(one.a), id(one.b), one.measure.path): one for one in against_trained(section)}
-    sentences: list[Sentence] = []
+    sentences: dict[int, list[Sentence]] = {id(row): [] for row in section.beside}
     shown: list[Evidence] = []
     for measure in criteria(section):
         if measure.path in LIKE and measure.rows:
             best = sorted(measure.rows, key=lambda row: _mean(row, measure), reverse=measure.higher)[0]
             for row in measured_alike(section, measure):
                 pair = tests.get((id(row), id(best), measure.path))
-                sentences.append(_compared(measure, row, best, pair))
+                sentences[id(row)].append(_compared(measure, row, best, pair))
                 shown.append(_evidence(measure, row, best, pair))
+    said = [one for row in section.beside for one in sentences[id(row)]] + _unknown(section.beside)
     named = listed(row.spoken for row in section.beside[:MOST])
     more = f" and {len(section.beside) - MOST} more" * (len(section.beside) > MOST)
     unknown = "its budget is" if len(section.beside) == 1 else "their budgets are"
     claim = Sentence(f"Not ranked, as {unknown} unknown: {named}{more}.", [fact("loaded", section.beside)])
-    return TestedFinding("loaded", claim, (*sentences, *_unknown(section.beside)), tuple(shown), over_seeds=False)
+    return TestedFinding("loaded", claim, tuple(said), tuple(shown), over_seeds=False)
 
 
 def _mean(row: Row, measure: Criterion) -> float:
@@ -97,16 +98,23 @@ def _mean(row: Row, measure: Criterion) -> float:
 def _compared(measure: Criterion, row: Row, best: Row, pair: Pair | None) -> Sentence:
     """The number of what was loaded beside the best trained one."""
     value, most = _mean(row, measure), _mean(best, measure)
-    shown, ratio = number(value / of(measure.path).scale), times(value / most) if most else ""
-    words = WORDS.get(measure.path, f"has {measure.name} of {{0}}").format(shown)
-    beside = f", {ratio} times as {'much' if measure.path != SPEED else 'many'} as {best.spoken}" if ratio else ""
-    test = "" if pair is None else f", which {'tells' if pair.decided else 'does not tell'} these two models apart"
     mine, theirs = row.having(measure.path), best.having(measure.path)
+    shown = number(value / of(measure.path).scale)
     grounds = [Ground("mean", measure.path, mine, said=shown)]
-    grounds += [Ground("ratio of means", measure.path, mine, theirs, ratio)] if ratio else []
-    grounds += [Ground("test", measure.path, mine, theirs)] if pair else []
-    of_trained = f", the {'fastest' if measure.path == SPEED else 'best'} that was trained" if beside else ""
-    return Sentence(f"{row.first_words} {words}{beside}{of_trained}{test}.", grounds)
+    words = WORDS.get(measure.path, f"has {measure.name} of {{0}}").format(shown)
+    trained = f"{best.spoken}, the {'fastest' if measure.path == SPEED else 'best'} that was trained"
+    if most > 0 and value >= most:
+        ratio = times(value / most)
+        words += f", {ratio} times that of {trained}"
+        grounds.append(Ground("ratio of means", measure.path, mine, theirs, ratio))
+    elif value > 0 and most > 0:
+        ratio = times(most / value)
+        words += f", where {trained}, has {ratio} times that"
+        grounds.append(Ground("ratio of means", measure.path, theirs, mine, ratio))
+    if pair:
+        words += f"; a test of the two models {'tells' if pair.decided else 'does not tell'} them apart"
+        grounds.append(Ground("test", measure.path, mine, theirs))
+    return Sentence(f"{row.first_words} {words}.", grounds)
 
 
 def _evidence(measure: Criterion, row: Row, best: Row, pair: Pair | None) -> Evidence:

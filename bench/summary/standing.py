@@ -25,6 +25,8 @@ ONE_PASS = "one pass"
 def setting_words(row: Row) -> str:
     """The usual setting of a row's sampler in a few words: its options, and how often the network runs."""
     record = row.first
+    if row.loaded and record.speed is None:
+        return "not sampled here"
     options = record.quality.options if record.quality else record.speed.options if record.speed else {}
     runs = record.speed.network_evaluations if record.speed else 1
     words = [settings(options)] if options else []

@@ -84,7 +84,7 @@ def test_the_words_say_that_its_budget_is_unknown(tmp_path):
     assert found.claim == "Not ranked, as their budgets are unknown: styles (loaded) and theirs (loaded)."
     words = " ".join(found.sentences)
     assert re.search(
-        r"styles \(loaded\) has FD_5k \(.*?\) of 82\.4, [\d.]+ times as much as the GAN, the best that was", words
+        r"styles \(loaded\) has FD_5k \(.*?\) of 82\.4, [\d.]+ times that of the GAN, the best that was trained", words
     )
     assert "styles (loaded) samples 2,100 images/s" in words
     assert not re.search(r"theirs \(loaded\) samples", words)
