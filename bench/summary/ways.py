@@ -82,8 +82,11 @@ class SettingPair:
 
 
 def common_metric(section: Section) -> Metric | None:
-    """The metric that most settings of all entrants have, of as many samples as there may be; None without any."""
-    counts = Counter({(row.label, s.label, s.metric) for row in section.ran for s in row.settings()})
+    """The metric that most settings of all entrants have, of as many samples as there may be; None without any. What
+    was loaded has no say in it beside what was trained.
+    """
+    rows = [row for row in section.ran if not row.loaded] or section.ran
+    counts = Counter({(row.label, s.label, s.metric) for row in rows for s in row.settings()})
     settings = Counter(metric for _, _, metric in counts)
     return max(settings, key=lambda metric: (settings[metric], metric.n_samples, metric), default=None)
 

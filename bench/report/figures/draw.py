@@ -39,7 +39,7 @@ from equibench.report.figures.images import images_of
 from equibench.report.figures.layout import HALF, WIDE, Cut
 from equibench.report.figures.memory import memory
 from equibench.report.figures.scaling import scaling
-from equibench.report.figures.speed import quality_and_speed
+from equibench.report.figures.speed import on_most_settings, quality_and_speed
 from equibench.summary.ladders import Ladder, ladders
 from equibench.summary.laws import FEWEST_BUDGETS
 from equibench.summary.sections import Section
@@ -92,7 +92,7 @@ ON_PAGE: dict[str, tuple[Piece, ...]] = {
         (likelihood_along, WIDE),
         (recall_along, WIDE),
     ),
-    "quality-and-speed": ((quality_and_speed, WIDE),),
+    "quality-and-speed": ((on_most_settings, WIDE),),
     "bits-per-dim": ((bits_per_dim, HALF),),
     "memory": ((memory, HALF),),
     "discriminator": ((discriminator, HALF),),
