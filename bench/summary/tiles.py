@@ -65,7 +65,7 @@ def next_to(one: Standing) -> tuple[Row, Effect]:
 
 def by_which_bound(one: Standing, row: Row) -> str:
     """That two bounds were compared by a tighter one than the usual, as the difference is of that one."""
-    return " by a tighter bound that both have" if one.by_tighter(row) else ""
+    return ", by a tighter bound that both have" if one.by_tighter(row) else ""
 
 
 def interval(effect: Effect, digits: int = 3) -> str:
@@ -85,8 +85,8 @@ def tile_of(section: Section, title: str, category: Category, one: Standing | No
         record.memory.train_batch_size for row in one.rows for record in row.having(TRAIN_MEMORY) if record.memory
     }
     unit = {
-        "quality": f"{one.measure.name}, less is better",
-        "likelihood": f"bits/dim, {_kind(one)}, less is better",
+        "quality": f"distance to real images, {one.measure.name}; less is better",
+        "likelihood": f"bits/dim of unseen images, {_kind(one)}; less is better",
         "speed": f"images/s, {section.machine.device}",
         "memory": f"MiB, batch {listed(map(str, sorted(batches)), 'or')}, less is better",
     }[category]
