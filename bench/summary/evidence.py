@@ -14,7 +14,6 @@ from equibench.summary.sections import Row
 How = Literal[
     "mean",  # over seeds, with the standard deviation where it is said
     "ratio of means",
-    "greatest mean",  # of each number at `path`
     "greatest",  # of one number over seeds
     "p",  # of a test between the two sides, after Holm's correction
     "fact",  # what the records say there, in words

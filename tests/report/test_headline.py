@@ -72,6 +72,29 @@ def test_number(value, text):
     assert formatting.number(value) == text
 
 
+def test_the_best_is_bold_in_speed_and_memory_where_the_tests_of_ratios_tell_it(tmp_path):
+    names = ("images_per_sec", "latency_p50_sec", "train_peak_bytes_peak_resident_above_import")
+    three = [make(family, seed) for family in ("gan", "vae") for seed in range(3)]
+    for records, bold in ((three, {"GAN": [], "VAE": [*names]}), (three[:2], {"GAN": []})):
+        table = headline_of(tmp_path, *_steady(records))
+        found = {}
+        for line in table.lines:
+            entries = dict(zip(table.names, line.entries, strict=True))
+            found[line.entries[0].text] = [name for name in names if entries[name].strong]
+        assert found == bold
+
+
+def _steady(records):
+    """With speed and memory that differ between the two by a fifth, and by a per cent from seed to seed."""
+    for one in records:
+        shift = (1.2 if one.entrant == "vae" else 1.0) * (1 + 0.01 * (one.seed - 1))
+        speed = {"images_per_sec": 1000 * shift, "latency_p50_sec": 1e-3 / shift}
+        memory = {"train_peak_bytes": round(2**30 / shift)}
+        yield one.model_copy(
+            update={"speed": one.speed.model_copy(update=speed), "memory": one.memory.model_copy(update=memory)}
+        )
+
+
 def test_gan_has_a_footnote(tmp_path):
     table = headline_of(tmp_path, make("gan"), make("vae"))
     assert shown(table, "GAN", "bits_per_dim") == "n/a¹"

@@ -84,7 +84,7 @@ def test_the_order_that_changes_with_the_unit_is_said_where_seeds_tell_it():
         "To come to FD_1300 (EfficientNet-Lite0) of 102.0, which the VAE has at the end of its training"
     )
     assert "over training seeds: the GAN takes fewer training FLOPs and training images than the VAE" in found
-    assert "and vae fewer seconds of training than gan (p at most 0.0" in found
+    assert "and the VAE fewer seconds of training than the GAN (p at most 0.0" in found
 
 
 def test_no_sentence_where_the_order_is_the_same_or_seeds_do_not_tell_it():
