@@ -87,14 +87,17 @@ def _budget(trained: Sequence[Record]) -> list[str]:
 
 
 def _loaded(loaded: Sequence[Record]) -> list[str]:
-    """What was there already, and what nobody knows of it."""
-    if not loaded:
-        return []
-    names = join(dict.fromkeys(f"{_name(r)}{source_words(r)}" for r in loaded))
-    was, it = ("was", "it") if len({r.entrant for r in loaded}) == 1 else ("were", "them")
-    unknown = dict.fromkeys(words for r in loaded if r.loaded for words in r.loaded.unknown)
-    not_known = f"; of {it} {join(unknown)} are not known, so that no budget is compared" if unknown else ""
-    return [f"{names} {was} loaded and not trained{not_known}."]
+    """What was there already, and what nobody knows of it; together where that is the same."""
+    groups: dict[tuple[str, ...], dict[str, None]] = {}
+    for one in loaded:
+        unknown = tuple(one.loaded.unknown) if one.loaded else ()
+        groups.setdefault(unknown, {})[f"{_name(one)}{source_words(one)}"] = None
+    found = []
+    for unknown, names in groups.items():
+        was, it = ("was", "it") if len(names) == 1 else ("were", "each")
+        not_known = f"; not known of {it}: {join(unknown)}" if unknown else ""
+        found.append(f"{join(names)} {was} loaded and not trained{not_known}.")
+    return found
 
 
 def _repeats(seeds: Sequence[int]) -> list[str]:
@@ -146,7 +149,11 @@ def _likelihood(group: Sequence[Record]) -> list[str]:
     none = [name for name, found in bits.items() if found.kind == "none"]
     return [
         f"Bits per dimension are over 8-bit levels, to base 2 and per sub-pixel, on {images} test images: {kinds}."
-        + (f" None is given for {join(none)}, which has no likelihood." if none else "")
+        + (
+            f" None is given for {join(none)}, which {'have' if len(none) > 1 else 'has'} no likelihood."
+            if none
+            else ""
+        )
     ]
 
 

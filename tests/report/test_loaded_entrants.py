@@ -135,7 +135,7 @@ def test_methods_say_what_was_loaded_and_what_is_not_known():
         "styles (a TorchScript file, styles.pt) and theirs (samples alone, theirs.pt) were loaded and not trained"
         in words
     )
-    assert "of them its training data and the cost of training are not known" in words
+    assert "; not known of each: its training data and the cost of training." in words
 
 
 @pytest.fixture(scope="module")
