@@ -13,7 +13,7 @@ from equibench.record.schema import Record
 LEVELS = 128  # of 256, for 1 of a pixel from -1 to 1
 
 
-class Claim(NamedTuple):
+class FamilyClaim(NamedTuple):
     """A claim of a family's text and what of a record decides on it."""
 
     family: str
@@ -60,22 +60,22 @@ def _many_passes(record: Record) -> bool:
 
 NOISE, KIND, PASSES = "structure.noise_shapes", "likelihood.kind", "speed.network_evaluations"
 CLAIMS = (
-    Claim("gan", "Fewer random numbers than pixels", NOISE, _smaller),
-    Claim("gan", "there are no bits per dimension", KIND, _of_kind("none")),
-    Claim("vae", "Two networks serve the two directions", "structure.parts", _two_networks),
-    Claim("vae", "the code may hold far less than the image", "portrait.numbers.kl_bits_per_dim", _small_code),
-    Claim("vae", "The loss is a bound", KIND, _of_kind("upper bound")),
-    Claim("flow", "every step can be undone", "portrait.numbers.inverse_max_abs_error", _undone),
-    Claim("flow", "no information is lost", "portrait.numbers.inverse_max_abs_error", _undone),
-    Claim("flow", "the noise has as many numbers as the image", NOISE, _as_large),
-    Claim("flow", "which makes bits per dimension a bound", KIND, _of_kind("upper bound")),
-    Claim("diffusion", "it is as large as the image", NOISE, _as_large),
-    Claim("diffusion", "A sample takes one pass through the network a step", PASSES, _many_passes),
-    Claim("diffusion", "The likelihood is a bound", KIND, _of_kind("upper bound")),
+    FamilyClaim("gan", "Fewer random numbers than pixels", NOISE, _smaller),
+    FamilyClaim("gan", "there are no bits per dimension", KIND, _of_kind("none")),
+    FamilyClaim("vae", "Two networks serve the two directions", "structure.parts", _two_networks),
+    FamilyClaim("vae", "the code may hold far less than the image", "portrait.numbers.kl_bits_per_dim", _small_code),
+    FamilyClaim("vae", "The loss is a bound", KIND, _of_kind("upper bound")),
+    FamilyClaim("flow", "every step can be undone", "portrait.numbers.inverse_max_abs_error", _undone),
+    FamilyClaim("flow", "no information is lost", "portrait.numbers.inverse_max_abs_error", _undone),
+    FamilyClaim("flow", "the noise has as many numbers as the image", NOISE, _as_large),
+    FamilyClaim("flow", "which makes bits per dimension a bound", KIND, _of_kind("upper bound")),
+    FamilyClaim("diffusion", "it is as large as the image", NOISE, _as_large),
+    FamilyClaim("diffusion", "A sample takes one pass through the network a step", PASSES, _many_passes),
+    FamilyClaim("diffusion", "The likelihood is a bound", KIND, _of_kind("upper bound")),
 )
 
 
-def contradicted(record: Record) -> list[Claim]:
+def contradicted(record: Record) -> list[FamilyClaim]:
     """Claims on the record's family that its own numbers contradict; what was not measured contradicts nothing."""
     known = [one for one in CLAIMS if one.family == record.family and value_at(record, one.path) not in (None, [], {})]
     return [one for one in known if not one.holds(record)]

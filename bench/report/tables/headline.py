@@ -77,19 +77,26 @@ def headline(section: Section) -> Table:
         for one in (line, *_ways(row, section, table.names))
     ]
     lines += table.lines[len(section.ran) :]
-    entropy = section.data.entropy_bits_per_dim
-    if entropy is not None and not any(row.first.entrant == "oracle" for row in section.references):
-        known = {"entrant": Entry("oracle (entropy of the data)", "oracle", more={"role": "floor", "status": "ok"})}
-        known["bits_per_dim"] = Entry(
-            number(entropy, 4), entropy, "exact", {"_kind": "exact"}, source=Origin((_any(section),), ENTROPY)
-        )
-        lines.append(Line(tuple(known.get(name, Entry()) for name in table.names), "floor"))
-    for row in section.failures:
-        seeds = join(map(str, row.seeds))
-        why = f"{row.first.status} (seed {seeds}): {row.first.reason or 'no reason was recorded'}"
-        blank = [Entry()] * (len(columns) - 2)
-        lines.append(Line((name_entry(row), _n_seeds(row), *blank), "failed", row.first.family, why))
+    lines += [*_entropy(section, table.names), *(_failed(row, len(columns)) for row in section.failures)]
     return Table("headline", table.names, table.labels, tuple(lines), tuple(notes), groups)
+
+
+def _entropy(section: Section, names: tuple[str, ...]) -> list[Line]:
+    """The line of the data's own entropy, where it is known and no floor says it."""
+    entropy = section.data.entropy_bits_per_dim
+    if entropy is None or any(row.first.entrant == "oracle" for row in section.references):
+        return []
+    known = {"entrant": Entry("oracle (entropy of the data)", "oracle", more={"role": "floor", "status": "ok"})}
+    known["bits_per_dim"] = Entry(
+        number(entropy, 4), entropy, "exact", {"_kind": "exact"}, source=Origin((_any(section),), ENTROPY)
+    )
+    return [Line(tuple(known.get(name, Entry()) for name in names), "floor")]
+
+
+def _failed(row: Row, columns: int) -> Line:
+    seeds = join(map(str, row.seeds))
+    why = f"{row.first.status} (seed {seeds}): {row.first.reason or 'no reason was recorded'}"
+    return Line((name_entry(row), _n_seeds(row), *[Entry()] * (columns - 2)), "failed", row.first.family, why)
 
 
 def _has_recall(section: Section) -> bool:
