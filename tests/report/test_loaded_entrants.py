@@ -153,6 +153,7 @@ def results(tmp_path_factory):
         {"name": "theirs", "load": str(made / "pngs")},
     ]
     small = {"annealing": None, "bound": [], "out_of_distribution": [], "along": None, "memorization_images": 60}
+    small["sweep_evaluations"] = 10
     chosen = suite.changed(
         smoke,
         train_images=120,
