@@ -12,11 +12,13 @@ from equibench.quantities.tex import tex
 from equibench.quantities.text import budget_words, join
 from equibench.record.budget import used_percent
 from equibench.record.schema import Record
+from equibench.summary.beside import source_words
+from equibench.summary.names import entrant_name
 from equibench.summary.sections import failed
 
 
 def methods(records: Sequence[Record]) -> str:
-    """One paragraph for each data set, budget and protocol. Raises UserError where nothing was trained."""
+    """One paragraph for each data set, budget and protocol. Raises UserError where no entrant has a result."""
     return "\n\n".join(paragraphs(records))
 
 
@@ -34,39 +36,80 @@ def write(records: Sequence[Record], form: str) -> str:
 
 def paragraphs(records: Sequence[Record]) -> list[str]:
     """Those of `methods`, apart."""
-    trained = [one for one in records if one.role == "entrant" and not failed(one)]
-    if not trained:
+    entrants = [one for one in records if one.role == "entrant" and not failed(one)]
+    if not entrants:
         raise UserError("no trained entrant is in the results; run a suite first, `equibench run quick`")
     groups: dict[tuple[Any, ...], list[Record]] = {}
-    for one in trained:
+    for one in entrants:
         groups.setdefault((one.protocol, one.data.name, one.data.sha256, one.budget), []).append(one)
-    return [_paragraph(group) for _, group in sorted(groups.items(), key=lambda item: str(item[0]))]
+    # what was loaded has no budget: it stands in the paragraphs of what was trained, where there are any
+    budgets = {key[:3] for key in groups if key[3]}
+    return [
+        _paragraph(group, groups.get((*key[:3], None), []))
+        for key, group in sorted(groups.items(), key=lambda item: str(item[0]))
+        if key[3] or key[:3] not in budgets
+    ]
 
 
-def _paragraph(group: Sequence[Record]) -> str:
+def _paragraph(group: Sequence[Record], loaded: Sequence[Record]) -> str:
+    """Of what was trained on one budget with what was `loaded` beside it, or of this alone."""
     first, data = group[0], group[0].data
+    trained = [one for one in group if one.budget]
+    group = [*trained, *loaded]
     versions = _all(group, lambda r: f"equibench {r.code.version}")
     commits = _all(group, lambda r: (r.code.commit or "unknown")[:8] + (" (modified)" if r.code.dirty else ""))
-    seeds = sorted({one.seed for one in group})
+    seeds = sorted({one.seed for one in trained})
     channels, height, width = data.shape
     sentences = [
         f"All numbers were made with {versions} (commit {commits}, protocol {first.protocol}) on {data.name} "
         f"({data.n_train:,} training and {data.n_test:,} test images of {channels}x{height}x{width}, "
         f"sha256 {data.sha256[:8]}).",
-        f"{_all(group, lambda r: r.entrant)} were each given {budget_words(first.budget)}; every entrant has "
-        f"{_of_cap(group)} of the parameter cap, both networks of a pair counted, and FLOPs are counted on its own "
-        "updates."
-        if first.budget
-        else f"{_all(group, lambda r: r.entrant)} were loaded from checkpoints and not trained.",
+        *_budget(trained),
+        *_loaded(loaded),
         *_quality(group),
         *_likelihood(group),
         *_speed(group),
         *_memory(group),
-        f"Numbers are means and standard deviations over {len(seeds)} training seeds ({join(map(str, seeds))})."
-        if len(seeds) > 1
-        else "Each entrant was trained once, so that intervals hold for the one model and no ranking is claimed.",
+        *_repeats(seeds),
     ]
     return " ".join(sentences)
+
+
+def _budget(trained: Sequence[Record]) -> list[str]:
+    if not trained:
+        return []
+    one = len({r.entrant for r in trained}) == 1
+    return [
+        f"{_all(trained, _name)} {'was' if one else 'were each'} given {budget_words(trained[0].budget)}; every "
+        f"trained entrant has {_of_cap(trained)} of the parameter cap, both networks of a pair counted, and FLOPs are "
+        "counted on its own updates."
+    ]
+
+
+def _loaded(loaded: Sequence[Record]) -> list[str]:
+    """What was there already, and what nobody knows of it; together where that is the same."""
+    groups: dict[tuple[str, ...], dict[str, None]] = {}
+    for one in loaded:
+        unknown = tuple(one.loaded.unknown) if one.loaded else ()
+        groups.setdefault(unknown, {})[f"{_name(one)}{source_words(one)}"] = None
+    found = []
+    for unknown, names in groups.items():
+        was, it = ("was", "it") if len(names) == 1 else ("were", "each")
+        not_known = f"; not known of {it}: {join(unknown)}" if unknown else ""
+        found.append(f"{join(names)} {was} loaded and not trained{not_known}.")
+    return found
+
+
+def _repeats(seeds: Sequence[int]) -> list[str]:
+    if not seeds:
+        return ["Intervals hold for the models as they are, and no ranking is claimed."]
+    if len(seeds) == 1:
+        return ["Each entrant was trained once, so that intervals hold for the one model and no ranking is claimed."]
+    return [f"Numbers are means and standard deviations over {len(seeds)} training seeds ({join(map(str, seeds))})."]
+
+
+def _name(record: Record) -> str:
+    return entrant_name(record.entrant)
 
 
 def _of_cap(group: Sequence[Record]) -> str:
@@ -97,7 +140,7 @@ def _quality(group: Sequence[Record]) -> list[str]:
 
 
 def _likelihood(group: Sequence[Record]) -> list[str]:
-    bits = {one.entrant: one.likelihood for one in group if one.likelihood}
+    bits = {_name(one): one.likelihood for one in group if one.likelihood}
     has = {name: found for name, found in bits.items() if found.bits_per_dim is not None}
     if not has:
         return []
@@ -106,7 +149,11 @@ def _likelihood(group: Sequence[Record]) -> list[str]:
     none = [name for name, found in bits.items() if found.kind == "none"]
     return [
         f"Bits per dimension are over 8-bit levels, to base 2 and per sub-pixel, on {images} test images: {kinds}."
-        + (f" None is given for {join(none)}, which has no likelihood." if none else "")
+        + (
+            f" None is given for {join(none)}, which {'have' if len(none) > 1 else 'has'} no likelihood."
+            if none
+            else ""
+        )
     ]
 
 

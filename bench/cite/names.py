@@ -18,6 +18,7 @@ from equibench.quantities.numbers import numbers
 from equibench.quantities.text import join
 from equibench.record.paths import member_name, value_at
 from equibench.record.schema import Record
+from equibench.summary.names import entrant_name
 
 # words of every day that are no label, and labels that several numbers have
 EVERYDAY = {
@@ -48,19 +49,24 @@ class Asked(NamedTuple):
 
 
 def entrant_called(name: str, records: Sequence[Record]) -> Asked:
-    """An entrant by its name, or a way to sample by the label that its row of the report has, such as "vae, mean
-    decoding". Raises UserError with the nearest name for one that is not there.
+    """An entrant by its name, in a suite or in the report, or a way to sample by the label that its row of the report
+    has, such as "VAE, mean decoding". Raises UserError with the nearest name for one that is not there.
     """
-    if named := [one for one in records if one.entrant == name]:
+    if named := [one for one in records if one.entrant == name] or [one for one in records if name in _printed(one)]:
         return Asked(named, "")
     for one in records:
         for part in WAYS:
             for member in getattr(one, part):
-                if name == f"{one.entrant}, {member_name(member)}":
+                if name in {f"{shown}, {member_name(member)}" for shown in (one.entrant, *_printed(one))}:
                     same = [other for other in records if other.entrant == one.entrant]
                     return Asked(same, f"{part}.{member_name(member)}")
     labels = {f"{one.entrant}, {member_name(member)}" for one in records for member in one.ways}
     raise UserError(f"unknown entrant {name!r}{nearest(name, {one.entrant for one in records} | labels)}")
+
+
+def _printed(one: Record) -> tuple[str, str]:
+    """What the report calls an entrant, trained or loaded."""
+    return entrant_name(one.entrant), entrant_name(one.entrant, loaded=True)
 
 
 def path_called(metric: str, records: Sequence[Record], whose: str, part: str = "") -> str:

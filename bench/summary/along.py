@@ -16,6 +16,7 @@ from equibench.quantities.metric import Metric, metric_names, metric_of
 from equibench.quantities.text import join, number
 from equibench.record.schema import Record
 from equibench.stats import Stat, holm, welch
+from equibench.summary.evidence import Ground, Sentence, fact, records_of
 from equibench.summary.load import busy
 from equibench.summary.sections import Row, Section
 
@@ -105,50 +106,61 @@ class _Test:
         return None if self.at_most[1 - ahead] else (self.a, self.b)[ahead]
 
 
-def order_sentences(section: Section) -> list[str]:
+def order_sentences(section: Section) -> list[Sentence]:
     """Where the order in which entrants come to one distance changes with the unit that is spent: where the tests over
     training seeds support it, or with fewer seeds as a word on these trained models alone. The distance is the highest
     of all entrants' at their ends, so that all come to it.
     """
     found = []
     for metric, name in metric_names(metrics(section)).items():
-        targets = {row.label: target for row in section.rankable if (target := target_of(row, metric)) is not None}
-        rows = [row for row in section.rankable if row.label in targets]
+        ends = [(target, row) for row in section.rankable if (target := target_of(row, metric)) is not None]
+        rows = [row for _, row in ends]
         if len(rows) < 2:
             continue
-        worst = max(targets, key=targets.__getitem__)
+        target, worst = max(ends, key=lambda end: end[0])
         over_seeds = all(len(row.cells) >= RANKING_SEEDS for row in rows)
-        clauses = _changes(rows, metric, targets[worst], over_seeds)
+        clauses, grounds = _changes(rows, metric, target, over_seeds)
         if clauses:
             basis = "over training seeds" if over_seeds else "for these trained models alone, without a test over seeds"
-            found.append(
-                f"To come to {name} of {number(targets[worst], 4)}, which {worst} has at the end of its training, the "
+            last = f"along.{labels(worst)[-1]}.quality.value"
+            said = number(target, 4)
+            grounds.append(Ground("greatest", last, worst.having(last), said=said))
+            words = (
+                f"To come to {name} of {said}, which {worst.spoken} has at the end of its training, the "
                 f"order of entrants changes with what is counted, {basis}: {'; '.join(clauses)}."
             )
-            disturbed = [row.label for row in rows if any(busy(cell.record, "train") for cell in row.cells)]
+            found.append(Sentence(words, grounds))
+            disturbed = [row for row in rows if any(busy(cell.record, "train") for cell in row.cells)]
             if disturbed:
-                found.append(f"Seconds of {join(disturbed)} were taken while the machine was busy with other work too.")
+                names = join(row.spoken for row in disturbed)
+                words = f"Seconds of {names} were taken while the machine was busy with other work too."
+                found.append(Sentence(words, [fact("timed", disturbed)]))
     return found
 
 
-def _changes(rows: list[Row], metric: Metric, target: float, over_seeds: bool) -> list[str]:
-    """A clause for each pair of rows of which one is first in one unit and the other in another."""
+def _changes(rows: list[Row], metric: Metric, target: float, over_seeds: bool) -> tuple[list[str], list[Ground]]:
+    """A clause for each pair of rows of which one is first in one unit and the other in another, and its tests."""
     pairs = itertools.combinations(rows, 2)
     tests = [test for a, b in pairs for unit in UNITS if (test := _test(a, b, metric, unit, target))]
     corrected = holm([test.p for test in tests]) if over_seeds else [0.0] * len(tests)
-    by_pair: dict[tuple[str, str], list[tuple[_Test, float]]] = {}
+    by_pair: dict[tuple[int, int], list[tuple[_Test, float]]] = {}
     for test, p in zip(tests, corrected, strict=True):
         if p <= SIGNIFICANCE and test.first:
-            by_pair.setdefault((test.a.label, test.b.label), []).append((test, p))
-    clauses = []
-    for (a, b), decided in by_pair.items():
-        fewer = {name: [one for one in decided if one[0].first and one[0].first.label == name] for name in (a, b)}
-        if all(fewer.values()):
-            worst_p = max(p for _, p in decided)
-            how = f" (p at most {number(worst_p, 2)} after Holm's correction)" if over_seeds else ""
-            sides = [f"fewer {join(UNITS[test.unit] for test, _ in fewer[name])}" for name in (a, b)]
-            clauses.append(f"{a} takes {sides[0]} than {b}, and {b} {sides[1]} than {a}{how}")
-    return clauses
+            by_pair.setdefault((id(test.a), id(test.b)), []).append((test, p))
+    clauses: list[str] = []
+    grounds: list[Ground] = []
+    for decided in by_pair.values():
+        a, b = decided[0][0].a, decided[0][0].b
+        fewer = [[test for test, _ in decided if test.first is row] for row in (a, b)]
+        if all(fewer):
+            worst_p = number(max(p for _, p in decided), 2)
+            how = f" (p at most {worst_p} after Holm's correction)" if over_seeds else ""
+            sides = [f"fewer {join(UNITS[test.unit] for test in tests)}" for tests in fewer]
+            one, other = a.spoken, b.spoken
+            clauses.append(f"{one} takes {sides[0]} than {other}, and {other} {sides[1]} than {one}{how}")
+            sides_of = records_of([a]), records_of([b])
+            grounds += [Ground("p", f"along.*.{test.unit}", *sides_of, worst_p * over_seeds) for test, _ in decided]
+    return clauses, grounds
 
 
 def _test(a: Row, b: Row, metric: Metric, unit: Unit, target: float) -> _Test | None:

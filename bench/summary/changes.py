@@ -110,7 +110,7 @@ def _sentence(change: Change) -> str:
     places = " to ".join(place.letter for place in change.places)
     side = "better" if is_better(change) else "worse"
     return (
-        f"From {places}, {change.before.label} is {side} in {_what(change)}{by} (p = {number(change.pair.p_holm, 2)}, "
+        f"From {places}, {change.before.spoken} is {side} in {_what(change)}{by} (p = {number(change.pair.p_holm, 2)}, "
         f"{change.pair.basis})."
     )
 

@@ -55,6 +55,11 @@ class Trend:
     fit: FittedLaw
 
     @property
+    def name(self) -> str:
+        """What the entrant is called in tables, figures and lists."""
+        return self.rungs[-1].row.name
+
+    @property
     def records(self) -> tuple[Record, ...]:
         return tuple(record for rung in self.rungs for record in rung.records)
 
@@ -93,12 +98,12 @@ def _ladder(sections: list[Section]) -> Ladder:
     left_out: list[str] = []
     for (path, *_), rungs in _rungs(by_amount).items():
         key = _key(rungs[0].records[0], path)
-        label, measure = rungs[-1].row.label, Measure(names[key], path, key)
+        row, measure = rungs[-1].row, Measure(names[key], path, key)
         if len(rungs) >= FEWEST_BUDGETS:
-            series.append(Trend(label, measure, tuple(rungs), fit(_runs(rungs, path))))
+            series.append(Trend(row.label, measure, tuple(rungs), fit(_runs(rungs, path))))
         else:
             budgets = f"{len(rungs)} budget{'s' * (len(rungs) > 1)}"
-            left_out.append(f"{measure.name} of {label}: no law is fitted to {budgets}; it takes {FEWEST_BUDGETS}.")
+            left_out.append(f"{measure.name} of {row.name}: no law is fitted to {budgets}; it takes {FEWEST_BUDGETS}.")
     order = {key: place for place, key in enumerate(names)}
     series.sort(key=lambda one: order[one.measure.key])
     return Ladder(tuple(by_amount), tuple(_corrected(series)), tuple(left_out))

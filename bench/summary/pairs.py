@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
@@ -90,16 +90,17 @@ class Pair:
         )
 
 
-def criteria(section: Section) -> list[Criterion]:
-    """Distances, each of one metric, and beside them recall and coverage; bits per dimension, each of one kind on as
-    many images; speed and latency; memory, each of one quantity.
+def criteria(section: Section, among: Sequence[Row] | None = None) -> list[Criterion]:
+    """Of the rankable rows, or of those `among`: distances, each of one metric, and beside them recall and coverage;
+    bits per dimension, each of one kind on as many images; speed and latency; memory, each of one quantity.
     """
     found, diversity = [], []
+    among = section.rankable if among is None else among
     for metric, name in metric_names(section.metrics).items():
-        rows = tuple(row for row in section.rankable if row.quality(metric))
+        rows = tuple(row for row in among if row.quality(metric))
         found.append(Criterion(name, "quality.value", rows, p_of_distances))
     kinds: dict[tuple[str, int], list[Row]] = {}
-    for row in section.rankable:
+    for row in among:
         likelihood = row.first.likelihood
         if likelihood and row.stat(BITS):
             kinds.setdefault((likelihood.kind, likelihood.n_images), []).append(row)
@@ -108,16 +109,16 @@ def criteria(section: Section) -> list[Criterion]:
         name = f"Bits/dim ({kind}, {n:,} images)" if several else f"Bits/dim ({kind})"
         found.append(Criterion(name, BITS, tuple(rows_of_kind), p_of_bits, kind == "upper bound", "likelihood"))
     for path in (RECALL, COVERAGE):
-        diversity += _alike(section, path, "diversity", _counts_of(path))
-    timed = [one for path in (SPEED, LATENCY) for one in _alike(section, path, "speed", lambda _: "")]
-    peaks = [one for path in (TRAIN_MEMORY, SAMPLE_MEMORY) for one in _alike(section, path, "memory", _quantity_of)]
+        diversity += _alike(among, path, "diversity", _counts_of(path))
+    timed = [one for path in (SPEED, LATENCY) for one in _alike(among, path, "speed", lambda _: "")]
+    peaks = [one for path in (TRAIN_MEMORY, SAMPLE_MEMORY) for one in _alike(among, path, "memory", _quantity_of)]
     return [*found, *diversity, *timed, *peaks]
 
 
-def _alike(section: Section, path: str, category: Category, how: Callable[[Record], str]) -> list[Criterion]:
+def _alike(among: Sequence[Row], path: str, category: Category, how: Callable[[Record], str]) -> list[Criterion]:
     """The number at `path` of all rows where it was measured alike, as `how` says."""
     groups: dict[str, list[Row]] = {}
-    for row in section.rankable:
+    for row in among:
         for record in row.having(path)[:1]:
             groups.setdefault(how(record), []).append(row)
     label = of(path).label
@@ -174,19 +175,23 @@ def tightest(measure: Criterion, a: Row, b: Row) -> Criterion:
     return replace(measure, name=name, path=path, p_of_models=partial(p_of_bits, path=path))
 
 
-def lowest(section: Section, path: str, rows: list[Row]) -> Row | None:
-    """The row that training seeds tell, as the best at `path`, from every other of `rows`; None where there is none or
-    where the rows have numbers of several measures.
+def told_best(section: Section) -> Callable[[str, Sequence[Row]], Row | None]:
+    """A function from the path of a number and the rows that have it to the row that training seeds tell, as the best,
+    from every other of these; None where there is none or where the rows have numbers of several measures.
     """
     measures = criteria(section)
-    pairs = tested(measures)
-    for measure in measures:
-        if measure.path == path and {row.label for row in rows} == {row.label for row in measure.rows}:
-            of_it = [pair for pair in pairs if pair.over_seeds and pair.decided and pair.measure.name == measure.name]
-            for row in measure.rows:
-                if len(measure.rows) > 1 and sum(pair.better is row for pair in of_it) == len(measure.rows) - 1:
-                    return row
-    return None
+    pairs = [pair for pair in tested(measures) if pair.over_seeds and pair.decided]
+
+    def best(path: str, rows: Sequence[Row]) -> Row | None:
+        for measure in measures:
+            if measure.path == path and {row.label for row in rows} == {row.label for row in measure.rows}:
+                won = [pair.better for pair in pairs if pair.measure.name == measure.name]
+                for row in measure.rows:
+                    if len(measure.rows) > 1 and sum(winner is row for winner in won) == len(measure.rows) - 1:
+                        return row
+        return None
+
+    return best
 
 
 def p_of_distances(a: Record, b: Record) -> float | None:

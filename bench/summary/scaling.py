@@ -21,9 +21,9 @@ def ladder_sentences(ladder: Ladder) -> list[str]:
     found: list[str] = []
     compared = orders(ladder)
     for measure in ladder.measures:
-        found += [f"{measure.name} of {series.label} {law_words(series)}." for series in ladder.of(measure)]
+        found += [f"{measure.name} of {series.name} {law_words(series)}." for series in ladder.of(measure)]
         found += order_sentences(measure, [order for order in compared if order.measure == measure])
-    few = list(dict.fromkeys(series.label for series in ladder.series if series.fit.exponent is None))
+    few = list(dict.fromkeys(series.name for series in ladder.series if series.fit.exponent is None))
     if few:
         found.append(
             f"An interval takes {RANKING_SEEDS} training seeds or more at every budget: there is none of {join(few)}."
@@ -91,7 +91,7 @@ def order_sentences(measure: Measure, found: list[Ordering]) -> list[str]:
 
 
 def crossing_words(order: Ordering, crossing: Crossing) -> str:
-    before, after, better = crossing.before.label, crossing.after.label, better_words(order)
+    before, after, better = crossing.before.name, crossing.after.name, better_words(order)
     where = "" if crossing.about_flops is None else f", and the means cross at about {number(crossing.about_flops, 2)}"
     return (
         f"{before} {better} {after} at {flops_words(crossing.low)} training FLOPs, {after} {better} {before} at "
@@ -101,13 +101,13 @@ def crossing_words(order: Ordering, crossing: Crossing) -> str:
 
 def steady_words(order: Ordering) -> str:
     """Which of the two was ahead at how many budgets."""
-    pair = f"{order.a.label} and {order.b.label}"
+    pair = f"{order.a.name} and {order.b.name}"
     ahead = next((winner for winner in order.lower if winner), None)
     budgets = f"{len(order.rungs)} budget{'s' * (len(order.rungs) > 1)}"
     if ahead is None:
         return f"{pair} (not decided at any of {budgets})"
     behind = order.b if ahead is order.a else order.a
-    return f"{pair} ({ahead.label} {better_words(order)} {behind.label} at {order.decided_for(ahead)} of {budgets})"
+    return f"{pair} ({ahead.name} {better_words(order)} {behind.name} at {order.decided_for(ahead)} of {budgets})"
 
 
 def better_words(order: Ordering) -> str:

@@ -18,6 +18,7 @@ from equibench.record.cost import Speed
 from equibench.record.paths import value_at
 from equibench.record.schema import USUAL, Budget, DataInfo, Machine, Quality, Record, SamplerPoint
 from equibench.stats import Stat, stat_of
+from equibench.summary.names import entrant_name, first_name, spoken_name
 
 SPEED_FIELDS = ("images_per_sec", "network_evaluations", "flops_per_image")
 
@@ -65,8 +66,30 @@ class SamplerSetting:
 class Row:
     """Cells that differ in nothing but the seed and share their status."""
 
-    label: str
+    label: str  # the entrant, and what sets its settings apart where one name has several
     cells: tuple[FiledRecord, ...]  # by seed
+
+    @property
+    def name(self) -> str:
+        """What it is called in tables, figures and lists."""
+        return entrant_name(self.label, self.loaded)
+
+    @property
+    def spoken(self) -> str:
+        """What it is called within a sentence."""
+        return spoken_name(self.label, self.loaded)
+
+    @property
+    def first_words(self) -> str:
+        """What it is called at the beginning of a sentence."""
+        return first_name(self.label, self.loaded)
+
+    @property
+    def loaded(self) -> bool:
+        """Whether it was there already: measured here, and trained elsewhere on a budget that nobody knows. Records
+        from before `loaded` was a field say so by having no budget.
+        """
+        return self.first.role == "entrant" and (self.first.loaded is not None or self.first.budget is None)
 
     @property
     def first(self) -> Record:
@@ -129,7 +152,8 @@ class Row:
 @dataclass(frozen=True)
 class Section:
     """Cells that may be compared: same data, budget and machine (floors: same data, as nobody trained them), and the
-    same run where folders are compared. `letter` names the section where there are several.
+    same run where folders are compared. What was loaded has no budget, and joins every budget of its data and machine.
+    `letter` names the section where there are several.
     """
 
     data: DataInfo
@@ -156,8 +180,17 @@ class Section:
 
     @property
     def rankable(self) -> list[Row]:
-        """Rows that kept to the budget: those that missed it are shown, but not ranked."""
-        return [row for row in self.ran if all(kept_budget(cell.record) for cell in row.cells)]
+        """Rows that kept to the budget: those that missed it are shown, but not ranked. What was loaded is ranked only
+        where nothing else has a result, among its like.
+        """
+        kept = [row for row in self.ran if all(kept_budget(cell.record) for cell in row.cells)]
+        return [row for row in kept if not row.loaded] if self.beside else kept
+
+    @property
+    def beside(self) -> list[Row]:
+        """Rows of what was loaded, where trained ones are ranked: shown beside these, as nobody knows its budget."""
+        found = [row for row in self.ran if row.loaded]
+        return found if len(found) < len(self.ran) else []
 
     @property
     def metrics(self) -> list[Metric]:

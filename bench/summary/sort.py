@@ -30,11 +30,14 @@ def summarise(cells: list[FiledRecord]) -> list[Section]:
 
     Raises UserError if one seed of an entrant would be counted twice.
     """
-    trained = [cell for cell in cells if cell.record.role == "entrant"]
+    entrants = [cell for cell in cells if cell.record.role == "entrant"]
     floors = [cell for cell in cells if cell.record.role == "floor"]
-    data = {cell.record.data.sha256 for cell in trained}
+    data = {cell.record.data.sha256 for cell in entrants}
     alone = [cell for cell in floors if cell.record.data.sha256 not in data]
     settings: dict[tuple[Any, ...], list[FiledRecord]] = {}
+    budgets = {_place(cell) for cell in entrants if cell.record.budget}
+    loaded = [cell for cell in entrants if not cell.record.budget and _place(cell) in budgets]
+    trained = [cell for cell in entrants if cell.record.budget or _place(cell) not in budgets]
     for cell in (*trained, *alone):
         settings.setdefault(setting_key(cell), []).append(cell)
     sections: list[Section] = []
@@ -45,7 +48,9 @@ def summarise(cells: list[FiledRecord]) -> list[Section]:
         same_data = [cell for cell in floors if cell.record.data.sha256 == example.data.sha256]
         far = sorted(same_data, key=lambda cell: (cell.run != here[0].run, _path(cell)), reverse=True)
         own = {(c.record.entrant, c.record.seed, digest(ways(c.record))): c for c in far}
-        rows = _rows([c for c in here if c.record.role == "entrant"]), _rows(sorted(own.values(), key=_path))
+        beside = [cell for cell in loaded if _place(cell) == _place(here[0])]
+        entering = [cell for cell in (*here, *beside) if cell.record.role == "entrant"]
+        rows = _rows(entering), _rows(sorted(own.values(), key=_path))
         letter = _letter(len(sections))
         sections.append(Section(example.data, example.budget, example.machine, *rows, here[0].run, letter))
     return sections
@@ -93,10 +98,10 @@ def _letter(index: int) -> str:
 
 
 def portraits(sections: list[Section]) -> list[FiledRecord]:
-    """The cell that shows each family: its first one that has a portrait."""
+    """The cell that shows each family: its first one that has a portrait, of those that were trained if any was."""
     found: dict[str, FiledRecord] = {}
-    for section in sections:
-        for cell in (cell for row in section.ran for cell in row.cells):
+    for row in sorted((row for section in sections for row in section.ran), key=lambda row: row.loaded):
+        for cell in row.cells:
             if cell.record.portrait:
                 found.setdefault(cell.record.family or cell.record.entrant, cell)
     return sorted(found.values(), key=lambda cell: order_key(cell.record))
@@ -130,7 +135,7 @@ def _rows(cells: list[FiledRecord]) -> tuple[Row, ...]:
         for key, alike in groups.items()
         for group in alike
     ]
-    return tuple(sorted(rows, key=lambda row: row.failed))
+    return tuple(sorted(rows, key=lambda row: (row.failed, row.loaded)))
 
 
 class _Group(NamedTuple):
@@ -216,6 +221,11 @@ def setting_key(cell: FiledRecord) -> tuple[Any, ...]:
     record = cell.record
     caps = (record.budget.params, record.budget.unit, record.budget.amount) if record.budget else (0, "", 0.0)
     return (record.data.name, record.data.sha256, *caps, record.machine.key, cell.run)
+
+
+def _place(cell: FiledRecord) -> tuple[Any, ...]:
+    """Where a cell was measured: what was loaded stands beside all that was trained there, whatever the budget."""
+    return (cell.record.data.sha256, cell.record.machine.key, cell.run)
 
 
 def order_key(record: Record) -> tuple[int, int, str, str, int]:

@@ -14,10 +14,10 @@ from equibench.quantities.metric import Metric, metric_names, metric_of
 from equibench.record.paths import value_at
 from equibench.record.schema import Quality, Record
 from equibench.stats import Stat, stat_of
+from equibench.summary.evidence import Ground, Sentence, TestedFinding, fact
 from equibench.summary.pairs import Criterion, Pair, normal_p, tested
 from equibench.summary.sections import Row, Section
-from equibench.summary.standing import listed, spoken, start
-from equibench.summary.ways_findings import TestedFinding
+from equibench.summary.standing import listed
 
 HEADLINE = "quality"
 MOST = 3  # pairs that are named of one space; all stand in the table
@@ -92,17 +92,25 @@ def of_spaces(section: Section) -> TestedFinding | None:
     scope = "" if all(pair.over_seeds for pair in pairs[first]) else "Of these trained models: "
     if not told:
         claim = f"{scope}no two entrants are told apart by {name}, so that there is no order to look for elsewhere."
-        return TestedFinding("spaces", claim if scope else f"N{claim[1:]}", (), ())
+        return TestedFinding("spaces", Sentence(claim if scope else f"N{claim[1:]}", _tests(pairs[first])), (), ())
     looked = [_order_in(space, told, pairs[space]) for space in others]
     holding = [first, *(one.space for one in looked if one.holds)]
     claim = f"{scope}{'the' if scope else 'The'} order by {name} {_share(holding, found)}."
-    sentences = [words for one in looked for words in _otherwise(one, name, found)]
+    sentences = [
+        Sentence(words, _tests([*told, *pairs[one.space]])) for one in looked for words in _otherwise(one, name, found)
+    ]
     level = [pair for pair in pairs[first] if not pair.decided]
     if level:
         names = _named([(pair.a, pair.b) for pair in level])
-        sentences.append(f"{name} itself does not tell {names} apart, so that no order of theirs is looked for.")
+        words = f"{name} itself does not tell {names} apart, so that no order of theirs is looked for."
+        sentences.append(Sentence(words, _tests(level)))
     sentences += _missing(rows, others, found)
-    return TestedFinding("spaces", claim, tuple(sentences), ())
+    tests = _tests([pair for of_space in pairs.values() for pair in of_space])
+    return TestedFinding("spaces", Sentence(claim, tests), tuple(sentences), ())
+
+
+def _tests(pairs: Sequence[Pair]) -> list[Ground]:
+    return [Ground("test", pair.measure.path, *pair.records) for pair in pairs]
 
 
 def _share(holding: Sequence[FeatureSpace], found: Sequence[FeatureSpace]) -> str:
@@ -119,7 +127,7 @@ def _share(holding: Sequence[FeatureSpace], found: Sequence[FeatureSpace]) -> st
 def _otherwise(one: OrderIn, first: str, found: Sequence[FeatureSpace]) -> list[str]:
     name, said = _name(one.space, found), []
     for pair in one.turned[:MOST]:
-        said.append(f"By {name} {spoken(pair.better)} is ahead of {spoken(pair.worse)}, by {first} behind.")
+        said.append(f"By {name} {pair.better.spoken} is ahead of {pair.worse.spoken}, by {first} behind.")
     if len(one.turned) > MOST:
         said.append(f"{name} turns the order of {len(one.turned) - MOST} more pairs.")
     if one.open:
@@ -128,19 +136,19 @@ def _otherwise(one: OrderIn, first: str, found: Sequence[FeatureSpace]) -> list[
 
 
 def _named(pairs: Sequence[tuple[Row, Row]]) -> str:
-    names = [f"{spoken(a)} and {spoken(b)}" for a, b in pairs[:MOST]]
+    names = [f"{a.spoken} and {b.spoken}" for a, b in pairs[:MOST]]
     more = f", nor {len(pairs) - MOST} more pairs" if len(pairs) > MOST + 1 else ""
-    names += [f"{spoken(a)} and {spoken(b)}" for a, b in pairs[MOST : MOST + 1] if not more]
+    names += [f"{a.spoken} and {b.spoken}" for a, b in pairs[MOST : MOST + 1] if not more]
     return ", nor ".join(names) + more
 
 
-def _missing(rows: Sequence[Row], others: Sequence[FeatureSpace], found: Sequence[FeatureSpace]) -> list[str]:
+def _missing(rows: Sequence[Row], others: Sequence[FeatureSpace], found: Sequence[FeatureSpace]) -> list[Sentence]:
     """Entrants that have no distance in some space."""
     said = []
     for row in rows:
         lacking = [_name(space, found) for space in others if not space.stat(row)]
         if lacking:
-            said.append(f"{start(row)} has no distance in {listed(lacking)}.")
+            said.append(Sentence(f"{row.first_words} has no distance in {listed(lacking)}.", [fact("spaces", [row])]))
     return said
 
 

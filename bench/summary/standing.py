@@ -11,6 +11,7 @@ from equibench.quantities.glossary import of
 from equibench.quantities.metric import with_count
 from equibench.quantities.text import number, settings
 from equibench.record.paths import value_at
+from equibench.record.schema import Record
 from equibench.stats import Stat
 from equibench.summary.load import busy
 from equibench.summary.pairs import LATENCY, SPEED, Category, Criterion, Pair, criteria, effect_of, tested
@@ -18,26 +19,14 @@ from equibench.summary.ratios import Effect
 from equibench.summary.sections import Row, Section
 
 BLOCKS = {SPEED: "speed", LATENCY: "latency"}  # timed blocks of the record that a number was measured in
-NAMES = {"gan": "the GAN", "vae": "the VAE", "flow": "the flow", "diffusion": "diffusion"}
-LIKE = {label: name.removeprefix("the ") for label, name in NAMES.items()}
-
-
-def spoken(row: Row) -> str:
-    """A row in a sentence: families of the suites that ship with their article, else the entrant's own name."""
-    return NAMES.get(row.label, row.label)
-
-
-def short(row: Row) -> str:
-    """The same in a list."""
-    return LIKE.get(row.label, row.label)
-
-
 ONE_PASS = "one pass"
 
 
 def setting_words(row: Row) -> str:
     """The usual setting of a row's sampler in a few words: its options, and how often the network runs."""
     record = row.first
+    if row.loaded and record.speed is None:
+        return "not sampled here"
     options = record.quality.options if record.quality else record.speed.options if record.speed else {}
     runs = record.speed.network_evaluations if record.speed else 1
     words = [settings(options)] if options else []
@@ -47,13 +36,8 @@ def setting_words(row: Row) -> str:
 
 
 def capital(words: str) -> str:
-    """As the first words of a sentence. An entrant's own name stays as it is."""
+    """As the first words of a sentence."""
     return words[:1].upper() + words[1:]
-
-
-def start(row: Row) -> str:
-    """A row as the first words of a sentence."""
-    return capital(NAMES[row.label]) if row.label in NAMES else row.label
 
 
 def listed(words: Iterable[str], last: str = "and") -> str:
@@ -82,6 +66,10 @@ class Standing:
         found = row.stat(self.measure.path)
         assert found is not None
         return found
+
+    def records(self, row: Row) -> tuple[Record, ...]:
+        """Those of the row's records that have the number."""
+        return row.having(self.measure.path)
 
     def pair(self, one: Row, other: Row) -> Pair | None:
         return next((pair for pair in self.pairs if {id(pair.a), id(pair.b)} == {id(one), id(other)}), None)

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 
 from equibench.quantities.text import number
 from equibench.record.budget import kept_budget
+from equibench.summary.beside import measured_alike
 from equibench.summary.pairs import SPEED, TRAIN_MEMORY, Category
 from equibench.summary.ratios import Effect
 from equibench.summary.sections import Row, Section
-from equibench.summary.standing import Standing, capital, listed, short, spoken, start, times
+from equibench.summary.standing import Standing, capital, listed, times
 
 TILES: tuple[tuple[Category, str], ...] = (
     ("quality", "Sample quality"),
@@ -50,11 +51,10 @@ class Tile:
     sure: str
     bars: tuple[Bar, ...]
     from_zero: bool  # whether bars begin at zero, or are places between the least and the most
-    ends: tuple[str, str] = ("", "")  # of these
 
 
 def names_of(rows: list[Row], last: str = "and") -> str:
-    return listed((spoken(row) for row in rows), last) if len(rows) < 5 else f"{len(rows)} entrants"
+    return listed((row.spoken for row in rows), last) if len(rows) < 5 else f"{len(rows)} entrants"
 
 
 def next_to(one: Standing) -> tuple[Row, Effect]:
@@ -65,7 +65,7 @@ def next_to(one: Standing) -> tuple[Row, Effect]:
 
 def by_which_bound(one: Standing, row: Row) -> str:
     """That two bounds were compared by a tighter one than the usual, as the difference is of that one."""
-    return " by a tighter bound that both have" if one.by_tighter(row) else ""
+    return ", by a tighter bound that both have" if one.by_tighter(row) else ""
 
 
 def interval(effect: Effect, digits: int = 3) -> str:
@@ -76,6 +76,7 @@ def interval(effect: Effect, digits: int = 3) -> str:
 
 
 def tile_of(section: Section, title: str, category: Category, one: Standing | None) -> Tile:
+    """The tile of a category: `one` is its criterion; where it is None, the tile says why nothing was measured."""
     if one is None:
         reasons = [why for row in section.ran for why in [_why(row, category)] if why]
         most = max(dict.fromkeys(reasons), key=reasons.count, default="")
@@ -84,23 +85,18 @@ def tile_of(section: Section, title: str, category: Category, one: Standing | No
         record.memory.train_batch_size for row in one.rows for record in row.having(TRAIN_MEMORY) if record.memory
     }
     unit = {
-        "quality": f"{one.measure.name}, less is better",
-        "likelihood": f"bits/dim, {_kind(one)}, less is better",
+        "quality": f"distance to real images, {one.measure.name}; less is better",
+        "likelihood": f"bits/dim of unseen images, {_kind(one)}; less is better",
         "speed": f"images/s, {section.machine.device}",
         "memory": f"MiB, batch {listed(map(str, sorted(batches)), 'or')}, less is better",
     }[category]
     level = one.level
     apart, sure = _tile_words(one)
     bars = _bars(section, category, one)
-    winner = short(one.best) if len(level) == 1 else "Not decided"
+    winner = one.best.name if len(level) == 1 else "Not decided"
     value = ("≤ " if one.measure.of_bounds else "") + one.shown(one.best) if len(level) == 1 else ""
     family = (one.best.first.family or "") if len(level) == 1 else ""
-    ends = (
-        (one.shown(one.rows[0]), one.shown(one.rows[-1]))
-        if category == "likelihood" and len(one.rows) > 1
-        else ("", "")
-    )
-    return Tile(title, unit, winner, family, value, apart, sure, bars, category != "likelihood", ends)
+    return Tile(title, unit, winner, family, value, apart, sure, bars, category != "likelihood")
 
 
 def _kind(one: Standing) -> str:
@@ -110,19 +106,19 @@ def _kind(one: Standing) -> str:
 
 def _tile_words(one: Standing) -> tuple[str, str]:
     """By how much, and how sure."""
-    busy = f"Timed on a busy machine ({listed(map(short, one.busy))}): do not trust it." if one.busy else ""
+    busy = f"Timed on a busy machine ({listed(row.name for row in one.busy)}): do not trust it." if one.busy else ""
     if len(one.rows) < 2:
         return "Nothing to compare it with.", busy
     row, effect = next_to(one)
     if len(one.level) > 1:
         apart = f"{capital(names_of(one.level))} are not told apart."
     elif not effect.is_ratio:
-        apart = f"{start(row)}, next, is {number(effect.value, 2)} higher{by_which_bound(one, row)}."
+        apart = f"{row.first_words}, next, is {number(effect.value, 2)} higher{by_which_bound(one, row)}."
     elif one.measure.path == SPEED:
-        apart = f"{times(1 / effect.value)} times as fast as {spoken(row)}, next."
+        apart = f"{times(1 / effect.value)} times as fast as {row.spoken}, next."
     else:
         verb = "takes" if one.measure.category == "memory" else "has"
-        apart = f"{start(row)}, next, {verb} {times(effect.value)} times that."
+        apart = f"{row.first_words}, next, {verb} {times(effect.value)} times that."
     pair = one.pair(row, one.best)
     shown = effect.inverse if one.measure.path == SPEED and effect.is_ratio else effect
     words = interval(shown, 3 if effect.is_ratio and effect.value < 2 else 2)
@@ -150,22 +146,23 @@ MOST_BARS = 6
 
 
 def _bars(section: Section, category: Category, one: Standing | None) -> tuple[Bar, ...]:
-    """All entrants: those with a number from the best on, then those without one and why. Of many, the first."""
+    """All entrants: those with a number from the best on, then what was loaded, then those without a number and why.
+    Of many, the first.
+    """
     found: list[Bar] = []
+    shown = [*one.rows, *measured_alike(section, one.measure)] if one else []
     if one is not None:
-        means = {id(row): one.stat(row).mean for row in one.rows}
-        least, most = min(means.values()), max(means.values())
-        for row in one.rows:
-            value = means[id(row)]
+        means = [one.stat(row).mean for row in shown]
+        least, most = min(means), max(means)
+        level = {id(row) for row in one.level}
+        for row, value in zip(shown, means, strict=True):
             place = (value - least) / (most - least) if most > least else 0.5
             share = place if category == "likelihood" else value / most if most > 0 else 0.0
-            found.append(Bar(short(row), row.first.family or "", one.shown(row), share, row in one.level))
-    ranked = {id(row) for row in one.rows} if one else set()
+            found.append(Bar(row.name, row.first.family or "", one.shown(row), share, id(row) in level))
+    there = {id(row) for row in shown}
     for row in section.entrants:
-        if id(row) not in ranked:
-            found.append(
-                Bar(short(row), row.first.family or "", _missing(row, category), None, why=_why(row, category))
-            )
+        if id(row) not in there:
+            found.append(Bar(row.name, row.first.family or "", _missing(row, category), None, why=_why(row, category)))
     if len(found) <= MOST_BARS:
         return tuple(found)
     return (*found[: MOST_BARS - 1], Bar(f"and {len(found) - MOST_BARS + 1} more", "", "see Results", None))

@@ -7,20 +7,20 @@ from dataclasses import dataclass
 
 from equibench.quantities.glossary import of
 from equibench.quantities.text import number
+from equibench.summary.evidence import Ground, Sentence
 from equibench.summary.pairs import Category
+from equibench.summary.ratios import Effect
 from equibench.summary.sections import Row, Section
 from equibench.summary.standing import (
     Standing,
     capital,
     leading,
     listed,
-    short,
-    spoken,
     standings,
     times,
 )
 from equibench.summary.tiles import TILES, Tile, by_which_bound, interval, names_of, next_to, tile_of
-from equibench.summary.ways import SettingPair, compared, seeds_suffice, turned
+from equibench.summary.ways import SettingPair, compared, seeds_suffice, sided, turned
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ def verdict(section: Section) -> Verdict:
     if not section.ran:
         return Verdict(f"No entrant has a result: {listed(_failure(row) for row in section.failures)}.", "", ())
     if not section.rankable:
-        names = listed(short(row) for row in section.ran)
+        names = listed(row.name for row in section.ran)
         return Verdict(f"Nothing is ranked: no entrant kept to the budget ({names}).", "", tiles)
     if len(section.rankable) == 1:
         return Verdict(_alone(section.rankable[0], shown), _seeds_words(section), tiles)
@@ -54,7 +54,7 @@ def verdict(section: Section) -> Verdict:
 
 
 def _failure(row: Row) -> str:
-    return f"{row.label} ({row.first.status})"
+    return f"{row.name} ({row.first.status})"
 
 
 def _first(words: str) -> str:
@@ -63,6 +63,8 @@ def _first(words: str) -> str:
 
 def _scope(section: Section) -> str:
     """What fewer than three seeds allow, before anything else is said."""
+    if all(row.loaded for row in section.rankable):
+        return "Nothing is ranked, as nothing was trained here. Of these models alone: "
     if seeds_suffice(section):
         return ""
     fewest = min(len(row.seeds) for row in section.rankable)
@@ -73,7 +75,7 @@ def _scope(section: Section) -> str:
 def _alone(row: Row, shown: list[Standing]) -> str:
     values = [f"{one.name} of {_with_unit(one, row)}" for one in shown if row in one.rows]
     said = f" has {listed(values)}" if values else " has a result, with nothing measured"
-    return f"Only {spoken(row)}{said}: there is nothing to compare it with."
+    return f"Only {row.spoken}{said}: there is nothing to compare it with."
 
 
 def _with_unit(one: Standing, row: Row) -> str:
@@ -93,14 +95,14 @@ def _merged(shown: list[Standing]) -> list[str]:
         if len(one.level) > 1:
             open_ones.append(f"{_OPEN[one.measure.category](one)} ({names_of(one.level, 'or')})")
         else:
-            by_winner.setdefault(spoken(one.best), []).append(_CLAIMS[one.measure.category](one))
+            by_winner.setdefault(one.best.spoken, []).append(_CLAIMS[one.measure.category](one))
     clauses = [f"{name} {listed(claims)}" for name, claims in by_winner.items()]
     return [*clauses, f"not decided: {listed(open_ones)}"] if open_ones else clauses
 
 
 def _quality(one: Standing) -> str:
     row, effect = next_to(one)
-    behind = f"{spoken(row)}, next, has {times(effect.value)} times that" if effect.is_ratio else f"then {spoken(row)}"
+    behind = f"{row.spoken}, next, has {times(effect.value)} times that" if effect.is_ratio else f"then {row.spoken}"
     return f"makes the best samples ({one.name} {one.shown(one.best)}; {behind})"
 
 
@@ -108,18 +110,18 @@ def _likelihood(one: Standing) -> str:
     row, effect = next_to(one)
     higher = f"{number(effect.value, 2)} higher"
     kind = "lowest upper bound on bits/dim" if one.measure.of_bounds else "lowest bits/dim"
-    return f"has the {kind} ({one.shown(one.best)}; {spoken(row)}, next, is {higher}{by_which_bound(one, row)})"
+    return f"has the {kind} ({one.shown(one.best)}; {row.spoken}, next, is {higher}{by_which_bound(one, row)})"
 
 
 def _speed(one: Standing) -> str:
     row, effect = next_to(one)
     busy = ", timed on a busy machine" if one.busy else ""
-    return f"samples fastest ({times(1 / effect.value)} times as fast as {spoken(row)}{busy})"
+    return f"samples fastest ({times(1 / effect.value)} times as fast as {row.spoken}{busy})"
 
 
 def _memory(one: Standing) -> str:
     row, effect = next_to(one)
-    return f"trains in the least memory ({spoken(row)}, next, takes {times(effect.value)} times that)"
+    return f"trains in the least memory ({row.spoken}, next, takes {times(effect.value)} times that)"
 
 
 _CLAIMS: dict[Category, Callable[[Standing], str]] = {
@@ -142,17 +144,29 @@ def _sure(section: Section, shown: list[Standing]) -> str:
         if one.measure.category not in ("quality", "likelihood") or len(one.rows) < 2:
             continue
         row, effect = next_to(one)
-        digits = 3 if effect.is_ratio else 2
-        what = f"ratio of {one.name}" if effect.is_ratio else f"difference of {one.name}{by_which_bound(one, row)}"
-        open_one = "" if one.decided else ", not decided"
-        value = number(effect.value, digits)
-        if words := interval(effect, digits):
-            parts.append(f"{what} to {spoken(row)} {value} (95 % interval {words}){open_one}")
+        open_one = "" if one.decided else ", which decides nothing"
+        if words := interval(effect, 3 if effect.is_ratio else 2):
+            parts.append(f"{_apart(one, row, effect)} (95 % interval {words}{open_one})")
     found = f"{_seeds_words(section)[:-1]}: {listed(parts)}." if parts else _seeds_words(section)
     return " ".join(filter(None, [found, _turning(section), _busy_words(shown)]))
 
 
+def _apart(one: Standing, row: Row, effect: Effect) -> str:
+    """How far the row behind the best lies from it."""
+    best = one.best.spoken
+    if effect.is_ratio:
+        return f"{row.spoken} has {number(effect.value)} times the {one.name} of {best}"
+    side = "above" if effect.value >= 0 else "below"
+    far = number(abs(effect.value), 2)
+    return f"{row.spoken} has {one.name} {far} {side} that of {best}{by_which_bound(one, row)}"
+
+
 def _seeds_words(section: Section) -> str:
+    if all(row.loaded for row in section.rankable):
+        return (
+            "No budget of any is known here. Distances and bits/dim are tested by their errors over samples and test "
+            "images; speed and memory are values of this run, not tested."
+        )
     counts = sorted({len(row.seeds) for row in section.rankable})
     if counts and counts[0] >= 3:
         spread = str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
@@ -173,20 +187,25 @@ def _turning(section: Section) -> str:
     return turn_words(min(changes, key=lambda change: change.a.distance))
 
 
-def turn_words(way: SettingPair) -> str:
+def turn_words(way: SettingPair) -> Sentence:
     """How another way to sample changes the order of two entrants, as a sentence."""
     metric = way.b.setting.metric
-    behind, ahead = spoken(way.b.row), spoken(way.a.row)
+    behind, ahead = way.b.row.spoken, way.a.row.spoken
     how = "puts it ahead of" if way.decided else "brings it level with"
     result = "" if way.decided else ": not told apart"
-    return (
+    said = number(way.b.distance), number(way.a.distance)
+    words = (
         f"On {metric.n_samples:,} samples, “{way.b.setting.label}” for {behind} {how} {ahead} "
-        f"({metric.metric} {number(way.b.distance)} and {number(way.a.distance)}{result})."
+        f"({metric.metric} {said[0]} and {said[1]}{result})."
     )
+    counts = f"{way.b.path.removesuffix('.value')}.n_samples"
+    grounds = [*sided(way.b, said[0]), *sided(way.a, said[1])]
+    grounds.append(Ground("fact", counts, way.b.records, said=f"{metric.n_samples:,}"))
+    return Sentence(words, [*grounds, Ground("test", way.b.path, way.b.records, way.a.records)])
 
 
 def _busy_words(shown: list[Standing]) -> str:
     rows = [row for one in shown for row in one.busy]
     if not rows:
         return ""
-    return f"Other work kept the machine busy as {listed(map(spoken, rows))} ran: do not trust these speeds."
+    return f"Other work kept the machine busy as {listed(row.spoken for row in rows)} ran: do not trust these speeds."

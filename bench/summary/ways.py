@@ -14,8 +14,9 @@ from dataclasses import dataclass, replace
 from equibench.protocol import RANKING_SEEDS, SIGNIFICANCE
 from equibench.quantities.metric import Metric
 from equibench.record.paths import value_at
-from equibench.record.schema import USUAL
+from equibench.record.schema import USUAL, Record
 from equibench.stats import holm
+from equibench.summary.evidence import Ground
 from equibench.summary.ratios import Effect, ratio
 from equibench.summary.sections import Row, SamplerSetting, Section
 
@@ -40,9 +41,25 @@ class SampledWay:
         return found.mean if (found := self.setting.network_evaluations) else None
 
     @property
+    def path(self) -> str:
+        """Of the distance, in the records."""
+        return self.setting.path("distance")
+
+    @property
+    def records(self) -> tuple[Record, ...]:
+        return self.row.having(self.path)
+
+    @property
     def by_seed(self) -> dict[int, float]:
-        path = self.setting.path("distance")
-        return {r.seed: float(value_at(r, path)) for r in self.row.having(path)}
+        return {r.seed: float(value_at(r, self.path)) for r in self.records}
+
+
+def sided(way: SampledWay, said: str) -> list[Ground]:
+    """The distance as a sentence says it, and what the setting is called."""
+    found = [Ground("mean", way.path, way.records, said=said)]
+    if way.setting.point:
+        found.append(Ground("fact", f"{way.setting.point}.label", way.records))
+    return found
 
 
 @dataclass(frozen=True)
@@ -65,8 +82,11 @@ class SettingPair:
 
 
 def common_metric(section: Section) -> Metric | None:
-    """The metric that most settings of all entrants have, of as many samples as there may be; None without any."""
-    counts = Counter({(row.label, s.label, s.metric) for row in section.ran for s in row.settings()})
+    """The metric that most settings of all entrants have, of as many samples as there may be; None without any. What
+    was loaded has no say in it beside what was trained.
+    """
+    rows = [row for row in section.ran if not row.loaded] or section.ran
+    counts = Counter({(row.label, s.label, s.metric) for row in rows for s in row.settings()})
     settings = Counter(metric for _, _, metric in counts)
     return max(settings, key=lambda metric: (settings[metric], metric.n_samples, metric), default=None)
 

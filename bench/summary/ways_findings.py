@@ -2,45 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-
-from equibench.protocol import RANKING_SEEDS, SIGNIFICANCE
+from equibench.protocol import RANKING_SEEDS
+from equibench.quantities.glossary import BITS
 from equibench.quantities.metric import with_count
 from equibench.quantities.text import number
-from equibench.summary.ratios import Effect
+from equibench.summary.evidence import Evidence, Ground, Sentence, TestedFinding, fact
 from equibench.summary.sections import Row, Section
-from equibench.summary.standing import listed, short, spoken, times
+from equibench.summary.standing import listed, times
 from equibench.summary.verdict import turn_words
-from equibench.summary.ways import SampledWay, SettingPair, common_metric, compared, other_ways, steps, turned
+from equibench.summary.ways import SampledWay, SettingPair, common_metric, compared, other_ways, sided, steps, turned
 
-
-@dataclass(frozen=True)
-class Evidence:
-    """One tested comparison that a finding rests on."""
-
-    label: str  # e.g. "diffusion / GAN"
-    effect: Effect
-    p_holm: float | None  # None where nothing was tested
-    measure: str
-    over_seeds: bool
-
-    @property
-    def decided(self) -> bool:
-        return self.p_holm is not None and self.p_holm <= SIGNIFICANCE
-
-    def named(self, before: str) -> Evidence:
-        return replace(self, label=f"{before}{self.label}")
-
-
-@dataclass(frozen=True)
-class TestedFinding:
-    """A claim, the sentences under it, and the comparisons beside it."""
-
-    topic: str
-    claim: str
-    sentences: tuple[str, ...]
-    evidence: tuple[Evidence, ...]
-    over_seeds: bool = True
+FEW_SEEDS = "Fewer than three seeds: these are values of the trained models, not tested."
 
 
 def of_ways(section: Section) -> TestedFinding | None:
@@ -55,12 +27,13 @@ def of_ways(section: Section) -> TestedFinding | None:
         return None
     name = with_count(metric.metric, metric.n_samples)
     sentences = [_change(pair, name) for pair in within]
+    tests = [_test(pair) for pair in (*within, *turned(found))]
     over_seeds = all(len(pair.b.by_seed) >= RANKING_SEEDS for pair in within)
     changes = turned(found)
     for change in changes[:3]:
         sentences.append(turn_words(change))
     if not over_seeds:
-        sentences.append("Fewer than three seeds: these are values of the trained models, not tested.")
+        sentences.append(Sentence(FEW_SEEDS, [fact("seed", section.rankable)]))
         claim = "In this run, not tested: how a model is sampled changes its distance."
     elif changes:
         claim = "How a model is sampled changes the order of entrants."
@@ -68,24 +41,32 @@ def of_ways(section: Section) -> TestedFinding | None:
         claim = "How a model is sampled changes its distance, and not the order of entrants."
     else:
         claim = "Not decided: no other way of sampling is told from the usual one."
-    if any(row.first.likelihood and row.first.likelihood.bits_per_dim is not None for row in section.rankable):
-        sentences.append("Bits/dim belong to a model's full distribution: no way of sampling changes them.")
-    shown = [Evidence(f"{short(p.a.row)}, usual / {p.b.setting.label}", p.effect, p.p_holm, name, over_seeds)
+    likely = [row for row in section.rankable if row.stat(BITS)]
+    if likely:
+        words = "Bits/dim belong to a model's full distribution: no way of sampling changes them."
+        sentences.append(Sentence(words, [fact(BITS, likely)]))
+    shown = [Evidence(f"{p.a.row.name}, usual / {p.b.setting.label}", p.effect, p.p_holm, name, over_seeds)
              for p in within]  # fmt: skip
     shown += [
-        Evidence(f"{short(p.a.row)} / {short(p.b.row)}, {p.b.setting.label}", p.effect, p.p_holm, name, over_seeds)
+        Evidence(f"{p.a.row.name} / {p.b.row.name}, {p.b.setting.label}", p.effect, p.p_holm, name, over_seeds)
         for p in changes[:3]
     ]
-    return TestedFinding("ways", claim, tuple(sentences), tuple(shown), over_seeds)
+    return TestedFinding("ways", Sentence(claim, tests), tuple(sentences), tuple(shown), over_seeds)
 
 
-def _change(pair: SettingPair, name: str) -> str:
+def _test(pair: SettingPair) -> Ground:
+    return Ground("test", pair.b.path, pair.b.records, pair.a.records)
+
+
+def _change(pair: SettingPair, name: str) -> Sentence:
     lower = pair.effect.value > 1
-    way, whose = pair.b.setting.label, spoken(pair.b.row)
-    ends = f"from {number(pair.a.distance)} to {number(pair.b.distance)}"
+    way, whose = pair.b.setting.label, pair.b.row.spoken
+    said = number(pair.a.distance), number(pair.b.distance)
+    grounds = [*sided(pair.a, said[0]), *sided(pair.b, said[1]), _test(pair)]
+    ends = f"from {said[0]} to {said[1]}"
     if pair.p_holm is not None and not pair.decided:
-        return f"Whether “{way}” changes the {name} of {whose} ({ends}) is not decided."
-    return f"“{way}” {'lowers' if lower else 'raises'} the {name} of {whose} {ends}."
+        return Sentence(f"Whether “{way}” changes the {name} of {whose} ({ends}) is not decided.", grounds)
+    return Sentence(f"“{way}” {'lowers' if lower else 'raises'} the {name} of {whose} {ends}.", grounds)
 
 
 def of_steps(section: Section) -> list[TestedFinding]:
@@ -112,33 +93,43 @@ def _of_steps(row: Row, sides: list[SampledWay], pairs: list[SettingPair]) -> Te
     now = f"{usual.evaluations:,.0f}"
     more = [(side, pair) for side, pair in there if (side.evaluations or 0) > usual.evaluations]
     better = [pair for _, pair in more if pair.decided and pair.effect.value > 1]
-    values = listed(f"{number(s.distance)} at {s.evaluations:,.0f}" for s in sides if s is usual or s in others)
-    sentences = [f"{name} by the number of network evaluations: {values}."]
+    shown_sides = [s for s in sides if s is usual or s.evaluations != usual.evaluations]
+    values = listed(f"{number(s.distance)} at {s.evaluations:,.0f}" for s in shown_sides)
+    grounds = [ground for s in shown_sides for ground in (*sided(s, number(s.distance)), _evaluations(s))]
+    tested = [_evaluations(usual), *(_test(pair) for _, pair in there)]
+    sentences = [Sentence(f"{name} by the number of network evaluations: {values}.", grounds)]
     if not over_seeds:
-        sentences.append("Fewer than three seeds: these are values of the trained models, not tested.")
+        sentences.append(Sentence(FEW_SEEDS, [fact("seed", [row])]))
         side = more[-1][0] if more else there[0][0]
         claim = (
-            f"In this run, not tested: {spoken(row)} has {name} of {number(usual.distance)} at {now} steps and "
+            f"In this run, not tested: {row.spoken} has {name} of {number(usual.distance)} at {now} steps and "
             f"{number(side.distance)} at {side.evaluations:,.0f}."
         )
+        tested += [x for way in (usual, side) for x in (*sided(way, number(way.distance)), _evaluations(way))]
     elif better:
-        claim = f"More steps than {now} make the samples of {spoken(row)} better."
+        claim = f"More steps than {now} make the samples of {row.spoken} better."
     elif more:
-        claim = f"More steps than {now} gain {spoken(row)} nothing that these seeds can show."
+        claim = f"More steps than {now} gain {row.spoken} nothing that these seeds can show."
     else:
         worse = [pair for _, pair in there if pair.decided and pair.effect.value < 1]
         told = "make the samples of {0} worse" if len(worse) == len(there) else "of {0} are not all told from these"
-        claim = f"Fewer steps than {now} {told.format(spoken(row))}."
+        claim = f"Fewer steps than {now} {told.format(row.spoken)}."
     sentences += _price(usual, more)
     label = f"{now} steps"
     shown = tuple(
         Evidence(f"{side.evaluations:,.0f} / {label}", pair.effect.inverse, pair.p_holm, name, over_seeds)
         for side, pair in there
     )
-    return TestedFinding("steps", claim, tuple(sentences), shown, over_seeds)
+    return TestedFinding("steps", Sentence(claim, tested), tuple(sentences), shown, over_seeds)
 
 
-def _price(usual: SampledWay, more: list[tuple[SampledWay, SettingPair]]) -> list[str]:
+def _evaluations(way: SampledWay) -> Ground:
+    """How often the network runs, as a sentence says it."""
+    path = way.setting.path("network_evaluations")
+    return Ground("fact", path, way.row.having(path), said=f"{way.evaluations:,.0f}")
+
+
+def _price(usual: SampledWay, more: list[tuple[SampledWay, SettingPair]]) -> list[Sentence]:
     """What the most steps cost and gain, beside the usual number."""
     if not more:
         return []
@@ -147,4 +138,10 @@ def _price(usual: SampledWay, more: list[tuple[SampledWay, SettingPair]]) -> lis
     if not rates[0] or not rates[1] or not rates[1].mean:
         return []
     said = "" if pair.p_holm is None else "" if pair.decided else " (the distance: not decided)"
-    return [f"{side.evaluations:,.0f} steps take {times(rates[0].mean / rates[1].mean)} times as long{said}."]
+    longer = times(rates[0].mean / rates[1].mean)
+    paths = [way.setting.path("images_per_sec") for way in (usual, side)]
+    ground = Ground(
+        "ratio of means", paths[0], usual.row.having(paths[0]), side.row.having(paths[1]), longer, over=paths[1]
+    )
+    words = f"{side.evaluations:,.0f} steps take {longer} times as long{said}."
+    return [Sentence(words, [ground, _evaluations(side), _test(pair)])]

@@ -97,6 +97,11 @@ def test_every_label_that_is_one_number_s_leads_to_it():
             assert names.path_called(said, [one], "it") == quantity.path
 
 
+@pytest.mark.parametrize("name", ["GAN", "GAN (loaded)"])
+def test_an_entrant_by_what_the_report_calls_it(results, name):
+    assert citation.cite("images/s", name, [results]) == citation.cite("images/s", "gan", [results])
+
+
 def test_a_way_to_sample_by_its_row_s_label(results):
     (found,) = citation.cite("FD_5k", "blurred, mean decoding", [results])
     assert (found.value, found.seeds) == (610.0, [0, 1, 2])
@@ -207,7 +212,7 @@ def test_methods_says_what_the_records_say():
         "at most 0.5 M parameters",
         "FD_5k is the squared Frechet distance of EfficientNet-Lite0 features",
         "upper bound, variational dequantization (flow)",
-        "None is given for gan",
+        "None is given for GAN",
         "peak resident above import",
         "over 3 training seeds",
     ):

@@ -90,12 +90,12 @@ def test_a_timing_of_a_busy_machine_is_marked_with_the_reason():
     section = section_of(busy, quiet, old)
     for table in (cost_tables.speed(section), headline(section)):
         marks = {name: entry.detail for name, entry in by_name(table, "images_per_sec").items()}
-        assert "busy" in marks["gan"]
-        assert not any("busy" in marks[name] for name in ("vae", "flow"))
+        assert "busy" in marks["GAN"]
+        assert not any("busy" in marks[name] for name in ("VAE", "flow"))
         assert not any("busy" in entry.detail for entry in column(table, "latency_p50_sec"))
         (note,) = [note for note in table.notes if "busy" in note]
         assert "as seed 0 was timed, other work took 38 % of the processor's time" in note
-        assert marks["gan"].endswith(superscript(table.notes.index(note) + 1))
+        assert marks["GAN"].endswith(superscript(table.notes.index(note) + 1))
     assert not [note for note in cost_tables.training(section).notes if "busy" in note]
 
 

@@ -112,7 +112,7 @@ def test_words_bars_and_table_say_the_same(page):
 
 def test_entrants_without_the_fields_and_failed_ones_are_left_out(page):
     part, _ = page(whole(), (make("flow", portrait=None), None), (failed("vae", 1, "diverged", "It grew."), None))
-    assert re.findall(r"<h3>(\w+)</h3>", part) == ["gan"]
+    assert re.findall(r"<h3>(\w+)</h3>", part) == ["GAN"]
     assert "For comparison" not in part  # no floor was measured
 
 

@@ -175,7 +175,7 @@ def test_figures_take_the_frame(folder):
     with pytest.raises(equibench.UserError, match="a figure shows one setting, and these are 2"):
         draw.draw("memory", frame)
     figure = draw.draw("memory", frame[frame.budget_amount == 1e13])
-    names = ["gan", "vae", "flow", "diffusion"]
+    names = ["GAN", "VAE", "flow", "diffusion"]
     assert [text.get_text() for text in figure.axes[0].texts if text.get_text() in names] == names
     with pytest.raises(equibench.UserError, match="did you mean 'memory'"):
         draw.draw("memmory", frame)

@@ -36,12 +36,12 @@ def shown(table, label, column):
 def test_headline_by_hand(tmp_path):
     table = headline_of(tmp_path, *(make("vae", seed) for seed in range(3)), make("flow"))
     # 96.5 times 1, 1.02 and 1.04: mean 98.43, standard deviation 1.93; 3.41, 3.42 and 3.43: 3.42 and 0.01
-    assert shown(table, "vae", "n_seeds") == "3"
-    assert shown(table, "vae", "fd_5k_efficientnet_lite0") == "98.4 ± 1.9"
-    assert shown(table, "vae", "bits_per_dim") == "3.420 ± 0.010 (upper bound)"
-    assert shown(table, "vae", "latency_p50_sec") == "2.00"  # ms
-    assert shown(table, "vae", "train_peak_bytes_peak_resident_above_import") == "260 (batch 128)"
-    assert shown(table, "vae", "params") == "0.490"
+    assert shown(table, "VAE", "n_seeds") == "3"
+    assert shown(table, "VAE", "fd_5k_efficientnet_lite0") == "98.4 ± 1.9"
+    assert shown(table, "VAE", "bits_per_dim") == "3.420 ± 0.010 (upper bound)"
+    assert shown(table, "VAE", "latency_p50_sec") == "2.00"  # ms
+    assert shown(table, "VAE", "train_peak_bytes_peak_resident_above_import") == "260 (batch 128)"
+    assert shown(table, "VAE", "params") == "0.490"
     assert shown(table, "flow", "bits_per_dim") == "2.970 (upper bound, variational dequantization)"
     assert table.labels[2] == "FD_5k (EfficientNet-Lite0) ↓"
 
@@ -72,9 +72,32 @@ def test_number(value, text):
     assert formatting.number(value) == text
 
 
+def test_the_best_is_bold_in_speed_and_memory_where_the_tests_of_ratios_tell_it(tmp_path):
+    names = ("images_per_sec", "latency_p50_sec", "train_peak_bytes_peak_resident_above_import")
+    three = [make(family, seed) for family in ("gan", "vae") for seed in range(3)]
+    for records, bold in ((three, {"GAN": [], "VAE": [*names]}), (three[:2], {"GAN": []})):
+        table = headline_of(tmp_path, *_steady(records))
+        found = {}
+        for line in table.lines:
+            entries = dict(zip(table.names, line.entries, strict=True))
+            found[line.entries[0].text] = [name for name in names if entries[name].strong]
+        assert found == bold
+
+
+def _steady(records):
+    """With speed and memory that differ between the two by a fifth, and by a per cent from seed to seed."""
+    for one in records:
+        shift = (1.2 if one.entrant == "vae" else 1.0) * (1 + 0.01 * (one.seed - 1))
+        speed = {"images_per_sec": 1000 * shift, "latency_p50_sec": 1e-3 / shift}
+        memory = {"train_peak_bytes": round(2**30 / shift)}
+        yield one.model_copy(
+            update={"speed": one.speed.model_copy(update=speed), "memory": one.memory.model_copy(update=memory)}
+        )
+
+
 def test_gan_has_a_footnote(tmp_path):
     table = headline_of(tmp_path, make("gan"), make("vae"))
-    assert shown(table, "gan", "bits_per_dim") == "n/a¹"
+    assert shown(table, "GAN", "bits_per_dim") == "n/a¹"
     assert table.notes == ("A GAN samples without a density, so it has no likelihood.",)
 
 
@@ -82,9 +105,9 @@ def test_what_was_not_measured_says_why(tmp_path):
     memory = make("vae").memory.model_copy(update={"train_peak_bytes": None, "reason": "No GPU counter."})
     bare = make("vae", quality=None, likelihood=None, speed=None, spent=None, memory=memory)
     table = headline_of(tmp_path, bare, make("flow"))
-    line = next(line for line in table.lines if line.entries[0].text == "vae")
+    line = next(line for line in table.lines if line.entries[0].text == "VAE")
     assert all(entry.text for entry in line.entries)
-    assert shown(table, "vae", "images_per_sec") == f"{formatting.MISSING}⁴"
+    assert shown(table, "VAE", "images_per_sec") == f"{formatting.MISSING}⁴"
     assert table.notes[3] == "Speed was not measured."
     assert "No GPU counter." in table.notes
 
@@ -93,10 +116,10 @@ def test_a_stage_that_failed_says_why_and_the_rest_counts(tmp_path):
     broken = make("vae", 1, status="incomplete", memory=None, failures={"memory": "OSError: no pipe"}, reason="x")
     table = headline_of(tmp_path, make("vae", 0), broken, make("vae", 2))
     line = table.lines[0]
-    assert shown(table, "vae", "entrant") == "vae (incomplete)"
-    assert shown(table, "vae", "n_seeds") == "3"
+    assert shown(table, "VAE", "entrant") == "VAE (incomplete)"
+    assert shown(table, "VAE", "n_seeds") == "3"
     assert line.entries[table.names.index("fd_5k_efficientnet_lite0")].raw == pytest.approx(96.5 * 1.02)
-    assert "2 seeds" in shown(table, "vae", "train_peak_bytes_peak_resident_above_import")
+    assert "2 seeds" in shown(table, "VAE", "train_peak_bytes_peak_resident_above_import")
     alone = headline_of(tmp_path / "alone", broken)
     assert "OSError: no pipe" in alone.notes
 
@@ -154,13 +177,13 @@ def test_a_seed_counts_once(tmp_path):
 def test_configs_of_one_name_are_not_averaged(tmp_path):
     wide = make("vae", 1, config={"width": 64, "learning_rate": 2e-4})
     table = headline_of(tmp_path, make("vae"), wide)
-    assert [line.entries[0].text for line in table.lines] == ["vae, width=32", "vae, width=64"]
+    assert [line.entries[0].text for line in table.lines] == ["VAE, width=32", "VAE, width=64"]
 
 
 def test_a_cell_that_failed_early_keeps_its_name(tmp_path):
     early = failed("vae", 1, "crashed", "It broke.").model_copy(update={"config": {}})
     table = headline_of(tmp_path, make("vae"), early)
-    assert [line.entries[0].text for line in table.lines] == ["vae", "vae"]
+    assert [line.entries[0].text for line in table.lines] == ["VAE", "VAE"]
 
 
 def test_seeds_sampled_in_different_ways_are_not_averaged(tmp_path):
@@ -189,16 +212,16 @@ def test_other_likelihoods_stand_in_tables_of_their_own(tmp_path):
     (section,) = sections_of(tmp_path, make("gan"), make("vae"), floor("uniform", bits=8.0))
     bounds = likelihood_tables.bounds(section)
     assert len(bounds.lines) == 1
-    assert shown(bounds, "vae", "bits_per_dim") == "3.360"
-    assert shown(bounds, "vae", "usual_bits_per_dim") == "3.411"
-    assert shown(bounds, "vae", "kind") == "upper bound"
-    assert shown(bounds, "vae", "curve") == "1: 3.410, 2: 3.380, 4: 3.360"
+    assert shown(bounds, "VAE", "bits_per_dim") == "3.360"
+    assert shown(bounds, "VAE", "usual_bits_per_dim") == "3.411"
+    assert shown(bounds, "VAE", "kind") == "upper bound"
+    assert shown(bounds, "VAE", "curve") == "1: 3.410, 2: 3.380, 4: 3.360"
     decoders = likelihood_tables.decoders(section)
-    assert shown(decoders, "gan", "simulated_lower_nats") == "600.50"
-    assert [line.entries[0].text for line in decoders.lines] == ["gan", "vae"]
+    assert shown(decoders, "GAN", "simulated_lower_nats") == "600.50"
+    assert [line.entries[0].text for line in decoders.lines] == ["GAN", "VAE"]
     strange = likelihood_tables.out_of_distribution(section)
-    assert shown(strange, "vae", "noise") == "11.00"
-    assert shown(strange, "vae", "test_bits_per_dim") == "3.410"
+    assert shown(strange, "VAE", "noise") == "11.00"
+    assert shown(strange, "VAE", "test_bits_per_dim") == "3.410"
 
 
 @pytest.mark.parametrize(
@@ -218,13 +241,13 @@ def test_audit(tmp_path, change, verdict):
     table = audit_tables.audit(section)
     assert table.lines[0].entries[-1].text == verdict
     if not change:
-        assert shown(table, "vae", "params") == "490,000 (98.0 % of 500,000)"
-        assert shown(table, "vae", "images") == "199,808"
+        assert shown(table, "VAE", "params") == "490,000 (98.0 % of 500,000)"
+        assert shown(table, "VAE", "images") == "199,808"
 
 
 def test_missed_budget_is_marked_and_not_ranked(tmp_path):
     records = [make("gan"), make("vae", status="budget missed", reason="It stopped early.")]
     (section,) = sections_of(tmp_path, *records)
-    assert shown(tables.headline(section), "vae", "entrant") == "vae (budget missed)"
+    assert shown(tables.headline(section), "VAE", "entrant") == "VAE (budget missed)"
     assert section.rankable == [section.ran[0]]
     assert audit_tables.audit(section).lines[1].entries[-1].detail == "It stopped early."

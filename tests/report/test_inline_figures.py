@@ -168,7 +168,7 @@ def test_samples_grow_from_the_same_noise_and_the_lowest_distance_is_marked(tmp_
     found = figures(whole_of(records, tmp_path, pictures)).context["charts"][0].growth
     assert found.points == ["25 %", "50 %", "100 %"]
     lowest = {name: [cell.lowest for cell in cells] for name, _, cells in found.rows}
-    assert lowest == {"gan": [False] * 3, "diffusion": [True] * 3}
+    assert lowest == {"GAN": [False] * 3, "diffusion": [True] * 3}
     assert found.rows[1][2][2].distance == "42.6"  # 1.5 x 28.4
 
 

@@ -53,7 +53,7 @@ def test_the_change_of_order_is_a_line(folder):
     (line,) = [line for _, line in order.iterrows()]
     assert (line.low_flops, line.high_flops) == (2e12, 3.75e12)
     assert line.about_flops == pytest.approx(2.8e12, rel=0.01)
-    assert line.verdict == "gan is better than diffusion below, diffusion is better than gan above"
+    assert line.verdict == "GAN is better than diffusion below, diffusion is better than GAN above"
 
 
 def test_numbers_name_their_records(folder):

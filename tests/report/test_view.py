@@ -43,7 +43,7 @@ def test_means_by_hand(tmp_path):
     table = quality.quality(section_of(tmp_path, *(make("vae", seed) for seed in range(3)), make("flow")))
     found = means(table)
     assert "seed" not in found.table.names
-    assert [line.entries[0].text for line in found.table.lines] == ["vae", "flow"]
+    assert [line.entries[0].text for line in found.table.lines] == ["VAE", "flow"]
     assert [len(seeds) for seeds in found.seeds] == [3, 0]
     mean = found.table.lines[0].entries[found.table.names.index("distance")]
     assert mean.raw == pytest.approx(96.5 * 1.02)

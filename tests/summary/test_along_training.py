@@ -81,10 +81,10 @@ def test_the_order_that_changes_with_the_unit_is_said_where_seeds_tell_it():
     section = section_of(*three("gan", 80, sec=300.0), *three("vae", 100))
     (found,) = order_sentences(section)
     assert found.startswith(
-        "To come to FD_1300 (EfficientNet-Lite0) of 102.0, which vae has at the end of its training"
+        "To come to FD_1300 (EfficientNet-Lite0) of 102.0, which the VAE has at the end of its training"
     )
-    assert "over training seeds: gan takes fewer training FLOPs and training images than vae" in found
-    assert "and vae fewer seconds of training than gan (p at most 0.0" in found
+    assert "over training seeds: the GAN takes fewer training FLOPs and training images than the VAE" in found
+    assert "and the VAE fewer seconds of training than the GAN (p at most 0.0" in found
 
 
 def test_no_sentence_where_the_order_is_the_same_or_seeds_do_not_tell_it():
@@ -102,7 +102,7 @@ def test_with_one_seed_it_is_a_word_on_these_models_alone():
     first, second = order_sentences(section_of(gan, vae))
     assert "for these trained models alone, without a test over seeds" in first
     assert "p at most" not in first
-    assert second == "Seconds of gan were taken while the machine was busy with other work too."
+    assert second == "Seconds of the GAN were taken while the machine was busy with other work too."
 
 
 def test_who_took_more_than_an_upper_bound_is_not_said_to_have_taken_less():

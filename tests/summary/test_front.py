@@ -52,7 +52,7 @@ def test_the_front_is_what_nothing_beats():
     by_time, by_flops = ([e.raw for e in column(table, f"front_by_{x}")] for x in ("time", "flops"))
     swept = [i for i, found in enumerate(by_time) if found is not None]
     assert [named[i] for i in swept] == [
-        ("gan", USUAL), ("diffusion", USUAL), ("diffusion", "a"), ("diffusion", "b"),
+        ("GAN", USUAL), ("diffusion", USUAL), ("diffusion", "a"), ("diffusion", "b"),
     ]  # fmt: skip
     assert [by_time[i] for i in swept] == [True, True, False, False]  # "a" is slower and worse than the GAN
     assert [by_flops[i] for i in swept] == [True, True, True, False]  # but takes fewer FLOPs

@@ -39,7 +39,7 @@ def test_a_law_is_fitted_to_what_was_spent():
     assert series.fit.law.at(SPENT_SHARE * 7e12) == pytest.approx(400, rel=1e-6)
     assert len(series.rungs) == 6
     assert ladder_sentences(only(FALLING)) == [
-        "FD_5k (EfficientNet-Lite0) of gan falls as C^-0.250 (95 % interval -0.250 to -0.250) from "
+        "FD_5k (EfficientNet-Lite0) of GAN falls as C^-0.250 (95 % interval -0.250 to -0.250) from "
         f"6.00{TIMES}10¹¹ to 1.40{TIMES}10¹³ training FLOPs (6 budgets, 3 training seeds)."
     ]
 
@@ -50,15 +50,15 @@ def test_a_number_with_a_floor():
     assert bits.measure.name == "Bits/dim (upper bound)"
     assert bits.fit.law.floor == pytest.approx(3.1, rel=1e-3)
     (sentence,) = [one for one in ladder_sentences(only(records)) if one.startswith("Bits/dim")]
-    assert "of vae falls as C^-0.5" in sentence
+    assert "of VAE falls as C^-0.5" in sentence
     assert "towards 3.1" in sentence
 
 
 def test_numbers_that_rise_or_stay_are_called_so():
     (sentence,) = ladder_sentences(only(climb("gan", power(400, -0.1))))
-    assert "of gan rises as C^0.100" in sentence
+    assert "of GAN rises as C^0.100" in sentence
     (sentence,) = ladder_sentences(only(climb("gan", lambda _: 400)))
-    assert "of gan shows no trend, C^0.000" in sentence
+    assert "of GAN shows no trend, C^0.000" in sentence
     assert "-0.000" not in ladder_sentences(only(climb("gan", lambda _: 400)))[0].split(" interval ")[0]
 
 
@@ -109,7 +109,7 @@ def test_distances_of_other_kinds_are_never_one_series(change):
     # a fifth makes one of those that are alike, and the other is said
     ladder = only([*odd[:3], *FALLING[3:]])
     assert len(ladder.series[0].rungs) == 5
-    assert ladder_sentences(ladder)[-1].endswith("of gan: no law is fitted to 1 budget; it takes 5.")
+    assert ladder_sentences(ladder)[-1].endswith("of GAN: no law is fitted to 1 budget; it takes 5.")
 
 
 def test_another_config_is_another_series():
@@ -151,8 +151,8 @@ def test_the_order_changes_between_two_budgets_that_decide_it():
     assert found.about_flops == pytest.approx(SPENT_SHARE * crossing, rel=1e-6)
     (sentence,) = [one for one in ladder_sentences(only([*FALLING, *CROSSING])) if "order changes" in one]
     assert sentence == (
-        f"FD_5k (EfficientNet-Lite0): gan is better than diffusion at 2.00{TIMES}10¹² training FLOPs, diffusion is "
-        f"better than gan at 3.75{TIMES}10¹²: the order changes between these budgets, and the means cross at about "
+        f"FD_5k (EfficientNet-Lite0): GAN is better than diffusion at 2.00{TIMES}10¹² training FLOPs, diffusion is "
+        f"better than GAN at 3.75{TIMES}10¹²: the order changes between these budgets, and the means cross at about "
         f"2.79{TIMES}10¹²."
     )
 
@@ -174,8 +174,8 @@ def test_a_crossing_beyond_the_budgets_is_not_found():
     assert order.crossings == ()
     said = ladder_sentences(ladder)
     assert said[-1] == (
-        "FD_5k (EfficientNet-Lite0): no change of order is shown of gan and vae "
-        "(gan is better than vae at 6 of 6 budgets)."
+        "FD_5k (EfficientNet-Lite0): no change of order is shown of GAN and VAE "
+        "(GAN is better than VAE at 6 of 6 budgets)."
     )
     assert not any("order changes" in one for one in said)
 
@@ -195,7 +195,7 @@ def test_few_seeds_claim_no_order_and_no_interval():
     assert not any("interval " in one or "order changes" in one for one in said[:-1])
     assert "not decided at any of 6 budgets" in said[2]
     assert said[-1] == (
-        "An interval takes 3 training seeds or more at every budget: there is none of gan and diffusion."
+        "An interval takes 3 training seeds or more at every budget: there is none of GAN and diffusion."
     )
     (sentence, *_) = ladder_sentences(only(climb("gan", power(400, 0.25), seeds=1)))
     assert "; the budgets deviate from it by up to" in sentence
@@ -208,7 +208,7 @@ def test_bounds_are_called_bounds():
         *climb("flow", power(900, 0.2), bits=power(3.6, 0.02)),
     ]
     said = ladder_sentences(only(records))
-    assert any("vae has a lower bound than flow at 6 of 6 budgets" in one for one in said)
+    assert any("VAE has a lower bound than flow at 6 of 6 budgets" in one for one in said)
 
 
 def test_a_curve_that_is_no_law_is_said():

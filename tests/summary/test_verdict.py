@@ -119,7 +119,7 @@ def test_what_failed_or_missed_its_budget_is_named_in_the_bars(tmp_path):
     bars = {bar.name: bar.text for bar in verdict(section).tiles[0].bars}
     assert bars == {"GAN": "100", "VAE": "200", "flow": "missed budget", "diffusion": "diverged"}
     section = section_of(tmp_path, failed("gan", 0, "diverged", "nan."), failed("vae", 0, "out of memory", "16 GiB."))
-    assert verdict(section).sentence == "No entrant has a result: gan (diverged) and vae (out of memory)."
+    assert verdict(section).sentence == "No entrant has a result: GAN (diverged) and VAE (out of memory)."
     assert verdict(section_of(tmp_path, *missed)).sentence == "Nothing is ranked: no entrant kept to the budget (flow)."
 
 

@@ -25,8 +25,8 @@ def sections_of(tmp_path):
 def test_what_is_worse_stands_first(tmp_path):
     sections = sections_of(tmp_path)
     found = change_sentences(sections)
-    assert found[0].startswith("From A to B, gan is worse in distance by 30 % (p = ")
-    assert found[1].startswith("From A to B, vae is better in distance by 30 % (p = ")
+    assert found[0].startswith("From A to B, the GAN is worse in distance by 30 % (p = ")
+    assert found[1].startswith("From A to B, the VAE is better in distance by 30 % (p = ")
     assert len(found) == 2
     every = changes.changes_between(*sections)
     ordered = worst_first(every)

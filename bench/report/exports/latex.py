@@ -25,6 +25,7 @@ DIGITS = ("Zero", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight"
 # A line is named by its words: columns that say what was measured. The others hold what was found.
 IDENTIFYING = ("entrant", "other", "seed", "measure", "quantity", "from", "to", "setting", "name", "metric", "ability",
                "number", "key")  # fmt: skip
+ENTRANTS = ("entrant", "other")  # columns of these, whose raw value is the name that commands take
 
 
 def tabular(table: Table, about: str) -> str:
@@ -82,7 +83,9 @@ def letters(words: str) -> str:
 def _named(table: Table, letter: str) -> Iterator[tuple[str, Entry]]:
     for line in table.lines:
         words = zip(table.names, line.entries, strict=True)
-        identity = "".join(letters(entry.text) for name, entry in words if name in IDENTIFYING)
+        identity = "".join(
+            letters(str(entry.raw) if name in ENTRANTS else entry.text) for name, entry in words if name in IDENTIFYING
+        )
         for name, entry in zip(table.names, line.entries, strict=True):
             if entry.is_number and name != "seed":
                 yield "eqb" + letters(table.name) + letter + identity + letters(name), entry

@@ -87,7 +87,7 @@ def panels(
     each = [(one, unit) for one in shown for unit in units]
     height = max(height, ROOM_PER_NAME * len(section.ran))
     with style(cut.size):
-        longest = max(extent(short(row.label), cut.size, bold=True)[0] for row in section.ran)
+        longest = max(extent(short(row.name), cut.size, bold=True)[0] for row in section.ran)
         columns = max(1, min(columns, int(0.4 * cut.width / longest)))
         titles = [number.words for number, _ in each]
         figure, axes = sheet(cut, titles, height, columns)
@@ -97,7 +97,7 @@ def panels(
 
 
 def _panel(axes: Axes, section: Section, number: PlottedNumber, unit: Unit, cut: Cut) -> None:
-    shown = short_names(row.label for row in section.ran)
+    shown = short_names(row.name for row in section.ran)
     found = [(row, points) for row in section.ran if (points := _points(row, number, unit))]
     ends = [y for _, points in found for _, stat in points for y in _reach(stat)]
     xs = [x for _, points in found for x, _ in points]
@@ -115,7 +115,7 @@ def _panel(axes: Axes, section: Section, number: PlottedNumber, unit: Unit, cut:
         look = look_of(row) | {"linestyle": "-", "linewidth": 1.6, "markersize": 0.6 * cut.size, "capsize": 2}
         axes.errorbar(x, y, yerr=spread_of, elinewidth=1, **look)
         lines.append(np.array([x, y]).T)
-        names.append(Label(shown[row.label], (x[-1], y[-1]), colour_of(row), cut.size, bold=True))
+        names.append(Label(shown[row.name], (x[-1], y[-1]), colour_of(row), cut.size, bold=True))
     place(axes, names, lines)
 
 

@@ -34,14 +34,14 @@ def bits_per_dim(section: Section, cut: Cut = PAPER) -> Figure | None:
     """Bits per dimension of each entrant, those without any named as such; the floors on an axis of their own."""
     rows = [row for row in section.ran if row.first.likelihood]
     measured = [(row, stat) for row in rows if (stat := row.stat(BITS)) and drawable(stat.mean)]
-    floors = [(row.label, stat.mean) for row in section.references if (stat := row.stat(BITS))]
+    floors = [(row.name, stat.mean) for row in section.references if (stat := row.stat(BITS))]
     if section.data.entropy_bits_per_dim is not None:
         floors.append(("entropy of the data", section.data.entropy_bits_per_dim))
     floors = [(name, value) for name, value in floors if drawable(value)]
     if not measured and not floors:
         return None
     with style(cut.size):
-        left = side_margin(short_names((row.label for row in rows), NAMES_AT_SIDE).values(), cut) if measured else 1.2
+        left = side_margin(short_names((row.name for row in rows), NAMES_AT_SIDE).values(), cut) if measured else 1.2
         titles = (["Bits per dimension, lower is better"] if measured else []) + ["The same beside the floors"] * bool(
             floors
         )
@@ -65,8 +65,8 @@ def _models(axes: Axes, rows: list[Row], cut: Cut) -> None:
     axes.set_yticks([])
     axes.grid(axis="y", visible=False)
     names, place_of, bars = [], axes.get_yaxis_transform(), []
-    shown = short_names((row.label for row in rows), NAMES_AT_SIDE)
-    side_names(axes, [(y, shown[row.label], colour_of(row)) for y, row in enumerate(rows)])
+    shown = short_names((row.name for row in rows), NAMES_AT_SIDE)
+    side_names(axes, [(y, shown[row.name], colour_of(row)) for y, row in enumerate(rows)])
     for y, (row, stat) in enumerate(zip(rows, stats, strict=True)):
         if stat is None or not drawable(stat.mean):
             axes.text(0.01, y, _without(row), transform=place_of, ha="left", va="center", color=SOFT)

@@ -22,7 +22,7 @@ def curves(section: Section, cut: Cut = PAPER) -> Figure | None:
     if not found:
         return None
     with style(cut.size):
-        named = [(short(f"{row.label} ({row.first.status})" if row.failed else row.label), loss) for row, loss in found]
+        named = [(short(f"{row.name} ({row.first.status})" if row.failed else row.name), loss) for row, loss in found]
         titles = [f"{name}: {short(loss.replace('_', ' '))}" for name, loss in named]
         figure, panels = sheet(cut, titles, 9, 3, Margins(left=4.2))
         for axes, (row, loss) in zip(panels, found, strict=True):

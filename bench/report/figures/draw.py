@@ -39,7 +39,7 @@ from equibench.report.figures.images import images_of
 from equibench.report.figures.layout import HALF, WIDE, Cut
 from equibench.report.figures.memory import memory
 from equibench.report.figures.scaling import scaling
-from equibench.report.figures.speed import quality_and_speed
+from equibench.report.figures.speed import on_most_settings, quality_and_speed
 from equibench.summary.ladders import Ladder, ladders
 from equibench.summary.laws import FEWEST_BUDGETS
 from equibench.summary.sections import Section
@@ -52,7 +52,7 @@ def samples(section: Section) -> Figure | None:
     """Samples of each entrant's first seed under real images; None where no record has any."""
     loaded = [(row, record_files.read_arrays(row.cells[0].path, row.first)) for row in section.ran]
     panels = [
-        (row.label, images_of(row.cells[0], arrays, "samples", 4)) for row, arrays in loaded if "samples" in arrays
+        (row.name, images_of(row.cells[0], arrays, "samples", 4)) for row, arrays in loaded if "samples" in arrays
     ]
     real: list[np.ndarray] = [images_of(r.cells[0], arrays, "real", 4) for r, arrays in loaded if "real" in arrays]
     panels = [("real test images", real[0]), *panels] if real and panels else panels
@@ -92,7 +92,7 @@ ON_PAGE: dict[str, tuple[Piece, ...]] = {
         (likelihood_along, WIDE),
         (recall_along, WIDE),
     ),
-    "quality-and-speed": ((quality_and_speed, WIDE),),
+    "quality-and-speed": ((on_most_settings, WIDE),),
     "bits-per-dim": ((bits_per_dim, HALF),),
     "memory": ((memory, HALF),),
     "discriminator": ((discriminator, HALF),),

@@ -56,8 +56,8 @@ class Band:
 def growth(section: Section) -> Growth | None:
     """None where no arrays lie beside the records, or they hold no such pictures."""
     points = _points(section)
-    distances = {(row.label, point): _distance(section, row, point) for row in section.ran for point in points}
-    ranked = {row.label for row in section.rankable}
+    distances = {(row.name, point): _distance(section, row, point) for row in section.ran for point in points}
+    ranked = {row.name for row in section.rankable}
     lowest: dict[str, float] = {}
     for (name, point), value in distances.items():
         if value is not None and name in ranked:
@@ -68,11 +68,11 @@ def growth(section: Section) -> Growth | None:
         cells: list[PointSamples | None] = []
         for point in points:
             images = _pictures(row, point, arrays, POINTS_WIDTH // len(points))
-            here = distances[row.label, point]
-            best = here is not None and row.label in ranked and here == lowest.get(point)
+            here = distances[row.name, point]
+            best = here is not None and row.name in ranked and here == lowest.get(point)
             cells.append(PointSamples(images, "" if here is None else number(here), best) if images else None)
         if any(cells):
-            rows.append((row.label, row.first.family, cells))
+            rows.append((row.name, row.first.family, cells))
     return Growth(points, rows) if rows else None
 
 
@@ -87,7 +87,7 @@ def bands(section: Section) -> list[Band]:
             real = [Band("Real images", None, "test set", _band(images_of(cell, arrays, "real", 4)))]
         keys = [("", "samples"), *((way.label, way.pictures) for way in record.ways)]
         found += [
-            Band(row.label, record.family, setting, _band(images_of(cell, arrays, key, 4)))
+            Band(row.name, record.family, setting, _band(images_of(cell, arrays, key, 4)))
             for setting, key in keys
             if key and key in arrays
         ]

@@ -32,7 +32,7 @@ def memory(section: Section, cut: Cut = PAPER) -> Figure | None:
     if not section.quantities or not section.ran:
         return None
     with style(cut.size):
-        names = short_names((row.label for row in section.ran), NAMES_AT_SIDE)
+        names = short_names((row.name for row in section.ran), NAMES_AT_SIDE)
         margins = Margins(left=side_margin(names.values(), cut), right=1.6, bottom=2.2)
         titles = [f"MiB ({drawn(quantity)}), lower is better" for quantity in section.quantities]
         figure, panels = sheet(cut, titles, 3.4 * len(section.ran), 1, margins)
@@ -55,8 +55,8 @@ def _panel(axes: Axes, section: Section, quantity: str, cut: Cut) -> None:
     axes.set_ylim(len(section.ran) - 0.4, -0.6)
     axes.set_yticks([])
     axes.grid(axis="y", visible=False)
-    shown = short_names((row.label for row in section.ran), NAMES_AT_SIDE)
-    side_names(axes, [(y, shown[row.label], colour_of(row)) for y, row in enumerate(section.ran)])
+    shown = short_names((row.name for row in section.ran), NAMES_AT_SIDE)
+    side_names(axes, [(y, shown[row.name], colour_of(row)) for y, row in enumerate(section.ran)])
     for y, part, row, stat in found:
         at, training = y + (-0.19 if part == "train" else 0.19), part == "train"
         mib, sd = stat.mean / MIB.scale, (stat.sd or 0) / MIB.scale

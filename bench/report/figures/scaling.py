@@ -51,7 +51,7 @@ def _panel(axes: Axes, ladder: Ladder, measure: Measure, cut: Cut) -> None:
     values = [stat.mean for one in series for _, stat in points[id(one)]] + [stat.mean for _, stat in floors]
     scale(axes, "y", values, True)
     axes.set_xlabel("training FLOPs")
-    shown = short_names(one.label for one in series)
+    shown = short_names(one.name for one in series)
     names, lines = [], []
     for one in series:
         for (spent, stat), rung in zip(points[id(one)], one.rungs, strict=True):
@@ -61,7 +61,7 @@ def _panel(axes: Axes, ladder: Ladder, measure: Measure, cut: Cut) -> None:
         lines.append(_law(axes, one))
         spent, stat = points[id(one)][-1]
         colour = colour_of(one.rungs[0].row)
-        names.append(Label(shown[one.label], (spent.mean, stat.mean), colour, cut.size, bold=True))
+        names.append(Label(shown[one.name], (spent.mean, stat.mean), colour, cut.size, bold=True))
     for name, stat in floors:
         axes.axhline(stat.mean, color=FLOOR, linestyle=":", linewidth=1)
         names.append(Label(short(name), (axes.get_xlim()[0], stat.mean), FLOOR, 0.9 * cut.size, radius=0))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -11,40 +11,40 @@ from numpy.typing import NDArray
 
 from equibench.quantities.metric import Metric, metric_names
 from equibench.record.schema import USUAL
+from equibench.report.figures import layout
 from equibench.report.figures.labels import Label, place
-from equibench.report.figures.layout import (
-    PAPER,
-    ROOM_PER_NAME,
-    Cut,
-    drawable,
-    plain,
-    scale,
-    seconds,
-    sheet,
-    short,
-    short_names,
-)
+from equibench.report.figures.layout import Cut, drawable, plain, short
 from equibench.report.figures.style import BAR, FLOOR, colour_of, look_of, style
 from equibench.stats import Stat
 from equibench.summary.floors import floor_distance
 from equibench.summary.sections import Row, SamplerSetting, Section, flops_per_image, sec_per_image
+from equibench.summary.ways import common_metric
 
 Cost = Callable[[SamplerSetting], float | None]
 COSTS: dict[str, tuple[Cost, Callable[[float], str]]] = {
-    "time to sample an image": (sec_per_image, seconds),
+    "time to sample an image": (sec_per_image, layout.seconds),
     "FLOPs to sample an image": (flops_per_image, plain),
 }
 Priced = tuple[SamplerSetting, float]  # with its cost
 
 
-def quality_and_speed(section: Section, cut: Cut = PAPER) -> Figure | None:
-    """Distance against seconds per image and FLOPs per image, a row of panels for each metric; the front over all
-    entrants is drawn through the settings that no other one beats in both.
+def on_most_settings(section: Section, cut: Cut = layout.PAPER) -> Figure | None:
+    """The same in one metric: the one that most settings have."""
+    metric = common_metric(section)
+    return quality_and_speed(section, cut, None if metric is None else [metric])
+
+
+def quality_and_speed(
+    section: Section, cut: Cut = layout.PAPER, metrics: Sequence[Metric] | None = None
+) -> Figure | None:
+    """Distance against seconds per image and FLOPs per image, a row of panels for each metric, of all or of those that
+    are given; the front over all entrants is drawn through the settings that no other one beats in both.
     """
-    names = metric_names(section.sweep_metrics)
+    metrics = metrics or section.sweep_metrics
+    names = metric_names(sorted({*metrics, *section.sweep_metrics}))
     each = [
         (metric, words, cost, ticks)
-        for metric in section.sweep_metrics
+        for metric in metrics
         for words, (cost, ticks) in COSTS.items()
         if any(_priced(row, metric, cost) for row in section.ran)
     ]
@@ -52,8 +52,8 @@ def quality_and_speed(section: Section, cut: Cut = PAPER) -> Figure | None:
         return None
     with style(cut.size):
         titles = [f"{names[metric]}, lower is better" for metric, *_ in each]
-        height = max(26, ROOM_PER_NAME * len(section.ran))
-        figure, panels = sheet(cut, titles, height, 2)
+        height = max(26, layout.ROOM_PER_NAME * len(section.ran))
+        figure, panels = layout.sheet(cut, titles, height, 2)
         for axes, (metric, words, cost, ticks) in zip(panels, each, strict=True):
             _panel(axes, section, metric, cost, ticks, cut)
             axes.set_xlabel(words)
@@ -62,7 +62,7 @@ def quality_and_speed(section: Section, cut: Cut = PAPER) -> Figure | None:
 
 def real_data(section: Section, metric: Metric) -> list[tuple[str, Stat]]:
     """Names and distances of floors that were measured in this metric: real data at as many images, say."""
-    found = [(row.label, floor_distance(row, metric)) for row in section.references]
+    found = [(row.name, floor_distance(row, metric)) for row in section.references]
     return [(name, stat) for name, stat in found if stat and stat.mean > 0 and drawable(stat.mean)]
 
 
@@ -76,9 +76,9 @@ def _panel(axes: Axes, section: Section, metric: Metric, cost: Cost, ticks: Call
     priced = [(row, here) for row in section.ran if (here := _priced(row, metric, cost))]
     floors = real_data(section, metric)
     distances = [s.distance.mean for _, here in priced for s, _ in here] + [stat.mean for _, stat in floors]
-    scale(axes, "x", [x for _, here in priced for _, x in here], True, ticks, 5)
-    scale(axes, "y", distances, True)
-    shown = short_names(row.label for row in section.ran)
+    layout.scale(axes, "x", [x for _, here in priced for _, x in here], True, ticks, 5)
+    layout.scale(axes, "y", distances, True)
+    shown = layout.short_names(row.name for row in section.ran)
     usual, others, lines = [], [], []
     for row, here in priced:
         colour, by_cost = colour_of(row), sorted(here, key=lambda one: one[1])
@@ -90,7 +90,7 @@ def _panel(axes: Axes, section: Section, metric: Metric, cost: Cost, ticks: Call
             if setting.label == USUAL or rank == 0:
                 sd = setting.distance.sd
                 axes.errorbar(*at, yerr=sd, capsize=2, markersize=0.85 * cut.size, **look_of(row))
-                words = shown[row.label] if setting.label == USUAL else f"{shown[row.label]}, {short(setting.label)}"
+                words = shown[row.name] if setting.label == USUAL else f"{shown[row.name]}, {short(setting.label)}"
                 usual.append(Label(words, at, colour, cut.size, bold=True, radius=0.5 * cut.size))
             else:
                 others.append(Label(short(setting.label), at, colour, 0.9 * cut.size, optional=True, radius=3))

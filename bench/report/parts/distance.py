@@ -26,6 +26,9 @@ CAPTIONS = {
 }
 
 
+FOLDED = ("neighbours", "real_neighbours")  # pictures that stand behind a click
+
+
 @dataclass(frozen=True)
 class DistanceShown:
     """What a page shows of one entrant; pictures are of its first seed that has some."""
@@ -35,7 +38,8 @@ class DistanceShown:
     classes: list[ClassParts]  # those that make most, in the data set's order
     more_classes: int  # than those
     highest: float  # share that a bar of full length stands for
-    sprites: list[tuple[Sprite, str]]  # with captions
+    shown: list[tuple[Sprite, str]]  # with captions
+    folded: list[tuple[Sprite, str]]  # likewise, behind a click
     seed: int | None  # of the pictures
     nothing_missed: bool
 
@@ -67,28 +71,29 @@ def _shown(row: Row) -> DistanceShown | None:
     shares = [stat.mean for one in shown for stat in (one.of_distance, one.of_images, one.of_samples) if stat]
     return DistanceShown(
         row=row,
-        sentences=class_sentences(found, row.label),
+        sentences=class_sentences(found, row.spoken),
         classes=shown,
         more_classes=len(found) - len(shown),
         highest=max(shares, default=1.0) or 1.0,
-        sprites=sprites,
+        shown=[(picture, CAPTIONS[field]) for field, picture in sprites.items() if field not in FOLDED],
+        folded=[(picture, CAPTIONS[field]) for field, picture in sprites.items() if field in FOLDED],
         seed=parts.record.seed if sprites else None,
         nothing_missed=parts.record.distance_parts.missed is None,
     )
 
 
-def _sprites(cell: FiledRecord, parts: DistanceParts, arrays: Mapping[str, np.ndarray]) -> list[tuple[Sprite, str]]:
-    """The pictures that are there, with their captions."""
-    found = []
-    for field, caption in CAPTIONS.items():
+def _sprites(cell: FiledRecord, parts: DistanceParts, arrays: Mapping[str, np.ndarray]) -> dict[str, Sprite]:
+    """The pictures that are there, by their fields."""
+    found: dict[str, Sprite] = {}
+    for field in CAPTIONS:
         key = getattr(parts, field)
         if key is None or key not in arrays:
             continue
         if field in ("missed", "farthest"):
             images = images_of(cell, arrays, key, 4)
-            found.append((sprite(images, COLUMNS, ROWS, WIDTH), caption))
+            found[field] = sprite(images, COLUMNS, ROWS, WIDTH)
         else:
             columns = images_of(cell, arrays, key, 5).swapaxes(0, 1)  # an image and those nearest to it in a column
             tall, wide = columns.shape[:2]
-            found.append((sprite(columns.reshape(-1, *columns.shape[2:]), wide, tall, WIDTH), caption))
+            found[field] = sprite(columns.reshape(-1, *columns.shape[2:]), wide, tall, WIDTH)
     return found

@@ -14,7 +14,6 @@ from equibench.report.figures.images import Picture
 from equibench.report.figures.inline import inline
 from equibench.report.figures.layout import PHONE
 from equibench.report.parts.part import PagePart, Whole
-from equibench.summary.along import order_sentences
 from equibench.summary.scaling import ladder_sentences
 from equibench.summary.sections import Section
 
@@ -50,7 +49,6 @@ class SectionFigures:
     of: Mapping[str, NumberedFigure]
     growth: Growth | None
     bands: Sequence[Band]
-    order: Sequence[str]  # sentences: where the order of entrants changes along training
     seeds: bool  # whether any entrant was trained more than once
 
 
@@ -86,7 +84,6 @@ def _of_section(section: Section, files: Mapping[str, Picture], numbers: Iterato
         found,
         growth(section) if "along-training" in found else None,
         bands(section) if "samples" in found else [],
-        order_sentences(section),
         any(len(row.cells) > 1 for row in section.ran),
     )
 

@@ -14,11 +14,13 @@ from equibench.record.schema import Portrait, Record
 from equibench.report import sprites
 from equibench.report.diagrams import curves
 from equibench.report.diagrams.blocks import Ends
+from equibench.report.diagrams.narrow import narrow_overview, stacked
 from equibench.report.diagrams.objectives import Objective, objective
 from equibench.report.diagrams.overview import FamilyWay, overview
 from equibench.report.diagrams.shares import bar
 from equibench.report.diagrams.structure import drawn
 from equibench.report.figures import images
+from equibench.report.parts.claims import held
 from equibench.report.parts.exhibits import Exhibit, chain, exhibits, first_images
 from equibench.report.parts.part import PagePart, Whole
 from equibench.summary.sections import FiledRecord, Row, Section
@@ -27,6 +29,7 @@ from equibench_models.about import ABOUT
 
 PLAYERS = ("discriminator_loss", "generator_loss")
 FOLDED = ("neighbours",)  # pictures that stand behind a click
+SHOWN = 2  # pictures and pairs of curves that do not, side by side
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,9 @@ class FamilyPart:
     facts: tuple[str, ...]
     objective: Objective | None
     structure: Markup | None
+    narrow: Markup | None  # the same for a narrow screen
     shares: Markup | None
+    widths: str  # what the bar of shares shows
     size: str
     exhibits: tuple[Exhibit, ...]
     folded: tuple[Exhibit, ...]
@@ -61,17 +66,18 @@ def families(whole: Whole) -> PagePart:
             "portraits": list(zip(shown, pictured, strict=True)),
             "family_parts": parts,
             "ways": overview(ways) if ways else None,
+            "narrow_ways": narrow_overview(ways) if ways else None,
         },
         tuple(picture for pictures in pictured for picture, _ in pictures),
     )
 
 
 def words_about(record: Record, portrait: Portrait) -> tuple[str, str]:
-    """Concept and difference: of the four families what their own file says today, which no run contradicts; of others
-    what the record says.
+    """Concept and difference: of the four families what their own file says today, but for what this run contradicts;
+    of others what the record says.
     """
     about = ABOUT.get(record.family or "")
-    return (about.concept, about.differs) if about else (portrait.concept, portrait.differs)
+    return (held(about.concept, record), held(about.differs, record)) if about else (portrait.concept, portrait.differs)
 
 
 def _row_of(cell: FiledRecord, sections: Sequence[Section]) -> Row:
@@ -87,19 +93,18 @@ def _part(index: int, cell: FiledRecord, row: Row) -> FamilyPart:
     real, sample = first_images(cell)
     found, passes = _whole_structure(record), _passes(record)
     cap = record.budget.params if record.budget else None
-    structure = shares = None
-    size = ""
+    structure = narrow = shares = None
+    size = widths = ""
     if found:
         ends = Ends(real, sample, round(passes or 1))
         structure = drawn(found, f"structure-{name}", f"Structure: {portrait.title}", ends)
+        narrow = stacked(found, f"narrow-{name}", f"Structure: {portrait.title}", ends)
         shares = bar(found, cap, f"shares-{name}", f"Shares of the parameters: {portrait.title}")
         total = sum(part.params for part in found.parts)
         sampling = sum(part.params for part in found.parts if part.samples)
-        size = (
-            f"Each part is as wide as its share of the {total:,} parameters"
-            + (f", and the frame is the limit of {cap:,}" if cap and cap >= total else "")
-            + f". A sample needs {sampling:,} of them ({100 * sampling / max(total, 1):.0f} %)."
-        )
+        size = f"A sample needs {sampling:,} of the {total:,} parameters ({100 * sampling / max(total, 1):.0f} %)."
+        widths = "Each part of the bar is as wide as its share of the parameters"
+        widths += f", and the frame is the limit of {cap:,}." if cap and cap >= total else "."
     pictures = exhibits(cell, row)
     seeds = [one.record.curve for one in row.cells if one.record.curve]
     losses = list(dict.fromkeys(loss for curve in seeds for loss in curve.losses))
@@ -107,6 +112,8 @@ def _part(index: int, cell: FiledRecord, row: Row) -> FamilyPart:
     both = [curves.panel(seeds, loss, f"player-{name}-{i}", portrait.title) for i, loss in enumerate(pair)]
     losses = [loss for loss in losses if loss not in pair]
     panels = [curves.panel(seeds, loss, f"curve-{name}-{i}", portrait.title) for i, loss in enumerate(losses)]
+    players = tuple(one for one in both if one)
+    shown = [one for one in pictures if one.key not in FOLDED][: SHOWN - bool(players)]
     concept, differs = words_about(record, portrait)
     return FamilyPart(
         name=name,
@@ -118,11 +125,13 @@ def _part(index: int, cell: FiledRecord, row: Row) -> FamilyPart:
         facts=_facts(record, portrait, passes),
         objective=objective(record.family, record.config),
         structure=structure,
+        narrow=narrow,
         shares=shares,
         size=size,
-        exhibits=tuple(one for one in pictures if one.key not in FOLDED),
-        folded=tuple(one for one in pictures if one.key in FOLDED),
-        players=tuple(one for one in both if one),
+        widths=widths,
+        exhibits=tuple(shown),
+        folded=tuple(one for one in pictures if one not in shown),
+        players=players,
         curves=tuple(one for one in panels if one),
     )
 

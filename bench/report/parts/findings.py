@@ -11,11 +11,12 @@ from markupsafe import Markup, escape
 from equibench.quantities.text import TIMES, number
 from equibench.report.parts.part import PagePart, Whole
 from equibench.summary.changes import change_sentences, differences
+from equibench.summary.evidence import Evidence, TestedFinding
 from equibench.summary.findings import findings as found_in
 from equibench.summary.tiles import interval, p_words
-from equibench.summary.ways_findings import Evidence, TestedFinding
 
 WIDTH, EDGE, HEIGHT = 140.0, 6.0, 16
+LETTER = 6.2  # width of a digit on the axis
 MOST = 8  # comparisons beside a finding: all of them are in the table of pairs
 FAR = 1e3  # a ratio beyond is drawn at the end of the scale
 TICKS = (0.01, 0.1, 0.5, 1, 2, 5, 10, 50, 100, 1000)
@@ -110,7 +111,14 @@ def _one(one: Evidence, scale: DrawnScale) -> ShownEvidence:
     tested = one.p_holm is not None
     over = "over training seeds" if one.over_seeds else "of these trained models"
     p = f"{p_words(one.p_holm)}, {over}, {one.measure}" if one.p_holm is not None else f"not tested, {one.measure}"
-    return ShownEvidence(one.label, _drawing(one, scale), value, interval(effect), p, tested and not one.decided)
+    return ShownEvidence(
+        one.label,
+        _drawing(one, scale),
+        value,
+        interval(effect, 3 if effect.is_ratio else 2),
+        p,
+        tested and not one.decided,
+    )
 
 
 def _drawing(one: Evidence, scale: DrawnScale) -> Markup:
@@ -133,11 +141,12 @@ def _axis(scale: DrawnScale, ticks: Sequence[float], unit: str) -> Markup:
     parts, last = [], -math.inf
     for tick in ticks:
         place = scale.place(tick)
-        if place - last < 24:
-            continue
-        last = place
         text = escape(f"{number(tick, 2) if tick % 1 else int(tick)}{unit}")
-        anchor = "start" if place < 15 else "end" if place > WIDTH - 15 else "middle"
+        anchor, share = ("start", 0.0) if place < 15 else ("end", 1.0) if place > WIDTH - 15 else ("middle", 0.5)
+        left = place - share * LETTER * len(text)
+        if left < last + LETTER:
+            continue
+        last = left + LETTER * len(text)
         parts.append(f'<text x="{place:.1f}" y="12" text-anchor="{anchor}">{text}</text>')
     return _svg(parts, HEIGHT)
 

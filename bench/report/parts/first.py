@@ -16,7 +16,7 @@ from equibench.report.parts.part import PagePart, Whole
 from equibench.report.sprites import sheet
 from equibench.summary.floors import real_distance
 from equibench.summary.sections import FiledRecord, Row, Section
-from equibench.summary.standing import setting_words, short
+from equibench.summary.standing import setting_words
 from equibench.summary.verdict import verdict
 from equibench.summary.ways import common_metric, other_ways, sides
 
@@ -82,7 +82,7 @@ def _rows(row: Row, arrays: Mapping[str, np.ndarray], metric: Metric | None) -> 
     distances = {side.setting.label: number(side.distance) for side in sides(row, metric)} if metric else {}
     family = row.first.family or ""
     usual = _pictures(images_of(cell, arrays, "samples", 4))
-    found = [StripRow(short(row), family, setting_words(row), usual, distances.get(USUAL, ""))]
+    found = [StripRow(row.name, family, setting_words(row), usual, distances.get(USUAL, ""))]
     found += [
         StripRow("", family, label, _pictures(images_of(cell, arrays, key, 4)), distances.get(label, ""))
         for label, key in _kept(cell, row, metric).items()

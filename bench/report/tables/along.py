@@ -9,7 +9,7 @@ from equibench.quantities.metric import Metric, bits_kind, metric_names, metric_
 from equibench.quantities.text import MISSING, join, number, spread
 from equibench.record.paths import value_at
 from equibench.record.schema import Record
-from equibench.report.tables.cells import marked_if_busy
+from equibench.report.tables.cells import marked_if_busy, of_row
 from equibench.report.tables.headline import name_entry, origin_of
 from equibench.report.tables.table import Column, Entry, Notes, Origin, Table, fill_table, stat_entry, value_entry
 from equibench.stats import Stat
@@ -80,7 +80,7 @@ def to_target(section: Section) -> Table:
 
     columns: list[Column[Race]] = [
         ("entrant", "Entrant", lambda race: name_entry(race.row)),
-        ("ended", "To where it ended", lambda race: value_entry(race.ended.label)),
+        ("ended", "To where it ended", lambda race: of_row(race.ended)),
         ("metric", "Metric", lambda race: value_entry(race.name)),
         ("target", "Distance", _target),
         *map(spent, UNITS),

@@ -14,8 +14,15 @@ from equibench.summary.load import busy
 from equibench.summary.sections import Row
 
 CellRow = tuple[Row, Record]
+
+
+def of_row(row: Row) -> Entry:
+    """Its name; CSV has the one that commands take."""
+    return Entry(row.name, row.label)
+
+
 RUN: list[Column[CellRow]] = [
-    ("entrant", "Entrant", lambda run: Entry(run[0].label, run[0].label)),
+    ("entrant", "Entrant", lambda run: of_row(run[0])),
     ("seed", "Seed", lambda run: read_entry(run[1], "seed")),
 ]
 

@@ -8,7 +8,9 @@ from equibench.quantities.glossary import BITS, Quantity, of
 from equibench.quantities.metric import metric_names, metric_of
 from equibench.quantities.text import number
 from equibench.record.paths import value_at
+from equibench.report.tables.cells import of_row
 from equibench.report.tables.table import Column, Entry, How, Origin, Table, fill_table, value_entry
+from equibench.summary.beside import against_trained
 from equibench.summary.bounds import bound_words
 from equibench.summary.changes import Change, changes_between, is_better, opposed, worst_first
 from equibench.summary.noise import Noise, noise_of, noise_of_bits
@@ -101,7 +103,7 @@ def noise(section: Section) -> Table:
         return value_entry(value, digits, Origin(item.records, path, how))
 
     columns: list[Column[Noise]] = [
-        ("entrant", "Entrant", lambda item: value_entry(item.row.label)),
+        ("entrant", "Entrant", lambda item: of_row(item.row)),
         ("metric", "Number", lambda item: value_entry(names[item.metric] if item.metric else of(item.path).label)),
         ("n_seeds", "Seeds", lambda item: entry(item, len(item.records), "seed", "count")),
         ("mean", "Mean", lambda item: entry(item, item.mean, item.path, "mean", 4)),
@@ -119,8 +121,8 @@ def pairs(section: Section) -> Table:
         return Origin(pair.records[0], pair.measure.path, how, pair.records[1])
 
     columns: list[Column[Pair]] = [
-        ("entrant", "Entrant", lambda pair: value_entry(pair.a.label)),
-        ("other", "Other", lambda pair: value_entry(pair.b.label)),
+        ("entrant", "Entrant", lambda pair: of_row(pair.a)),
+        ("other", "Other", lambda pair: of_row(pair.b)),
         ("measure", "Measure", lambda pair: value_entry(pair.measure.name)),
         (
             "difference",
@@ -132,7 +134,7 @@ def pairs(section: Section) -> Table:
         ("verdict", "Verdict", _pair_verdict),
         ("basis", "Holds for", lambda pair: value_entry(pair.basis)),
     ]
-    return fill_table("pairs", columns, tests(section), lambda _: None)
+    return fill_table("pairs", columns, [*tests(section), *against_trained(section)], lambda _: None)
 
 
 def _ratio(pair: Pair) -> Entry:
@@ -150,4 +152,4 @@ def _ratio(pair: Pair) -> Entry:
 
 def _pair_verdict(pair: Pair) -> Entry:
     side = "higher" if pair.measure.higher else "lower"
-    return value_entry(f"{pair.better.label} is {side}" if pair.decided else "not decided")
+    return value_entry(f"{pair.better.name} is {side}" if pair.decided else "not decided")

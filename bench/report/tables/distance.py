@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from equibench.quantities.glossary import heading
 from equibench.quantities.text import MISSING
+from equibench.report.tables.cells import of_row
 from equibench.report.tables.headline import origin_of
 from equibench.report.tables.table import Column, Entry, Table, fill_table, stat_entry
 from equibench.summary.distance import SHARES, ClassParts, classes, path_of
@@ -19,7 +20,7 @@ def distance(section: Section) -> Table:
     rows = [*section.ran, *section.references]
     items = [(row, found) for row in rows for found in classes(row)]
     columns: list[Column[Item]] = [
-        ("entrant", "Entrant", lambda item: Entry(item[0].label, item[0].label)),
+        ("entrant", "Entrant", lambda item: of_row(item[0])),
         ("class", "Class", lambda item: Entry(item[1].name, item[1].name)),
     ]
     columns += [_share(share) for share in SHARES]

@@ -35,7 +35,7 @@ def entrants(section: Section) -> list[str]:
     titles: dict[str, str] = {}
     for row in section.entrants:
         title = row.first.portrait.title if row.first.portrait else ""
-        titles[row.label] = titles.get(row.label) or title
+        titles[row.name] = titles.get(row.name) or title
     return [f"{label} ({title})" if title else label for label, title in titles.items()]
 
 
@@ -68,9 +68,9 @@ def side_by_side(cells: list[FiledRecord], sections: list[Section]) -> Table:
     """
     rows = [_row_of(cell, sections) for cell in cells]
     names = tuple(row.first.family or row.label for row in rows)
-    titles = [row.first.portrait.title if row.first.portrait else row.label for row in rows]
+    titles = [row.first.portrait.title if row.first.portrait else row.name for row in rows]
     labels = tuple(
-        title if titles.count(title) == 1 else f"{title} ({row.label})" for title, row in zip(titles, rows, strict=True)
+        title if titles.count(title) == 1 else f"{title} ({row.name})" for title, row in zip(titles, rows, strict=True)
     )
     declared = dict.fromkeys(key for row in rows if (p := row.first.portrait) for key in p.abilities)
     lines = [

@@ -10,46 +10,53 @@ from typing import Any
 
 from equibench.quantities.glossary import BITS, heading, of
 from equibench.quantities.metric import Metric, bits_kind, metric_names, metric_of
-from equibench.quantities.text import join, number, settings, slug
+from equibench.quantities.text import MISSING, join, number, settings, slug
 from equibench.record.base import Scalar
 from equibench.record.paths import value_at
 from equibench.record.schema import Record
 from equibench.report.tables.cells import marked_if_busy
 from equibench.report.tables.table import Column, Entry, Line, Notes, Origin, Table, fill_table, stat_entry, value_entry
 from equibench.stats import Stat
-from equibench.summary.pairs import lowest
+from equibench.summary.beside import unknown_words
+from equibench.summary.pairs import told_best
 from equibench.summary.sections import Row, Section
 
 # numbers that a busy machine changes, with the timed block of the record that they were measured in
 TIMED = {"speed.images_per_sec": "speed", "speed.latency_p50_sec": "latency", "spent.train_sec": "train"}
 ENTROPY = "data.entropy_bits_per_dim"
 RECALL = "quality.also.recall.value"
+NOT_TRAINED = "Not trained here."
+NOT_MEASURED = "not measured"  # in place of a number of what was loaded
 
 
 def headline(section: Section) -> Table:
     """The main table: a line an entrant, then the floors, then what failed."""
-    notes = Notes()
+    notes, of_all = Notes(), told_best(section)
 
     def measured(path: str, missing: str, name: str = "", digits: int = 3) -> Column[Row]:
+        best = of_all(path, [row for row in section.rankable if row.stat(path)])
+
         def entry(row: Row) -> Entry:
             why = _why(row, path.partition(".")[0], missing)
-            shown = _over_seeds(row, row.stat(path), path, why, notes, unit=of(path).scale, digits=digits)
+            show = {"unit": of(path).scale, "digits": digits, "strong": row is best}
+            shown = _over_seeds(row, row.stat(path), path, why, notes, **show)
             return marked_if_busy(shown, row.having(path), TIMED[path], notes) if path in TIMED else shown
 
         return name or path.rpartition(".")[2], heading(path), entry
 
     def quality(metric: Metric, name: str) -> Column[Row]:
-        best = lowest(section, "quality.value", [row for row in section.rankable if row.quality(metric)])
+        best = of_all("quality.value", [row for row in section.rankable if row.quality(metric)])
         return slug(name), heading("quality.value", name), lambda row: _quality(row, metric, best, notes)
 
     def peak(part: str, quantity: str) -> Column[Row]:
-        peak = of(f"memory.{part}_peak_bytes")
-        head = peak.heading(f"{peak.label} ({quantity})")
-        return f"{part}_peak_bytes_{slug(quantity)}", head, lambda row: _peak(row, part, quantity, notes)
+        path = f"memory.{part}_peak_bytes"
+        best = of_all(path, [row for row in section.rankable if row.memory(part, quantity)])
+        head = of(path).heading(f"{of(path).label} ({quantity})")
+        return f"{part}_peak_bytes_{slug(quantity)}", head, lambda row: _peak(row, part, quantity, best, notes)
 
-    bits_best = lowest(section, BITS, [row for row in section.rankable if row.stat(BITS)])
+    bits_best = of_all(BITS, [row for row in section.rankable if row.stat(BITS)])
     columns: list[Column[Row]] = [
-        ("entrant", "Entrant", name_entry),
+        ("entrant", "Entrant", lambda row: _named(row, notes)),
         ("n_seeds", "Seeds", _n_seeds),
         *(quality(metric, name) for metric, name in metric_names(section.metrics).items()),
         *([measured(RECALL, "Recall was not measured.", "recall")] if _has_recall(section) else []),
@@ -58,9 +65,9 @@ def headline(section: Section) -> Table:
         measured("speed.latency_p50_sec", "Speed was not measured."),
         measured("speed.network_evaluations", "Speed was not measured.", digits=1),
         *(peak(part, quantity) for part in ("train", "sample") for quantity in section.quantities or ["not measured"]),
-        measured("spent.params", "Not trained here."),
-        measured("spent.flops", "Not trained here.", "train_flops"),
-        measured("spent.train_sec", "Not trained here."),
+        measured("spent.params", NOT_TRAINED),
+        measured("spent.flops", NOT_TRAINED, "train_flops"),
+        measured("spent.train_sec", NOT_TRAINED),
     ]
     table = fill_table("headline", columns, [*section.ran, *section.references], lambda row: row.first)
     groups = tuple(_group(name) for name in table.names)
@@ -70,19 +77,26 @@ def headline(section: Section) -> Table:
         for one in (line, *_ways(row, section, table.names))
     ]
     lines += table.lines[len(section.ran) :]
-    entropy = section.data.entropy_bits_per_dim
-    if entropy is not None and not any(row.first.entrant == "oracle" for row in section.references):
-        known = {"entrant": Entry("oracle (entropy of the data)", "oracle", more={"role": "floor", "status": "ok"})}
-        known["bits_per_dim"] = Entry(
-            number(entropy, 4), entropy, "exact", {"_kind": "exact"}, source=Origin((_any(section),), ENTROPY)
-        )
-        lines.append(Line(tuple(known.get(name, Entry()) for name in table.names), "floor"))
-    for row in section.failures:
-        seeds = join(map(str, row.seeds))
-        why = f"{row.first.status} (seed {seeds}): {row.first.reason or 'no reason was recorded'}"
-        blank = [Entry()] * (len(columns) - 2)
-        lines.append(Line((name_entry(row), _n_seeds(row), *blank), "failed", row.first.family, why))
+    lines += [*_entropy(section, table.names), *(_failed(row, len(columns)) for row in section.failures)]
     return Table("headline", table.names, table.labels, tuple(lines), tuple(notes), groups)
+
+
+def _entropy(section: Section, names: tuple[str, ...]) -> list[Line]:
+    """The line of the data's own entropy, where it is known and no floor says it."""
+    entropy = section.data.entropy_bits_per_dim
+    if entropy is None or any(row.first.entrant == "oracle" for row in section.references):
+        return []
+    known = {"entrant": Entry("oracle (entropy of the data)", "oracle", more={"role": "floor", "status": "ok"})}
+    known["bits_per_dim"] = Entry(
+        number(entropy, 4), entropy, "exact", {"_kind": "exact"}, source=Origin((_any(section),), ENTROPY)
+    )
+    return [Line(tuple(known.get(name, Entry()) for name in names), "floor")]
+
+
+def _failed(row: Row, columns: int) -> Line:
+    seeds = join(map(str, row.seeds))
+    why = f"{row.first.status} (seed {seeds}): {row.first.reason or 'no reason was recorded'}"
+    return Line((name_entry(row), _n_seeds(row), *[Entry()] * (columns - 2)), "failed", row.first.family, why)
 
 
 def _has_recall(section: Section) -> bool:
@@ -108,8 +122,8 @@ def _ways(row: Row, section: Section, names: tuple[str, ...]) -> list[Line]:
     for setting in row.settings():
         if not setting.point.startswith("ways."):
             continue
-        label = f"{row.label}, {setting.label}"
-        known = {"entrant": Entry(label, label, more={"sampler": settings(setting.options)}), "n_seeds": _n_seeds(row)}
+        named = f"{row.name}, {setting.label}", f"{row.label}, {setting.label}"
+        known = {"entrant": Entry(*named, more={"sampler": settings(setting.options)}), "n_seeds": _n_seeds(row)}
         for metric, name in metric_names(section.metrics).items():
             if metric == setting.metric:
                 known[slug(name)] = stat_entry(setting.distance, origin_of(row, setting.path("distance")), digits=4)
@@ -142,7 +156,8 @@ def _any(section: Section) -> Record:
 def _over_seeds(row: Row, stat: Stat | None, path: str, missing: str, notes: Notes, **show: Any) -> Entry:
     """A number over seeds; without one, a floor's entry is empty and an entrant's says why."""
     if stat is None:
-        return Entry() if row.first.role == "floor" else notes.missing(missing)
+        text = NOT_MEASURED if row.loaded and not path.startswith("spent.") else MISSING
+        return Entry() if row.first.role == "floor" else notes.missing(missing, text)
     details = [show.pop("detail", ""), f"{stat.n} seeds" if stat.n < len(row.seeds) else ""]
     return stat_entry(stat, origin_of(row, path), detail="; ".join(filter(None, details)), **show)
 
@@ -159,7 +174,16 @@ def name_entry(row: Row) -> Entry:
     more: dict[str, Scalar] = {"role": record.role, "family": record.family, "status": record.status}
     more |= {"reason": record.reason, "data": record.data.name, "machine": record.machine.key}
     more |= {f"budget_{k}": value_at(record, f"budget.{k}") for k in ("params", "unit", "amount")}
-    return Entry(row.label, row.label, _marks(row), more)
+    return Entry(row.name, row.label, _marks(row), more)
+
+
+def _named(row: Row, notes: Notes) -> Entry:
+    """Its name; of what was loaded with a footnote on what nobody knows of its budget."""
+    entry = name_entry(row)
+    if not row.loaded:
+        return entry
+    mark = f"budget unknown{notes.mark(unknown_words(row))}"
+    return replace(entry, detail="; ".join(filter(None, [entry.detail, mark])))
 
 
 def _marks(row: Row) -> str:
@@ -196,7 +220,7 @@ def _bits(row: Row, section: Section, best: Row | None, notes: Notes) -> Entry:
     return replace(entry, more={**entry.more, "_kind": kind or None})
 
 
-def _peak(row: Row, part: str, quantity: str, notes: Notes) -> Entry:
+def _peak(row: Row, part: str, quantity: str, best: Row | None, notes: Notes) -> Entry:
     memories = [cell.record.memory for cell in row.cells if cell.record.memory]
     if memories and quantity not in {memory.quantity for memory in memories}:
         return notes.missing("Measured as another quantity of memory.")
@@ -204,4 +228,6 @@ def _peak(row: Row, part: str, quantity: str, notes: Notes) -> Entry:
     why = _why(row, "memory", "Memory was not measured.")
     detail = f"batch {join(map(str, batch))}" if batch else ""
     path = f"memory.{part}_peak_bytes"
-    return _over_seeds(row, row.memory(part, quantity), path, why, notes, unit=of(path).scale, detail=detail)
+    return _over_seeds(
+        row, row.memory(part, quantity), path, why, notes, unit=of(path).scale, detail=detail, strong=row is best
+    )

@@ -48,7 +48,7 @@ def laws(ladders: Sequence[Ladder]) -> Table:
         return value_entry(rung.amount, 3, Origin(rung.records[:1], "budget.amount"))
 
     columns: list[Column[Trend]] = [
-        ("entrant", "Entrant", lambda s: value_entry(s.label)),
+        ("entrant", "Entrant", lambda s: Entry(s.name, s.label)),
         ("measure", "Number", lambda s: value_entry(s.measure.name)),
         ("from", "From", lambda s: value_entry(s.rungs[0].section.letter)),
         ("to", "To", lambda s: value_entry(s.rungs[-1].section.letter)),
@@ -124,7 +124,7 @@ def points(ladders: Sequence[Ladder]) -> Table:
         return Entry(f"{'+' * (found > 0)}{number(100 * found, 2)}", found, source=source, scale=0.01, digits=2)
 
     columns: list[Column[_Place]] = [
-        ("entrant", "Entrant", lambda place: value_entry(place.series.label)),
+        ("entrant", "Entrant", lambda place: Entry(place.series.name, place.series.label)),
         ("measure", "Number", lambda place: value_entry(place.series.measure.name)),
         ("setting", "Setting", lambda place: value_entry(place.rung.section.letter)),
         ("flops", "Train FLOPs", spent),
@@ -155,12 +155,12 @@ def order(ladders: Sequence[Ladder]) -> Table:
     def verdict(found: _Compared) -> Entry:
         if found.crossing is None:
             return value_entry(f"no change is shown: {steady_words(found.order)}")
-        before, after, how = found.crossing.before.label, found.crossing.after.label, better_words(found.order)
+        before, after, how = found.crossing.before.name, found.crossing.after.name, better_words(found.order)
         return value_entry(f"{before} {how} {after} below, {after} {how} {before} above")
 
     columns: list[Column[_Compared]] = [
-        ("entrant", "Entrant", lambda found: value_entry(found.order.a.label)),
-        ("other", "Other", lambda found: value_entry(found.order.b.label)),
+        ("entrant", "Entrant", lambda found: Entry(found.order.a.name, found.order.a.label)),
+        ("other", "Other", lambda found: Entry(found.order.b.name, found.order.b.label)),
         ("measure", "Number", lambda found: value_entry(found.order.measure.name)),
         ("low_flops", "Changes between, FLOPs", lambda found: rung(found, high=False)),
         ("high_flops", "and, FLOPs", lambda found: rung(found, high=True)),
