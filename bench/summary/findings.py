@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from equibench.quantities.glossary import BITS, of
+from equibench.quantities.metric import compared_kind
 from equibench.quantities.text import join, number, spread
 from equibench.record.paths import value_at
 from equibench.summary.along import order_sentences
@@ -146,7 +147,9 @@ def _likelihood(section: Section, found: list[Standing]) -> TestedFinding | None
     over_seeds = True
     if ranked:
         one = max(ranked, key=lambda one: len(one.rows))
-        bound = "upper bound on bits/dim" if one.measure.of_bounds else f"bits/dim ({_kind(one)})"
+        kind = _kind(one)
+        given = kind.removeprefix("upper bound")
+        bound = f"upper bound on bits/dim{given}" if one.measure.of_bounds else f"bits/dim ({kind})"
         claim = _claim(one, f"has the lowest {bound}", f"who has the lowest {bound}")
         sentences = [f"{one.measure.name}: {_others(one, one.rows)}; less is better.", _told(one)]
         closer = [row for row in one.rows[1:] if one.by_tighter(row)]
@@ -175,7 +178,7 @@ def _likelihood(section: Section, found: list[Standing]) -> TestedFinding | None
 
 def _kind(one: Standing) -> str:
     likelihood = one.best.first.likelihood
-    return likelihood.kind if likelihood else "unknown"
+    return compared_kind(likelihood) if likelihood else "unknown"
 
 
 def _named(found: list[Standing], path: str) -> Standing | None:

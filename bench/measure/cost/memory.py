@@ -104,7 +104,9 @@ def _train(device: torch.device, family: str, config: dict[str, Any], shape: Sha
     model = _build(device, family, config, shape)
     with autocast(device):
         for _ in range(UPDATES):
-            model.update(torch.randint(0, 256, (batch_size, *shape), dtype=torch.uint8, device=device))
+            images = torch.randint(0, 256, (batch_size, *shape), dtype=torch.uint8, device=device)
+            labels = [torch.zeros(batch_size, dtype=torch.int64, device=device)] if model.classes else []
+            model.update(images, 0.0, *labels)
 
 
 def _sample(
