@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -17,6 +18,7 @@ from equibench.usercode import entry_point
 from equibench.validation import shortened
 from equibench_models import FAMILIES, LOADED
 
+CLASSES = "classes"  # the field of a config that says how many an entrant is conditioned on
 SAMPLES = "samples"  # in place of a family, where there are samples and no model
 FLOORS = ("real data", "uniform", "global histogram", "per-pixel histogram", "3-neighbour table")
 Precision = Literal["bf16", "fp32"]  # that networks multiply in
@@ -53,6 +55,7 @@ class Entrant(SuiteTable):
     command: str | None = None  # writes samples: {out}, {n} and {seed} in it are filled in
     generator: GeneratorSetting | None = None  # of a TorchScript or torch.export file
     config: dict[str, Scalar] = {}
+    labels: bool = False  # class-conditional: told the labels of the data, whose number goes into the config
     sampler: dict[str, Scalar] = {}  # options of `sample` for the headline numbers
     precision: Precision | None = None  # bf16 where the hardware multiplies it by default, else fp32
     compile: bool | None = None  # train through torch.compile
@@ -61,9 +64,19 @@ class Entrant(SuiteTable):
 
     @property
     def defining(self) -> dict[str, Any]:
-        """What of it defines its record: not where its file lies, whose content does."""
+        """What of it defines its record: not where its file lies, whose content does, and not that it has labels, whose
+        number is in the config.
+        """
         unset = {name for name in ("command", "generator", "precision", "compile") if not getattr(self, name)}
-        return self.model_dump(exclude={"tuned", "load", *unset})
+        return self.model_dump(exclude={"tuned", "load", "labels", *unset})
+
+    def with_classes(self, classes: Scalar) -> Self:
+        """The same, told the labels of so many classes."""
+        return self.model_copy(update={"config": {**self.config, CLASSES: classes}})
+
+    def as_run(self, config: Mapping[str, Scalar]) -> Self:
+        """As it was where a run resolved its config to this one: told labels, it has the number of classes."""
+        return self.with_classes(config[CLASSES]) if self.labels and config.get(CLASSES) else self
 
     def calculated(self, precision: Precision | None, compile: bool | None) -> Entrant:
         """The entrant with what its suite says of the arithmetic of all, where that applies and it says nothing."""
@@ -114,7 +127,7 @@ class Entrant(SuiteTable):
             raise ValueError("has nothing to train or to load; give it a family, or load = FILE, or command = TEXT")
         if self.family in OUTSIDE and not self.loaded:
             raise ValueError(f"is of no family that could be trained ({self.family}); give its file as load = FILE")
-        useless = [key for key in ("config", "tuned", "compile") if getattr(self, key)] if self.loaded else []
+        useless = [key for key in ("config", "tuned", "compile", "labels") if getattr(self, key)] if self.loaded else []
         if useless:
             raise ValueError(f"is loaded, not trained, so that it has no {useless[0]}; take it away")
         if self.precision and self.has_no_model:

@@ -9,6 +9,7 @@ from pydantic import Field, ValidationInfo, field_validator
 from equibench.record.base import Strict
 
 MOST = 10**9  # of anything that is counted in a suite, far above what any machine does
+ADDED = ("more_extractors", "by_class", "probes")  # to what is measured, which older records know nothing of
 Count = Annotated[int, Field(ge=1, le=MOST)]
 Several = Annotated[int, Field(ge=2, le=MOST)]
 Seconds = Annotated[float, Field(gt=0, le=MOST)]
@@ -57,6 +58,19 @@ class AlongTraining(SuiteTable):
     likelihood_images: Count = 500  # of the likelihood's, drawn
 
 
+class ClassSetting(SuiteTable):
+    """Numbers by class, where the labels of the data are known."""
+
+    train_images: Several = 5000  # drawn: of the classifier that judges samples, and of each class's floor
+
+
+class ProbeSetting(SuiteTable):
+    """How well classes are told from what a model makes of images, where the labels of the data are known."""
+
+    train_images: Several = 5000  # drawn, whose classes are known
+    test_images: Several = 2000  # drawn, whose classes are to be told
+
+
 class Measuring(SuiteTable):
     """What is measured on every cell, and with how much."""
 
@@ -83,8 +97,12 @@ class Measuring(SuiteTable):
     speed_limit_sec: Seconds = 3.0  # for each batch size, after warm-up
     latency_limit_sec: Seconds = 10.0  # for 100 repeats at batch 1
     memory_batch_size: Count = 64
+    by_class: ClassSetting | None = None  # numbers by class too
+    probes: ProbeSetting | None = None  # probe the models for classes
 
     @property
     def defining(self) -> dict[str, Any]:
-        """What of it defines a record: one of a single feature space is what it was before there could be several."""
-        return self.model_dump(exclude=set() if self.more_extractors else {"more_extractors"})
+        """What of it defines a record: one of a single feature space, or that asks for nothing of classes, is what it
+        was before there could be more.
+        """
+        return self.model_dump(exclude={name for name in ADDED if not getattr(self, name)})

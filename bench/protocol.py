@@ -9,6 +9,7 @@ PROTOCOL = "6"
 SPLIT_SEED, BOOTSTRAP_SEED, PROJECTION_SEED, SUBSET_SEED = 1, 2, 3, 4  # the same for all: pairs share their splits
 NOISE_SEED = 5  # of the samples that are compared image by image, the same whatever the run's seed
 VALIDATION_SEED = 6  # of the training images that tuning chooses by, the same for all entrants and trials
+CLASSIFIER_SEED = 7  # of the classifiers that judge samples and are trained on them, the same for all
 LEAST_SHARE_OF_CAP = 0.95  # of parameters: what a cell with less has missed (protocol, rule 1)
 LEAST_SHARE_WITH_TWO_KNOBS = 0.98  # what an entrant is sized to at least, where two settings are free for it
 RANKING_SEEDS = 3  # protocol, rule 13: no ranking with fewer

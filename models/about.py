@@ -43,7 +43,7 @@ ABOUT = {
             "trained by": "a game of two networks",
             "learns": "generator and discriminator",
             "fixes": "the distribution of the noise",
-            "labels": "no",
+            "labels": "optional",
         },
     ),
     "vae": About(
@@ -91,7 +91,7 @@ ABOUT = {
             "trained by": "one loss, one network",
             "learns": "the networks in the couplings, and how the gaps between levels are filled",
             "fixes": "the density of the noise, and which values each coupling changes",
-            "labels": "no",
+            "labels": "optional",
         },
     ),
     "diffusion": About(
@@ -115,7 +115,7 @@ ABOUT = {
             "trained by": "one loss, one network",
             "learns": "one denoiser: the mean and the deviation of each step back",
             "fixes": "the whole way from image to noise",
-            "labels": "no",
+            "labels": "optional",
         },
     ),
 }

@@ -12,7 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+import torch
+from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 from torch import Generator, Tensor, nn
 
 from equibench_models.about import About as About  # imported from here, with the rest of the contract
@@ -38,6 +39,17 @@ class Config(BaseModel):
     optimizer: Literal["adam", "muon"] = Field("muon", description="of the weights of layers; the rest is Adam's")
 
 
+class LabelledConfig(Config):
+    """Config of a family that labels may condition. Without them it reads as before there were any."""
+
+    classes: int = Field(0, ge=0, le=2**16, description="0: without labels; else the number of classes to condition on")
+
+    @model_serializer(mode="wrap")
+    def _unlabelled(self, whole: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        found: dict[str, Any] = whole(self)
+        return {name: value for name, value in found.items() if name != "classes" or value}
+
+
 class Options(BaseModel):
     """Options of a family's `sample`, with their defaults; a family adds its own. Unknown or bad ones raise."""
 
@@ -51,14 +63,17 @@ class Bound:
     kind: LikelihoodKind
     dequantization: str  # "none" where 8-bit images are what has a probability
     about: str
-    # (model, uint8 images [B, C, H, W], generator, steps or None for the default) -> nats [B], one random pass
-    nats: Callable[[Any, Tensor, Generator, int | None], Tensor]
+    # (model, uint8 images [B, C, H, W], generator, steps or None for the default) -> nats [B], one random pass; given
+    # the labels of the images, int64 [B], where the model has classes
+    nats: Callable[..., Tensor]
     weight: bool = False  # exp(-nats) of one pass is an unbiased estimate of the probability of the image
     steps: int | None = None  # of a chain or a solver: the number by default
 
-    def way(self, model: Model, steps: int | None = None) -> Callable[[Tensor, Generator], Tensor]:
-        """One random pass of it through `model`: uint8 images `[B, C, H, W]` and a generator -> nats `[B]`."""
-        return lambda images, generator: self.nats(model, images, generator, steps)
+    def way(self, model: Model, steps: int | None = None) -> Callable[..., Tensor]:
+        """One random pass of it through `model`: uint8 images `[B, C, H, W]`, a generator and, where the model has
+        classes, their labels -> nats `[B]`.
+        """
+        return lambda images, generator, *labels: self.nats(model, images, generator, steps, *labels)
 
 
 @dataclass(frozen=True)
@@ -96,7 +111,10 @@ class Component:
 class Model(nn.Module, ABC):
     """One family. Parameters with `requires_grad` are what training may change, and what the cap counts.
 
-    Subclasses make their networks and optimisers in `__init__(config, shape)`.
+    Subclasses make their networks and optimisers in `__init__(config, shape)`. One whose config has `classes` above 0
+    is class-conditional: it is a model of p(x | y), and of images as sum_y p(y) p(x | y) with the label's frequencies
+    `label_shares` as p(y). Its `update`, `nats` and bounds need the `labels` of images, int64 `[B]`, as an argument
+    more; its `sample` takes them, or draws them by these frequencies. Without classes there is no such argument.
     """
 
     config_type: ClassVar[type[Config]]
@@ -116,6 +134,7 @@ class Model(nn.Module, ABC):
     part: BatchPart = BatchPart()  # of every batch, that this process does of an update
     config: Config
     shape: Shape
+    label_shares: Tensor  # of a class-conditional model: the frequency of each label, float32 [classes]
 
     @classmethod
     def build(cls, config: Mapping[str, Any], shape: Shape) -> Self:
@@ -126,6 +145,53 @@ class Model(nn.Module, ABC):
     def __init__(self, config: Any, shape: Shape) -> None:
         super().__init__()
         self.config, self.shape = config, shape
+        if self.classes:
+            self.register_buffer("label_shares", torch.full((self.classes,), 1 / self.classes))
+
+    @property
+    def classes(self) -> int:
+        """That it is conditioned on; 0 without labels."""
+        return int(getattr(self.config, "classes", 0))
+
+    def draw_labels(self, n: int, generator: Generator) -> Tensor:
+        """int64 `[n]`, by their frequencies. Nothing waits for the device."""
+        uniform = torch.rand(n, generator=generator, device=generator.device)
+        ends = self.label_shares.cumsum(0).to(uniform.device)
+        return torch.searchsorted(ends / ends[-1], uniform, right=True).clamp(max=self.classes - 1)
+
+    def told(self, labels: Tensor | None) -> Tensor | None:
+        """Labels int64 `[B]` as networks are told them: one-hot `[B, classes]` float32; None without classes. Raises
+        ValueError where there are labels and no classes, or the other way round.
+        """
+        if (labels is None) != (self.classes == 0):
+            raise ValueError("labels are needed exactly where the config has classes")
+        if labels is None:
+            return None
+        # not F.one_hot, which waits for the device to tell how great a label is
+        return (labels[:, None] == torch.arange(self.classes, device=labels.device)).float()
+
+    def checked(self, labels: Tensor | None, n: int) -> Tensor | None:
+        """The labels of n images, as they were given. Raises ValueError where they are not int64 `[n]` of classes that
+        the model has.
+        """
+        if labels is None or not self.classes:
+            return labels
+        if labels.dtype != torch.int64 or labels.shape != (n,):
+            raise ValueError(f"labels are int64 [{n}], one an image, not {labels.dtype} {list(labels.shape)}")
+        if len(labels) and not 0 <= int(labels.min()) <= int(labels.max()) < self.classes:
+            raise ValueError(f"labels are 0 to {self.classes - 1}, not {int(labels.min())} to {int(labels.max())}")
+        return labels
+
+    def to_sample(self, n: int, generator: Generator, labels: Tensor | None) -> Tensor | None:
+        """What networks are told of n samples `[n, classes]`: given labels, or drawn ones; None without classes."""
+        drawn = self.classes and labels is None
+        return self.told(self.draw_labels(n, generator) if drawn else self.checked(labels, n))
+
+    def untold(self, n: int) -> Tensor | None:
+        """What networks are told of n images whose labels they shall not know: the classes' frequencies
+        `[n, classes]`; None without classes.
+        """
+        return self.label_shares.expand(n, -1) if self.classes else None
 
     @abstractmethod
     def update(self, images: Tensor, progress: float = 0.0) -> dict[str, Tensor]:
@@ -161,6 +227,12 @@ class Model(nn.Module, ABC):
     @abstractmethod
     def show(self, images: Tensor, generator: Generator) -> Showing:
         """What this trained model shows of its family's workings on uint8 test images `[B, C, H, W]`, B >= 12."""
+
+    def represent(self, images: Tensor, generator: Generator) -> Mapping[str, Tensor]:  # noqa: ARG002
+        """What the model makes of uint8 images `[B, C, H, W]` on its way, by name, each float32 `[B, d]`: latents,
+        features of a layer. No label is told to it; noise is drawn from `generator`. By default there is nothing.
+        """
+        return {}
 
     @abstractmethod
     def sampling_parameters(self) -> int:

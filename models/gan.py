@@ -7,22 +7,19 @@ prove; residual networks without normalisation, learning rate and penalty anneal
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, Literal
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
-from pydantic import Field
-from torch import Generator, Tensor, nn
+from torch import Generator, Tensor
 
 from equibench_models.about import ABOUT
-from equibench_models.contract import Component, Config, Model, Shape, Showing
+from equibench_models.contract import Component, Model, Shape, Showing
 from equibench_models.gan_components import components
+from equibench_models.gan_network import Discriminator, GANConfig, GeneratorNetwork
 from equibench_models.layers import (
     Average,
-    Mixer,
-    ResBlock,
-    conv,
     in_batches,
     learning_rate,
     rows,
@@ -31,109 +28,6 @@ from equibench_models.layers import (
     to_uint8,
 )
 from equibench_models.muon import optimizers
-
-
-class GANConfig(Config):
-    """Settings of both players and of their training."""
-
-    knobs: ClassVar[tuple[str, ...]] = ("width", "latent")
-
-    learning_rate: float = Field(1.5e-3, gt=0, description="greatest step size of Adam, of both players")
-    batch_size: int = Field(6, ge=4, description="images an update")
-    optimizer: Literal["adam", "muon"] = Field("adam", description="of the weights of layers; the rest is Adam's")
-    latent: int = Field(64, ge=1, description="size of the noise vector")
-    fine_share: float = Field(1.0, gt=0, le=8, description="channels at half the side, as a share of width")
-    fine_blocks: int = Field(0, ge=0, description="the generator's residual blocks at half the side")
-    generator_blocks: int = Field(1, ge=0, description="its residual blocks at a quarter of the side")
-    discriminator_fine_blocks: int = Field(0, ge=0, description="the discriminator's, at half the side")
-    discriminator_blocks: int = Field(1, ge=0, description="its residual blocks at a quarter of the side")
-    penalty: float = Field(3.0, ge=0, description="weight gamma of the gradient penalties at the start")
-    penalty_end: float = Field(1.0, ge=0, description="and at the end; the way between is geometric")
-    penalty_share: float = Field(0.125, gt=0, le=1, description="of the batch, on which penalties are taken")
-    average_gamma: float = Field(5.0, ge=0)
-    leak: float = Field(0.1, ge=0, le=1, description="slope outside [-1, 1] of the images that the critic is shown")
-    momentum: float = Field(0.5, ge=0, lt=1, description="of Muon, in both players; Adam's is 0")
-    mixed: int = Field(0, ge=0, description="channels of the generator's coarse map that dense layers mix; 0: none")
-    hidden: int = Field(96, ge=1, description="hidden units of those layers")
-    one_stage: bool = Field(True, description="both players step from one pass through the critic, not in turns")
-
-
-class _Leaky(torch.autograd.Function):
-    """Leaky ReLU, twice differentiable. Torch's own has a second derivative of zeros, which a gradient penalty would
-    carry through all layers below for nothing.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:
-        slope = torch.where(x > 0, torch.ones((), dtype=x.dtype, device=x.device), 0.2)
-        ctx.save_for_backward(slope)
-        return x * slope
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> Tensor:
-        (slope,) = ctx.saved_tensors
-        found: Tensor = gradient * slope
-        return found
-
-
-def _leaky(x: Tensor) -> Tensor:
-    return F.leaky_relu(x, 0.2)
-
-
-def _critic_leaky(x: Tensor) -> Tensor:
-    out: Tensor = _Leaky.apply(x)
-    return out
-
-
-def _blocks(width: int, n: int, activation: Callable[[Tensor], Tensor] = _leaky) -> nn.Sequential:
-    return nn.Sequential(*(ResBlock(width, activation=activation) for _ in range(n)))
-
-
-class GeneratorNetwork(nn.Module):
-    """Noise `[B, latent]` -> images `[B, C, H, W]` in [-1, 1] once trained: no squashing, whose
-    saturation at black would leave an all-black generator nothing to learn from.
-    """
-
-    def __init__(self, config: GANConfig, shape: Shape) -> None:
-        super().__init__()
-        channels, height, width = shape
-        self.start_shape = (config.width, height // 4, width // 4)
-        self.start = nn.Linear(config.latent, math.prod(self.start_shape))  # many parameters, next to no FLOPs
-        places = height // 4, width // 4
-        self.mixer = Mixer(config.width, config.mixed, config.hidden, places) if config.mixed else nn.Identity()
-        self.coarse = _blocks(config.width, config.generator_blocks)
-        fine = max(1, round(config.fine_share * config.width))
-        self.up = conv(config.width, 4 * fine, 1)
-        self.fine = _blocks(fine, config.fine_blocks)
-        self.head = conv(fine, 4 * channels, gain=0.5)
-
-    def forward(self, z: Tensor) -> Tensor:
-        start = self.start(z).unflatten(1, self.start_shape)
-        h = self.coarse(self.mixer(start.contiguous(memory_format=torch.channels_last)))
-        h = self.fine(F.pixel_shuffle(self.up(h), 2))
-        with torch.autocast(z.device.type, enabled=False):  # bfloat16 would round images to seven bits
-            return F.pixel_shuffle(self.head(_leaky(h.float())), 2)
-
-
-class Discriminator(nn.Module):
-    """Images in [-1, 1] -> one critic value each `[B]`, greater for more real."""
-
-    def __init__(self, config: GANConfig, shape: Shape) -> None:
-        super().__init__()
-        channels, height, width = shape
-        fine = max(1, round(config.fine_share * config.width))
-        self.stem = conv(4 * channels, fine)
-        self.fine = _blocks(fine, config.discriminator_fine_blocks, _critic_leaky)
-        self.down = conv(4 * fine, config.width, 1)
-        self.body = _blocks(config.width, config.discriminator_blocks, _critic_leaky)
-        self.pool = nn.Parameter(torch.randn(config.width, height // 4, width // 4) / math.sqrt(height * width / 16))
-        self.out = nn.Linear(config.width, 1, bias=False)  # the pairing would cancel a bias
-
-    def forward(self, x: Tensor) -> Tensor:
-        h = self.body(self.down(F.pixel_unshuffle(self.fine(self.stem(F.pixel_unshuffle(x, 2))), 2)))
-        pooled = (self.pool * _critic_leaky(h)).sum(dim=(2, 3))  # each map by weights of its own
-        value: Tensor = self.out(_critic_leaky(pooled))
-        return value.float()[:, 0]
 
 
 class GAN(Model):
@@ -156,50 +50,58 @@ class GAN(Model):
         self.generator = GeneratorNetwork(config, shape).to(memory_format=torch.channels_last)
         self.discriminator = Discriminator(config, shape).to(memory_format=torch.channels_last)
         self.average = Average(self.generator, config.average_gamma)
-        self.latent_dims = config.latent
+        if not config.classes:  # a generator of the noise alone
+            self.latent_dims = config.latent
         players = (
             optimizers(player, config.optimizer, (0.0, 0.99), 0.0, edges=edges, momentum=config.momentum)
-            for player, edges in ((self.generator, ("start", "head")), (self.discriminator, ("stem", "out")))
+            for player, edges in ((self.generator, ("start", "head")), (self.discriminator, ("stem", "out", "label")))
         )
         (self._generator_muon, self._generator_adam), (self._discriminator_muon, self._discriminator_adam) = players
 
-    def update(self, images: Tensor, progress: float = 0.0) -> dict[str, Tensor]:
-        """A step of each player, from one pass through the critic or in turns."""
+    def update(self, images: Tensor, progress: float = 0.0, labels: Tensor | None = None) -> dict[str, Tensor]:
+        """A step of each player, from one pass through the critic or in turns. With classes both images of a pair have
+        the label of the real one.
+        """
         config = self.config
         rate = learning_rate(config.learning_rate, progress)
         gamma = config.penalty * (config.penalty_end / config.penalty) ** progress if config.penalty else 0.0
         n, part = len(images), self.part
-        real = to_float(part.of(images))
-        fake = self.generator(part.of(torch.randn(n, config.latent, device=images.device)))
+        real, told = to_float(part.of(images)), self.told(labels if labels is None else part.of(labels))
+        fake = self.generator(part.of(torch.randn(n, config.latent, device=images.device)), told)
         # beyond black and white, where samples are clipped, what differs matters less, but still pulls back
         fake = config.leak * fake + (1 - config.leak) * fake.clamp(-1, 1)
-        losses = (self._one_stage if config.one_stage else self._in_turns)(real, fake, n, gamma, rate)
+        losses = (self._one_stage if config.one_stage else self._in_turns)(real, fake, told, n, gamma, rate)
         self.average.update(self.generator)
         return losses
 
-    def _in_turns(self, real: Tensor, fake: Tensor, n: int, gamma: float, rate: float) -> dict[str, Tensor]:
+    def _in_turns(
+        self, real: Tensor, fake: Tensor, told: Tensor | None, n: int, gamma: float, rate: float
+    ) -> dict[str, Tensor]:
         """A turn of the discriminator, then one of the generator. `n` is of the whole batch."""
         fixed, few = fake.detach(), self.part.count(self._penalized(n))
-        real_value, fake_value = self.discriminator(torch.cat([real, fixed])).chunk(2)
-        penalties = self._penalty(torch.cat([real[:few], fixed[:few]]))
+        real_value, fake_value = self.discriminator(torch.cat([real, fixed]), _twice(told)).chunk(2)
+        penalties = self._penalty(torch.cat([real[:few], fixed[:few]]), _twice(told, few))
         losses = self._step_of_critic(real_value, fake_value, penalties, n, gamma, rate)
 
         self.discriminator.requires_grad_(False)  # no gradients for weights that this turn does not change
-        generator_loss = self.part.mean(F.softplus(real_value.detach() - self.discriminator(fake)), n)
+        generator_loss = self.part.mean(F.softplus(real_value.detach() - self.discriminator(fake, told)), n)
         step((self._generator_muon, self._generator_adam), generator_loss, rate, self.part)
         self.discriminator.requires_grad_(True)
         return {**losses, "generator_loss": generator_loss}
 
-    def _one_stage(self, real: Tensor, fake: Tensor, n: int, gamma: float, rate: float) -> dict[str, Tensor]:
+    def _one_stage(
+        self, real: Tensor, fake: Tensor, told: Tensor | None, n: int, gamma: float, rate: float
+    ) -> dict[str, Tensor]:
         """Both players step from one pass through the critic (Shen et al. 2021). With r and f the values of a pair, the
         generator's gradient at a sample is the discriminator's times -sigmoid(r - f) / sigmoid(f - r) = -exp(r - f).
         `n` is of the whole batch.
         """
         here, few = len(real), self.part.count(self._penalized(n))
         fixed = fake.detach()
-        first, slope = self._with_slope(torch.cat([real[:few], fixed[:few]]))
+        first, slope = self._with_slope(torch.cat([real[:few], fixed[:few]]), _twice(told, few))
         rest = fixed[few:].clone().requires_grad_(True)
-        others = self.discriminator(torch.cat([real[few:], rest])) if few < here else first[:0]
+        of_rest = _twice(None if told is None else told[few:])
+        others = self.discriminator(torch.cat([real[few:], rest]), of_rest) if few < here else first[:0]
         real_value = torch.cat([first[:few], others[: here - few]])
         fake_value = torch.cat([first[few:], others[here - few :]])
         penalties = slope.float().square().sum(dim=(1, 2, 3))
@@ -236,13 +138,15 @@ class GAN(Model):
         """Of n pairs, those that penalties are taken on."""
         return max(1, round(self.config.penalty_share * n))
 
-    def nats(self, images: Tensor, generator: Generator) -> Tensor:
+    def nats(self, images: Tensor, generator: Generator, labels: Tensor | None = None) -> Tensor:
         raise NotImplementedError("a GAN has no likelihood")
 
     @torch.no_grad()
-    def sample(self, n: int, generator: Generator, *, batch_size: int = 250) -> Tensor:
+    def sample(self, n: int, generator: Generator, *, batch_size: int = 250, labels: Tensor | None = None) -> Tensor:
+        told = self.to_sample(n, generator, labels)
         z = torch.randn(n, self.config.latent, generator=generator, device=generator.device)
-        return in_batches(lambda z: to_uint8(self.average.network(z)), batch_size, [z])
+        inputs = [z] if told is None else [z, told]
+        return in_batches(lambda *slices: to_uint8(self.average.network(*slices)), batch_size, inputs)
 
     def decode(self, z: Tensor) -> Tensor:
         images: Tensor = self.average.network(z)
@@ -250,14 +154,16 @@ class GAN(Model):
 
     @torch.no_grad()
     def show(self, images: Tensor, generator: Generator) -> Showing:
-        device = images.device
+        device, untold = images.device, self.untold(len(images))
         fake = self.sample(len(images), generator)
-        real_value, fake_value = self.discriminator(to_float(images)), self.discriminator(to_float(fake))
+        real_value, fake_value = (self.discriminator(to_float(one), untold) for one in (images, fake))
         ends = torch.randn(2, 4, self.config.latent, generator=generator, device=device)
         # along the great circle, where normal noise of many dimensions lies
         angle = torch.linspace(0, math.pi / 2, 12, device=device)[:, None, None]
         between = torch.cos(angle) * ends[0] + torch.sin(angle) * ends[1]
-        path = to_uint8(self.average.network(between.flatten(0, 1))).unflatten(0, (12, 4)).transpose(0, 1)
+        told = self.to_sample(4, generator, None)
+        told = None if told is None else told.repeat(12, 1)
+        path = to_uint8(self.average.network(between.flatten(0, 1), told)).unflatten(0, (12, 4)).transpose(0, 1)
         return Showing(
             # every test image against every sample: 0.5 is chance, 1 a discriminator that is never fooled
             numbers={
@@ -265,6 +171,11 @@ class GAN(Model):
             },
             pictures={"interpolation": ("From one noise vector to another, four times", rows(*path))},
         )
+
+    @torch.no_grad()
+    def represent(self, images: Tensor, _generator: Generator) -> Mapping[str, Tensor]:
+        """What the discriminator reads its value from."""
+        return {"discriminator": self.discriminator.features(to_float(images)).float()}
 
     def components(self) -> list[Component]:
         return components(self.config, self.shape, self.discriminator, self.generator)
@@ -275,16 +186,21 @@ class GAN(Model):
     def sampling_parameters(self) -> int:
         return sum(p.numel() for p in self.generator.parameters())
 
-    def _penalty(self, x: Tensor) -> Tensor:
+    def _penalty(self, x: Tensor, told: Tensor | None = None) -> Tensor:
         """|grad D(x)|^2 of every image `[B]`, differentiable by D's weights (Mescheder et al. 2018, R1 and R2)."""
-        return self._with_slope(x)[1].float().square().sum(dim=(1, 2, 3))
+        return self._with_slope(x, told)[1].float().square().sum(dim=(1, 2, 3))
 
-    def _with_slope(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def _with_slope(self, x: Tensor, told: Tensor | None) -> tuple[Tensor, Tensor]:
         """D(x) `[B]` and grad D(x), both differentiable by D's weights. There may be no images."""
         if not len(x):
             return x.new_zeros(0), x
         # times one: FLOP counting hooks gradients, and cannot where x is a leaf
         x = x.detach().requires_grad_(True) * 1
-        value = self.discriminator(x)
+        value = self.discriminator(x, told)
         (slope,) = torch.autograd.grad(value.sum(), x, create_graph=True)
         return value, slope
+
+
+def _twice(told: Tensor | None, n: int | None = None) -> Tensor | None:
+    """What is told of the first n pairs, for their real images and then for the generated ones."""
+    return None if told is None else torch.cat([told[:n], told[:n]])

@@ -9,7 +9,7 @@ from torch import nn
 from equibench_models.contract import Component, Shape
 
 if TYPE_CHECKING:
-    from equibench_models.gan import Discriminator, GANConfig, GeneratorNetwork
+    from equibench_models.gan_network import Discriminator, GANConfig, GeneratorNetwork
 
 # name, kind, what holds its parameters, shapes that go in and come out, repeats
 Row = tuple[str, str, nn.Module | nn.Parameter, tuple[int, ...], tuple[int, ...], int]
@@ -29,8 +29,10 @@ def components(config: GANConfig, image: Shape, critic: Discriminator, maker: Ge
         ("pool", "weighted sum", critic.pool, coarse, vector, 1),
         ("out", "linear", critic.out, vector, (1,), 1),
     ]
+    if critic.label is not None:
+        judged.append(("label", "product with the label's vector", critic.label, vector, (1,), 1))
     made: list[Row] = [
-        ("start", "linear", maker.start, (config.latent,), coarse, 1),
+        ("start", "linear", maker.start, (config.latent + config.classes,), coarse, 1),
         ("mixer", "dense layers over all places", maker.mixer, coarse, coarse, int(config.mixed > 0)),
         ("coarse", "residual block", maker.coarse, coarse, coarse, len(maker.coarse)),
         ("up", "conv 1x1, unfold", maker.up, coarse, fine, 1),

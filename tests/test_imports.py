@@ -89,7 +89,14 @@ MAY_IMPORT = {
 }
 # inside the rooms that have rooms of their own
 MAY_IMPORT_INSIDE = {
-    "measure": {"features": set(), "quality": {"features"}, "likelihood": set(), "cost": set(), "samples": {"*"}},
+    "measure": {
+        "features": set(),
+        "quality": {"features"},
+        "labels": {"quality"},
+        "likelihood": set(),
+        "cost": set(),
+        "samples": {"*"},
+    },
     "report": {
         "tables": set(),
         "sprites": set(),

@@ -155,9 +155,10 @@ def _whole(path: Path) -> bytes:
 
 def _is_of(one: Record, asked: Suite, spaces: Collection[tuple[FeatureInfo, ...]]) -> bool:
     """Whether a record has the key of one of the suite's cells, so that this suite is what it was run with."""
+    entrants = [entrant.as_run(one.config) for entrant in asked.entrant]
     return any(
         cell.name == one.entrant and cell.key(one.data.sha256, first, one.machine.key, None, more) == one.key
-        for cell in suite.cells(asked.model_copy(update={"seeds": [one.seed]}))
+        for cell in suite.cells(asked.model_copy(update={"seeds": [one.seed], "entrant": entrants}))
         for first, *more in spaces
     )
 

@@ -131,11 +131,13 @@ def load_suites(options: dict[str, Any], most: int | None = None) -> list[tuple[
     for name in suite.code_in(chosen, families=not options.get("loaded"), extractor=loads_extractor):
         require_consent(f"{name}, which the suite {chosen.name} names,", options["allow_code"])
     chosen = located(chosen, options["download"])
+    from equibench.run.labels import labelled
+
     found = []
     for name in chosen.datasets:
         data = sets.load(name, options["data_root"], options["download"])
         data = data.limited(chosen.train_images or len(data.train), chosen.test_images or len(data.test))
-        found.append((chosen.model_copy(update={"dataset": name, "more_datasets": []}), data))
+        found.append((labelled(chosen.model_copy(update={"dataset": name, "more_datasets": []}), data), data))
     return found
 
 

@@ -13,6 +13,7 @@ from equibench.errors import first_line
 from equibench_models.contract import Model
 
 FEW = 6  # images of a check
+MANY = 24  # images that other labels have to change: after few updates they change few levels
 UPDATES = 3  # layers that start at zero pass gradients on from the second or third
 ROUNDED = 0.01  # share of values that another batch size may turn over
 
@@ -60,6 +61,11 @@ def images_for(model: Model, n: int = FEW) -> Tensor:
     return torch.randint(0, 256, (n, *model.shape), dtype=torch.uint8, generator=generator).to(_device(model))
 
 
+def labels_for(model: Model, n: int = FEW) -> list[Tensor]:
+    """int64 `[n]`, each class in turn; none for a model without classes."""
+    return [torch.arange(n, device=_device(model)) % model.classes] if model.classes else []
+
+
 def sampled(model: Model, n: int = FEW, seed: int = 0, batch_size: int = FEW, **options: object) -> Tensor:
     """`n` samples from noise of a seed."""
     generator = torch.Generator(_device(model)).manual_seed(seed)
@@ -76,7 +82,7 @@ def _updates(model: Model) -> str:
     if not trained:
         raise _BrokenError("it has no parameter with requires_grad, so that there is nothing to train")
     for step in range(UPDATES):
-        losses = model.update(images_for(model, 8), step / UPDATES)
+        losses = model.update(images_for(model, 8), step / UPDATES, *labels_for(model, 8))
     if not isinstance(losses, dict) or not losses:
         raise _BrokenError(f"update gave {type(losses).__name__}, not a dictionary of losses")
     for name, value in losses.items():
@@ -117,6 +123,20 @@ def _noise_matters(model: Model) -> str:
     if len({image.numpy().tobytes() for image in one.cpu()}) == 1:
         raise _BrokenError(f"all {FEW} images of a batch are the same: one noise is used for all")
     return ""
+
+
+def _labels_matter(model: Model) -> str:
+    if not model.classes:
+        raise _NotApplicableError("it has no classes")
+    (labels,) = labels_for(model, MANY)
+    one, other = (sampled(model, MANY, labels=(labels + i) % model.classes) for i in (0, 1))
+    if torch.equal(one, other):
+        raise _BrokenError("other labels with the same noise give the same images: the network does not read them")
+    try:
+        sampled(model, MANY, labels=torch.full_like(labels, model.classes))
+    except ValueError:
+        return f"{model.classes} classes"
+    raise _BrokenError(f"it samples the label {model.classes}, and has classes 0 to {model.classes - 1}; refuse it")
 
 
 def _batches(model: Model) -> str:
@@ -169,7 +189,7 @@ def _nats(model: Model) -> str:
     images = images_for(model)
 
     def once() -> Tensor:
-        return model.nats(images, torch.Generator(_device(model)).manual_seed(0))
+        return model.nats(images, torch.Generator(_device(model)).manual_seed(0), *labels_for(model))
 
     if model.likelihood == "none":
         try:
@@ -197,6 +217,7 @@ CLAIMS: dict[str, Check] = {
     "samples are uint8 images of the shape": _gives_images,
     "the same seed gives the same bytes": _same_seed,
     "the noise matters": _noise_matters,
+    "labels matter": _labels_matter,
     "the batch size changes nothing": _batches,
     "other random numbers are left alone": _generator_alone,
     "other settings of the sampler work": _options,

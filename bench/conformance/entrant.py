@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from equibench.conformance.claims import FEW, ClaimResult, found, of_model
-from equibench.conformance.mass import TINY, mass
+from equibench.conformance.mass import TINY, Mass, mass
 from equibench.data.parts import Levels, batch_size
 from equibench.data.source import Source, of_path
 from equibench.errors import UserError
@@ -27,6 +27,7 @@ from equibench_models.contract import Model, Shape
 from equibench_models.outside.generator import SavedGenerator
 
 SHAPE = (1, 8, 8)
+CLASSES = 3  # of an entrant that is told labels, where no data says how many, and most of which sums are taken
 FEW_SAMPLES = 64  # that a command is asked for
 SUM = "the probabilities of all images sum to what is claimed"
 
@@ -64,7 +65,8 @@ def validate(entrant: Entrant, shape: Shape = SHAPE, *, allow_code: bool) -> lis
         require_consent(f"the command {entrant.command!r}", allow_code)
         return _of_command(entrant.command)
     if entrant.load is None:
-        return _of_family(resolve_family(entrant.family), entrant.config, shape)
+        config = {"classes": CLASSES, **entrant.config} if entrant.labels else entrant.config
+        return _of_family(resolve_family(entrant.family), config, shape)
     path = Path(entrant.load)
     kind = kind_of(path)
     if kind == "samples":
@@ -131,9 +133,15 @@ def _summed(family: type[Model], config: dict[str, Any]) -> ClaimResult:
     except Exception as error:  # of a family that is made for other sizes
         return ClaimResult(SUM, None, f"it cannot be built for images of 1x4x4 ({type(error).__name__})")
     try:
-        total = mass(model)
+        labels = range(min(model.classes, CLASSES)) if model.classes else [None]
+        totals = [mass(model, label=label) for label in labels]
     except Exception as error:  # of an entrant's own code
         return ClaimResult(SUM, False, f"{type(error).__name__}: {str(error)[:200]}")
+    results = [_of_sum(family, total) for total in totals]  # of each label; the worst is said
+    return next((one for worst in (False, None) for one in results if one.holds is worst), results[0])
+
+
+def _of_sum(family: type[Model], total: Mass) -> ClaimResult:
     if not total.tells(family.likelihood):
         return ClaimResult(SUM, None, f"the sum is {total}, which is too uncertain to tell")
     claimed = "exactly 1" if family.likelihood == "exact" else "at most 1"

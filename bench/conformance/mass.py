@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -43,21 +44,23 @@ class Mass:
 
 
 @torch.no_grad()
-def mass(model: Model, seed: int = 0) -> Mass:
+def mass(model: Model, seed: int = 0, label: int | None = None) -> Mass:
     """sum over x of p(x), with x all images of the model's shape and p(x) = exp(-nats), as the mean of p(x) / q(x) over
-    x from a proposal q that is fitted to the model's samples.
+    x from a proposal q that is fitted to the model's samples; of a class-conditional model sum over x of p(x | label).
 
     A likelihood that is a bound draws noise, and is averaged over passes; exp of a mean of m values of variance v is
     too large by about a factor exp(v / 2m), which is taken off.
     """
     generator = torch.Generator().manual_seed(seed)
-    samples = model.sample(SAMPLES, generator).flatten(1).long()
+    given: dict[str, Any] = {} if label is None else {"labels": torch.full((SAMPLES,), label)}
+    samples = model.sample(SAMPLES, generator, **given).flatten(1).long()
     weights, tables = _fitted(samples, generator)
     images = _drawn(weights, tables, generator)
     log_q = _log_parts(images, weights, tables).logsumexp(0)
     many = 1 if model.likelihood == "exact" else PASSES
     shaped = images.to(torch.uint8).reshape(-1, *model.shape)
-    passes = torch.stack([model.nats(shaped, generator) for _ in range(many)]).double()
+    told = [] if label is None else [torch.full((len(shaped),), label)]
+    passes = torch.stack([model.nats(shaped, generator, *told) for _ in range(many)]).double()
     log_p = -passes.mean(0) - (passes.var(0) / (2 * many) if many > 1 else 0.0)
     ratios = (log_p - log_q).exp()
     return Mass(float(ratios.mean()), float(ratios.std() / math.sqrt(len(ratios))))

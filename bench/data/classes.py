@@ -24,6 +24,14 @@ class Classes(NamedTuple):
     of_images: NDArray[np.int64]
 
 
+def name_of(data: Dataset | StreamedDataset, label: int) -> str:
+    """What a label of a data set is called; the label itself where it has no name."""
+    known = data.classes or (NAMES.get(data.name, ()) if data.split is None else ())  # a user's own has a split
+    if label < 0:
+        return UNLABELLED
+    return known[label] if label < len(known) else str(label)
+
+
 def classes_of(data: Dataset | StreamedDataset, labels: Labels | None) -> Classes | None:
     """The classes that images with these labels `[N]` of a data set have, in the order of the labels; a class without
     a name goes by its label. None where labels are not known, or are all the same.
@@ -33,14 +41,7 @@ def classes_of(data: Dataset | StreamedDataset, labels: Labels | None) -> Classe
     there, of_images = np.unique(labels, return_inverse=True)
     if len(there) < 2:
         return None
-    known = data.classes or (NAMES.get(data.name, ()) if data.split is None else ())  # a user's own has a split
-
-    def name(label: int) -> str:
-        if label < 0:
-            return UNLABELLED
-        return known[label] if label < len(known) else str(label)
-
-    names = [name(label) for label in there.tolist()]
+    names = [name_of(data, label) for label in there.tolist()]
     if len(set(names)) < len(names):
         names = [str(label) for label in there.tolist()]
     return Classes(tuple(names), of_images.reshape(-1).astype(np.int64))

@@ -142,8 +142,10 @@ def _memory(model: Any, sample: Callable[[], None], size: int, device: Any, auto
         generator = torch.Generator().manual_seed(0)
         for _ in range(UPDATES):
             images = torch.randint(0, 256, (size, *model.shape), dtype=torch.uint8, generator=generator)
+            classes = getattr(model, "classes", 0)  # versions before labels have no such attribute
+            labels = [torch.zeros(size, dtype=torch.int64, device=device)] if classes else []
             with autocast(device):
-                model.update(images.to(device))
+                model.update(images.to(device), 0.0, *labels)
 
     try:
         return {"sample": _peak(sample, device), "train": _peak(train, device)}

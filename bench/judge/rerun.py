@@ -60,13 +60,14 @@ def rebuilt(one: Record, file: Path, given: Rerun, out: Path) -> tuple[Cell, Ses
     UserError as `again` does.
     """
     from equibench.measure.features.load import load_more
+    from equibench.run.labels import labelled
     from equibench.run.session import Session
 
     chosen = suite_of(one, given)
     found = _data(one, chosen, given)
     device = _device(one, given)
     loaded = _loaded(one, file, chosen, given) if one.role == "entrant" and one.budget is None else None
-    cell = _cell(one, chosen, found, loaded, device, given)
+    cell = _cell(one, labelled(chosen, found), found, loaded, device, given)
     load = _extractor(one, cell.suite, device, given, loaded is not None)
     extractor = load()
     _check_features(one, extractor)

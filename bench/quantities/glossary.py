@@ -7,72 +7,14 @@ and the columns of `load_results` are read from here.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from functools import cache
-from typing import Literal, NamedTuple
 
-Category = Literal["quality", "likelihood", "cost", "speed", "memory"]
+from equibench.quantities.quantity import MIB as MIB
+from equibench.quantities.quantity import MILLION, MS, PERCENT, Shown
+from equibench.quantities.quantity import Category as Category  # imported from here, as what the rows are made of
+from equibench.quantities.quantity import Quantity as Quantity
+
 BITS = "likelihood.bits_per_dim"
-
-
-class Shown(NamedTuple):
-    """How tables show a raw value: in which unit, and how much of the raw unit that is."""
-
-    unit: str
-    scale: float
-
-
-MS, MIB, MILLION, PERCENT = Shown("ms", 1e-3), Shown("MiB", 2**20), Shown("M", 1e6), Shown("%", 0.01)
-
-
-@dataclass(frozen=True)
-class Quantity:
-    """One number of a record or, with a `*` in its path, one of each member of a list or dictionary."""
-
-    path: str
-    label: str  # as tables print it, without its unit
-    unit: str = ""  # of the raw value
-    better: Literal["lower", "higher", ""] = ""
-    category: Category | None = None  # what `check` compares it as; None: it does not
-    shown: Shown | None = None  # where tables do not show the raw value
-    timed: bool = False  # it depends on the machine as such, so that another machine's does not compare
-    error: str = ""  # path of its standard error over samples or images
-    primary: bool = False  # of its category: `check` gates it; the others of the category are reported, unless asked
-    short: str = ""  # its name in a signature, where that is not its path
-
-    @property
-    def derived(self) -> bool:
-        """Made of several numbers of a record; its path leads to none."""
-        return self.path.startswith(("training.", "energy."))
-
-    @property
-    def scale(self) -> float:
-        return self.shown.scale if self.shown else 1
-
-    @property
-    def unit_shown(self) -> str:
-        return self.shown.unit if self.shown else self.unit
-
-    @property
-    def column(self) -> str:
-        """Its name as a column, e.g. "speed_images_per_sec"."""
-        return re.sub(r"\W+", "_", self.path)
-
-    @property
-    def in_raw_units(self) -> str:
-        """The label with the unit of the raw value."""
-        return self.label if not self.unit or self._says_unit(self.label) else f"{self.label}, {self.unit}"
-
-    def heading(self, label: str = "") -> str:
-        """The head of a table's column: the label (or another), the unit, and an arrow to the better side."""
-        label = label or self.label
-        unit = "" if not self.shown and self._says_unit(label) else self.unit_shown
-        arrow = {"lower": " ↓", "higher": " ↑", "": ""}[self.better]
-        return f"{label}{', ' if unit else ''}{unit}{arrow}"
-
-    def _says_unit(self, label: str) -> bool:
-        return bool(re.search(rf"(?<!\w){re.escape(self.unit)}(?!\w)", label, re.IGNORECASE))
-
 
 Q = Quantity
 
@@ -87,6 +29,20 @@ def _other_metrics(path: str) -> tuple[Quantity, ...]:
         Q(f"{path}.*.n_reference", "Reference images", "images"),
         *(Q(f"{path}.{name}", name, better="lower") for name in lower),
         *(Q(f"{path}.{name}", name, better="higher") for name in higher),
+    )
+
+
+def _of_a_class(path: str) -> tuple[Quantity, ...]:
+    """Of each class's samples, however they were assigned to it."""
+    return (
+        Q(f"{path}.*.kernel_distance", "Kernel distance", better="lower", error=f"{path}.*.stderr"),
+        Q(f"{path}.*.stderr", "Standard error over samples"),
+        Q(f"{path}.*.real_kernel_distance", "Kernel distance of real images"),
+        Q(f"{path}.*.n_samples", "Samples"),
+        Q(f"{path}.*.n_reference", "Reference images", "images"),
+        Q(f"{path}.*.judged_share", "Share of the samples taken for it", shown=PERCENT),
+        Q(f"{path}.*.real_judged_share", "Share of the test images taken for it", shown=PERCENT),
+        Q(f"{path}.*.as_told", "Drawn for it and taken for it", better="higher", shown=PERCENT),
     )
 
 
@@ -136,6 +92,23 @@ GLOSSARY = (
     Q("spaces.*.quality.n_samples", "Samples"),
     Q("spaces.*.quality.n_reference", "Reference images", "images"),
     *_other_metrics("spaces.*.quality.also"),
+    # by class, and what models know of classes
+    *_of_a_class("by_class.classes"),
+    *_of_a_class("by_class.judged"),
+    Q("by_class.sample_accuracy", "Accuracy, trained on samples", better="higher", shown=PERCENT,
+      error="by_class.sample_accuracy_stderr"),
+    Q("by_class.sample_accuracy_stderr", "Standard error over images"),
+    Q("by_class.classifier_accuracy", "Accuracy, trained on real images", shown=PERCENT),
+    Q("by_class.classifier_images", "Real images", "images"),
+    Q("by_class.n_test", "Test images", "images"),
+    Q("probes.probes.*.knn_accuracy", "By neighbours", better="higher", shown=PERCENT,
+      error="probes.probes.*.knn_stderr"),
+    Q("probes.probes.*.knn_stderr", "Standard error over images"),
+    Q("probes.probes.*.linear_accuracy", "By a linear map", better="higher", shown=PERCENT,
+      error="probes.probes.*.linear_stderr"),
+    Q("probes.probes.*.linear_stderr", "Standard error over images"),
+    Q("probes.probes.*.dims", "Numbers an image"),
+    Q("probes.chance_accuracy", "By chance", shown=PERCENT),
     # likelihood
     Q(BITS, "Bits/dim", "bits/dim", "lower", "likelihood", error="likelihood.stderr_bits_per_dim",
       primary=True, short="bits_per_dim"),

@@ -36,6 +36,7 @@ FIELDS = {
     "prep": ("preprocessing", False),
     "probe": ("output of the feature network for the same images", False),
     "ntrain": ("number of training images", True),
+    "assigned": ("way to the samples of a class", True),
     "by": ("way to the interval", True),
     "unbiased": ("correction", True),
     "err": ("source of the error", True),

@@ -45,9 +45,18 @@ def metric_names(metrics: list[Metric]) -> dict[Metric, str]:
     return dict(zip(metrics, unique, strict=True))
 
 
+def compared_kind(likelihood: Likelihood) -> str:
+    """What two bits/dim have to share to be compared, e.g. "upper bound", or "upper bound given the label"."""
+    return f"{likelihood.kind} given the {likelihood.given}" if likelihood.given else likelihood.kind
+
+
 def bits_kind(likelihood: Likelihood) -> str:
-    """Kind of a bits/dim, without which it cannot be read, e.g. "upper bound, variational dequantization"."""
-    how = likelihood.dequantization
-    if how is None or how == "none":
-        return likelihood.kind
-    return f"{likelihood.kind}, {how.removesuffix(' dequantization')} dequantization"
+    """Kind of a bits/dim, without which it cannot be read, e.g. "upper bound, variational dequantization", or "upper
+    bound, given the label".
+    """
+    how, parts = likelihood.dequantization, [str(likelihood.kind)]
+    if how is not None and how != "none":
+        parts.append(f"{how.removesuffix(' dequantization')} dequantization")
+    if likelihood.given and likelihood.kind != "none":
+        parts.append(f"given the {likelihood.given}")
+    return ", ".join(parts)

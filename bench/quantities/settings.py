@@ -19,6 +19,7 @@ from equibench.quantities.text import settings
 from equibench.record.anatomy import DistanceParts
 from equibench.record.base import Scalar
 from equibench.record.cost import Energy, MatrixProducts, Memory, Speed, SpeedPoint
+from equibench.record.labels import ByClass, ClassNumbers, Probes
 from equibench.record.schema import (
     USUAL,
     Budget,
@@ -94,6 +95,16 @@ def _of_part(record: Record, path: str, part: Any) -> Fields:
             return {"eval": part.precision}
         case DistanceParts():  # of the headline's samples and reference
             return _quality(record, path, record.quality) if record.quality else {}
+        case ByClass():
+            fields = _quality(record, path, record.quality) if record.quality else {}
+            return fields | {"ntrain": str(part.classifier_images), "assigned": part.assigned_by}
+        case ClassNumbers():
+            judged = {"assigned": "classifier"} if ".judged." in path else {}
+            return {"n": str(part.n_samples)} | judged
+        case Probes():
+            ref = hashed(f"{record.data.name}-test", record.data.sha256)
+            found = {"n": str(part.n_test), "ref": ref, "ntrain": str(part.n_train)}
+            return found | _evaluation(record, "likelihood")
         case Portrait():
             return _evaluation(record, "sampling")
     return {}

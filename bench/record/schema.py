@@ -16,6 +16,8 @@ from equibench.record.anatomy import DistanceParts, FixedNoise, Structure
 from equibench.record.anatomy import Portrait as Portrait  # imported from here, as its likes are
 from equibench.record.base import Scalar, Strict
 from equibench.record.cost import Energy, MatrixProducts, Memory, Speed
+from equibench.record.data import DataInfo as DataInfo  # likewise
+from equibench.record.labels import ByClass, Probes
 from equibench.record.surroundings import Attempt, Libraries, Loaded, Numerics, TimedBlock, Tuning
 from equibench.record.surroundings import Code as Code  # imported from here, as their likes are
 from equibench.record.surroundings import Machine as Machine
@@ -25,12 +27,12 @@ SCHEMA_VERSION = 3  # of a record's form (docs/records.md): a field that is adde
 # the vocabulary of a record's clock, of the parts of its training, and which of the former are the work itself
 Part = Literal[
     "start", "load", "build", "matrix products", "train", "write", "sample", "features", "quality", "likelihood",
-    "more likelihoods", "annealing", "speed", "memory", "portrait", "reference workload", "along training",
+    "more likelihoods", "annealing", "speed", "memory", "portrait", "reference workload", "along training", "classes",
 ]  # fmt: skip
 TrainingPart = Literal["data", "update", "checkpoint", "measurement"]
 # Parts of the clock that are the work itself; `speed` is sampling with a stopwatch.
 WORK: set[Part] = {
-    "train", "sample", "speed", "features", "likelihood", "more likelihoods", "annealing", "along training",
+    "train", "sample", "speed", "features", "likelihood", "more likelihoods", "annealing", "along training", "classes",
 }  # fmt: skip
 
 # "incomplete": trained, and some stage of measuring failed, which leaves the numbers of the others
@@ -71,21 +73,6 @@ class Curve(Strict):
     flops: list[float]
     train_sec: list[float]
     losses: dict[str, list[float]]
-
-
-class DataInfo(Strict):
-    """The data set that a cell was trained and measured on, identified by its hash."""
-
-    name: str
-    sha256: str  # of the pixels and labels of both splits, and the names of the classes
-    shape: tuple[int, int, int]  # C, H, W
-    n_train: int
-    n_test: int
-    entropy_bits_per_dim: float | None = None  # known for procedural data only
-    split: str | None = None  # how training and test images were told apart, where their source does not say
-    classes: list[str] = []  # names in the order of the labels
-    labels_sha256: str | None = None  # of the labels of both splits
-    lossy: str | None = None  # the compression that the images went through, where the user took them all the same
 
 
 class FeatureInfo(Strict):
@@ -162,6 +149,7 @@ class Likelihood(Strict):
     stderr_monte_carlo_bits_per_dim: float | None = None  # the part of it that more draws an image would lessen
     reason: str | None = None
     dequantization: str | None = None  # "none" where the likelihood is discrete
+    given: Literal["label"] | None = None  # what it is conditional on: the true label of each image
     n_images: int = 0
     passes: int = 0
     detail: dict[str, Scalar] = {}  # terms of the bound, steps, convergence
@@ -264,6 +252,8 @@ class Results(Strict):
     real_data_at: list[RealDataPoint] = []  # of the floor "real data": at the number of images of every setting
     fixed_noise: FixedNoise | None = None
     distance_parts: DistanceParts | None = None
+    by_class: ByClass | None = None
+    probes: Probes | None = None
     tuning: Tuning | None = None
     timed: list[TimedBlock] = []
     numerics: Numerics | None = None  # of the process that measured, at its end

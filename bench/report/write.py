@@ -33,6 +33,7 @@ from equibench.report.tables.differences import comparison, noise, pairs
 from equibench.report.tables.distance import distance as distance_by_class
 from equibench.report.tables.families import abilities, numbers, side_by_side
 from equibench.report.tables.headline import headline
+from equibench.report.tables.labels import by_class, classifiers, probes
 from equibench.report.tables.likelihood import bounds, decoders, likelihood, out_of_distribution
 from equibench.report.tables.quality import quality, samplers
 from equibench.report.tables.scaling import tables as tables_of_ladders
@@ -50,6 +51,9 @@ PER_SECTION: tuple[Callable[[Section], Table], ...] = (
     quality,
     spaces,
     distance_by_class,
+    by_class,
+    classifiers,
+    probes,
     noise,
     pairs,
     likelihood,

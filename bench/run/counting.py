@@ -66,13 +66,14 @@ def _on_fake_tensors(model: Model, batch_size: int, updates: int) -> Counted | N
 
 def _updated(model: Model, batch_size: int, updates: int) -> Counted:
     images = torch.zeros((batch_size, *model.shape), dtype=torch.uint8)
+    labels = [torch.zeros(batch_size, dtype=torch.int64)] if model.classes else []
     many = max(updates, model.cycle * min(updates, 2))
     costs: list[float] = []
     uncounted: set[str] = set()
     with counting_saved() as saved:
         for i in range(many):
             with counting_flops() as found, autocast(images.device):
-                model.update(images, i / many)
+                model.update(images, i / many, *labels)
             costs.append(found.total)
             uncounted.update(found.uncounted)
             _check(model, costs)

@@ -49,21 +49,31 @@ class Meter:
 
 class Batches:
     """Shuffled batches without end; an epoch's start joins the rest of the one before. The order is drawn on the
-    processor and lies on the data's device, to which it is copied once an epoch: a copy waits for the device.
+    processor and lies on the data's device, to which it is copied once an epoch: a copy waits for the device. The
+    order is the same with labels and without.
     """
 
-    def __init__(self, data: Tensor, size: int, seed: int) -> None:
-        self._data, self._size = data, size
+    def __init__(self, data: Tensor, size: int, seed: int, labels: Tensor | None = None) -> None:
+        self._data, self._size, self._labels = data, size, labels
         self.order = np.random.default_rng(seed)
         self.queue = torch.empty(0, dtype=torch.int64, device=data.device)
 
     def draw(self) -> Tensor:
+        """The next images `[size, C, H, W]`."""
+        return self._data[self._rows()]
+
+    def draw_labelled(self) -> tuple[Tensor, ...]:
+        """The next images, and their labels `[size]` where there are some."""
+        rows = self._rows()
+        return (self._data[rows],) if self._labels is None else (self._data[rows], self._labels[rows])
+
+    def _rows(self) -> Tensor:
         n = len(self._data)
         if len(self.queue) < self._size:
             fresh = np.concatenate([self.order.permutation(n) for _ in range(math.ceil(self._size / n))])
             self.queue = torch.cat([self.queue, torch.from_numpy(fresh).to(self._data.device)])
         chosen, self.queue = self.queue[: self._size], self.queue[self._size :]
-        return self._data[chosen]
+        return chosen
 
 
 class CurveWriter:
@@ -109,9 +119,11 @@ class Course:
         now: Callable[[], float],
         around: Around | None = None,
         points: Points | None = None,
+        labels: NDArray[np.int64] | None = None,
     ) -> None:
         self.meter, self.curve, self.logged = Meter(), CurveWriter(), 0.0
-        self.batches = Batches(torch.from_numpy(images).to(device), batch_size, seed)
+        told = None if labels is None else torch.from_numpy(labels).to(device)
+        self.batches = Batches(torch.from_numpy(images).to(device), batch_size, seed, told)
         self.energy, self.clock = EnergyMeter(counter), Clock(now)
         self.points = points or Points(Path(), ())
         self._device, self._counter, self._now, self._around = device, counter, now, around

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from equibench.measure.features.names import BFLOAT16
+from equibench.measure.labels.classifier import EPOCHS
 from equibench.measuring import Measuring
 from equibench.record.base import Scalar
 from equibench.run.families import resolve_family
@@ -23,6 +24,7 @@ FEATURES = {
 UNKNOWN = (1e10, 1000)
 DISTANCE = 16  # FLOPs of a Frechet distance over the cube of its dimensions
 FASTEST_SEC = 5e-4  # of a pass through a network, however small
+CLASSIFIER = 8000.0  # FLOPs a pixel of an update of the classifier of samples
 PROCESSES_SEC = 5.0  # that measure memory
 PICTURES = 200  # images that lie beside a record: samples, real ones, a portrait
 RECORD_BYTES = 200_000  # of a record itself, its curve and intervals
@@ -53,10 +55,16 @@ def estimate(planned: Plan, shape: Shape, extractor: str, flops_per_sec: float) 
     feature_flops, dims = FEATURES.get(extractor.removesuffix(BFLOAT16), UNKNOWN)
     images = sum(n for n, _ in drawn) + 2 * measure.memorization_images
     distances = 2 * measure.splits + measure.resamples + len(drawn)
+    if measure.probes:
+        passes += measure.probes.train_images + measure.probes.test_images
     of_more = [FEATURES.get(name.removesuffix(BFLOAT16), UNKNOWN) for name in measure.more_extractors]
     elsewhere = (2 * measure.splits + measure.resamples + 1) * DISTANCE
     flops = sum(measure.samples * one + elsewhere * d**3 for one, d in of_more)
     flops += passes * pass_flops + images * feature_flops + distances * DISTANCE * dims**3
+    if measure.by_class:  # the judge, and where there are labels one of samples
+        of_samples = measure.samples if planned.config.get("classes") else 0
+        classified = EPOCHS * (measure.by_class.train_images + of_samples)
+        flops += classified * CLASSIFIER * shape[1] * shape[2]
     train_flops = planned.train_flops
     return Cost(
         budget.amount if train_flops is None else train_flops / flops_per_sec,

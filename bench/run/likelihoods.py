@@ -29,21 +29,24 @@ def likelihood(work: Work, found: Found) -> Found:
 
 
 def usual(work: Work, images: NDArray[np.uint8], label: str) -> tuple[Likelihood, NDArray[np.float64] | None]:
-    """Bits per dimension of `images` by the family's usual way, and its nats `[passes, N]`; without a likelihood the
-    reason, and None.
+    """Bits per dimension of `images`, the first of the test images as they are drawn, by the family's usual way, and
+    its nats `[passes, N]`; without a likelihood the reason, and None. Of a class-conditional model given their labels.
     """
     model = work.model
     if model.likelihood == "none":
         return Likelihood(kind="none", bits_per_dim=None, reason=model.about.abilities["likelihood"]), None
     generator, passes = work.generator("likelihood"), work.session.suite.measure.likelihood_passes
-    nats = bounds_of.nats(model, images, generator, passes=passes, progress=partial(work.tell, label))
+    labels = work.true_labels(len(images))
+    progress = partial(work.tell, label)
+    nats = bounds_of.nats(model, images, generator, passes=passes, labels=labels, progress=progress)
     dims = math.prod(work.session.data.shape)
     bits, stderr = summarize(nats, dims)
     monte_carlo = None
-    if noise := bounds_of.drawn_noise(model, images, generator):
+    if noise := bounds_of.drawn_noise(model, images, generator, labels=labels):
         stderr, monte_carlo = error_parts(nats, noise, dims)
     measured = Likelihood(
         kind=model.likelihood,
+        given=bounds_of.given(labels),
         bits_per_dim=bits,
         stderr_bits_per_dim=stderr,
         stderr_monte_carlo_bits_per_dim=monte_carlo,
@@ -66,8 +69,8 @@ def bounds(work: Work, found: Found) -> Found:
 
         def measure(one: BoundSetting = one) -> BoundResult:
             with work.clock.part("more likelihoods"):
-                tell = partial(work.tell, one.name)
-                return bounds_of.measure(work.model, one, test, nats, work.generator(one.name), tell)
+                tell, labels = partial(work.tell, one.name), work.true_labels(len(test))
+                return bounds_of.measure(work.model, one, test, nats, work.generator(one.name), tell, labels)
 
         measured, found = attempt(found, one.name, measure)
         if measured:
@@ -76,7 +79,9 @@ def bounds(work: Work, found: Found) -> Found:
 
 
 def out_of_distribution(work: Work, found: Found) -> Found:
-    """Bits per dimension of images that are none of the data: inverted, constant, noise."""
+    """Bits per dimension of images that are none of the data: inverted, constant, noise. To a class-conditional model
+    each has the label of the test image that it was made of, or stands for.
+    """
     measure = work.session.suite.measure
     if work.model.likelihood == "none" or not measure.out_of_distribution:
         return found
@@ -89,7 +94,8 @@ def out_of_distribution(work: Work, found: Found) -> Found:
                 seed = stream_seed(work.seed, kind)
                 images = bounds_of.out_of_distribution(kind, test, seed)
                 progress = partial(work.tell, f"likelihood of {kind}")
-                nats = bounds_of.nats(work.model, images, work.generator("likelihood"), progress=progress)
+                generator, labels = work.generator("likelihood"), work.true_labels(len(test))
+                nats = bounds_of.nats(work.model, images, generator, labels=labels, progress=progress)
                 return summarize(nats, math.prod(work.session.data.shape))[0]
 
         bits, found = attempt(found, f"likelihood of {kind}", bits_of)

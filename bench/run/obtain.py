@@ -19,6 +19,7 @@ from equibench.run.arithmetic import training_as
 from equibench.run.content import checkpoint_of
 from equibench.run.families import resolve_family
 from equibench.run.kept import Keeping
+from equibench.run.labels import check_fits, labels_for, tell_shares
 from equibench.run.loaded import opened, scalars
 from equibench.run.plan import Plan, plan
 from equibench.run.points import Points, halvings
@@ -54,6 +55,7 @@ def obtain(
             shape = session.data.shape
             if provenance.shape != shape:
                 raise UserError(f"{file} is for images of {provenance.shape}, not {shape} of {session.data.name}")
+            check_fits(model, session.data)
     else:
         model, provenance = _trained(cell, session, clock, file, watch, keeping)
     return model, Results(
@@ -96,6 +98,7 @@ def _trained(
                 keeping=keeping,
                 points=points,
                 team=session.team,
+                labels=labels_for(model, session.data.train_labels),
             )
         spent = spent.model_copy(update={"compile_sec": compiling.sec})
     if keeping:
@@ -129,14 +132,24 @@ def help_to_train(cell: Cell, session: Session) -> None:
     torch.manual_seed(stream_seed(cell.seed, "train"))
     seed = stream_seed(cell.seed, "order")
     with training_as(cell, model):
-        train(model, session.data.train, planned.allowance, seed=seed, device=session.device, team=session.team)
+        train(
+            model,
+            session.data.train,
+            planned.allowance,
+            seed=seed,
+            device=session.device,
+            team=session.team,
+            labels=labels_for(model, session.data.train_labels),
+        )
 
 
 def _built(cell: Cell, session: Session) -> tuple[Plan, Model]:
     assert cell.entrant is not None
     planned = plan(cell, session.data.shape)
     torch.manual_seed(stream_seed(cell.seed, "init"))
-    return planned, resolve_family(cell.entrant.family).build(planned.config, session.data.shape).to(session.device)
+    model = resolve_family(cell.entrant.family).build(planned.config, session.data.shape).to(session.device)
+    tell_shares(model, session.data)
+    return planned, model
 
 
 def stream_seed(seed: int, purpose: str) -> int:

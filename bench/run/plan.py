@@ -16,6 +16,7 @@ from equibench.record.schema import Budget
 from equibench.run import fitting, sizing
 from equibench.run.counting import Counted, counted
 from equibench.run.families import check_tuned, resolve_family, validated
+from equibench.run.labels import check_labels
 from equibench.run.train import Allowance
 from equibench.suite import Cell
 from equibench_models import FAMILIES
@@ -90,6 +91,7 @@ def plan(cell: Cell, shape: tuple[int, int, int]) -> Plan:
     entrant, measure = cell.entrant, cell.suite.measure
     family = resolve_family(entrant.family)
     validated(family.options_type, entrant.sampler, entrant.name, "sampler option")
+    check_labels(entrant, dict(family.config_type.model_fields))
     batch_size = int(validated(family.config_type, entrant.config, entrant.name, "config key")["batch_size"])
     check_tuned(entrant, family)
     if entrant.family in FAMILIES and (shape[1] % 4 or shape[2] % 4):

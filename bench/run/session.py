@@ -125,8 +125,13 @@ class Session:
     @property
     def reference_classes(self) -> Classes | None:
         """Of these, where labels are known."""
+        return classes_of(self.data, self.reference_labels)
+
+    @property
+    def reference_labels(self) -> NDArray[np.int64] | None:
+        """Of these, where labels are known."""
         labels = self.data.test_labels
-        return classes_of(self.data, None if labels is None else labels[self._referred])
+        return None if labels is None else labels[self._referred]
 
     @cached_property
     def _referred(self) -> NDArray[np.intp] | slice:
@@ -136,6 +141,12 @@ class Session:
     def drawn_test(self) -> NDArray[np.uint8]:
         """The test images in an order that looks random, by pixels and the protocol's seed: the first n are n drawn."""
         return self.data.test[drawn_order(image_digests(self.data.test))]
+
+    @property
+    def drawn_test_labels(self) -> NDArray[np.int64] | None:
+        """Of these, where they are known."""
+        labels = self.data.test_labels
+        return None if labels is None else labels[drawn_order(image_digests(self.data.test))]
 
     @property
     def likelihood_images(self) -> NDArray[np.uint8]:

@@ -29,6 +29,7 @@ from equibench.record.schema import Portrait
 from equibench.record.surroundings import TimedBlock
 from equibench.run.along import measure_along
 from equibench.run.floors import parts_of
+from equibench.run.labelled import numbers_by_class, probes
 from equibench.run.likelihoods import bounds, decoder_likelihood, likelihood, out_of_distribution
 from equibench.run.session import Session
 from equibench.run.spaces import spaces
@@ -44,8 +45,6 @@ NOISE_DIMS = 32  # of the features kept of samples from the same noise
 NEIGHBOURS = (
     "The samples nearest to a training image, a row each, and beside each the nearest training images in features."
 )
-
-
 Stage = Callable[[Work, Found], Found]
 
 
@@ -235,7 +234,7 @@ def few_dims(features: NDArray[np.float32]) -> NDArray[np.float32]:
     return (features @ directions).astype(np.float32)
 
 
-OF_SAMPLES = ("quality", "memorization", "distance_parts", "spaces", "portrait")
+OF_SAMPLES = ("quality", "memorization", "distance_parts", "spaces", "numbers_by_class", "portrait")
 # by the part of the record that each fills; memorization's is within the quality, that of the training `along`
 STAGES: dict[str, Stage] = {
     stage.__name__: stage
@@ -244,6 +243,8 @@ STAGES: dict[str, Stage] = {
         memorization,
         distance_parts,
         spaces,
+        numbers_by_class,
+        probes,
         likelihood,
         bounds,
         out_of_distribution,

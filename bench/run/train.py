@@ -99,11 +99,12 @@ def train(
     keeping: Keeping | None = None,
     points: Points | None = None,
     team: Team | None = None,
+    labels: NDArray[np.int64] | None = None,
 ) -> tuple[Spent, Curve]:
-    """Update `model` on shuffled `images` (uint8 `[N, C, H, W]`) until one more update would pass the budget. With
-    `keeping` a training that was stopped goes on where it was last saved; at `points` before the end the weights are
-    kept, off the clock. With a `team` each of its processes does its part of every update, from where the first one's
-    training is; that one decides when it ends.
+    """Update `model` on shuffled `images` (uint8 `[N, C, H, W]`), a class-conditional one with their `labels`, until
+    one more update would pass the budget. With `keeping` a training that was stopped goes on where it was last saved;
+    at `points` before the end the weights are kept, off the clock. With a `team` each of its processes does its part of
+    every update, from where the first one's training is; that one decides when it ends.
 
     The device is waited for only where losses are read, at most `CURVE_POINTS` times, where an epoch's order is copied
     to it, and where the training is saved; what "data" queues on it is therefore charged to "update", which waits.
@@ -113,16 +114,16 @@ def train(
     watch = watch or Watch()
     updates, budget = allowance.updates, allowance.budget
     synchronize = synchronizer(device)
-    course = Course(images, allowance.batch_size, seed, device, watch.counter, watch.now, watch.around, points)
+    course = Course(images, allowance.batch_size, seed, device, watch.counter, watch.now, watch.around, points, labels)
     _begin(model, course, keeping, team, device)
     clock, meter, done = course.clock, course.meter, False
     while not done:
         with clock.part("data"):
-            batch = course.batches.draw()
+            batch, *told = course.batches.draw_labelled()
         with clock.part("update"):
             share = min(meter.updates / updates if updates else meter.share(budget), 1.0)
             with autocast(device):
-                course.curve.add(_whole(model.update(batch, share), model.part))
+                course.curve.add(_whole(model.update(batch, share, *told), model.part))
             meter.add(allowance.batch_size, allowance.flops(meter.updates))
             done, share = _progress(course, updates, budget, team, synchronize)
             at_point = done or share - course.logged >= 1 / CURVE_POINTS

@@ -44,6 +44,15 @@ class Work:
         """Random numbers of their own for every purpose, the same for all entrants."""
         return torch.Generator(self.session.device).manual_seed(stream_seed(self.seed, purpose))
 
+    def true_labels(self, n: int) -> NDArray[np.int64] | None:
+        """Those of the first n test images as they are drawn, for a class-conditional model; None for any other."""
+        labels = self.session.drawn_test_labels if self.model.classes else None
+        return labels if labels is None else labels[:n]
+
+    def sample_labels(self, n: int) -> NDArray[np.int64] | None:
+        """Those that a class-conditional model drew for the n samples of the headline, from the same random numbers."""
+        return self.model.draw_labels(n, self.generator("sample")).cpu().numpy() if self.model.classes else None
+
 
 @dataclass(frozen=True)
 class Found:

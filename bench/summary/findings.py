@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from equibench.quantities.glossary import BITS
+from equibench.quantities.metric import compared_kind
 from equibench.quantities.text import join, number
 from equibench.record.paths import value_at
 from equibench.record.schema import Record
@@ -116,7 +117,9 @@ def _likelihood(section: Section, found: list[Standing]) -> TestedFinding | None
             "likelihood", Sentence("No two entrants have a likelihood of one kind.", kinds), tuple(more), ()
         )
     one = max(ranked, key=lambda one: len(one.rows))
-    bound = "upper bound on bits/dim" if one.measure.of_bounds else f"bits/dim ({_kind(one)})"
+    kind = _kind(one)
+    given = kind.removeprefix("upper bound")
+    bound = f"upper bound on bits/dim{given}" if one.measure.of_bounds else f"bits/dim ({kind})"
     claim = claim_of(one, f"has the lowest {bound}", f"who has the lowest {bound}")
     lead = f"{one.measure.name}: "
     more = [*_bounds(one), *_best_rule(section), *more]
@@ -167,7 +170,7 @@ def _best_rule(section: Section) -> list[Sentence]:
 
 def _kind(one: Standing) -> str:
     likelihood = one.best.first.likelihood
-    return likelihood.kind if likelihood else "unknown"
+    return compared_kind(likelihood) if likelihood else "unknown"
 
 
 def _speed(found: list[Standing]) -> TestedFinding | None:

@@ -20,7 +20,7 @@ ABOUT = (
     *("data.name", "data.sha256", "data.n_train", "data.n_test"),
     *("budget.params", "budget.unit", "budget.amount", "machine.key", "code.commit", "code.dirty"),
     *("quality.metric", "quality.reference", "quality.features.name", "quality.features.weights_sha256"),
-    *("likelihood.kind", "likelihood.dequantization", "memory.quantity"),
+    *("likelihood.kind", "likelihood.dequantization", "likelihood.given", "memory.quantity"),
 )
 NUMBERS = tuple(quantity for quantity in glossary.GLOSSARY if "*" not in quantity.path and not quantity.derived)
 COLUMNS = (*(path.replace(".", "_") for path in ABOUT), *(quantity.column for quantity in NUMBERS))

@@ -10,7 +10,7 @@ from typing import Any
 from equibench.hashing import digest
 from equibench.quantities.glossary import BITS
 from equibench.quantities.identity import identity
-from equibench.quantities.metric import metric_names, metric_of
+from equibench.quantities.metric import compared_kind, metric_names, metric_of
 from equibench.record.paths import value_at
 from equibench.record.schema import Record
 from equibench.stats import holm
@@ -155,7 +155,7 @@ def _names(sections: list[Section]) -> dict[Hashable, str]:
     metrics = sorted({metric for section in sections for metric in section.metrics})
     found: dict[Hashable, str] = dict(metric_names(metrics).items())
     records = [record for section in sections for row in section.rankable for record in row.having(BITS)]
-    kinds = sorted({(one.kind, one.n_images) for record in records if (one := record.likelihood)})
+    kinds = sorted({(compared_kind(one), one.n_images) for record in records if (one := record.likelihood)})
     several = len({n for _, n in kinds}) > 1
     return found | {(kind, n): f"Bits/dim ({kind}{f', {n:,} images' * several})" for kind, n in kinds}
 
@@ -163,5 +163,5 @@ def _names(sections: list[Section]) -> dict[Hashable, str]:
 def _key(record: Record, path: str) -> Hashable:
     if path == BITS:
         assert record.likelihood is not None
-        return record.likelihood.kind, record.likelihood.n_images
+        return compared_kind(record.likelihood), record.likelihood.n_images
     return metric_of(record.quality) if record.quality else None

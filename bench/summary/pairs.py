@@ -20,7 +20,7 @@ from scipy.special import ndtr
 from equibench import intervals
 from equibench.protocol import RANKING_SEEDS, SIGNIFICANCE
 from equibench.quantities.glossary import BITS, of
-from equibench.quantities.metric import metric_names
+from equibench.quantities.metric import compared_kind, metric_names
 from equibench.quantities.text import join
 from equibench.record.paths import value_at
 from equibench.record.schema import Record
@@ -103,11 +103,12 @@ def criteria(section: Section, among: Sequence[Row] | None = None) -> list[Crite
     for row in among:
         likelihood = row.first.likelihood
         if likelihood and row.stat(BITS):
-            kinds.setdefault((likelihood.kind, likelihood.n_images), []).append(row)
+            kinds.setdefault((compared_kind(likelihood), likelihood.n_images), []).append(row)
     several = len({n for _, n in kinds}) > 1
     for (kind, n), rows_of_kind in sorted(kinds.items()):
         name = f"Bits/dim ({kind}, {n:,} images)" if several else f"Bits/dim ({kind})"
-        found.append(Criterion(name, BITS, tuple(rows_of_kind), p_of_bits, kind == "upper bound", "likelihood"))
+        bound = kind.startswith("upper bound")
+        found.append(Criterion(name, BITS, tuple(rows_of_kind), p_of_bits, bound, "likelihood"))
     for path in (RECALL, COVERAGE):
         diversity += _alike(among, path, "diversity", _counts_of(path))
     timed = [one for path in (SPEED, LATENCY) for one in _alike(among, path, "speed", lambda _: "")]

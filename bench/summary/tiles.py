@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from equibench.quantities.metric import compared_kind
 from equibench.quantities.text import number
 from equibench.record.budget import kept_budget
 from equibench.summary.beside import measured_alike
@@ -101,7 +102,7 @@ def tile_of(section: Section, title: str, category: Category, one: Standing | No
 
 def _kind(one: Standing) -> str:
     likelihood = one.best.first.likelihood
-    return likelihood.kind if likelihood else ""
+    return compared_kind(likelihood) if likelihood else ""
 
 
 def _tile_words(one: Standing) -> tuple[str, str]:
@@ -178,5 +179,5 @@ def _missing(row: Row, category: Category) -> str:
     if category == "likelihood" and likelihood and likelihood.kind == "none":
         return "no likelihood"
     if category == "likelihood" and likelihood and likelihood.bits_per_dim is not None:
-        return f"{likelihood.kind}, {number(likelihood.bits_per_dim, 4)}"
+        return f"{compared_kind(likelihood)}, {number(likelihood.bits_per_dim, 4)}"
     return "not measured"

@@ -16,8 +16,10 @@ def components(network: Denoiser, config: DiffusionConfig, image: Shape) -> list
     places = [] if network.places is None else [network.places]
     kind = "residual block and dense layers" if network.mixers else "residual block"
     middle, around = [network.coarse, network.mixers], config.fine_blocks
+    label, classes = network.label, (config.classes,)
     return [
         Component("embed", "linear layers, told the noise level", [network.embed], [(1,)], [told]),
+        *([] if label is None else [Component("label", "linear", [label], [classes], [told])]),
         Component("stem", "sines, fold, conv 3x3", [network.stem], [image], [fine], ("noise",)),
         Component("before", "residual block", [network.before], [fine, told], [fine], ("stem", "embed"), around),
         Component("down", "fold, conv 1x1", [network.down, *places], [fine], [coarse], ("before",)),

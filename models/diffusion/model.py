@@ -43,6 +43,7 @@ from equibench_models.muon import optimizers
 
 Sampler = Literal["sde-dpm-solver++", "dpm-solver++", "ancestral"]
 ODE_STEPS = 50
+LEVEL_READ = 2.0  # log signal-to-noise ratio at which features are read: as of most of the training
 
 
 class DiffusionOptions(Options):
@@ -72,10 +73,10 @@ class Diffusion(Model):
         self.nats_detail = {"chain_steps": config.chain_steps, "steps_drawn_an_image": config.bound_steps}
         self.bounds = {**self.bounds, "full chain": replace(self.bounds["full chain"], steps=config.chain_steps)}
         self._muon, self._adam = optimizers(
-            self.network, config.optimizer, (0.9, 0.99), 0.01, edges=("stem", "head", "embed")
+            self.network, config.optimizer, (0.9, 0.99), 0.01, edges=("stem", "head", "embed", "label")
         )
 
-    def update(self, images: Tensor, progress: float = 0.0) -> dict[str, Tensor]:
+    def update(self, images: Tensor, progress: float = 0.0, labels: Tensor | None = None) -> dict[str, Tensor]:
         """Mean squared error of v, plus the bound's terms, of which the deviations alone learn (iDDPM, section 3.1)."""
         config, part, n = self.config, self.part, len(images)
         levels, n_last = self._training_levels(n, images.device)
@@ -83,67 +84,75 @@ class Diffusion(Model):
         x, lam, last_here = to_float(part.of(images)), part.of(levels), part.count(n_last)
         a, s = signal_and_noise(lam)
         z = a * x + s * noise
-        v, code = self.network(z, lam)
+        v, code = self.network(z, lam, self.told(labels if labels is None else part.of(labels)))
         clean = a * z - s * v
         last_step = part.mean(-log_gaussian_mass(x, clean, self._last_std(code, lam))[:last_here], n_last)
         distance = (config.greatest - config.least) / (config.chain_steps - 1)
         kl = step_kl(x, clean.detach(), code, lam, lam + distance)[last_here:]
         squared_error = part.mean((v - (a * noise - s * x)) ** 2, n)
         deviations = config.deviation_weight * config.chain_steps * part.mean(kl, n - n_last)
-        loss = squared_error + deviations + last_step * n_last / n
-        norm = step((self._muon, self._adam), loss, learning_rate(config.learning_rate, progress), part, clip=1.0)
+        loss, rate = squared_error + deviations + last_step * n_last / n, learning_rate(config.learning_rate, progress)
+        norm = step((self._muon, self._adam), loss, rate, part, clip=1.0)
         self.average.update(self.network)
         losses = {"v_squared_error": squared_error, "last_step_bits_per_dim": last_step / math.log(2)}
         return {**losses, "gradient_norm": part.share(norm)}
 
     @torch.no_grad()
-    def nats(self, images: Tensor, generator: Generator) -> Tensor:
+    def nats(self, images: Tensor, generator: Generator, labels: Tensor | None = None) -> Tensor:
         """Unbiased estimate of the negative variational bound in nats (DDPM, eq. 5): last step, the chain's prior term,
         and T - 1 times the mean KL over `bound_steps` of its other steps.
         """
-        return self._chain(images, generator, self.config.chain_steps, self.config.bound_steps)
+        return self._chain(images, generator, self.config.chain_steps, self.config.bound_steps, labels)
 
     @torch.no_grad()
-    def _full_chain(self, images: Tensor, generator: Generator, steps: int | None) -> Tensor:
+    def _full_chain(
+        self, images: Tensor, generator: Generator, steps: int | None, labels: Tensor | None = None
+    ) -> Tensor:
         """The same with all of `steps` summed."""
         chain_steps = steps or self.config.chain_steps
-        return self._chain(images, generator, chain_steps, chain_steps - 1)
+        return self._chain(images, generator, chain_steps, chain_steps - 1, labels)
 
-    def _chain(self, images: Tensor, generator: Generator, chain_steps: int, drawn: int) -> Tensor:
+    def _chain(
+        self, images: Tensor, generator: Generator, chain_steps: int, drawn: int, labels: Tensor | None
+    ) -> Tensor:
         """The bound of a chain of so many steps by `drawn` of them."""
-        config, x = self.config, to_float(images)
-        total = self._last_step(x, generator)[0] + self._prior(x)
+        config, x, told = self.config, to_float(images), self.told(self.checked(labels, len(images)))
+        total = self._last_step(x, told, generator)[0] + self._prior(x)
         distance = (config.greatest - config.least) / (chain_steps - 1)
         for i in range(drawn):
             # t runs over 2..T, from each lam to the one before it in the chain
             t = 2 + (spread_draws(x, generator, i, drawn) * (chain_steps - 1)).floor().clamp(max=chain_steps - 2)
             lam = config.greatest - (t - 1) * distance
-            clean, code = predict(self.average.network, diffuse(x, lam, generator)[0], lam)
+            clean, code = predict(self.average.network, diffuse(x, lam, generator)[0], lam, told)
             kl = step_kl(x, clean, code, lam, lam + distance).sum(dim=(1, 2, 3))
             total = total + (chain_steps - 1) / drawn * kl
         return total
 
     @torch.no_grad()
-    def _continuous(self, images: Tensor, generator: Generator, _steps: int | None) -> Tensor:
+    def _continuous(
+        self, images: Tensor, generator: Generator, _steps: int | None, labels: Tensor | None = None
+    ) -> Tensor:
         """The limit of infinitely many steps (VDM), by `bound_steps` draws."""
-        config, x = self.config, to_float(images)
-        total = self._last_step(x, generator)[0] + self._prior(x)
+        config, x, told = self.config, to_float(images), self.told(self.checked(labels, len(images)))
+        total = self._last_step(x, told, generator)[0] + self._prior(x)
         width = config.greatest - config.least
         for i in range(config.bound_steps):
             lam = config.least + width * spread_draws(x, generator, i, config.bound_steps)
-            clean, _ = predict(self.average.network, diffuse(x, lam, generator)[0], lam)
+            clean, _ = predict(self.average.network, diffuse(x, lam, generator)[0], lam, told)
             total = total + width / config.bound_steps * continuous_rate(x, clean, lam)
         return total
 
     @torch.no_grad()
-    def _flow_density(self, images: Tensor, generator: Generator, steps: int | None) -> Tensor:
+    def _flow_density(
+        self, images: Tensor, generator: Generator, steps: int | None, labels: Tensor | None = None
+    ) -> Tensor:
         """Last step, log q of the noisy image z of step 1, and the density of z by the probability flow."""
-        x = to_float(images)
-        last, z, noise = self._last_step(x, generator)
+        x, told = to_float(images), self.told(self.checked(labels, len(images)))
+        last, z, noise = self._last_step(x, told, generator)
         _, s = signal_and_noise(torch.full((len(x),), self.config.greatest, device=x.device))
         log_q = (log_normal(noise) - torch.log(s)).sum(dim=(1, 2, 3))
         ends = self.config.greatest, self.config.least
-        by_network = partial(predict, self.average.network)
+        by_network = partial(predict, self.average.network, told=told)
         return last + log_q - flow_log_density(z, by_network, *ends, steps or ODE_STEPS, generator)
 
     bounds: Mapping[str, Bound] = {
@@ -160,11 +169,11 @@ class Diffusion(Model):
         ),
     }
 
-    def _last_step(self, x: Tensor, generator: Generator) -> tuple[Tensor, Tensor, Tensor]:
+    def _last_step(self, x: Tensor, told: Tensor | None, generator: Generator) -> tuple[Tensor, Tensor, Tensor]:
         """-log p(x | z) in nats `[B]` of a noisy z of step 1, z and the noise in it."""
         first = torch.full((len(x),), self.config.greatest, device=x.device)
         z, noise = diffuse(x, first, generator)
-        clean, code = predict(self.average.network, z, first)
+        clean, code = predict(self.average.network, z, first, told)
         return -log_gaussian_mass(x, clean, self._last_std(code, first)).sum(dim=(1, 2, 3)), z, noise
 
     def _prior(self, x: Tensor) -> Tensor:
@@ -179,14 +188,16 @@ class Diffusion(Model):
         batch_size: int = 250,
         sampler: Sampler = "sde-dpm-solver++",
         steps: int = 10,
+        labels: Tensor | None = None,
     ) -> Tensor:
         """`sde-dpm-solver++` and `dpm-solver++` solve the reverse process and its probability-flow equation in few
         steps, second order; `ancestral` draws from the learned reverse process: the chain itself at `chain_steps`
         steps, a strided one at fewer.
         """
         DiffusionOptions(sampler=sampler, steps=steps)  # raises for a sampler that is none
+        told = self.to_sample(n, generator, labels)
         start = torch.randn(n, *self.shape, generator=generator, device=generator.device)
-        *_, (clean, _) = self._reverse(start, generator, batch_size, sampler, steps)
+        *_, (clean, _) = self._reverse(start, told, generator, batch_size, sampler, steps)
         return to_uint8(clean)
 
     def show(self, images: Tensor, generator: Generator) -> Showing:
@@ -195,14 +206,14 @@ class Diffusion(Model):
         levels = torch.linspace(self.config.greatest, self.config.least, snapshots, device=x.device)
         forward = torch.stack([diffuse(x, lam.expand(shown), generator)[0] for lam in levels], dim=1)
         start = torch.randn(shown, *self.shape, generator=generator, device=x.device)
-        steps = 8 * snapshots
+        steps, told = 8 * snapshots, self.to_sample(shown, generator, None)
         with torch.no_grad():
-            chain = [z for _, z in self._reverse(start, generator, shown, "ancestral", steps)]
+            chain = [z for _, z in self._reverse(start, told, generator, shown, "ancestral", steps)]
         reverse = torch.stack([start, *chain[:: steps // (snapshots - 1)][: snapshots - 2], chain[-1]], dim=1)
         middle = torch.zeros(len(images), device=x.device)
         z, _ = diffuse(to_float(images), middle, generator)
         with torch.no_grad():
-            clean, code = predict(self.average.network, z, middle)
+            clean, code = predict(self.average.network, z, middle, self.untold(len(z)))
         return Showing(
             numbers={
                 # at equal parts of signal and noise, where guessing the mean image would cost the data's variance
@@ -212,10 +223,17 @@ class Diffusion(Model):
             pictures={
                 "forward_chain": ("The fixed forward process: noise added step by step", rows(*forward)),
                 "reverse_chain": (f"The learned reverse process, {steps} steps from noise to images", rows(*reverse)),
-                **one_step(self.average.network, images, self.config, generator),
+                **one_step(partial(predict, self.average.network), images, self.untold(12), self.config, generator),
                 **by_steps(self.sample, generator),
             },
         )
+
+    @torch.no_grad()
+    def represent(self, images: Tensor, generator: Generator) -> Mapping[str, Tensor]:
+        """Means of the denoiser's coarsest maps for the images with some noise."""
+        lam = torch.full((len(images),), LEVEL_READ, device=images.device)
+        z, _ = diffuse(to_float(images), lam, generator)
+        return {"denoiser": self.average.network.features(z, lam, self.untold(len(images)))}
 
     def components(self) -> list[Component]:
         return components(self.network, self.config, self.shape)
@@ -246,7 +264,7 @@ class Diffusion(Model):
         return 2 * signal_and_noise(lam)[1] * torch.exp(-math.log(100) * torch.sigmoid(code - 1))
 
     def _reverse(
-        self, z: Tensor, generator: Generator, batch_size: int, sampler: Sampler, steps: int
+        self, z: Tensor, told: Tensor | None, generator: Generator, batch_size: int, sampler: Sampler, steps: int
     ) -> Iterator[tuple[Tensor, Tensor]]:
         """Steps of the reverse process from noise z: (estimated clean images, less noisy z) after each; on equal steps
         of lam, the last without noise. The solvers (Lu et al. 2022, DPM-Solver++(2M), with and without noise) guess by
@@ -257,9 +275,11 @@ class Diffusion(Model):
         for i, lam in enumerate(grid):
             # both halves of the prediction travel through in_batches as one tensor
             both = in_batches(
-                lambda z, lam=lam: torch.stack(predict(self.average.network, z, lam.expand(len(z))), dim=1),
+                lambda z, *told, lam=lam: torch.stack(
+                    predict(self.average.network, z, lam.expand(len(z)), *told), dim=1
+                ),
                 batch_size,
-                [z],
+                [z] if told is None else [z, told],
             )
             clean, code = both.unbind(dim=1)
             clean = clean.clamp(-1, 1)

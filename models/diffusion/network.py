@@ -10,14 +10,14 @@ import torch.nn.functional as F
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from equibench_models.contract import Config, Shape
+from equibench_models.contract import LabelledConfig, Shape
 from equibench_models.diffusion.process import signal_and_noise
 from equibench_models.layers import Mixer, ResBlock, conv
 
 FOURIER = (8, 32)  # times pi x: periods of 32 and of 8 levels, which lift noise of one level to the network's scale
 
 
-class DiffusionConfig(Config):
+class DiffusionConfig(LabelledConfig):
     """Settings of the diffusion model: network, training, noise levels and bound."""
 
     knobs: ClassVar[tuple[str, ...]] = ("width", "hidden")
@@ -49,7 +49,9 @@ class DiffusionConfig(Config):
 
 
 class Denoiser(nn.Module):
-    """Noisy images `[B, C, H, W]`, log signal-to-noise ratios `[B]` -> v and deviation codes, both `[B, C, H, W]`."""
+    """Noisy images `[B, C, H, W]`, log signal-to-noise ratios `[B]` -> v and deviation codes, both `[B, C, H, W]`. With
+    classes a vector of the label's own is added to what the network is told of the noise level.
+    """
 
     def __init__(self, config: DiffusionConfig, shape: Shape) -> None:
         super().__init__()
@@ -68,33 +70,54 @@ class Denoiser(nn.Module):
         self.up = conv(c, 4 * fine, 1, gain=0.5)
         self.after = nn.ModuleList(ResBlock(fine, size) for _ in range(config.fine_blocks))
         self.head = conv(fine, 8 * channels, gain=0)
+        self.label = nn.Linear(config.classes, size, bias=False) if config.classes else None
 
-    def forward(self, z: Tensor, lam: Tensor) -> tuple[Tensor, Tensor]:
-        angles = lam[:, None] * self.frequencies
-        condition = self.embed(torch.cat([angles.sin(), angles.cos(), lam[:, None] / 5], dim=1))
-        folded = F.pixel_unshuffle(z, 2)
-        waves = [wave(math.pi * k * folded) for k in FOURIER for wave in (torch.sin, torch.cos)]
-        with torch.autocast(z.device.type, enabled=False):  # noise of one level is below bfloat16's digits
-            h = self.stem(torch.cat([folded, *waves], dim=1).contiguous(memory_format=torch.channels_last))
-        for block in self.before:
-            h = block(h, condition)
-        g = self.down(F.pixel_unshuffle(h, 2))
-        if self.places is not None:
-            g = g + self.places
-        for i, block in enumerate(self.coarse):
-            g = block(g, condition)
-            if self.mixers:
-                g = self.mixers[i](g, condition)
-        h = h + F.pixel_shuffle(self.up(F.silu(g)), 2)
+    def forward(self, z: Tensor, lam: Tensor, label: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        condition = self._condition(lam, label)
+        h = self._fine(z, condition)
+        h = h + F.pixel_shuffle(self.up(F.silu(self._coarse(h, condition))), 2)
         for block in self.after:
             h = block(h, condition)
         with torch.autocast(z.device.type, enabled=False):
             v, code = self.head(F.silu(h.float())).chunk(2, dim=1)
         return F.pixel_shuffle(v, 2), F.pixel_shuffle(code, 2)
 
+    def features(self, z: Tensor, lam: Tensor, label: Tensor | None = None) -> Tensor:
+        """Means over all places of its coarsest maps, `[B, width]`."""
+        condition = self._condition(lam, label)
+        means: Tensor = self._coarse(self._fine(z, condition), condition).float().mean(dim=(2, 3))
+        return means
 
-def predict(network: nn.Module, z: Tensor, lam: Tensor) -> tuple[Tensor, Tensor]:
+    def _condition(self, lam: Tensor, label: Tensor | None) -> Tensor:
+        """What every block is told, `[B, condition]`."""
+        angles = lam[:, None] * self.frequencies
+        told = torch.cat([angles.sin(), angles.cos(), lam[:, None] / 5], dim=1)
+        before: Tensor = self.embed[:-1](told)  # the last is the activation
+        condition: Tensor = self.embed[-1](before if self.label is None else before + self.label(label))
+        return condition
+
+    def _fine(self, z: Tensor, condition: Tensor) -> Tensor:
+        folded = F.pixel_unshuffle(z, 2)
+        waves = [wave(math.pi * k * folded) for k in FOURIER for wave in (torch.sin, torch.cos)]
+        with torch.autocast(z.device.type, enabled=False):  # noise of one level is below bfloat16's digits
+            h: Tensor = self.stem(torch.cat([folded, *waves], dim=1).contiguous(memory_format=torch.channels_last))
+        for block in self.before:
+            h = block(h, condition)
+        return h
+
+    def _coarse(self, h: Tensor, condition: Tensor) -> Tensor:
+        g: Tensor = self.down(F.pixel_unshuffle(h, 2))
+        if self.places is not None:
+            g = g + self.places
+        for i, block in enumerate(self.coarse):
+            g = block(g, condition)
+            if self.mixers:
+                g = self.mixers[i](g, condition)
+        return g
+
+
+def predict(network: nn.Module, z: Tensor, lam: Tensor, told: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """-> estimate of the clean images x = a z - s v, and the deviation codes."""
     a, s = signal_and_noise(lam)
-    v, code = network(z, lam)
+    v, code = network(z, lam) if told is None else network(z, lam, told)
     return a * z - s * v, code

@@ -10,13 +10,13 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from equibench_models.contract import Config
+from equibench_models.contract import LabelledConfig
 from equibench_models.layers import LogisticMixture, Mixer, ResBlock, conv
 
 KEPT, DIAGONAL, RIGHT, BELOW = 0, 3, 1, 2  # a 2x2 block in the order of pixel_unshuffle
 
 
-class FlowConfig(Config):
+class FlowConfig(LabelledConfig):
     """Settings of the flow: couplings, dequantizer and training."""
 
     knobs: ClassVar[tuple[str, ...]] = ("width", "hidden")
@@ -55,7 +55,7 @@ def join(kept: Tensor, diagonal: Tensor, right: Tensor, below: Tensor) -> Tensor
 
 class Conditioner(nn.Module):
     """Known values `[B, inputs, h, w]` -> the mixtures of `channels` values at every place. With `places`, (h, w), all
-    of them are mixed first.
+    of them are mixed first. With classes the hidden maps are shifted by a vector of the label's own.
     """
 
     def __init__(
@@ -74,10 +74,14 @@ class Conditioner(nn.Module):
         mixers = [Mixer(width, config.mixed, config.hidden, places)] if places and config.mixed else []
         self.body = nn.Sequential(*mixers, *(ResBlock(width) for _ in range(config.depth)))
         self.head = conv(width, LogisticMixture.size(channels, config.components), 1, gain=0.1)
+        self.label = nn.Linear(config.classes, width, bias=False) if config.classes else None
 
-    def forward(self, *known: Tensor) -> LogisticMixture:
+    def forward(self, *known: Tensor, label: Tensor | None = None) -> LogisticMixture:
         x = torch.cat(known, dim=1).contiguous(memory_format=torch.channels_last)
-        raw = self.head(F.silu(self.body(self.stem(x))))
+        h = self.stem(x)
+        if self.label is not None:
+            h = h + self.label(label)[:, :, None, None]
+        raw = self.head(F.silu(self.body(h)))
         return LogisticMixture(raw, self.channels, self.components, pixels=self.pixels)
 
 
@@ -129,7 +133,7 @@ class Scale(nn.Module):
             for step, known in zip(self.steps, self.known, strict=True)
         )
 
-    def forward(self, y: Tensor) -> tuple[Tensor, list[Tensor], Tensor]:
+    def forward(self, y: Tensor, label: Tensor | None = None) -> tuple[Tensor, list[Tensor], Tensor]:
         """-> the component kept, the noise maps of the diagonal, right and below ones, and log |det| in nats `[B]`."""
         kept, *parts = split(y)
         masks = _colours(kept)
@@ -137,22 +141,24 @@ class Scale(nn.Module):
         log_det = torch.zeros(len(y), device=y.device)
         for i, step in enumerate(self.steps):
             values = torch.cat([parts[j] for j in step.components], dim=1)
-            z, log_slope = self._mixture(i, kept, parts, masks).to_logistic(values)
+            z, log_slope = self._mixture(i, kept, parts, masks, label).to_logistic(values)
             mask = masks[step.colour]
             self._put(noise, z, step, mask)
             log_det = log_det + (log_slope if mask is None else mask * log_slope).sum(dim=(1, 2, 3))
         return kept, noise, log_det
 
-    def inverse(self, kept: Tensor, noise: list[Tensor]) -> Tensor:
+    def inverse(self, kept: Tensor, noise: list[Tensor], label: Tensor | None = None) -> Tensor:
         masks = _colours(kept)
         parts = [torch.zeros_like(kept) for _ in noise]
         for i, step in enumerate(self.steps):
             z = torch.cat([noise[j] for j in step.components], dim=1)
-            y = self._mixture(i, kept, parts, masks).from_logistic(z)
+            y = self._mixture(i, kept, parts, masks, label).from_logistic(z)
             self._put(parts, y, step, masks[step.colour])
         return join(kept, *parts)
 
-    def _mixture(self, i: int, kept: Tensor, parts: list[Tensor], masks: Masks) -> LogisticMixture:
+    def _mixture(
+        self, i: int, kept: Tensor, parts: list[Tensor], masks: Masks, label: Tensor | None
+    ) -> LogisticMixture:
         """The mixtures of step i's values, given the components before it."""
         given = [kept]
         for j, colour in self.known[i]:
@@ -161,7 +167,7 @@ class Scale(nn.Module):
         mask = masks[self.steps[i].colour]
         if mask is not None:
             given.append(mask.expand(len(kept), -1, -1, -1))
-        mixture: LogisticMixture = self.conditioners[i](*given)
+        mixture: LogisticMixture = self.conditioners[i](*given, label=label)
         return mixture
 
     @staticmethod
@@ -188,34 +194,36 @@ def _colours(like: Tensor) -> Masks:
 
 class DenseCoupling(nn.Module):
     """Vectors `[B, D]`: every second entry passes the distribution function of a mixture of logistics given the
-    others; then all move by one place, so that the next coupling has them change roles. In float32.
+    others; then all move by one place, so that the next coupling has them change roles. In float32. With classes the
+    network reads the label too.
     """
 
     def __init__(self, dims: int, config: FlowConfig) -> None:
         super().__init__()
         self.components, hidden = config.dense_components, config.width
         self.network = nn.Sequential(
-            nn.Linear((dims + 1) // 2, hidden),
+            nn.Linear((dims + 1) // 2 + config.classes, hidden),
             nn.SiLU(),
             nn.Linear(hidden, hidden),
             nn.SiLU(),
         )
         self.head = nn.Linear(hidden, LogisticMixture.size(1, self.components) * (dims // 2))
 
-    def forward(self, y: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, y: Tensor, label: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """-> z `[B, D]` and log |det| in nats `[B]`."""
         with torch.autocast(y.device.type, enabled=False):
-            changed, log_slope = self._mixture(y).to_logistic(y[:, None, None, 1::2])
+            changed, log_slope = self._mixture(y, label).to_logistic(y[:, None, None, 1::2])
             return _with_odd_entries(y, changed[:, 0, 0]).roll(1, dims=1), log_slope.sum(dim=(1, 2, 3))
 
-    def inverse(self, z: Tensor) -> Tensor:
+    def inverse(self, z: Tensor, label: Tensor | None = None) -> Tensor:
         y = z.roll(-1, dims=1)
-        changed = self._mixture(y).from_logistic(y[:, None, None, 1::2])
+        changed = self._mixture(y, label).from_logistic(y[:, None, None, 1::2])
         return _with_odd_entries(y, changed[:, 0, 0])
 
-    def _mixture(self, y: Tensor) -> LogisticMixture:
+    def _mixture(self, y: Tensor, label: Tensor | None) -> LogisticMixture:
         """The mixtures of the odd entries, given the even ones."""
-        raw = self.head(self.network(y[:, 0::2])).unflatten(1, (LogisticMixture.size(1, self.components), 1, -1))
+        known = y[:, 0::2] if label is None else torch.cat([y[:, 0::2], label], dim=1)
+        raw = self.head(self.network(known)).unflatten(1, (LogisticMixture.size(1, self.components), 1, -1))
         return LogisticMixture(raw, 1, self.components, pixels=False)
 
 

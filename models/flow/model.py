@@ -29,6 +29,7 @@ from equibench_models.layers import Average, in_batches, learning_rate, rows, st
 from equibench_models.muon import optimizers
 
 TEMPERATURES = (1.0, 0.75, 0.5, 0.25)  # that are shown
+EDGES = ("stem", "head", "label")
 
 
 class FlowOptions(Options):
@@ -57,12 +58,13 @@ class Flow(Model):
         super().__init__(config, shape)
         self.network = FlowNetwork(config, shape).to(memory_format=torch.channels_last)
         self.average = Average(self.network, config.average_gamma)
-        self._muon, self._adam = optimizers(self.network, config.optimizer, (0.9, 0.99), 0.01, edges=("stem", "head"))
+        self._muon, self._adam = optimizers(self.network, config.optimizer, (0.9, 0.99), 0.01, edges=EDGES)
 
-    def update(self, images: Tensor, progress: float = 0.0) -> dict[str, Tensor]:
+    def update(self, images: Tensor, progress: float = 0.0, labels: Tensor | None = None) -> dict[str, Tensor]:
         dims, part, n = math.prod(self.shape), self.part, len(images)
         uniform = torch.rand(images.shape, device=images.device)
-        each, each_log_q = self._bound(self.network, part.of(images), part.of(uniform))
+        told = self.told(labels if labels is None else part.of(labels))
+        each, each_log_q = self._bound(self.network, part.of(images), part.of(uniform), told)
         nats, log_q = part.mean(each, n), part.mean(each_log_q, n)
         rate = learning_rate(self.config.learning_rate, progress)
         norm = step((self._muon, self._adam), nats / dims, rate, part, clip=1.0)
@@ -75,22 +77,26 @@ class Flow(Model):
         }
 
     @torch.no_grad()
-    def nats(self, images: Tensor, generator: Generator) -> Tensor:
+    def nats(self, images: Tensor, generator: Generator, labels: Tensor | None = None) -> Tensor:
         """Bound of the negative log-likelihood in nats, one draw of the dequantization noise; the same draw is -log of
         a weight for importance weighting. In float32: the density is that of the very map that `sample` inverts.
         """
+        told = self.told(self.checked(labels, len(images)))
         uniform = torch.rand(images.shape, generator=generator, device=images.device)
         with torch.autocast(images.device.type, enabled=False):
-            return self._bound(self.average.network, images, uniform)[0]
+            return self._bound(self.average.network, images, uniform, told)[0]
 
-    def _weight(self, images: Tensor, generator: Generator, _steps: int | None) -> Tensor:
-        return self.nats(images, generator)
+    def _weight(self, images: Tensor, generator: Generator, _steps: int | None, labels: Tensor | None = None) -> Tensor:
+        return self.nats(images, generator, labels)
 
     @torch.no_grad()
-    def _uniformly_dequantized(self, images: Tensor, generator: Generator, _steps: int | None) -> Tensor:
+    def _uniformly_dequantized(
+        self, images: Tensor, generator: Generator, _steps: int | None, labels: Tensor | None = None
+    ) -> Tensor:
+        told = self.told(self.checked(labels, len(images)))
         uniform = torch.rand(images.shape, generator=generator, device=images.device)
         with torch.autocast(images.device.type, enabled=False):
-            return self._nats(self.average.network, images, uniform)
+            return self._nats(self.average.network, images, uniform, told)
 
     bounds: Mapping[str, Bound] = {
         "uniform dequantization": Bound(
@@ -111,29 +117,34 @@ class Flow(Model):
         temperature: float = 1.0,
         middle_temperature: float = 1.0,
         fine_temperature: float = 1.0,
+        labels: Tensor | None = None,
     ) -> Tensor:
         """`temperature` multiplies the noise; 1 samples the model's own distribution. Always in float32."""
         network, device = self.average.network, generator.device
+        told = self.to_sample(n, generator, labels)
+        also = [] if told is None else [told]
         uniform = [torch.rand(n, *shape, generator=generator, device=device) for shape in network.noise_shapes()]
 
         noise = [temperature * logistic(u) for u in uniform]
         noise = [z * (fine_temperature, middle_temperature, 1.0)[min(i // 3, 2)] for i, z in enumerate(noise)]
 
-        def invert(*maps: Tensor) -> Tensor:
-            return ((network.unfold(list(maps)) + 1) * 128).floor().clamp(0, 255).to(torch.uint8)
+        def invert(*inputs: Tensor) -> Tensor:
+            maps, label = inputs[: len(noise)], inputs[-1] if also else None
+            return ((network.unfold(list(maps), label) + 1) * 128).floor().clamp(0, 255).to(torch.uint8)
 
         with torch.autocast(device.type, enabled=False):
             # products with matrices round by how many rows they have: in batches of a size that nobody chooses
-            coarsest = in_batches(network.unmix, 1000, noise[-1:])
-            return in_batches(invert, batch_size, [*noise[:-1], coarsest])
+            coarsest = in_batches(network.unmix, 1000, [noise[-1], *also])
+            return in_batches(invert, batch_size, [*noise[:-1], coarsest, *also])
 
     def show(self, images: Tensor, generator: Generator) -> Showing:
         network = self.average.network
         uniform = torch.rand(images.shape, generator=generator, device=images.device)
         y = (images.float() + uniform) / 128 - 1
         with torch.no_grad(), torch.autocast(images.device.type, enabled=False):
-            noise, _ = network(y)
-            again = network.inverse(list(noise))
+            untold = self.untold(len(y))
+            noise, _ = network(y, untold)
+            again = network.inverse(list(noise), untold)
         picture = _noise_picture(noise)
         return Showing(
             numbers={
@@ -163,6 +174,13 @@ class Flow(Model):
             generator.set_state(state)
             found.append(self.sample(12, generator, temperature=temperature))
         return rows(*found)
+
+    @torch.no_grad()
+    def represent(self, images: Tensor, _generator: Generator) -> Mapping[str, Tensor]:
+        """The noise that it maps the middle of each level's bin to."""
+        with torch.autocast(images.device.type, enabled=False):
+            noise, _ = self.average.network((images.float() + 0.5) / 128 - 1, self.untold(len(images)))
+        return {"noise": torch.cat([z.flatten(1) for z in noise], dim=1)}
 
     def components(self) -> list[Component]:
         network, (channels, height, width) = self.network, self.shape
@@ -199,17 +217,19 @@ class Flow(Model):
         network = self.average.network
         return sum(p.numel() for name, p in network.named_parameters() if not name.startswith("dequantizer"))
 
-    def _bound(self, network: FlowNetwork, images: Tensor, uniform: Tensor) -> tuple[Tensor, Tensor]:
+    def _bound(
+        self, network: FlowNetwork, images: Tensor, uniform: Tensor, told: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
         """-(log p(x + u) - log q(u | x)) and log q in nats `[B]`, u drawn from q by `uniform`."""
         u, log_q = network.dequantizer(to_float(images), uniform)
-        return self._nats(network, images, u) + log_q, log_q
+        return self._nats(network, images, u, told) + log_q, log_q
 
-    def _nats(self, network: FlowNetwork, images: Tensor, u: Tensor) -> Tensor:
+    def _nats(self, network: FlowNetwork, images: Tensor, u: Tensor, told: Tensor | None) -> Tensor:
         """-log p(x + u) in nats `[B]`. The network's density is over y = (x + u) / 128 - 1: over x + u it is p(y) / 128
         in every dimension.
         """
         y = (images.float() + u) / 128 - 1
-        return math.prod(self.shape) * math.log(128) - network.log_density(y)
+        return math.prod(self.shape) * math.log(128) - network.log_density(y, told)
 
 
 def _noise_picture(noise: list[Tensor]) -> Tensor:

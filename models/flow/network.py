@@ -35,7 +35,9 @@ class Dequantizer(nn.Module):
 
 
 class FlowNetwork(nn.Module):
-    """An invertible map between dequantized images y in [-1, 1] and logistic noise, and the dequantizer."""
+    """An invertible map between dequantized images y in [-1, 1] and logistic noise, and the dequantizer. With classes
+    every coupling reads what is told of the label, `[B, classes]`, so that each label has a map of its own.
+    """
 
     def __init__(self, config: FlowConfig, shape: Shape) -> None:
         super().__init__()
@@ -68,51 +70,51 @@ class FlowNetwork(nn.Module):
         shapes = [(channels, height >> s, width >> s) for s in range(1, SCALES + 1) for _ in range(3)]
         return [*shapes, (channels, height >> SCALES, width >> SCALES)]
 
-    def forward(self, y: Tensor) -> tuple[list[Tensor], Tensor]:
+    def forward(self, y: Tensor, label: Tensor | None = None) -> tuple[list[Tensor], Tensor]:
         """-> noise maps (`noise_shapes`) and log |det dz/dy| in nats `[B]`."""
         log_det = torch.zeros(len(y), device=y.device)
         noise: list[Tensor] = []
         for scale in self.scales:
-            y, maps, log_slopes = scale(y)
+            y, maps, log_slopes = scale(y, label)
             noise += maps
             log_det = log_det + log_slopes
         for i, conditioner in enumerate(self.coarsest):
             known = self._known(i)
-            z, log_slope = conditioner(known * y, known.expand(len(y), -1, -1, -1)).to_logistic(y)
+            z, log_slope = conditioner(known * y, known.expand(len(y), -1, -1, -1), label=label).to_logistic(y)
             y = torch.where(known.bool(), y, z)
             log_det = log_det + ((1 - known) * log_slope).sum(dim=(1, 2, 3))
         vector = y.flatten(1)
         for coupling in self.dense:
-            vector, log_slope = coupling(vector)
+            vector, log_slope = coupling(vector, label)
             log_det = log_det + log_slope
         return [*noise, vector.view_as(y)], log_det
 
-    def inverse(self, noise: list[Tensor]) -> Tensor:
+    def inverse(self, noise: list[Tensor], label: Tensor | None = None) -> Tensor:
         """Noise maps -> y `[B, C, H, W]`."""
-        return self.unfold([*noise[:-1], self.unmix(noise[-1])])
+        return self.unfold([*noise[:-1], self.unmix(noise[-1], label)], label)
 
-    def unmix(self, z: Tensor) -> Tensor:
+    def unmix(self, z: Tensor, label: Tensor | None = None) -> Tensor:
         """The inverse of the dense couplings alone: the last noise map -> the coarsest map."""
         vector = z.flatten(1)
         for coupling in reversed(cast(list[DenseCoupling], list(self.dense))):
-            vector = coupling.inverse(vector)
+            vector = coupling.inverse(vector, label)
         return vector.view_as(z)
 
-    def unfold(self, maps: list[Tensor]) -> Tensor:
+    def unfold(self, maps: list[Tensor], label: Tensor | None = None) -> Tensor:
         """The inverse of all others: noise maps and, last, the coarsest map -> y `[B, C, H, W]`."""
         *maps, y = maps
         for i, conditioner in reversed(list(enumerate(self.coarsest))):
             known = self._known(i)
-            mixture = conditioner(known * y, known.expand(len(y), -1, -1, -1))
+            mixture = conditioner(known * y, known.expand(len(y), -1, -1, -1), label=label)
             y = torch.where(known.bool(), y, mixture.from_logistic(y))
         for scale in reversed(cast(list[Scale], list(self.scales))):
             maps, own = maps[:-3], maps[-3:]
-            y = scale.inverse(y, own)
+            y = scale.inverse(y, own, label)
         return y
 
-    def log_density(self, y: Tensor) -> Tensor:
+    def log_density(self, y: Tensor, label: Tensor | None = None) -> Tensor:
         """log p(y) in nats `[B]`: change of variables to independent standard logistic noise."""
-        noise, log_density = self.forward(y)
+        noise, log_density = self.forward(y, label)
         for z in noise:
             log_density = log_density + log_logistic(z).sum(dim=(1, 2, 3))
         return log_density

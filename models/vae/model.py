@@ -62,8 +62,8 @@ class VAE(Model):
         """`labels`: int64 `[B]`, needed where the config has classes."""
         part, n = self.part, len(images)
         noise = [part.of(z) for z in self.network.noise(n, None, images.device)]
-        mine = labels if labels is None else part.of(labels)
-        each, kls = self._bound(self.network, part.of(images), noise, mine)
+        told = self.told(labels if labels is None else part.of(labels))
+        each, kls = self._bound(self.network, part.of(images), noise, told)
         reconstruction, kl = part.mean(each, n), part.mean(torch.stack(kls).sum(dim=0), n)
         weight = min(1.0, 0.05 + progress / self.config.warm_up) if self.config.warm_up else 1.0
         dims = math.prod(self.shape)
@@ -80,15 +80,17 @@ class VAE(Model):
     @torch.no_grad()
     def nats(self, images: Tensor, generator: Generator, labels: Tensor | None = None) -> Tensor:
         """Negative ELBO in nats, one draw of the latents."""
+        told = self.told(self.checked(labels, len(images)))
         noise = self.network.noise(len(images), generator, images.device)
-        reconstruction, kls = self._bound(self.average.network, images, noise, labels)
+        reconstruction, kls = self._bound(self.average.network, images, noise, told)
         return reconstruction + torch.stack(kls).sum(dim=0)
 
     @torch.no_grad()
-    def _weight(self, images: Tensor, generator: Generator, _steps: int | None) -> Tensor:
+    def _weight(self, images: Tensor, generator: Generator, _steps: int | None, labels: Tensor | None = None) -> Tensor:
         """-log of the weight p(x, z) / q(z | x) of one draw of the latents, in nats."""
+        told = self.told(self.checked(labels, len(images)))
         noise = self.network.noise(len(images), generator, images.device)
-        reconstruction, kls = self._bound(self.average.network, images, noise, None, drawn=True)
+        reconstruction, kls = self._bound(self.average.network, images, noise, told, drawn=True)
         return reconstruction + torch.stack(kls).sum(dim=0)
 
     bounds: Mapping[str, Bound] = {
@@ -113,22 +115,23 @@ class VAE(Model):
         coarse_temperature: float = 1.0,
         labels: Tensor | None = None,
     ) -> Tensor:
-        """`decoding` draws pixels from p(x | z), or takes their mean; `temperature` scales the noise of the latents."""
+        """`decoding` draws pixels from p(x | z), or takes their mean; `temperature` scales the noise of the latents.
+        With classes `labels` int64 `[n]` are those of the samples; without them they are drawn.
+        """
         VAEOptions(decoding=decoding, temperature=temperature)  # raises for a decoding that is none
         network, device = self.average.network, generator.device
         channels, height, width = self.shape
+        told = self.to_sample(n, generator, labels)
         noise = [temperature * z for z in network.noise(n, generator, device)]
         noise = [z * (coarse_temperature if 0 < i <= self.config.coarse_latents else 1.0) for i, z in enumerate(noise)]
         uniform = torch.rand(n, 2, 4 * channels, height // 2, width // 2, generator=generator, device=device)
-        given = [] if labels is None else [labels]
 
         def decode(uniform: Tensor, *rest: Tensor) -> Tensor:
-            *noise, label = rest if labels is not None else (*rest, None)
-            mixture, _ = network.decode([z for z in noise if z is not None], label=self._one_hot(label))
+            mixture, _ = network.decode(list(rest[: len(noise)]), label=rest[-1] if told is not None else None)
             x = mixture.draw(uniform) if decoding == "sample" else mixture.expected()
             return to_uint8(F.pixel_shuffle(x, 2))
 
-        return in_batches(decode, batch_size, [uniform, *noise, *given])
+        return in_batches(decode, batch_size, [uniform, *noise, *([] if told is None else [told])])
 
     def decode(self, z: Tensor) -> Tensor:
         noise = self.network.noise(1, None, z.device)
@@ -139,19 +142,25 @@ class VAE(Model):
         return F.pixel_shuffle(mixture.expected(), 2)
 
     @torch.no_grad()
-    def reconstruct(self, images: Tensor, generator: Generator, labels: Tensor | None = None) -> Tensor:
+    def represent(self, images: Tensor, _generator: Generator) -> Mapping[str, Tensor]:
+        """The mean of the vector's posterior."""
+        network = self.average.network
+        _, coarse = network.encode(to_float(images))
+        return {"mean of z0": network.posterior_of(coarse, self.untold(len(images)))[0]}
+
+    @torch.no_grad()
+    def reconstruct(self, images: Tensor, generator: Generator) -> Tensor:
         """uint8 images decoded from a draw of their own posterior, by mean decoding."""
         network = self.average.network
         noise = network.noise(len(images), generator, images.device)
-        mixture, _ = network.decode(noise, network.encode(to_float(images)), self._one_hot(labels))
+        mixture, _ = network.decode(noise, network.encode(to_float(images)), self.untold(len(images)))
         return to_uint8(F.pixel_shuffle(mixture.expected(), 2))
 
     def show(self, images: Tensor, generator: Generator) -> Showing:
-        labels = torch.zeros(len(images), dtype=torch.int64, device=images.device) if self.config.classes else None
-        again = self.reconstruct(images, generator, labels)
+        again = self.reconstruct(images, generator)
         noise = self.network.noise(len(images), generator, images.device)
         with torch.no_grad():
-            reconstruction, kls = self._bound(self.average.network, images, noise, labels)
+            reconstruction, kls = self._bound(self.average.network, images, noise, self.untold(len(images)))
         bits = 1 / (math.prod(self.shape) * math.log(2))
         levels = {f"kl_bits_per_dim_of_z{i}": float(kl.mean()) * bits for i, kl in enumerate(kls)}
         return Showing(
@@ -171,10 +180,10 @@ class VAE(Model):
     def _pictures_of_noise(self, generator: Generator) -> dict[str, tuple[str, Tensor]]:
         """What samples are made of: the ways between two, the levels of the latents, and the two ways of decoding."""
         network, n, device = self.average.network, 12, generator.device
-        label = torch.zeros(n, dtype=torch.int64, device=device) if self.config.classes else None
+        told = self.to_sample(n, generator, None)
 
         def mixture(noise: list[Tensor]) -> LogisticMixture:
-            return network.decode(noise, label=self._one_hot(label))[0]
+            return network.decode(noise, label=told)[0]
 
         def images(x: Tensor) -> Tensor:
             return to_uint8(F.pixel_shuffle(x, 2))
@@ -231,16 +240,11 @@ class VAE(Model):
         network: Autoencoder,
         images: Tensor,
         noise: list[Tensor],
-        labels: Tensor | None,
+        told: Tensor | None,
         *,
         drawn: bool = False,
     ) -> tuple[Tensor, list[Tensor]]:
         """-log p(x | z) in nats `[B]`, and the KL of every latent."""
         x = to_float(images)
-        mixture, kls = network.decode(noise, network.encode(x), self._one_hot(labels), drawn=drawn)
+        mixture, kls = network.decode(noise, network.encode(x), told, drawn=drawn)
         return -mixture.log_mass(F.pixel_unshuffle(x, 2)).sum(dim=(1, 2, 3)), kls
-
-    def _one_hot(self, labels: Tensor | None) -> Tensor | None:
-        if (labels is None) != (self.config.classes == 0):
-            raise ValueError("labels are needed exactly where the config has classes")
-        return None if labels is None else F.one_hot(labels, self.config.classes).float()

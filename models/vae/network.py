@@ -71,32 +71,36 @@ class StochasticLayer(nn.Module):
 
 class Coupling(nn.Module):
     """Vectors `[B, D]`: the second half is scaled and shifted by what a network reads from the first (Dinh et al. 2017,
-    eq. 7); then the halves change places. It starts as that exchange alone.
+    eq. 7); then the halves change places. It starts as that exchange alone. With `classes` the network reads the label
+    too.
     """
 
-    def __init__(self, dims: int, hidden: int) -> None:
+    def __init__(self, dims: int, hidden: int, classes: int) -> None:
         super().__init__()
         self.kept = dims // 2
-        self.network = nn.Sequential(nn.Linear(self.kept, hidden), nn.SiLU(), nn.Linear(hidden, hidden), nn.SiLU())
+        self.network = nn.Sequential(
+            nn.Linear(self.kept + classes, hidden), nn.SiLU(), nn.Linear(hidden, hidden), nn.SiLU()
+        )
         self.head = nn.Linear(hidden, 2 * (dims - self.kept))
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
 
-    def forward(self, noise: Tensor) -> Tensor:
+    def forward(self, noise: Tensor, label: Tensor | None = None) -> Tensor:
         kept, rest = noise[:, : self.kept], noise[:, self.kept :]
-        log_scale, shift = self._read(kept)
+        log_scale, shift = self._read(kept, label)
         return torch.cat([rest * torch.exp(log_scale) + shift, kept], dim=1)
 
-    def inverse(self, z: Tensor) -> tuple[Tensor, Tensor]:
+    def inverse(self, z: Tensor, label: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """-> noise, and log |det dnoise/dz| in nats `[B]`."""
         dims = z.shape[1]
         rest, kept = z[:, : dims - self.kept], z[:, dims - self.kept :]
-        log_scale, shift = self._read(kept)
+        log_scale, shift = self._read(kept, label)
         return torch.cat([kept, (rest - shift) * torch.exp(-log_scale)], dim=1), -log_scale.sum(dim=1)
 
-    def _read(self, kept: Tensor) -> tuple[Tensor, Tensor]:
+    def _read(self, kept: Tensor, label: Tensor | None) -> tuple[Tensor, Tensor]:
         with torch.autocast(kept.device.type, enabled=False):
-            log_scale, shift = self.head(self.network(kept.float())).chunk(2, dim=1)
+            read = kept.float() if label is None else torch.cat([kept.float(), label], dim=1)
+            log_scale, shift = self.head(self.network(read)).chunk(2, dim=1)
         return 2 * torch.tanh(log_scale / 2), shift
 
 
@@ -119,8 +123,8 @@ class Autoencoder(nn.Module):
         self.posterior = nn.Linear(basis + config.classes, 2 * config.vector)
         nn.init.normal_(self.posterior.weight, std=0.1 / math.sqrt(basis))
         # decoder
-        couplings = (Coupling(config.vector, config.prior_hidden) for _ in range(config.prior_couplings))
-        self.prior = nn.Sequential(*couplings)
+        sizes = config.vector, config.prior_hidden, config.classes
+        self.prior = nn.Sequential(*(Coupling(*sizes) for _ in range(config.prior_couplings)))
         self.start = nn.Linear(config.vector + config.classes, basis)
         self.widen = conv(config.basis, c, 1)
         self.begin = ResBlock(c)
@@ -160,19 +164,20 @@ class Autoencoder(nn.Module):
         *,
         drawn: bool = False,
     ) -> tuple[LogisticMixture, list[Tensor]]:
-        """Noise (`noise()`), and with `encoded` the posterior -> p(x | z), and the KL of every latent in nats `[B]`:
-        in closed form, or as `drawn`, log q(z | x) - log p(z) of the very latents that the noise gives.
+        """Noise (`noise()`), with `encoded` the posterior, and with classes what is told of the label `[B, classes]` ->
+        p(x | z), and the KL of every latent in nats `[B]`: in closed form, or as `drawn`, log q(z | x) - log p(z) of
+        the very latents that the noise gives.
         """
         fine, coarse = encoded if encoded is not None else (None, None)
         z, extra = noise[0], [] if label is None else [label]
         kls = []
         if coarse is not None:
-            read = torch.cat([self.squeeze(F.silu(coarse)).flatten(1), *extra], dim=1)
-            mean, log_std = self.posterior(read).float().chunk(2, dim=1)
+            mean, log_std = self.posterior_of(coarse, label)
             z = mean + torch.exp(log_std) * noise[0]
-            kls.append(self._vector_kl(z, mean, log_std, noise[0], drawn=drawn))
+            kls.append(self._vector_kl(z, mean, log_std, noise[0], label, drawn=drawn))
         else:
-            z = self.prior(z)
+            for coupling in self.prior:
+                z = coupling(z, label)
         written = self.start(torch.cat([z, *extra], dim=1)).unflatten(1, self.basis_shape)
         h = self.begin(self.widen(written.contiguous(memory_format=torch.channels_last)))
         rest = iter(noise[1:])
@@ -185,14 +190,23 @@ class Autoencoder(nn.Module):
             kls.append(kl)
         return LogisticMixture(self.head(F.silu(h)), 4 * self.shape[0], self.config.components), kls
 
-    def _vector_kl(self, z: Tensor, mean: Tensor, log_std: Tensor, noise: Tensor, *, drawn: bool) -> Tensor:
+    def posterior_of(self, coarse: Tensor, label: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Mean and log deviation of the vector, both `[B, vector]`, given the encoder's coarse maps and the label."""
+        read = self.squeeze(F.silu(coarse)).flatten(1)
+        both = self.posterior(read if label is None else torch.cat([read, label], dim=1)).float()
+        mean, log_std = both.chunk(2, dim=1)
+        return mean, log_std
+
+    def _vector_kl(
+        self, z: Tensor, mean: Tensor, log_std: Tensor, noise: Tensor, label: Tensor | None, *, drawn: bool
+    ) -> Tensor:
         """KL of the vector's posterior and its prior, nats `[B]`; with a flow as the prior always of the draw z."""
         if not self.prior:
             return kl_nats(mean, log_std, noise if drawn else None).sum(dim=1)
         nats = -log_std.sum(dim=1)
         before = z
         for coupling in reversed(cast(list[Coupling], list(self.prior))):
-            before, log_det = coupling.inverse(before)
+            before, log_det = coupling.inverse(before, label)
             nats = nats - log_det
         return nats + 0.5 * (before**2 - noise**2).sum(dim=1)
 

@@ -45,7 +45,7 @@ def test_a_claim_that_fails_is_said_and_is_exit_code_1(tmp_path):
     file.write_text(file.read_text().replace("return self._nats(images)", "return self._nats(images) - 1"))
     done = equibench("validate", "mine:Mine", cwd=tmp_path)
     assert done.returncode == 1
-    assert "1 of 12 claims do not hold: the probabilities of all images sum to what is claimed." in done.stdout
+    assert "1 of 13 claims do not hold: the probabilities of all images sum to what is claimed." in done.stdout
 
 
 @pytest.mark.parametrize("name", ["My", "a-b", "class", "1x", ""])

@@ -18,6 +18,11 @@ CASES = [
     ("vae", {"batch_size": 5}),
     ("flow", {"batch_size": 5}),
     ("diffusion", {"batch_size": 21}),
+    ("gan", {"batch_size": 5, "penalty_share": 0.2, "classes": 3}),
+    ("gan", {"batch_size": 5, "penalty_share": 0.2, "one_stage": False, "classes": 3}),
+    ("vae", {"batch_size": 5, "classes": 3}),
+    ("flow", {"batch_size": 5, "classes": 3}),
+    ("diffusion", {"batch_size": 21, "classes": 3}),
 ]
 UPDATES = 3
 
@@ -34,7 +39,8 @@ def trained(name, config, part):
     found = {}
     for i in range(UPDATES):
         images = torch.randint(256, (config["batch_size"], *SHAPE), generator=generator, dtype=torch.uint8)
-        losses = model.update(images, 0.1 + i / 10)
+        labels = [torch.arange(len(images)) % model.classes] if model.classes else []
+        losses = model.update(images, 0.1 + i / 10, *labels)
         part.add_up(list(losses.values()))
         found |= {f"{loss} {i}": value.detach() for loss, value in losses.items()}
     return {**found, **{key: value for key, value in model.state_dict().items() if value.is_floating_point()}}

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 
 from equibench_models import family
-from equibench_models.gan import _critic_leaky, _leaky
+from equibench_models.gan_network import _critic_leaky, _leaky
 
 
 def model(**config):

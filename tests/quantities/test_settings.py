@@ -33,12 +33,14 @@ from equibench.record.surroundings import Numerics
 from equibench.run import arithmetic
 from equibench.run.cell import run_here
 from equibench.run.families import resolve_family, settings_of
+from equibench.run.labels import labelled
 from equibench.run.session import Session
 from equibench.suite import Cell, Suite
 
 CPU = torch.device("cpu")
 PRODUCTS = MatrixProducts(precision="bfloat16", flops_per_sec={512: 1e11})
 TRAIN, TEST = np.random.default_rng(0).integers(0, 256, (2, 120, 1, 8, 8), dtype=np.uint8)
+LABELS = np.arange(120) % 3
 VAE, DIFFUSION = "vae", "diffusion"
 SMALL = {one.name: one.config for one in suite.load("smoke").entrant}
 BASE = suite.changed(
@@ -61,6 +63,8 @@ BASE = suite.changed(
         "memorization_images": 90,
         "speed_batch_sizes": [2, 4],
         "sweep_evaluations": 3,
+        "by_class": {"train_images": 100},
+        "probes": {"train_images": 100, "test_images": 100},
     },
 )
 # every field of a suite by its place, with another value for it, and the entrant to see it on
@@ -83,6 +87,7 @@ MOVE: dict[str, tuple[Any, str]] = {
     "entrant.0.family": ("flow", VAE),
     "entrant.0.config": (SMALL[VAE] | {"batch_size": 8, "learning_rate": 0.0021}, VAE),
     "entrant.1.sampler": ({"steps": 2}, DIFFUSION),
+    "entrant.0.labels": (True, VAE),
     "measure.samples": (33, VAE),
     "measure.reference_images": (99, VAE),
     "measure.extractor": ("other", VAE),
@@ -99,6 +104,9 @@ MOVE: dict[str, tuple[Any, str]] = {
     "measure.speed_limit_sec": (0.3, VAE),
     "measure.latency_limit_sec": (0.3, VAE),
     "measure.memory_batch_size": (17, VAE),
+    "measure.by_class.train_images": (90, VAE),
+    "measure.probes.train_images": (90, VAE),
+    "measure.probes.test_images": (90, VAE),
     "measure.bound.0.images": (5, VAE),
     "measure.bound.0.passes": (8, VAE),
     "measure.annealing.images": (3, VAE),
@@ -132,7 +140,16 @@ NOT_TRAINED = {"entrant.load", "entrant.command", "entrant.generator"}
 # which its cells are others (tests/cli/test_several_datasets.py)
 TAKEN_OVER = {"extends", "without", "more_datasets"}
 # whose fields are looked at
-LISTS = {"budget", "entrant", "measure", "measure.along", "measure.bound", "measure.annealing"}
+LISTS = {
+    "budget",
+    "entrant",
+    "measure",
+    "measure.along",
+    "measure.bound",
+    "measure.annealing",
+    "measure.by_class",
+    "measure.probes",
+}
 
 
 def fields_of(model, place=""):
@@ -204,10 +221,11 @@ def measured(tmp_path_factory):
         return speed_of.SpeedPoint(batch_size=batch_size, repeats_sec=taken, images_per_sec=rate), speed_of.Energy()
 
     def run(chosen: Suite, place: str, name: str) -> Record:
+        images = (TRAIN[::-1].copy(), TEST) if chosen.dataset == "others" else (TRAIN, TEST)
+        data = Dataset("toys", *images, LABELS, LABELS).limited(chosen.train_images, chosen.test_images)
+        chosen = labelled(chosen, data)
         entrant = chosen.entrant[0 if name == VAE else 1]
         cell = Cell(chosen, entrant.name, chosen.seeds[0], entrant, chosen.budget[0])
-        images = (TRAIN[::-1].copy(), TEST) if chosen.dataset == "others" else (TRAIN, TEST)
-        data = Dataset("toys", *images).limited(chosen.train_images, chosen.test_images)
         network = toy("other" if chosen.measure.extractor == "other" else "smoke")
         out = tmp_path_factory.mktemp("out")
         here = Session(

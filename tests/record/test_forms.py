@@ -159,7 +159,7 @@ def test_a_field_that_nobody_fills_leaves_the_keys_of_cells_as_they_were():
         "seed": cell.seed,
         "entrant": None,
         "budget": None,
-        "measure": cell.suite.measure.model_dump(exclude={"more_extractors"}),
+        "measure": cell.suite.measure.model_dump(exclude={"more_extractors", "by_class", "probes"}),
         "data": "data",
         "features": {"name": info.name, "weights_sha256": info.weights_sha256, "preprocessing": info.preprocessing,
                      "dims": info.dims},

@@ -13,7 +13,7 @@ from equibench.errors import UserError
 from equibench.record.budget import budget_missed
 from equibench.record.schema import Budget
 from equibench.run import fitting, plan, sizing, train
-from equibench.run.counting import counting_saved
+from equibench.run.counting import counted, counting_saved
 from equibench.run.estimate import estimate
 from equibench.suite import Cell, Entrant
 from equibench_models import FAMILIES
@@ -102,9 +102,19 @@ def test_sizes_that_no_memory_holds_are_refused(monkeypatch, changes, sentence):
         plan.plan(Cell(smoke, "gan", 0, Entrant(name="gan", family="gan"), smoke.budget[0]), (1, 28, 28))
 
 
-def test_labels_that_no_training_gives_and_odd_sides_are_refused(images):
-    with pytest.raises(UserError, match=r"cannot be built and updated once .*labels are needed"):
-        planned("vae", Budget(params=100_000, unit="updates", amount=3), images, classes=10)
+@pytest.mark.parametrize("family", FAMILIES)
+def test_labels_take_their_part_of_the_cap_and_of_the_flops(images, family):
+    budget = Budget(params=100_000, unit="updates", amount=3)
+    found = planned(family, budget, images, classes=10)
+    assert found.config["classes"] == 10
+    assert found.of_cap <= 1
+    without, told = (
+        counted(load_family(family), {"width": 16, "classes": classes}, (1, 28, 28)).flops[0] for classes in (0, 10)
+    )
+    assert told > without
+
+
+def test_odd_sides_are_refused():
     with pytest.raises(UserError, match="multiples of 4, and the data has 30x28"):
         planned("vae", Budget(params=100_000, unit="updates", amount=3), SimpleNamespace(shape=(1, 30, 28)))
 

@@ -24,9 +24,9 @@ from equibench_models.vae.model import VAE
 
 CPU = torch.device("cpu")
 # what a stage fills, where that is not a part of its own name; and what starts from it
-PARTS = {"memorization": "quality.memorization", "along_training": "along"}
+PARTS = {"memorization": "quality.memorization", "along_training": "along", "numbers_by_class": "by_class"}
 FOLLOWING = {
-    "quality": {"memorization", "distance_parts", "spaces", "sampler_points"},
+    "quality": {"memorization", "distance_parts", "spaces", "numbers_by_class", "sampler_points"},
     "likelihood": {"bounds"},
     "speed": {"sampler_points"},
 }
@@ -40,6 +40,8 @@ def blocks(images):
 @pytest.fixture(scope="module")
 def session(tmp_path_factory):
     smoke = suite.load("smoke")
+    also = {"by_class": {"train_images": 100}, "probes": {"train_images": 100, "test_images": 50}}
+    smoke = suite.changed(smoke, measure={**smoke.measure.model_dump(), **also})
     data = sets.load(smoke.dataset).limited(smoke.train_images, smoke.test_images)
     extractor = function("test_stages:blocks", CPU)
     return Session(smoke, data, CPU, extractor, tmp_path_factory.mktemp("out"), more=(pixels(CPU),))

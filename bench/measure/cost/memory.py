@@ -112,8 +112,10 @@ def _measure(
 def _train(device: torch.device, family: str, config: dict[str, Any], shape: Shape, batch_size: int) -> None:
     model = _build(device, family, config, shape)
     for _ in range(UPDATES):
+        images = torch.randint(0, 256, (batch_size, *shape), dtype=torch.uint8, device=device)
+        labels = [torch.zeros(batch_size, dtype=torch.int64, device=device)] if model.classes else []
         with autocast(device):  # anew for each update, as in training: within one, casts of weights are kept
-            model.update(torch.randint(0, 256, (batch_size, *shape), dtype=torch.uint8, device=device))
+            model.update(images, 0.0, *labels)
 
 
 def _sample(

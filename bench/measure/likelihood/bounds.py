@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Literal
 
 import numpy as np
 import torch
@@ -26,7 +27,9 @@ from equibench_models.contract import Model
 
 Images = NDArray[np.uint8]  # [N, C, H, W]
 Progress = Callable[[float], None]
-Way = Callable[[torch.Tensor, torch.Generator], torch.Tensor]  # uint8 images [B, C, H, W] -> nats [B]
+# uint8 images [B, C, H, W], a generator and, of a class-conditional model, labels [B] -> nats [B]
+Way = Callable[..., torch.Tensor]
+Labels = NDArray[np.int64]  # [N]
 BATCH = 250
 
 
@@ -41,10 +44,12 @@ def nats(
     *,
     passes: int = 1,
     way: Way | None = None,
+    labels: Labels | None = None,
     batch_size: int = BATCH,
     progress: Progress = lambda share: None,
 ) -> NDArray[np.float64]:
-    """Negative log-likelihoods in nats `[passes, N]`, pass by pass, by the model's usual way or another.
+    """Negative log-likelihoods in nats `[passes, N]`, pass by pass, by the model's usual way or another; given `labels`
+    those of each image given its label.
 
     Raises NotFiniteError if one is not finite.
     """
@@ -54,9 +59,11 @@ def nats(
     batches = range(0, len(images), batch_size)
     for i in range(passes):
         for done, start in enumerate(batches):
-            batch = torch.from_numpy(images[start : start + batch_size]).to(device)
+            part = slice(start, start + batch_size)
+            batch = torch.from_numpy(images[part]).to(device)
+            told = [] if labels is None else [torch.from_numpy(labels[part]).to(device)]
             with autocast(device):
-                values = one_pass(batch, generator)
+                values = one_pass(batch, generator, *told)
             found[i, start : start + batch_size] = values.double().cpu().numpy()
             progress((i + (done + 1) / len(batches)) / passes)
     if not np.isfinite(found).all():
@@ -64,7 +71,13 @@ def nats(
     return found
 
 
-def drawn_noise(model: Model, images: Images, generator: torch.Generator, way: Way | None = None) -> DrawNoise | None:
+def drawn_noise(
+    model: Model,
+    images: Images,
+    generator: torch.Generator,
+    way: Way | None = None,
+    labels: Labels | None = None,
+) -> DrawNoise | None:
     """Monte Carlo noise of one draw an image, by two more for each of some of `images`; None of fewer than two.
 
     Raises NotFiniteError if a likelihood is not finite.
@@ -73,8 +86,9 @@ def drawn_noise(model: Model, images: Images, generator: torch.Generator, way: W
     groups = min(len(images) // size, MOST_GROUPS)
     if not groups:
         return None
-    some = images[: groups * size]
-    first, second = nats(model, some, generator, passes=2, way=way, batch_size=size).reshape(2, groups, size)
+    some, told = images[: groups * size], None if labels is None else labels[: groups * size]
+    found = nats(model, some, generator, passes=2, way=way, labels=told, batch_size=size)
+    first, second = found.reshape(2, groups, size)
     return draw_noise(first, second)
 
 
@@ -85,19 +99,21 @@ def measure(
     usual_nats: NDArray[np.floating],
     generator: torch.Generator,
     progress: Progress = lambda share: None,
+    labels: Labels | None = None,
 ) -> BoundResult:
     """The bound of `setting` on the first of `images`, whose order is drawn; `usual_nats` `[N]` are what the usual way
-    gave for all.
+    gave for all. With `labels` both are given the label.
 
     Raises NotFiniteError if a likelihood is not finite.
     """
     declared = model.bounds[setting.name]
     images, usual = images[: setting.images], usual_nats[: setting.images].astype(np.float64)
+    labels = None if labels is None else labels[: setting.images]
     dims = math.prod(images.shape[1:])
 
     def run(steps: int | None, part: Progress) -> NDArray[np.float64]:
         way = declared.way(model, steps)
-        return nats(model, images, generator, passes=setting.passes, way=way, progress=part)
+        return nats(model, images, generator, passes=setting.passes, way=way, labels=labels, progress=part)
 
     curve: dict[int, float] = {}
     passes: NDArray[np.float64] | None = None
@@ -118,12 +134,13 @@ def measure(
         per_image = passes.mean(axis=0)
     bits, stderr = summarize(per_image[None], dims)
     monte_carlo = None
-    if passes is not None and (left := _noise_left(model, setting, images, passes, generator)):
+    if passes is not None and (left := _noise_left(model, setting, images, labels, passes, generator)):
         stderr, monte_carlo = error_parts(per_image[None], left, dims)
     return BoundResult(
         name=setting.name,
         about=declared.about,
         kind=declared.kind,
+        given=given(labels),
         bits_per_dim=bits,
         stderr_bits_per_dim=stderr,
         stderr_monte_carlo_bits_per_dim=monte_carlo,
@@ -137,8 +154,18 @@ def measure(
     )
 
 
+def given(labels: Labels | None) -> Literal["label"] | None:
+    """What a likelihood is given, as a record says it."""
+    return None if labels is None else "label"
+
+
 def _noise_left(
-    model: Model, setting: BoundSetting, images: Images, passes: NDArray[np.float64], generator: torch.Generator
+    model: Model,
+    setting: BoundSetting,
+    images: Images,
+    labels: Labels | None,
+    passes: NDArray[np.float64],
+    generator: torch.Generator,
 ) -> DrawNoise | None:
     """Monte Carlo noise in what several passes, nats `[passes, N]`, or else one gave for each image. None of one that
     takes steps, or of one weight: a second would take as long again.
@@ -146,7 +173,9 @@ def _noise_left(
     declared = model.bounds[setting.name]
     if len(passes) > 1:
         return weights_noise(passes) if declared.weight else passes_noise(passes)
-    return None if declared.steps or declared.weight else drawn_noise(model, images, generator, declared.way(model))
+    if declared.steps or declared.weight:
+        return None
+    return drawn_noise(model, images, generator, declared.way(model), labels)
 
 
 def out_of_distribution(kind: str, images: Images, seed: int) -> Images:
