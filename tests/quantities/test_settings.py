@@ -136,7 +136,7 @@ KEEP: dict[str, tuple[Any, str]] = {
 }
 # of entrants that are loaded, which the hash of what they load tells apart (tests/run/test_loaded.py)
 NOT_TRAINED = {"entrant.load", "entrant.command", "entrant.generator"}
-# what a suite takes over from another, which is all there once it is read (tests/test_layers.py), and further data, on
+# what a suite takes over from another, which is all there once it is read (tests/test_extends.py), and further data, on
 # which its cells are others (tests/cli/test_several_datasets.py)
 TAKEN_OVER = {"extends", "without", "more_datasets"}
 # whose fields are looked at
