@@ -181,7 +181,7 @@ def test_speed_is_a_median_and_compiling_stands_apart(monkeypatch):
 def test_memory_has_a_process_each_and_a_name(monkeypatch, device, word):
     asked = []
 
-    def in_fresh_process(work, before, measured, _device):
+    def in_fresh_process(work, before, measured, _device, _limit_sec):
         asked.append((work, before[1]["width"], measured[-1]))
         return memory.Peak(peak_bytes=len(asked))
 
