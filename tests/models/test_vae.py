@@ -11,7 +11,7 @@ from equibench_models.vae.network import Coupling, kl_nats
 
 def couplings(dims, n=3):
     torch.manual_seed(0)
-    found = [Coupling(dims, 8) for _ in range(n)]
+    found = [Coupling(dims, 8, classes=0) for _ in range(n)]
     for coupling in found:
         torch.nn.init.normal_(coupling.head.weight, std=0.7)
     return found
@@ -57,7 +57,7 @@ def test_kl_to_the_flow_is_that_of_quadrature():
     exact = float((log_q.exp() * (log_q - log_p)).sum() * (side[1] - side[0]) ** 2)
     draws = torch.randn(200_000, 2)
     with torch.no_grad():
-        nats = network._vector_kl(mean + log_std.exp() * draws, mean, log_std, draws, drawn=False)
+        nats = network._vector_kl(mean + log_std.exp() * draws, mean, log_std, draws, None, drawn=False)
     assert float(nats.mean()) == pytest.approx(exact, abs=4 * float(nats.std()) / math.sqrt(len(draws)) + 1e-3)
     assert abs(exact - float(kl_nats(mean, log_std, None).sum())) > 0.1  # what a normal prior would cost is another
 
@@ -67,7 +67,7 @@ def test_the_prior_starts_as_the_normal_one():
     model = family("vae").build({"width": 16, "prior_couplings": 4}, (1, 28, 28))
     noise, mean, log_std = torch.randn(50, 32), torch.randn(50, 32), 0.3 * torch.randn(50, 32)
     z = mean + log_std.exp() * noise
-    nats = model.network._vector_kl(z, mean, log_std, noise, drawn=False)
+    nats = model.network._vector_kl(z, mean, log_std, noise, None, drawn=False)
     assert torch.allclose(nats, kl_nats(mean, log_std, noise).sum(dim=1), atol=1e-3)
 
 
