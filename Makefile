@@ -8,6 +8,10 @@ INSTALL_newest = $(BIN)/pip install --quiet --disable-pip-version-check -e '.[de
 INSTALL_lowest = $(BIN)/pip install --quiet --disable-pip-version-check uv && \
 	VIRTUAL_ENV=.venv $(BIN)/uv pip install --quiet --resolution lowest-direct -e '.[dev]'
 
+# Tests run in two processes of one thread each. Those of a file share one, as they share what it sets up; benchmarks are
+# for a process alone.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile -p no:benchmark
+
 .PHONY: report gate test pytest slow check benchmark lock clean
 
 # A run with a cell that is not ok (exit code 3, docs/exit-codes.md) is reported too, and ends with its code. `run` has
@@ -30,10 +34,10 @@ gate: .venv/installed
 test: check pytest
 
 pytest: .venv/installed
-	$(BIN)/pytest
+	$(PYTEST)
 
 slow: .venv/installed
-	$(BIN)/pytest -m slow
+	$(PYTEST) -m slow
 
 check: .venv/installed
 	$(BIN)/ruff check .
