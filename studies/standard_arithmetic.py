@@ -98,22 +98,23 @@ TRAINING = ["Family", "Width", "Parameters", "Batch", "Updates", "Epochs", "Kern
 TEXT = """
 ## `{name}`
 
-One seed takes about {total:.0f} minutes{verdict}. With batches of 1,024 for every family it would be {at_1024:.0f}.
+One seed takes about {total:.0f} minutes{verdict}. With batches of 1,024 for every family it would take {at_1024:.0f}.
 
 {training}
 {batches}
 {stages}
-Floors take {floors:.0f} s besides.
+The floors take another {floors:.0f} s.
 """
 HEAD = """# What `standard` takes on one GPU
 
 Written by `python -m studies.standard_arithmetic`; it is arithmetic, and no GPU has run it. Every operator of an
-update, of sampling and of each way to the likelihood is counted on tensors without numbers. A kernel takes the longest
-of three times: to launch it, to calculate, and to move what it reads and writes; the sum of these is the estimate,
-which is above what a GPU takes that works on a queue. "Launching", "calculating" and "moving" are the sums of each.
+update, of sampling and of each way to the likelihood is counted on tensors that have shapes but no values. A kernel is
+taken to last as long as the longest of three times: to launch it, to calculate, and to move what it reads and writes.
+The estimate is the sum over kernels; a GPU that launches kernels ahead of time needs less. "Launching", "calculating"
+and "moving" are the sums of each of the three.
 
-Assumed of an {gpu.name} (peaks from NVIDIA's data sheet, dense; the shares are guesses to be replaced by a measurement
-with `python -m studies.training_speed --suite standard --device cuda`):
+Assumptions for an {gpu.name} (peaks from NVIDIA's data sheet, dense; the percentages are guesses, to be replaced by a
+measurement with `python -m studies.training_speed --suite standard --device cuda`):
 
 - {launch:.0f} microseconds from one operator of eager mode to the next;
 - products and convolutions in bfloat16 at {gpu.bfloat16_share:.0%} of {bfloat16:.0f} TFLOP/s, in float32 (without TF32:
