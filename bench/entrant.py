@@ -74,8 +74,13 @@ class Entrant(SuiteTable):
         """The same, told the labels of so many classes."""
         return self.model_copy(update={"config": {**self.config, CLASSES: classes}})
 
-    def as_run(self, config: Mapping[str, Scalar]) -> Self:
-        """As it was where a run resolved its config to this one: told labels, it has the number of classes."""
+    def as_run(self, config: Mapping[str, Scalar], family: str = "") -> Self:
+        """As it was where a run resolved its config to this one: told labels, it has the number of classes; and what it
+        loads to this family.
+        """
+        if self.loaded:
+            precision = None if family == SAMPLES else self.precision
+            return self.model_copy(update={"family": family, "precision": precision})
         return self.with_classes(config[CLASSES]) if self.labels and config.get(CLASSES) else self
 
     def calculated(self, precision: Precision | None, compile: bool | None) -> Entrant:

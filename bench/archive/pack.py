@@ -155,9 +155,11 @@ def _whole(path: Path) -> bytes:
 
 def _is_of(one: Record, asked: Suite, spaces: Collection[tuple[FeatureInfo, ...]]) -> bool:
     """Whether a record has the key of one of the suite's cells, so that this suite is what it was run with."""
-    entrants = [entrant.as_run(one.config) for entrant in asked.entrant]
+    entrants = [entrant.as_run(one.config, one.family or "") for entrant in asked.entrant]
+    loads = any(entrant.name == one.entrant and entrant.load is not None for entrant in entrants)
+    weights = one.weights_sha256 if loads else None
     return any(
-        cell.name == one.entrant and cell.key(one.data.sha256, first, one.machine.key, None, more) == one.key
+        cell.name == one.entrant and cell.key(one.data.sha256, first, one.machine.key, weights, more) == one.key
         for cell in suite.cells(asked.model_copy(update={"seeds": [one.seed], "entrant": entrants}))
         for first, *more in spaces
     )

@@ -8,6 +8,7 @@ from typing import Any
 
 from equibench.errors import UserError
 from equibench.quantities.metric import bits_kind, with_count
+from equibench.quantities.settings import precision_of
 from equibench.quantities.tex import tex
 from equibench.quantities.text import budget_words, join
 from equibench.record.budget import used_percent
@@ -166,7 +167,7 @@ def _speed(group: Sequence[Record]) -> list[str]:
         group,
         lambda r: (
             f"{r.machine.processor if r.machine.device == 'cpu' else r.machine.device} "
-            f"({r.machine.threads} threads, {r.machine.precision}, torch {r.versions.get('torch', 'unknown')})"
+            f"({r.machine.threads} threads, {precision_of(r, 'sampling')}, torch {r.versions.get('torch', 'unknown')})"
         ),
     )
     return [

@@ -32,11 +32,14 @@ class Workload:
     @classmethod
     def of(cls, session: Session, tell: Callable[[str], None]) -> Workload:
         """By the estimates of `plan`. Raises UserError as it does, before anything is trained."""
+        import torch
+
         from equibench.cli.plan import plan_of
         from equibench.run.stages import stages_wanted
 
+        here = session.device if session.machine_key is None else torch.device("cpu")  # else it is another machine's
         cells = {(cell.name, cell.seed): CellWork(0.0, FLOOR_SEC) for cell in session.cells}
-        planned = plan_of(session.suite, session.data, session.device, session.extractor.info.name, tell)
+        planned = plan_of(session.suite, session.data, here, session.extractor.info.name, tell)
         for cell, _, cost in planned.cells:
             if (cell.name, cell.seed) in cells:
                 cells[cell.name, cell.seed] = CellWork(cost.train_sec, cost.measure_sec)

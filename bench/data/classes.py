@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -32,6 +33,13 @@ def name_of(data: Dataset | StreamedDataset, label: int) -> str:
     return known[label] if label < len(known) else str(label)
 
 
+def names_of(data: Dataset | StreamedDataset, labels: Iterable[int]) -> tuple[str, ...]:
+    """What labels are called, each unlike the others: by the labels themselves where two have one name."""
+    there = tuple(labels)
+    names = tuple(name_of(data, label) for label in there)
+    return names if len(set(names)) == len(names) else tuple(map(str, there))
+
+
 def classes_of(data: Dataset | StreamedDataset, labels: Labels | None) -> Classes | None:
     """The classes that images with these labels `[N]` of a data set have, in the order of the labels; a class without
     a name goes by its label. None where labels are not known, or are all the same.
@@ -41,7 +49,4 @@ def classes_of(data: Dataset | StreamedDataset, labels: Labels | None) -> Classe
     there, of_images = np.unique(labels, return_inverse=True)
     if len(there) < 2:
         return None
-    names = [name_of(data, label) for label in there.tolist()]
-    if len(set(names)) < len(names):
-        names = [str(label) for label in there.tolist()]
-    return Classes(tuple(names), of_images.reshape(-1).astype(np.int64))
+    return Classes(names_of(data, there.tolist()), of_images.reshape(-1).astype(np.int64))

@@ -95,13 +95,13 @@ def _arrays(name: str, split: Split, side: int | None) -> Images:
     """uint8 `[N, C, H, W]`, with one channel where all images are grey."""
     found: list[np.ndarray] = []
     grey = True
-    for image in split.images():
+    for image in _read(name, split):
         try:
             if image.mode not in (*_GREY, *_COLOUR):
                 raise UserError(f"{name} has images of the mode {image.mode}; only grey and RGB ones are read")
             one = np.array(_squared(image.convert("L" if image.mode in _GREY else "RGB"), side))
         except (OSError, ValueError) as error:
-            raise UserError(f"{name} has an image that cannot be read ({first_line(error)}); fetch it again") from None
+            raise _unreadable(name, error) from None
         grey = grey and one.ndim == 2
         if found and one.shape[:2] != found[0].shape[:2]:
             raise UserError(
@@ -120,6 +120,18 @@ def _arrays(name: str, split: Split, side: int | None) -> Images:
         .transpose(0, 3, 1, 2)
         .copy()
     )
+
+
+def _read(name: str, split: Split) -> Iterator[Image.Image]:
+    """Each image in turn. Raises UserError where the library cannot open one."""
+    try:
+        yield from split.images()
+    except (OSError, ValueError, Image.DecompressionBombError) as error:
+        raise _unreadable(name, error) from None
+
+
+def _unreadable(name: str, error: Exception) -> UserError:
+    return UserError(f"{name} has an image that cannot be read ({first_line(error)}); fetch it again")
 
 
 def _squared(image: Image.Image, side: int | None) -> Image.Image:

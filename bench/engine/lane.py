@@ -68,7 +68,9 @@ class Lane:
     def __init__(self, calling: Calling, environment: Mapping[str, str]) -> None:
         """Start one. Raises UserError where the system gives no process."""
         ours, theirs = socket.socketpair()
-        code = f"import sys; sys.path[:] = {sys.path!r}; from equibench.engine.lane import main; "
+        # asked to stop as it imports, it ends without a word: `main` has Python raise KeyboardInterrupt again
+        code = "import signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); "
+        code += f"sys.path[:] = {sys.path!r}; from equibench.engine.lane import main; "
         code += f"main({theirs.fileno()}, {os.getpid()})"
         try:
             self._process = subprocess.Popen(
@@ -125,6 +127,7 @@ def main(descriptor: int, program: int) -> None:
     processes.end_with(program)
     end = Connection(descriptor)
     with contextlib.suppress(KeyboardInterrupt, EOFError, ConnectionError):
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         try:
             _work(end)
         except UserError as error:

@@ -31,7 +31,8 @@ from equibench.machine.turns import forget_turns, turns_of
 from equibench.run.crew import Word
 from equibench.run.session import Session
 from equibench.run.status import UNFINISHED
-from equibench.run.weights import weights_of
+from equibench.run.taking import writing
+from equibench.run.weights import set_aside_unfit, weights_of
 from equibench.suite import Cell
 
 MOST_LOSSES = 3  # of nodes, before a cell is not tried again
@@ -43,7 +44,7 @@ LEAST = 0.001  # of a custom resource: it marks a node and is not used up
 OF_THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS", "OMP_WAIT_POLICY")
 SUFFIXES = (".safetensors", ".npz", ".json")  # of a cell's files; the record, which says that it is done, comes last
 
-_lane: tuple[tuple[str, str, str], Lane] | None = None  # of a worker of Ray's: what it is for, and the lane
+_lane: tuple[tuple[str, ...], Lane] | None = None  # of a worker of Ray's: what it is for, and the lane
 
 
 @dataclasses.dataclass(frozen=True)
@@ -131,6 +132,8 @@ class RayCrew:
 
     def begin(self, cell: Cell, path: Path) -> None:
         kept = weights_of(path)
+        with writing(kept):  # what a node trains in their place would not replace them here
+            set_aside_unfit(kept, cell, self.session)
         files = {kept.name: kept.read_bytes()} if kept.exists() else {}
         task = self._do.remote(
             self._common,
@@ -266,11 +269,11 @@ def _remove_empty(*folders: Path) -> None:
 
 
 def _lane_for(common: Calling, variables: Mapping[str, str | None], shared: bool) -> Lane:
-    """This worker's lane: the one that it has, if that is of the same run and sees the same device."""
+    """This worker's lane: the one that it has, if that is of the same run and data and sees the same device."""
     global _lane
     session = common.session
     visible = os.environ.get(VISIBLE, "") if session.device.type == "cuda" else ""
-    what = session.invocation, visible, str(shared)
+    what = session.invocation, session.suite.dataset, visible, str(shared)
     if _lane is None or _lane[0] != what:
         _stop_lane()
         turns = turns_of(session.invocation, visible or "cpu")

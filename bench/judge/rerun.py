@@ -139,7 +139,7 @@ def _loaded(one: Record, file: Path, chosen: Suite, given: Rerun) -> Entrant:
         raise UserError(f"{one.entrant} was loaded from {source}, which is not here; give it by --from")
     if content_sha256(found) != one.weights_sha256:
         raise UserError(f"{found} does not hold the weights of {one.entrant}; give those of the run by --from")
-    entrant = declared or Entrant(name=one.entrant, load="")
+    entrant = declared or Entrant(name=one.entrant, load="", precision=chosen.precision)
     return entrant.model_copy(update={"load": str(found.absolute())})
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -16,14 +17,18 @@ class CommandError(Exception):
 
 def written_by(command: str, folder: Path, n: int, seed: int) -> Path:
     """Run the command, with {out}, {n} and {seed} filled in, and give what it wrote: a folder at {out}, or an `.npz` or
-    `.npy` file of that name. Its words go to a file in `folder`. Raises CommandError where it fails or writes nothing.
+    `.npy` file of that name. Its words go to a file in `folder`, which is made anew.
+
+    Raises CommandError where it fails or writes nothing.
     """
     out, said = folder / "samples", folder / "command.txt"
     places = {"{out}": str(out), "{n}": str(n), "{seed}": str(seed)}
     parts = shlex.split(command)
     for place, value in places.items():
         parts = [part.replace(place, value) for part in parts]
-    folder.mkdir(parents=True, exist_ok=True)
+    if folder.exists():  # of a run of it that was stopped: what that wrote is not told from what this one writes
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True)
     with said.open("wb") as stream:
         try:
             done = subprocess.run(parts, stdin=subprocess.DEVNULL, stdout=stream, stderr=stream, check=False)

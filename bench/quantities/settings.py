@@ -10,7 +10,7 @@ import json
 import math
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from equibench.hashing import digest
 from equibench.quantities import glossary
@@ -198,10 +198,16 @@ def _of_the_model(record: Record) -> Fields:
     if record.budget is None:
         return fields | _digits("weights", record.weights_sha256)
     numerics = record.numerics
-    how = [numerics.training if numerics and numerics.training else record.machine.precision, *_coarser(record)]
+    how = [precision_of(record, "training"), *_coarser(record)]
     if numerics and numerics.compilation not in (None, "eager"):
         how.append(f"compiled by {numerics.compilation}")
     return fields | {"train": ", ".join(how)}
+
+
+def precision_of(record: Record, work: Literal["training", "sampling", "likelihood"]) -> str:
+    """In which precision an entrant's networks multiplied; where the record does not name it, that of its machine."""
+    said: str | None = getattr(record.numerics, work) if record.numerics else None
+    return said or record.machine.precision
 
 
 def _evaluation(record: Record, *works: str) -> Fields:

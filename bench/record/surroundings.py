@@ -19,7 +19,7 @@ class Machine(Strict):
     cores: int
     threads: int
     memory_bytes: int
-    precision: str  # of training: "bfloat16" or "float32"
+    precision: str  # that entrants multiply in unless they ask otherwise: "bfloat16" or "float32"
     system: str
     processes: int = 1  # that train an entrant together, each with a device of its own
 

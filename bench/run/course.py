@@ -170,7 +170,9 @@ class Course:
         curve.points = [(updates, flops, sec) for updates, flops, sec in plain["points"]]
         parts = tensors["queue"].to(self._device), Meter(**plain["meter"]), plain["logged"]
         passed = [Passed.model_validate(point) for point in plain["passed"]]
-        measuring = EnergyMeter(self._counter, plain["joules"] or 0.0), Clock(self._now, before=plain["parts_sec"])
+        counted = plain["joules"] is not None or isinstance(self._counter, NoCounter)
+        counter = self._counter if counted else NoCounter("what it took before it was stopped went uncounted")
+        measuring = EnergyMeter(counter, plain["joules"] or 0.0), Clock(self._now, before=plain["parts_sec"])
         if self._around and plain["around"] is not None:
             self._around.resume(plain["around"])
         self.batches.order, self.curve = order, curve

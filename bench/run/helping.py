@@ -10,7 +10,7 @@ from equibench.run.arithmetic import multiplying_as
 from equibench.run.course import DivergedError
 from equibench.run.families import resolve_family
 from equibench.run.obtain import help_to_train
-from equibench.run.ranks import Team, TeamExtractor, begun_cells
+from equibench.run.ranks import Team, TeamExtractor, begun_cells, known_by
 from equibench.run.session import Session
 from equibench.run.train import StoppedError
 from equibench.suite import Cell
@@ -19,7 +19,9 @@ from equibench.suite import Cell
 def check_shared(session: Session) -> None:
     """Raises UserError for an entrant whose training several processes cannot share."""
     for cell in session.cells:
-        if cell.entrant is not None and not resolve_family(cell.entrant.family).shared:
+        if cell.entrant is None or cell.loaded:
+            continue
+        if not resolve_family(cell.entrant.family).shared:
             raise UserError(
                 f"the family {cell.entrant.family} does not say (shared = True) that its update keeps to a part of the "
                 "batch; run it without torchrun"
@@ -32,7 +34,7 @@ def help_with_cells(session: Session) -> None:
     """
     assert session.ranks is not None
     for about, join in begun_cells(session.ranks, session.device):
-        (cell,) = (one for one in session.cells if (one.name, one.seed) == (about["name"], about["seed"]))
+        (cell,) = (one for one in session.cells if known_by(one) == about)
         _help_with(cell, session, join)
 
 

@@ -8,14 +8,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from equibench.data.classes import name_of
+from equibench.data.classes import names_of
 from equibench.data.parts import drawn_of
 from equibench.machine.device import autocast
 from equibench.measure.labels.by_class import Labelled, by_class
 from equibench.measure.labels.probes import NEIGHBOURS, chance, probe
 from equibench.measure.quality.reference import features_of
 from equibench.record.labels import Probes
-from equibench.run.labels import number_of_classes
+from equibench.run.labels import has_classes, number_of_classes
 from equibench.run.work import Found, Work, needed
 
 BATCH = 250
@@ -25,7 +25,7 @@ def numbers_by_class(work: Work, found: Found) -> Found:
     """The headline's samples by class, against the reference's images."""
     session, data = work.session, work.session.data
     setting = session.suite.measure.by_class
-    if setting is None or not _has_labels(work):
+    if setting is None or not has_classes(data):
         return found
     images, features = needed(found.images), needed(found.features)
     assert data.train_labels is not None
@@ -42,7 +42,7 @@ def numbers_by_class(work: Work, found: Found) -> Found:
             work.sample_labels(len(images)),
             train,
             test,
-            tuple(name_of(data, label) for label in range(number_of_classes(data))),
+            names_of(data, range(number_of_classes(data))),
             session.extractor.metric,
             session.device,
             lambda what, share: work.tell(f"by class: {what}", share),
@@ -53,7 +53,7 @@ def numbers_by_class(work: Work, found: Found) -> Found:
 def probes(work: Work, found: Found) -> Found:
     """What the model makes of images, and their pixels, as far as classes can be told from it."""
     data, setting = work.session.data, work.session.suite.measure.probes
-    if setting is None or not _has_labels(work):
+    if setting is None or not has_classes(data):
         return found
     assert data.train_labels is not None
     assert data.test_labels is not None
@@ -85,12 +85,6 @@ def probes(work: Work, found: Found) -> Found:
     )
 
 
-def _has_labels(work: Work) -> bool:
-    """Whether every image of the data has one; else there is nothing that could be measured."""
-    known = work.session.data.train_labels, work.session.data.test_labels
-    return all(labels is not None and len(labels) and labels.min() >= 0 for labels in known)
-
-
 def _represented(
     tell: partial[None], work: Work, images: NDArray[np.uint8], generator: torch.Generator
 ) -> dict[str, NDArray[np.float32]]:
@@ -98,7 +92,7 @@ def _represented(
     parts: dict[str, list[NDArray[np.float32]]] = {}
     for start in range(0, len(images), BATCH):
         batch = torch.from_numpy(images[start : start + BATCH]).to(work.session.device)
-        with autocast(work.session.device):
+        with torch.no_grad(), autocast(work.session.device):
             made = {"pixels": batch.flatten(1), **work.model.represent(batch, generator)}
         for name, vectors in made.items():
             parts.setdefault(name, []).append(vectors.float().cpu().numpy())

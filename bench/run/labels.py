@@ -34,6 +34,14 @@ def number_of_classes(data: Dataset) -> int:
     return classes
 
 
+def has_classes(data: Dataset) -> bool:
+    """Whether every image has a label, of two classes or more."""
+    try:
+        return number_of_classes(data) > 1
+    except UserError:
+        return False
+
+
 def labelled(suite: Suite, data: Dataset) -> Suite:
     """The suite with the number of classes in the config of each entrant that is to be told labels. Raises UserError
     where the data has none, or another number than a config says.

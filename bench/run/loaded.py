@@ -23,6 +23,7 @@ from equibench.record.schema import Results
 from equibench.record.surroundings import Loaded
 from equibench.run import checkpoint
 from equibench.run.families import resolve_family, validated
+from equibench.run.labels import check_fits
 from equibench.run.session import Session
 from equibench.suite import Cell, Entrant, Suite, name_from
 from equibench.usercode import require_consent
@@ -78,6 +79,7 @@ def _looked_at(
         elif kind == "checkpoint":
             model, provenance = checkpoint.load(path, device, allow_code)
             checkpoint.check_finite(model, path)
+            check_checkpoint(path, model, data)
             family, options = provenance.family, model.options_type
             if like is not None:
                 sampler = next((other.sampler for other in like.entrant if other.family == family), {})
@@ -88,6 +90,13 @@ def _looked_at(
         raise UserError(f"entrant {one.name!r} is of the family {one.family}, and {one.load} is of {family}")
     precision = None if family == SAMPLES else one.precision  # which samples have not
     return one.model_copy(update={"family": family, "sampler": sampler, "precision": precision})
+
+
+def check_checkpoint(file: Path, model: Model, data: Dataset) -> None:
+    """Raises UserError for a model of other images, or of other classes, than the data has."""
+    if tuple(model.shape) != data.shape:
+        raise UserError(f"{file} is for images of {tuple(model.shape)}, not {data.shape} of {data.name}")
+    check_fits(model, data)
 
 
 def opened(cell: Cell, session: Session, clock: Clock) -> tuple[Model, Results]:
@@ -115,7 +124,7 @@ def opened(cell: Cell, session: Session, clock: Clock) -> tuple[Model, Results]:
             except UserError as error:  # of what it wrote, which is no mistake in what was asked for
                 raise CommandError(str(error)) from None
             said = Loaded(kind="command", source=entrant.command, unknown=UNKNOWN_MODEL)
-    found = images_sha256(images.shape, image_digests(images))
+    found = session.weights_sha256(cell) or images_sha256(images.shape, image_digests(images))
     return Collected(images), Results(loaded=said, weights_sha256=found)
 
 

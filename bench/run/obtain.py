@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import datetime
 from dataclasses import replace
 from pathlib import Path
 
 import torch
 
-from equibench.errors import UserError
 from equibench.hashing import digest
 from equibench.machine.clock import Clock
 from equibench.machine.code import code_version, package_versions
@@ -19,14 +17,14 @@ from equibench.run.arithmetic import training_as
 from equibench.run.content import checkpoint_of
 from equibench.run.families import resolve_family
 from equibench.run.kept import Keeping
-from equibench.run.labels import check_fits, labels_for, tell_shares
-from equibench.run.loaded import opened, scalars
+from equibench.run.labels import labels_for, tell_shares
+from equibench.run.loaded import check_checkpoint, opened, scalars
 from equibench.run.plan import Plan, plan
 from equibench.run.points import Points, halvings
 from equibench.run.session import Session
 from equibench.run.status import POINTS
 from equibench.run.train import Watch, train
-from equibench.run.weights import own_family, set_aside, trained_otherwise, unfit_weights, weights_of
+from equibench.run.weights import own_family, set_aside_unfit, trained_otherwise, weights_of
 from equibench.suite import Cell
 from equibench_models.contract import Model
 
@@ -46,16 +44,11 @@ def obtain(
     if cell.loaded and given is None:
         return opened(cell, session, clock)
     file = given or weights_of(session.path(cell))
-    if not cell.loaded and file.exists() and unfit_weights(file, cell, session):
-        made = datetime.datetime.fromtimestamp(file.stat().st_mtime, datetime.UTC)
-        set_aside(file, session.out, made.isoformat(timespec="seconds"))
+    set_aside_unfit(file, cell, session)
     if file.exists():
         with clock.part("load"):
             model, provenance = checkpoint.load(file, session.device, session.allow_code)
-            shape = session.data.shape
-            if provenance.shape != shape:
-                raise UserError(f"{file} is for images of {provenance.shape}, not {shape} of {session.data.name}")
-            check_fits(model, session.data)
+            check_checkpoint(file, model, session.data)
     else:
         model, provenance = _trained(cell, session, clock, file, watch, keeping)
     return model, Results(
@@ -94,7 +87,7 @@ def _trained(
                 planned.allowance,
                 seed=stream_seed(cell.seed, "order"),
                 device=session.device,
-                watch=replace(watch, counter=session.counter, around=around, turns=session.turns),
+                watch=replace(watch, counter=session.training_counter, around=around, turns=session.turns),
                 keeping=keeping,
                 points=points,
                 team=session.team,

@@ -97,6 +97,13 @@ class Session:
             return energy.NoCounter("several processes trained it, and one device's counter would not know of all")
         return energy.counter(self.device)
 
+    @property
+    def training_counter(self) -> energy.Counter | energy.NoCounter:
+        """The same of training, beside which other cells may use the device; what is timed has it alone."""
+        if self.turns.folder is not None and self.device.type == "cpu":
+            return energy.NoCounter("other cells shared the processor, and its counter would count theirs too")
+        return self.counter
+
     @cached_property
     def beside(self) -> Beside:
         """Takes note of the machine around timed blocks."""

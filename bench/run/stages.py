@@ -258,7 +258,6 @@ STAGES: dict[str, Stage] = {
     )
 }
 
-
 TIMED = {"speed", "sampler_points"}  # which have the device alone, where other cells share it
 
 
@@ -280,7 +279,8 @@ def _sampled(
     generator = generator or work.generator("sample")
     work.tell(f"sample {label}".strip(), 0.0)
     with work.clock.part("sample"), autocast(work.session.device):
-        images = _checked(work.model.sample(n, generator, **options), n, work.session.data.shape)
+        told = work.told(n, generator)
+        images = _checked(work.model.sample(n, generator, **options, **told), n, work.session.data.shape)
     reset_defaults()  # that a sampler of a user's own may have changed: what follows would measure it otherwise
     done = 0
 

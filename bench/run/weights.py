@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import os
 from pathlib import Path
 
@@ -37,6 +38,16 @@ def trained_otherwise(found: checkpoint.Provenance) -> str | None:
 def own_family(family: str) -> list[str]:
     """The name of a user's own family, as the only one."""
     return [family] if ":" in family else []
+
+
+def set_aside_unfit(file: Path, cell: Cell, session: Session) -> None:
+    """Keep weights under the cell's name that training it now would not give, out of sight.
+
+    Raises OSError, and UserError where they cannot be read.
+    """
+    if not cell.loaded and file.exists() and unfit_weights(file, cell, session):
+        made = datetime.datetime.fromtimestamp(file.stat().st_mtime, datetime.UTC)
+        set_aside(file, session.out, made.isoformat(timespec="seconds"))
 
 
 def set_aside(file: Path, out: Path, stamp: str) -> None:

@@ -49,9 +49,17 @@ class Work:
         labels = self.session.drawn_test_labels if self.model.classes else None
         return labels if labels is None else labels[:n]
 
+    def told(self, n: int, generator: torch.Generator) -> dict[str, Any]:
+        """What `sample` is told of n samples beside its options: labels, of a class-conditional model. They are drawn
+        here, before any noise: a family of a user's own may draw them later, and which they were would not be known.
+        """
+        return {"labels": self.model.draw_labels(n, generator)} if self.model.classes else {}
+
     def sample_labels(self, n: int) -> NDArray[np.int64] | None:
-        """Those that a class-conditional model drew for the n samples of the headline, from the same random numbers."""
-        return self.model.draw_labels(n, self.generator("sample")).cpu().numpy() if self.model.classes else None
+        """Those that a class-conditional model was told of the n samples of the headline."""
+        told = self.told(n, self.generator("sample"))
+        labels: torch.Tensor | None = told.get("labels")
+        return None if labels is None else labels.cpu().numpy()
 
 
 @dataclass(frozen=True)

@@ -146,7 +146,7 @@ def _measure(task: Task, messenger: Messenger) -> None:
             f"{session.extractor.info.name}; run again"
         )
     if session.ranks and cell.entrant:
-        team = lead(session.ranks, {"name": cell.name, "seed": cell.seed}, session.device)
+        team = lead(session.ranks, cell, session.device)
         together = TeamExtractor(**vars(session.extractor), team=team)
         session = replace(session, team=team, extractor=together)
     before = task.unfinished.progress_of(task.identity).clock

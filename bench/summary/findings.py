@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from equibench.quantities.glossary import BITS
-from equibench.quantities.metric import compared_kind
+from equibench.quantities.metric import compared_kind, metric_of
 from equibench.quantities.text import join, number
 from equibench.record.paths import value_at
 from equibench.record.schema import Record
@@ -64,23 +64,21 @@ def _quality(section: Section, one: Standing | None) -> TestedFinding | None:
 def _real(section: Section, one: Standing) -> list[Sentence]:
     """What real images have of the distance, beside the best."""
     quality = one.best.first.quality
-    for metric in section.metrics:
-        for row in section.references if quality and metric.n_samples == quality.n_samples else []:
-            stat = row.quality(metric)
-            if stat and stat.mean > 0:
-                real, best = row.having(one.measure.path), one.records(one.best)
-                said = number(stat.mean), times(one.stat(one.best).mean / stat.mean)
-                grounds = [
-                    Ground("mean", one.measure.path, real, said=said[0]),
-                    Ground("ratio of means", one.measure.path, best, real, said[1]),
-                ]
-                return [
-                    Sentence(
-                        f"Real training images have {said[0]}, where {one.best.spoken} has {said[1]} times that "
-                        "(a value, not a test).",
-                        grounds,
-                    )
-                ]
+    metric = metric_of(quality) if quality else None
+    for row in section.references:
+        stat = row.quality(metric) if metric else None
+        if stat and stat.mean > 0:
+            real, best = row.having(one.measure.path), one.records(one.best)
+            said = number(stat.mean), times(one.stat(one.best).mean / stat.mean)
+            grounds = [
+                Ground("mean", one.measure.path, real, said=said[0]),
+                Ground("ratio of means", one.measure.path, best, real, said[1]),
+            ]
+            words = (
+                f"Real training images have {said[0]}, where {one.best.spoken} has {said[1]} times that "
+                "(a value, not a test)."
+            )
+            return [Sentence(words, grounds)]
     return []
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from equibench.quantities.metric import Metric, metric_of
+from equibench.quantities.settings import precision_of
 from equibench.record.base import Scalar
 from equibench.record.budget import kept_budget
 from equibench.record.cost import Speed
@@ -191,6 +192,12 @@ class Section:
         """Rows of what was loaded, where trained ones are ranked: shown beside these, as nobody knows its budget."""
         found = [row for row in self.ran if row.loaded]
         return found if len(found) < len(self.ran) else []
+
+    @property
+    def training_precisions(self) -> list[str]:
+        """In which precisions the networks of what was trained multiplied; where nothing was, that of the machine."""
+        trained = [cell.record for row in self.ran if not row.loaded for cell in row.cells]
+        return list(dict.fromkeys(precision_of(one, "training") for one in trained)) or [self.machine.precision]
 
     @property
     def metrics(self) -> list[Metric]:

@@ -100,7 +100,8 @@ def trial_session(session: Session, search: Search) -> Session:
             f"the distance in {session.extractor.info.name} takes more than {dims:,} samples; give more of them under "
             "[search] of the space"
         )
-    return replace(session, suite=_measured(suite, samples, len(data.test), search), data=data, stages=STAGES)
+    measured = _measured(suite, samples, len(data.test), search)
+    return replace(session, suite=measured, data=data, stages=STAGES, more=(), reload_more=tuple)
 
 
 def _measured(suite: Suite, samples: int, reference_images: int, search: Search) -> Suite:

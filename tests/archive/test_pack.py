@@ -1,5 +1,6 @@
 """An archive: equal bytes for equal inputs, all that it names is in it, and a signature holds from it alone."""
 
+import dataclasses
 import hashlib
 import importlib.metadata
 import json
@@ -132,6 +133,20 @@ def test_a_suite_is_proved_by_the_keys_of_its_cells(tmp_path):
     (tmp_path / "mine.toml").write_text(text.replace("[measure]", "[measure]\nsamples = 77"))
     with pytest.raises(UserError):
         pack([results], tmp_path / "a.zip", suites=[suite.shipped()["quick"]])
+
+
+def test_a_suite_is_proved_by_what_it_loads_too(tmp_path):
+    text = suite.shipped()["smoke"].read_text().replace('name = "smoke"', 'name = "mine"\nprecision = "fp32"')
+    (tmp_path / "mine.toml").write_text(f'{text}\n[[entrant]]\nname = "theirs"\nload = "x.npz"\n')
+    (tmp_path / "x.npz").write_bytes(b"")
+    (cell,) = (cell for cell in suite.cells(suite.load(str(tmp_path / "mine.toml"))) if cell.name == "theirs")
+    found = {"family": "samples", "precision": None}  # as the run sees what lies there
+    cell = dataclasses.replace(cell, entrant=cell.entrant.model_copy(update=found))
+    key = cell.key(make("vae").data.sha256, LITE0, MACHINE.key, "5" * 64)
+    said = {"entrant": "theirs", "family": "samples", "suite": "mine", "protocol": PROTOCOL, "budget": None}
+    one = make("vae", cell.seed, key=key, weights_sha256="5" * 64, **said)
+    results = save([one], tmp_path / "results")
+    assert pack([results], tmp_path / "a.zip", suites=[tmp_path / "mine.toml"]).notes == ()
 
 
 def test_nothing_else_is_replaced(results, tmp_path):

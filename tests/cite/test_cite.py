@@ -325,3 +325,9 @@ def test_no_text_becomes_tex_or_a_command_of_the_shell(results, text):
     assert re.match(r"@misc\{[0-9A-Za-z-]+,\n", bibtex)
     depths = list(itertools.accumulate({"{": 1, "}": -1}.get(character, 0) for character in bibtex))
     assert depths.index(0, depths.index(1)) == len(depths) - 1  # one entry, which ends where it should
+
+
+def test_methods_says_in_which_precision_samples_were_drawn():
+    asked = schema.Numerics(threads=2, sampling="bfloat16")
+    assert "threads, bfloat16, torch" in methods([make("vae", numerics=asked)])
+    assert f"threads, {make('vae').machine.precision}, torch" in methods([make("vae")])

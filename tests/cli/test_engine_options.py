@@ -5,7 +5,8 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from equibench.cli import engines
+from equibench.cli import engines, plan
+from equibench.cli.workload import Workload
 from equibench.errors import UserError
 from equibench.run import ranks
 
@@ -65,8 +66,24 @@ def test_a_family_that_does_no_part_of_a_batch_is_refused(monkeypatch):
     from equibench.run import helping
 
     monkeypatch.setattr(helping, "resolve_family", lambda name: SimpleNamespace(shared=name == "vae"))
-    entrants = [SimpleNamespace(entrant=None), *(SimpleNamespace(entrant=SimpleNamespace(family=f)) for f in ("vae",))]
+    entrants = [SimpleNamespace(entrant=None, loaded=False)]
+    entrants += [
+        SimpleNamespace(entrant=SimpleNamespace(family=family), loaded=family != "vae") for family in ("vae", "samples")
+    ]  # what is loaded is trained by nobody
     helping.check_shared(SimpleNamespace(cells=entrants))
-    entrants.append(SimpleNamespace(entrant=SimpleNamespace(family="mine:Own")))
+    entrants.append(SimpleNamespace(entrant=SimpleNamespace(family="mine:Own"), loaded=False))
     with pytest.raises(UserError, match="the family mine:Own does not say"):
         helping.check_shared(SimpleNamespace(cells=entrants))
+
+
+@pytest.mark.parametrize(("machine_key", "device"), [(None, "cuda"), ("of a node", "cpu")])
+def test_what_a_cell_takes_on_another_machine_is_estimated_on_this_one(monkeypatch, machine_key, device):
+    """Which may have no GPU."""
+    asked = []
+    monkeypatch.setattr(plan, "plan_of", lambda suite, data, on, *_: asked.append(on.type) or SimpleNamespace(cells=[]))
+    session = SimpleNamespace(
+        suite=None, data=None, device=torch.device("cuda"), machine_key=machine_key, cells=(), stages=None,
+        extractor=SimpleNamespace(info=SimpleNamespace(name="pixels")),
+    )  # fmt: skip
+    Workload.of(session, lambda what: None)
+    assert asked == [device]

@@ -232,3 +232,10 @@ def test_names_are_told_from_paths(tmp_path):
     (tmp_path / "dataset_dict.json").write_text(json.dumps({"splits": []}))
     assert catalogue.is_named(str(tmp_path))
     assert library.Split(0, list).labels is None
+
+
+def test_an_image_that_the_library_cannot_open_is_a_sentence():
+    damaged = Split(2, lambda: (Image.open(io.BytesIO(content)) for content in (png(TRAIN[0, 0])["bytes"], b"junk")))
+    with pytest.raises(UserError, match="x has an image that cannot be read") as found:
+        gathered("x", damaged, split(TEST[:, 0]), None)
+    assert "\n" not in str(found.value)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import time
 from types import SimpleNamespace
 
 import psutil
@@ -12,7 +13,7 @@ from same import results
 from equibench.engine import local
 from equibench.engine.local import LaneCrew
 from equibench.errors import UserError
-from equibench.machine import turns
+from equibench.machine import energy, turns
 from equibench.run.loop import run_cells
 
 
@@ -37,6 +38,8 @@ def test_two_lanes_give_the_records_of_one_process(small, tmp_path, monkeypatch)
     assert len(found) == 4
     assert {done.record.status for done in found} == {"ok"}
     assert results(small.out) == results(tmp_path / "alone")
+    energies = [done.record.spent.energy for done in found if done.record.spent]
+    assert [("shared the processor" in one.reason) for one in energies] == [True, True]
     assert {("one", 0, "train"), ("one", 1, "train")} <= heard
     assert children() == set()
     assert not turns.turns_of(small.invocation, "cpu").folder.parent.exists()
@@ -68,3 +71,23 @@ def test_each_worker_sees_one_gpu(small, monkeypatch):
         LaneCrew(on_gpu, 3)
     with pytest.raises(UserError, match="give --device cuda"):
         LaneCrew(dataclasses.replace(small, device=torch.device("cuda:1")), 2)
+
+
+def test_a_lane_that_is_asked_to_stop_as_it_starts_says_nothing(small, capfd):
+    crew = LaneCrew(small, 1)
+    crew.begin(small.wanted[0], small.path(small.wanted[0]))
+    time.sleep(0.5)  # it imports torch, which takes longer
+    crew.close()
+    assert "KeyboardInterrupt" not in capfd.readouterr().err
+    assert children() == set()
+
+
+def test_the_energy_of_training_is_not_counted_where_cells_share_its_processor(small, monkeypatch):
+    alone = object()
+    monkeypatch.setattr(energy, "counter", lambda device: alone)
+    assert small.training_counter is alone
+    shared = dataclasses.replace(small, turns=turns.turns_of(small.invocation, "cpu"))
+    assert "other cells shared the processor" in shared.training_counter.reason
+    assert shared.counter is alone  # what is timed has it alone
+    on_gpu = dataclasses.replace(shared, device=torch.device("cuda"))
+    assert on_gpu.training_counter is alone  # each cell has one of its own

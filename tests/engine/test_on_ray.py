@@ -5,6 +5,7 @@ import os
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from same import results
@@ -13,6 +14,7 @@ from equibench import suite
 from equibench.engine import on_ray
 from equibench.engine.lane import Calling
 from equibench.errors import UserError
+from equibench.run import weights
 from equibench.run.loop import run_cells
 
 ray = pytest.importorskip("ray")
@@ -194,3 +196,38 @@ def test_a_cell_that_is_loaded_elsewhere_has_the_same_key(small, tmp_path):
     (trained, *_) = (one for one in small.wanted if one.entrant)
     assert on_ray._loading(trained, Path.absolute) is trained
     assert on_ray._loaded(trained, "cell-0") == {}
+
+
+def test_weights_that_are_trained_anew_elsewhere_are_not_sent_and_make_room(small, monkeypatch):
+    (trained, *_) = (one for one in small.wanted if one.entrant)
+    path = small.path(trained)
+    file = weights.weights_of(path)
+    small.out.mkdir(exist_ok=True)
+    for why, sent in (("was made by other code", {}), (None, {file.name: b"kept"})):
+        file.write_bytes(b"kept")
+        monkeypatch.setattr(weights, "unfit_weights", lambda *_, why=why: why)
+        crew = object.__new__(on_ray.RayCrew)
+        given = []
+        crew._do = SimpleNamespace(remote=lambda *arguments, given=given: given.append(arguments[-1]))
+        crew.session, crew._common, crew._tasks = small, None, {}
+        crew.begin(trained, path)
+        assert given == [sent]
+        assert file.exists() == bool(sent)
+    assert len(list((small.out / ".cells" / "replaced").iterdir())) == 1
+
+
+def test_a_worker_s_lane_is_of_one_data_set(small, monkeypatch):
+    made, stopped = [], []
+
+    def lane(calling, environment):  # noqa: ARG001
+        one = SimpleNamespace(ask_to_stop=lambda: None, stop=lambda: stopped.append(calling.session.suite.dataset))
+        made.append(calling.session.suite.dataset)
+        return one
+
+    monkeypatch.setattr(on_ray, "Lane", lane)
+    monkeypatch.setattr(on_ray, "_lane", None)
+    other = dataclasses.replace(small, suite=small.suite.model_copy(update={"dataset": "oracle"}))
+    lanes = [on_ray._lane_for(Calling(session, 1, "."), {}, True) for session in (small, small, other)]
+    assert lanes[0] is lanes[1] is not lanes[2]
+    assert made == ["fashion-mnist-10k", "oracle"]
+    assert stopped == ["fashion-mnist-10k"]

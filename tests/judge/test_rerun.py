@@ -9,7 +9,7 @@ from equibench import suite
 from equibench.cite.signature import signature
 from equibench.data import sets
 from equibench.errors import UserError
-from equibench.judge.rerun import Rerun, _compared
+from equibench.judge.rerun import Rerun, _compared, _loaded
 from equibench.judge.verify import verify
 from equibench.measure.features.own import function
 from equibench.record.surroundings import Numerics
@@ -146,3 +146,12 @@ def test_a_gpu_that_was_not_told_to_add_in_one_order_is_held_to_no_last_bit(
     found, said = _compared(run("aa", 2.0), run(weights, value), BITS)
     assert found is holds, said
     assert sentence in said
+
+
+def test_what_was_given_by_from_multiplies_as_its_suite_says(made):
+    root, records = made
+    chosen = suite.changed(suite.load(str(root / "mine.toml")), precision="fp32")
+    ran = only_loaded(chosen, [root / "weights.safetensors"]).entrant[0]
+    asked = given(root, loaded=root / "weights.safetensors")
+    again = _loaded(records["loaded"], root / "out" / "weights.json", chosen, asked)
+    assert again.precision == ran.precision == "fp32"

@@ -36,3 +36,12 @@ def test_a_command_is_told_how_many_and_from_which_seed(tmp_path):
 def test_a_command_that_gives_nothing_says_why(tmp_path, command, why):
     with pytest.raises(CommandError, match=why):
         written_by(command, tmp_path, 7, 3)
+
+
+def test_what_a_command_wrote_before_it_was_stopped_is_none_of_its_samples(tmp_path):
+    folder = tmp_path / "written"
+    before = written_by(python("import os, sys; os.mkdir(sys.argv[1])", "{out}"), folder, 7, 3)
+    assert before.is_dir()
+    again = written_by(python(WRITES, "{out}", "{n}", "{seed}"), folder, 7, 3)
+    assert again.name == "samples.npz"
+    assert not before.exists()

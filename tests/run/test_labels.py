@@ -1,6 +1,7 @@
 """Labels from a suite to the record: how many classes, who is told them, and that they move nothing of the others."""
 
 import dataclasses
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,19 +10,27 @@ import torch
 from equibench import suite
 from equibench.cite.signature import signature
 from equibench.data import sets
+from equibench.data.classes import names_of
 from equibench.data.sets import Dataset
 from equibench.errors import UserError
+from equibench.machine.clock import Clock
+from equibench.machine.device import autocast
 from equibench.measure.features.own import function
+from equibench.measuring import ClassSetting, ProbeSetting
 from equibench.quantities.identity import differs
 from equibench.quantities.settings import moved_by
 from equibench.run.cell import run_here
 from equibench.run.course import Batches
+from equibench.run.labelled import _represented, numbers_by_class, probes
 from equibench.run.labels import labelled, number_of_classes, tell_shares
 from equibench.run.plan import plan
 from equibench.run.session import Session
+from equibench.run.stages import _sampled
+from equibench.run.work import Found, Work
 from equibench.suite import Cell, Entrant
 from equibench_models import FAMILIES, family
 from equibench_models.flow.couplings import FlowConfig
+from equibench_models.vae.model import VAE
 
 CPU = torch.device("cpu")
 BITS = "likelihood.bits_per_dim"
@@ -172,3 +181,53 @@ def test_a_likelihood_given_the_label_is_not_compared_with_one_that_is_not(recor
     assert moved_by(records["vae"], BITS, [records["vae"], records["vae"].likelihood])["kind"].endswith(
         "given the label"
     )
+
+
+@pytest.mark.parametrize("data", [toys(None, None), toys([0, -1], [0, 1]), toys([0], [0])])
+def test_data_that_has_no_classes_has_no_numbers_of_them_and_its_cell_goes_on(data):
+    asked = SimpleNamespace(measure=SimpleNamespace(by_class=ClassSetting(), probes=ProbeSetting()))
+    work = SimpleNamespace(session=SimpleNamespace(data=data, suite=asked))
+    found = Found()
+    assert numbers_by_class(work, found) is found
+    assert probes(work, found) is found
+
+
+def test_classes_of_one_name_go_by_their_labels():
+    assert names_of(toys([0, 1], [0, 1], classes=("a", "b")), range(3)) == ("a", "b", "2")
+    assert names_of(toys([0, 1], [0, 1], classes=("a", "a")), range(2)) == ("0", "1")
+
+
+class NoiseFirst(VAE):
+    """A family of a user's own that draws some noise before its labels."""
+
+    def sample(self, n, generator, *, labels=None, **options):
+        torch.randn(n, generator=generator)
+        self.seen = self.draw_labels(n, generator) if labels is None else labels
+        return super().sample(n, generator, labels=self.seen, **options)
+
+
+def work_with(model):
+    session = SimpleNamespace(
+        device=CPU, data=SimpleNamespace(shape=(1, 8, 8)), extractor=lambda images, _: np.zeros((len(images), 2))
+    )
+    return Work(session, model, "own", {}, {}, 3, Clock(), lambda *_: None)
+
+
+def test_the_labels_of_samples_are_known_whenever_a_family_draws_its_noise():
+    config = {"width": 8, "classes": 5}
+    work = work_with(NoiseFirst.build(config, (1, 8, 8)))
+    _sampled(work, 20, {}, "")
+    assert work.model.seen.tolist() == work.sample_labels(20).tolist()
+    work = work_with(VAE.build(config, (1, 8, 8)))  # one that draws its labels first gives what it gave
+    images, _ = _sampled(work, 20, {}, "")
+    with autocast(CPU):
+        assert np.array_equal(images, work.model.sample(20, work.generator("sample")).numpy())
+
+
+def test_what_a_model_makes_of_images_may_come_with_gradients():
+    weight = torch.ones(1, requires_grad=True)
+    model = SimpleNamespace(represent=lambda images, _: {"it": weight * images.flatten(1).float()})
+    work = SimpleNamespace(session=SimpleNamespace(device=CPU), model=model)
+    images = np.random.default_rng(0).integers(0, 256, (3, 1, 8, 8), dtype=np.uint8)
+    found = _represented(lambda share: None, work, images, torch.Generator())
+    assert np.array_equal(found["it"], images.reshape(3, -1))

@@ -1,5 +1,6 @@
 """Entrants that are there already: checkpoints and samples stand beside trained ones, in one suite and one command."""
 
+import dataclasses
 import shlex
 import sys
 
@@ -14,7 +15,9 @@ from toys import extractor
 from equibench import suite
 from equibench.data.sets import Dataset
 from equibench.errors import UserError
+from equibench.run import checkpoint
 from equibench.run.cell import run_here
+from equibench.run.content import content_sha256
 from equibench.run.loaded import only_loaded, resolved
 from equibench.run.session import Session
 from equibench.suite import cells, code_in
@@ -268,3 +271,29 @@ def test_every_loaded_entrant_has_a_cell_once_whatever_the_seeds_and_budgets():
     assert [(cell.name, cell.seed) for cell in cells(chosen) if cell.entrant] == [
         ("x", 3), ("v", 3), ("v", 3), ("v", 4), ("v", 4),
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("data", "why"),
+    [
+        (Dataset("wide", pixels(120, 1, 8, 12), pixels(110, 1, 8, 12, seed=1)), "is for images of"),
+        (dataclasses.replace(DATA, train_labels=np.arange(120) % 2, test_labels=np.arange(110) % 2), "on 3 classes"),
+    ],
+)
+def test_a_checkpoint_of_other_data_is_said_before_anything_is_trained(tmp_path, weights, data, why):
+    if "classes" in why:
+        model, provenance = checkpoint.load(weights, CPU)
+        config = {**provenance.config, "classes": 3}
+        model = type(model).build(config, DATA.shape)
+        weights = tmp_path / "told.safetensors"
+        checkpoint.save(weights, model, provenance.model_copy(update={"config": config}))
+    with pytest.raises(UserError, match=why):
+        resolved(with_entrants({"name": "given", "load": str(weights)}), data, CPU, allow_code=False)
+
+
+def test_samples_have_the_hash_of_their_files_though_grey_ones_were_saved_in_colour(tmp_path):
+    folder = write_pngs(tmp_path / "rgb", np.repeat(pixels(40, 8, 8)[..., None], 3, 3))
+    session = session_of(with_entrants({"name": "x", "load": str(folder)}), tmp_path / "out")
+    (record,) = records(dataclasses.replace(session, stages=frozenset({"quality"}))).values()
+    assert record.quality.value is not None
+    assert record.weights_sha256 == content_sha256(folder)  # by which `verify --rerun` knows them

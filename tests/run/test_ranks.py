@@ -5,10 +5,14 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 from safetensors.torch import load_file
+
+from equibench import suite
+from equibench.run import helping, ranks
 
 HERE = Path(__file__).parent
 SUITE = """
@@ -66,3 +70,16 @@ def test_torchrun_gives_the_record_of_one_process_up_to_rounding(tmp_path):
     ours, theirs = (load_file(tmp_path / name / one["checkpoint"]) for name, one in (("both", both), ("alone", alone)))
     for name, value in theirs.items():
         torch.testing.assert_close(ours[name], value, rtol=0.05, atol=0.01, msg=name)
+
+
+def test_who_helps_does_the_cell_of_the_budget_that_was_begun(monkeypatch):
+    budgets = [{"params": 90_000, "unit": "updates", "amount": amount} for amount in (2, 3)]
+    chosen = suite.changed(suite.load("smoke"), budget=budgets, entrant=[{"name": "one", "family": "vae"}])
+    cells = [cell for cell in suite.cells(chosen) if cell.entrant]
+    session = SimpleNamespace(ranks=object(), device=torch.device("cpu"), cells=cells)
+    begun = [(json.loads(json.dumps(ranks.known_by(cell))), None) for cell in reversed(cells)]
+    monkeypatch.setattr(helping, "begun_cells", lambda *_: begun)
+    helped = []
+    monkeypatch.setattr(helping, "_help_with", lambda cell, *_: helped.append(cell.budget.amount))
+    helping.help_with_cells(session)
+    assert helped == [3, 2]

@@ -11,10 +11,12 @@ import pytest
 import torch
 
 from equibench.machine.beside import Around
+from equibench.machine.energy import NO_COUNTER
 from equibench.machine.load import LoadMeter, Usage
 from equibench.record.schema import Budget
 from equibench.run import kept, state
 from equibench.run import train as training
+from equibench.run.course import Course
 from equibench.run.kept import Keeping
 from equibench.run.train import Allowance, StoppedError, Watch, train
 from equibench_models import FAMILIES, family
@@ -281,3 +283,34 @@ def test_what_a_save_costs_bounds_how_often_it_comes():
     keeping._last_sec, keeping._cost_sec = 100.0, 2.0  # 2 s of 120 s are below 2 %
     assert not keeping.is_due(219.0)
     assert keeping.is_due(221.0)
+
+
+class Joules:
+    """Counts ten more each time."""
+
+    quantity = "a count"
+
+    def __init__(self):
+        self.now = 0.0
+
+    def joules(self):
+        self.now += 10
+        return self.now
+
+
+@pytest.mark.parametrize(
+    ("counters", "known"),
+    [
+        ((Joules(), Joules()), True),
+        ((NO_COUNTER, Joules()), False),
+        ((Joules(), NO_COUNTER, Joules()), False),
+    ],
+)
+def test_the_energy_of_a_training_is_known_only_where_all_of_it_was_counted(images, counters, known):
+    first, *others = (Course(images, BATCH, 0, CPU, counter, time.perf_counter) for counter in counters)
+    for other in others:
+        other.restore(*first.state())
+        other.look()
+        first = other
+    found = first.energy.energy(1)
+    assert (found.joules is not None, found.reason is None) == (known, known)

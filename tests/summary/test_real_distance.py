@@ -9,6 +9,7 @@ from fixtures import floor, make
 
 from equibench.quantities.metric import metric_of
 from equibench.record.schema import RealDataPoint
+from equibench.summary.findings import findings
 from equibench.summary.floors import real_distance
 from equibench.summary.sections import FiledRecord
 from equibench.summary.sort import summarise
@@ -41,3 +42,12 @@ def test_records_of_before_have_the_headline_alone():
     assert real_distance(section, metric_of(WHOLE.quality)).mean == 3.1
     assert real_distance(section, metric_of(FEWER)) is None
     assert real_distance(section_of(make("gan")), metric_of(WHOLE.quality)) is None
+
+
+@pytest.mark.parametrize(("space", "said"), [("EfficientNet-Lite0", True), ("another", False)])
+def test_a_finding_has_real_data_beside_the_best_in_its_own_feature_space_alone(space, said):
+    features = WHOLE.quality.features.model_copy(update={"name": space})
+    real = WHOLE.model_copy(update={"quality": WHOLE.quality.model_copy(update={"features": features})})
+    section = section_of(*(make(name, seed) for name in ("gan", "vae") for seed in range(3)), real)
+    (found,) = (one for one in findings(section) if one.topic == "quality")
+    assert any("Real training images have 3.1" in sentence for sentence in found.sentences) == said

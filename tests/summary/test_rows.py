@@ -93,3 +93,13 @@ def test_a_loaded_checkpoint_is_not_averaged_with_another():
     assert len(rows_of(*cells)) == 2
     assert len(rows_of(*[one.model_copy(update={"weights_sha256": "ab" * 32}) for one in cells])) == 1
     assert BUDGET is make("vae").budget
+
+
+def test_training_s_precision_is_what_entrants_asked_for_and_of_old_records_their_machine_s():
+    asked = FLOAT.model_copy(update={"training": "bfloat16"})
+    records = [make("vae", numerics=FLOAT), make("gan", numerics=asked)]
+    (section,) = summarise([FiledRecord(Path(f"{i}.json"), one) for i, one in enumerate(records)])
+    assert set(section.training_precisions) == {"float32", "bfloat16"}
+    machine = ONE.machine.model_copy(update={"precision": "bfloat16"})
+    (section,) = summarise([FiledRecord(Path("0.json"), make("vae", machine=machine))])
+    assert section.training_precisions == ["bfloat16"]

@@ -144,3 +144,13 @@ def test_samples_are_as_many_as_a_distance_needs(tmp_path):
     assert session.suite.measure.samples == 1500
     assert {len(image_digests(session.data.train)), len(session.data.test)} == {150, 50}
     assert session.suite.measure.reference_images == 50
+
+
+def test_trainings_are_measured_in_the_headline_s_feature_space_alone(tmp_path):
+    network = tunable.extractor(str(tmp_path / "features"))
+    whole = Session(
+        tunable.suite(), tunable.data(), tunable.CPU, network, tmp_path / "out", more=(network,),
+        reload_more=lambda: (network,),
+    )  # fmt: skip
+    found = trial_session(whole, SEARCH)
+    assert (found.more, found.reload_more()) == ((), ())
