@@ -85,8 +85,8 @@ def test_what_came_with_a_checkout_is_not_one_s_own(project):
     assert equibench("cite", "FD", "diffusion", "--results", "results/published").returncode == 0
 
 
-def test_published_records_are_cited_and_verified_as_of_an_older_form():
-    published = ROOT / "results" / "published" / "quick"
+def test_records_of_form_0_are_cited_and_verified_as_of_an_older_form():
+    published = ROOT / "tests" / "form_0"
     told = json.loads(equibench("cite", "FD_5k", "vae", "--results", published, "--format", "json").stdout)
     assert told[0]["signature"].startswith("FD_5k=1092±12|entrant:vae|n:5000|ref:fashion-mnist-10k-test@")
     assert told[0]["signature"].endswith("|rec:2f8aaf79,3a0af814,605a37f4")
