@@ -203,7 +203,7 @@ def _show_choice(study: Study, file: Path) -> None:
     from rich.table import Table
 
     from equibench.quantities.text import MISSING, number
-    from equibench.record.study import toml_of
+    from equibench.record.study import inline_table
     from equibench.tune.study import means
 
     assert study.chosen is not None
@@ -213,12 +213,12 @@ def _show_choice(study: Study, file: Path) -> None:
         distance = MISSING if one.distance is None else number(one.distance)
         bits = MISSING if one.bits_per_dim is None else f"{one.bits_per_dim:.3f}"
         name = f"{one.candidate.number}{' (chosen)' if one.candidate == best else ''}"
-        table.add_row(name, distance, bits, toml_of(one.candidate.config), toml_of(one.candidate.sampler))
+        table.add_row(name, distance, bits, inline_table(one.candidate.config), inline_table(one.candidate.sampler))
     screen = console()
     screen.print(table)
     screen.print(f"{study.entrant}: candidate {best.number} has {study.chosen.why}. Its lines in the suite:")
-    lines = [f"config = {toml_of(best.config)}"] if best.config else []
-    lines += [f"sampler = {toml_of(best.sampler)}"] if best.sampler else []
+    lines = [f"config = {inline_table(best.config)}"] if best.config else []
+    lines += [f"sampler = {inline_table(best.sampler)}"] if best.sampler else []
     for line in (*lines, f'tuned = "studies/{study.suite}/{file.name}"  # a copy of {file}, beside the suite'):
         screen.print(f"  {line}", soft_wrap=True)
 

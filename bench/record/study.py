@@ -215,10 +215,10 @@ def tuning(
 
 
 def _shown(value: str | dict[str, Scalar]) -> str:
-    return value if isinstance(value, str) else toml_of(value)
+    return value if isinstance(value, str) else inline_table(value)
 
 
-def toml_of(values: Mapping[str, Scalar]) -> str:
+def inline_table(values: Mapping[str, Scalar]) -> str:
     """Settings as an inline table of TOML."""
     if not values:
         return "{}"

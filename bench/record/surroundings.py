@@ -13,6 +13,8 @@ SAMPLER = "sampler."  # before an option of `sample` where it stands among the f
 
 
 class Machine(Strict):
+    """What a cell ran on, and how the arithmetic of its networks was set."""
+
     key: str  # short hash of the fields below: speeds of different keys are never compared
     device: str
     processor: str
@@ -25,6 +27,8 @@ class Machine(Strict):
 
 
 class Code(Strict):
+    """Which code of equibench, and of a user's own, made the numbers."""
+
     commit: str | None
     dirty: bool | None
     version: str

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from equibench.quantities.glossary import BITS
-from equibench.quantities.metric import compared_kind, metric_of
+from equibench.quantities.metric import metric_of
 from equibench.quantities.text import join, number
 from equibench.record.paths import value_at
 from equibench.record.schema import Record
@@ -115,9 +115,8 @@ def _likelihood(section: Section, found: list[Standing]) -> TestedFinding | None
             "likelihood", Sentence("No two entrants have a likelihood of one kind.", kinds), tuple(more), ()
         )
     one = max(ranked, key=lambda one: len(one.rows))
-    kind = _kind(one)
-    given = kind.removeprefix("upper bound")
-    bound = f"upper bound on bits/dim{given}" if one.measure.of_bounds else f"bits/dim ({kind})"
+    given = one.kind.removeprefix("upper bound")
+    bound = f"upper bound on bits/dim{given}" if one.measure.of_bounds else f"bits/dim ({one.kind})"
     claim = claim_of(one, f"has the lowest {bound}", f"who has the lowest {bound}")
     lead = f"{one.measure.name}: "
     more = [*_bounds(one), *_best_rule(section), *more]
@@ -164,11 +163,6 @@ def _best_rule(section: Section) -> list[Sentence]:
     said = number(least, 4)
     words = f"The best rule without training ({row.name}) has {said} bits/dim."
     return [Sentence(words, [Ground("mean", BITS, row.having(BITS), said=said)])]
-
-
-def _kind(one: Standing) -> str:
-    likelihood = one.best.first.likelihood
-    return compared_kind(likelihood) if likelihood else "unknown"
 
 
 def _speed(found: list[Standing]) -> TestedFinding | None:

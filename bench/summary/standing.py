@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from equibench.protocol import RANKING_SEEDS
 from equibench.quantities.glossary import of
-from equibench.quantities.metric import with_count
+from equibench.quantities.metric import compared_kind, with_count
 from equibench.quantities.text import number, settings
 from equibench.record.paths import value_at
 from equibench.record.schema import Record
@@ -82,6 +82,12 @@ class Standing:
                     for row in (worse, better))  # fmt: skip
         found = effect_of(self.measure.path, one, two)
         return Effect(found.value, found.is_ratio, seeds=found.seeds)
+
+    @property
+    def kind(self) -> str:
+        """Kind of the best's likelihood, as it is compared; empty where it has none."""
+        likelihood = self.best.first.likelihood
+        return compared_kind(likelihood) if likelihood else ""
 
     def by_tighter(self, row: Row) -> bool:
         """Whether a row was compared with the best by a tighter bound than the usual one."""

@@ -87,7 +87,7 @@ def tile_of(section: Section, title: str, category: Category, one: Standing | No
     }
     unit = {
         "quality": f"distance to real images, {one.measure.name}; less is better",
-        "likelihood": f"bits/dim of unseen images, {_kind(one)}; less is better",
+        "likelihood": f"bits/dim of unseen images, {one.kind}; less is better",
         "speed": f"images/s, {section.machine.device}",
         "memory": f"MiB, batch {listed(map(str, sorted(batches)), 'or')}, less is better",
     }[category]
@@ -98,11 +98,6 @@ def tile_of(section: Section, title: str, category: Category, one: Standing | No
     value = ("≤ " if one.measure.of_bounds else "") + one.shown(one.best) if len(level) == 1 else ""
     family = (one.best.first.family or "") if len(level) == 1 else ""
     return Tile(title, unit, winner, family, value, apart, sure, bars, category != "likelihood")
-
-
-def _kind(one: Standing) -> str:
-    likelihood = one.best.first.likelihood
-    return compared_kind(likelihood) if likelihood else ""
 
 
 def _tile_words(one: Standing) -> tuple[str, str]:

@@ -18,6 +18,7 @@ from pydantic import Field
 from torch import Generator, Tensor, nn
 
 from equibench_models.contract import About, Config, LikelihoodKind, Model, Options, Shape, Showing
+from equibench_models.layers import to_uint8
 from equibench_models.outside.schedulers import UnusableError as UnusableError  # imported from here, as the models
 from equibench_models.outside.schedulers import fault_of, walked
 
@@ -101,7 +102,7 @@ class Pipeline(Model):
             values = walked(self._made(name), self._network, own, self.shape, steps, device)
             if not bool(values.isfinite().all()):
                 raise UnusableError("the pipeline gave values that are not finite")
-            found.append((127.5 * (values + 1)).round().clamp(0, 255).to(torch.uint8))
+            found.append(to_uint8(values))
         return torch.cat(found)
 
     @staticmethod
@@ -115,8 +116,7 @@ class Pipeline(Model):
         """The scheduler that was saved, with every value that it works with, given or not, and who runs it."""
         import diffusers
 
-        values = {key: value for key, value in self._saved.config.items() if not key.startswith("_")}
-        return {"scheduler": type(self._saved).__name__, "diffusers": diffusers.__version__, **values}
+        return {"scheduler": type(self._saved).__name__, "diffusers": diffusers.__version__, **self._settings}
 
     def network_evaluations(self, **options: Any) -> int:
         """Passes through the network, counted on a stub: two a step for some schedulers."""
@@ -153,14 +153,18 @@ class Pipeline(Model):
         given: Tensor = self.unet(x, t).sample
         return given
 
+    @property
+    def _settings(self) -> dict[str, Any]:
+        """Every value of the saved scheduler, without the library's own notes."""
+        return {key: value for key, value in self._saved.config.items() if not key.startswith("_")}
+
     def _made(self, name: str) -> Any:
         """A new scheduler, as solvers keep what they saw; with every value of the saved one's, given or not."""
         import diffusers
 
-        values = {key: value for key, value in self._saved.config.items() if not key.startswith("_")}
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of what the library calls and others have deprecated
-            return getattr(diffusers, name).from_config(values)
+            return getattr(diffusers, name).from_config(self._settings)
 
     def _fault(self, name: str) -> str:
         """Why a scheduler may not sample this network, or nothing."""

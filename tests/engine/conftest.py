@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import sleepers
 import torch
+from small_suites import NO_MORE_LIKELIHOODS, small_suite
 
 from equibench import suite
 from equibench.data import sets
@@ -15,34 +16,13 @@ from equibench.measure.features.load import load_extractor
 from equibench.run.session import Session
 
 CPU = torch.device("cpu")
-SMALL = """
-name = "small"
-about = "an entrant of two seeds"
-dataset = "fashion-mnist-10k"
-train_images = 60
-test_images = 60
-seeds = [0, 1]
-[[budget]]
-params = 92_000
-unit = "updates"
-amount = 3
-[measure]
-samples = 32
-reference_images = 60
-memorization_images = 0
-likelihood_images = 20
-sampler_points = false
-bound = []
-out_of_distribution = []
-speed_batch_sizes = [4]
-speed_limit_sec = 0.05
-latency_limit_sec = 0.05
-memory_batch_size = 4
+ENTRANT = """
 [[entrant]]
 name = "one"
 family = "vae"
 config = { width = 8 }
 """
+SMALL = small_suite("small", ENTRANT, updates=3, seeds="[0, 1]", more=NO_MORE_LIKELIHOODS)
 
 
 @pytest.fixture

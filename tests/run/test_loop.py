@@ -13,6 +13,7 @@ from types import SimpleNamespace
 
 import pytest
 from fixtures import equibench
+from small_suites import small_suite
 from test_endings import session  # noqa: F401 (a fixture)
 
 from equibench import suite
@@ -30,27 +31,7 @@ from equibench.run.unfinished import Unfinished
 from equibench.suite import Entrant
 
 HERE = Path(__file__).parent
-MINI = """
-name = "mini"
-about = "two small entrants"
-dataset = "fashion-mnist-10k"
-train_images = 60
-test_images = 60
-seeds = [0]
-[[budget]]
-params = 92_000
-unit = "updates"
-amount = 2
-[measure]
-samples = 32
-reference_images = 60
-memorization_images = 0
-likelihood_images = 20
-sampler_points = false
-speed_batch_sizes = [4]
-speed_limit_sec = 0.05
-latency_limit_sec = 0.05
-memory_batch_size = 4
+ENTRANTS = """
 [[entrant]]
 name = "one"
 family = "endings:Family"
@@ -60,6 +41,7 @@ name = "two"
 family = "endings:Family"
 config = { width = 8 }
 """
+MINI = small_suite("mini", ENTRANTS, updates=2)
 
 
 @pytest.fixture

@@ -10,39 +10,19 @@ from types import SimpleNamespace
 import pytest
 import torch
 from safetensors.torch import load_file
+from small_suites import NO_MORE_LIKELIHOODS, small_suite
 
 from equibench import suite
 from equibench.run import helping, ranks
 
 HERE = Path(__file__).parent
-SUITE = """
-name = "shared"
-about = "an entrant that two processes train"
-dataset = "fashion-mnist-10k"
-train_images = 60
-test_images = 60
-seeds = [0]
-[[budget]]
-params = 92_000
-unit = "updates"
-amount = 3
-[measure]
-samples = 256
-reference_images = 60
-memorization_images = 0
-likelihood_images = 20
-sampler_points = false
-bound = []
-out_of_distribution = []
-speed_batch_sizes = [4]
-speed_limit_sec = 0.05
-latency_limit_sec = 0.05
-memory_batch_size = 4
+ENTRANT = """
 [[entrant]]
 name = "one"
 family = "vae"
 config = { width = 8, batch_size = 5, optimizer = "adam" }
 """
+SUITE = small_suite("shared", ENTRANT, updates=3, samples=256, more=NO_MORE_LIKELIHOODS)
 
 
 @pytest.mark.slow

@@ -11,7 +11,7 @@ from equibench import suite
 from equibench.errors import UserError
 from equibench.quantities.text import tuning_words
 from equibench.record import study as study_files
-from equibench.record.study import Candidate, Chosen, Search, Space, Study, Training, toml_of
+from equibench.record.study import Candidate, Chosen, Search, Space, Study, Training, inline_table
 from equibench.record.surroundings import SAMPLER, Tuning
 from equibench.report.tables.cost import training
 from equibench.run.families import check_tuned, resolve_family, settings_of
@@ -78,7 +78,7 @@ def loaded(tmp_path):
     return load
 
 
-LINES = f'config = {toml_of(CONFIG)}\nsampler = {toml_of(OPTIONS)}\ntuned = "studies/mine.json"'
+LINES = f'config = {inline_table(CONFIG)}\nsampler = {inline_table(OPTIONS)}\ntuned = "studies/mine.json"'
 
 
 def test_an_entrant_with_what_its_study_chose_says_how_much_was_tried(loaded, tmp_path):
@@ -158,7 +158,7 @@ def test_the_report_says_it_beside_the_training(tmp_path):
 
 @pytest.mark.parametrize("values", [{"a": 1e-05, "b": 3, "c": 'say "x"\n', "d": True, "e": 0.1, "f": 1e22}, {}])
 def test_settings_as_toml_are_read_as_they_were(values):
-    assert tomllib.loads(f"x = {toml_of(values)}")["x"] == values
+    assert tomllib.loads(f"x = {inline_table(values)}")["x"] == values
 
 
 def test_a_study_s_file_is_json_that_is_read_as_it_was(tmp_path):

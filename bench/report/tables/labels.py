@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from equibench.quantities.glossary import heading, of
 from equibench.quantities.text import MISSING
+from equibench.report.tables.cells import of_row
 from equibench.report.tables.headline import origin_of
 from equibench.report.tables.table import Column, Entry, Notes, Table, fill_table, stat_entry
 from equibench.summary.sections import Row, Section
@@ -24,7 +25,7 @@ def by_class(section: Section) -> Table:
     """
     notes = Notes()
     columns: list[Column[Item]] = [
-        ("entrant", "Entrant", lambda item: Entry(item[0].label, item[0].label)),
+        ("entrant", "Entrant", lambda item: of_row(item[0])),
         ("class", "Class", _name),
         ("assigned", "Samples assigned", _assigned),
         (
@@ -47,7 +48,7 @@ def classifiers(section: Section) -> Table:
     images, and the classes that its samples leave out.
     """
     columns: list[Column[Item]] = [
-        ("entrant", "Entrant", lambda item: Entry(item[0].label, item[0].label)),
+        ("entrant", "Entrant", lambda item: of_row(item[0])),
         *(_number("by_class", name) for name in CLASSIFIERS),
         ("dropped", "Classes left out", _dropped),
     ]
@@ -58,7 +59,7 @@ def classifiers(section: Section) -> Table:
 def probes(section: Section) -> Table:
     """A row for each thing that classes are told from: of each entrant its pixels and what the model makes of them."""
     columns: list[Column[Item]] = [
-        ("entrant", "Entrant", lambda item: Entry(item[0].label, item[0].label)),
+        ("entrant", "Entrant", lambda item: of_row(item[0])),
         ("read", "Told from", _name),
         *(_number("probes.probes.*", name) for name in OF_A_PROBE),
         ("chance_accuracy", heading("probes.chance_accuracy"), lambda item: _entry(item[0], "probes.chance_accuracy")),
