@@ -147,8 +147,8 @@ def _bounds(one: Standing) -> list[Sentence]:
     if one.measure.of_bounds:
         found.append(
             Sentence(
-                "All of these are upper bounds: the order of the true values may be another, as nobody knows how loose "
-                "each bound is.",
+                "All of these are upper bounds, each looser by an unknown amount: the order of the true values may "
+                "be another.",
                 [fact("likelihood.kind", one.rows)],
             )
         )

@@ -78,7 +78,7 @@ def _doubt(series: Trend) -> str:
     bend = {
         "flattens": "it flattens towards the larger budgets",
         "steepens": "it gets steeper towards the larger budgets",
-        "irregular": "they go to and fro",
+        "irregular": "they lie above and below it without a pattern",
     }[fit.bend]
     return f"; the law does not hold: the budgets deviate from it by {most}, more than their seeds explain, and {bend}"
 

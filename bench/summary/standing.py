@@ -14,7 +14,7 @@ from equibench.record.paths import value_at
 from equibench.record.schema import Record
 from equibench.stats import Stat
 from equibench.summary.load import busy
-from equibench.summary.pairs import LATENCY, SPEED, Category, Criterion, Pair, criteria, effect_of, tested
+from equibench.summary.pairs import FIRST, LATENCY, SPEED, Category, Criterion, Pair, criteria, effect_of, tested
 from equibench.summary.ratios import Effect
 from equibench.summary.sections import Row, Section
 
@@ -167,5 +167,8 @@ def _key(measure: Criterion, row: Row) -> float:
 
 
 def leading(found: list[Standing], category: Category) -> Standing | None:
-    """Of a category the criterion that most rows have, of these the first."""
-    return max((one for one in found if one.measure.category == category), key=lambda one: len(one.rows), default=None)
+    """Of the criteria in a category's first number, the one that most rows have, of these the first. A category's other
+    numbers, such as the memory of sampling, do not stand in for it.
+    """
+    alike = [one for one in found if one.measure.path == FIRST[category]]
+    return max(alike, key=lambda one: len(one.rows), default=None)

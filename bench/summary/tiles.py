@@ -23,7 +23,7 @@ NOTHING: dict[Category, str] = {
     "quality": "No distance was measured",
     "likelihood": "No entrant has a likelihood",
     "speed": "Speed was not measured",
-    "memory": "Memory was not measured",
+    "memory": "Training memory was not measured",
 }
 
 
@@ -82,15 +82,7 @@ def tile_of(section: Section, title: str, category: Category, one: Standing | No
         reasons = [why for row in section.ran for why in [_why(row, category)] if why]
         most = max(dict.fromkeys(reasons), key=reasons.count, default="")
         return Tile(title, "", "", "", NOTHING[category], most, "", _bars(section, category, one), True)
-    batches = {
-        record.memory.train_batch_size for row in one.rows for record in row.having(TRAIN_MEMORY) if record.memory
-    }
-    unit = {
-        "quality": f"distance to real images, {one.measure.name}; less is better",
-        "likelihood": f"bits/dim of unseen images, {one.kind}; less is better",
-        "speed": f"images/s, {section.machine.device}",
-        "memory": f"MiB, batch {listed(map(str, sorted(batches)), 'or')}, less is better",
-    }[category]
+    unit = _unit(section, category, one)
     level = one.level
     apart, sure = _tile_words(one)
     bars = _bars(section, category, one)
@@ -98,6 +90,20 @@ def tile_of(section: Section, title: str, category: Category, one: Standing | No
     value = ("≤ " if one.measure.of_bounds else "") + one.shown(one.best) if len(level) == 1 else ""
     family = (one.best.first.family or "") if len(level) == 1 else ""
     return Tile(title, unit, winner, family, value, apart, sure, bars, category != "likelihood")
+
+
+def _unit(section: Section, category: Category, one: Standing) -> str:
+    """What a tile's numbers are of, and which are better."""
+    if category == "quality":
+        return f"distance to real images, {one.measure.name}; less is better"
+    if category == "likelihood":
+        return f"bits/dim of unseen images, {one.kind}; less is better"
+    if category == "speed":
+        return f"images/s, {section.machine.device}"
+    batches = {
+        record.memory.train_batch_size for row in one.rows for record in row.having(TRAIN_MEMORY) if record.memory
+    }
+    return f"MiB, batch {listed(map(str, sorted(batches)), 'or')}, less is better"
 
 
 def _tile_words(one: Standing) -> tuple[str, str]:

@@ -197,8 +197,9 @@ class Diffusion(Model):
         DiffusionOptions(sampler=sampler, steps=steps)  # raises for a sampler that is none
         told = self.to_sample(n, generator, labels)
         start = torch.randn(n, *self.shape, generator=generator, device=generator.device)
-        *_, (clean, _) = self._reverse(start, told, generator, batch_size, sampler, steps)
-        return to_uint8(clean)
+        for clean, _ in self._reverse(start, told, generator, batch_size, sampler, steps):
+            last = clean  # the steps before it are let go: a thousand of them would fill a machine's memory
+        return to_uint8(last)
 
     def show(self, images: Tensor, generator: Generator) -> Showing:
         shown, snapshots = 4, 12

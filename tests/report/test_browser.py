@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import shutil
+from pathlib import Path
 
 import fixtures
 import numpy as np
@@ -16,6 +17,8 @@ from fixtures import save
 from PIL import Image
 
 from equibench.report import write
+
+PUBLISHED = Path(__file__).parents[2] / "results" / "published" / "quick"
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium here: apt-get install chromium")
 
@@ -50,6 +53,15 @@ def test_the_page_loads_without_an_error_or_a_request(page, tmp_path):
 def test_an_error_would_be_seen(page, tmp_path):
     _, log = browse(page, tmp_path, "--dump-dom", script="undefined.x")
     assert "CONSOLE" in log
+
+
+def test_the_published_report_is_a_page_that_one_reads_to_the_end(tmp_path):
+    """Four entrants with three seeds and every part: less than 15,000 pixels high on a desk, and less than 3 MB."""
+    write.write([PUBLISHED], tmp_path / "out")
+    page = tmp_path / "out" / "index.html"
+    height = answer(page, tmp_path, "return document.documentElement.scrollHeight", "--window-size=1440,900")
+    assert 5_000 < height < 15_000
+    assert page.stat().st_size < 3_000_000
 
 
 SORT = """

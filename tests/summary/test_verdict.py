@@ -241,3 +241,13 @@ def test_the_best_has_the_best_mean(tmp_path):
         for one in standings(section):
             means = [one.stat(row).mean for row in one.rows]
             assert means == sorted(means, reverse=one.measure.higher)
+
+
+def test_a_tile_is_of_the_number_in_its_title(tmp_path):
+    """Where no training memory was measured, the memory of sampling does not stand in for it."""
+    memory = Memory(quantity="peak of live tensors", train_peak_bytes=None, train_batch_size=64,
+                    sample_peak_bytes=2**20, sample_batch_size=64)  # fmt: skip
+    found = verdict(section_of(tmp_path, *entrant("gan", 100, memory=memory), *entrant("vae", 200, memory=memory)))
+    assert "memory" not in found.sentence
+    tile = found.tiles[-1]
+    assert (tile.title, tile.value) == ("Training memory", "Training memory was not measured")

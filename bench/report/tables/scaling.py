@@ -93,7 +93,8 @@ def _holds(series: Trend) -> str:
     fit = series.fit
     if fit.holds is None:
         return "one seed does not tell"
-    return "no deviation is shown" if fit.holds else f"no: {'goes to and fro' if fit.bend == 'irregular' else fit.bend}"
+    bend = "above and below it without a pattern" if fit.bend == "irregular" else fit.bend
+    return "no deviation is shown" if fit.holds else f"no: {bend}"
 
 
 def points(ladders: Sequence[Ladder]) -> Table:
