@@ -52,8 +52,9 @@ class GAN(Model):
         self.average = Average(self.generator, config.average_gamma)
         if not config.classes:  # a generator of the noise alone
             self.latent_dims = config.latent
+        decay, momentum = config.weight_decay, config.momentum
         players = (
-            optimizers(player, config.optimizer, (0.0, 0.99), 0.0, edges=edges, momentum=config.momentum)
+            optimizers(player, config.optimizer, (0.0, 0.99), decay, edges=edges, momentum=momentum)
             for player, edges in ((self.generator, ("start", "head")), (self.discriminator, ("stem", "out", "label")))
         )
         (self._generator_muon, self._generator_adam), (self._discriminator_muon, self._discriminator_adam) = players

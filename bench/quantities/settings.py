@@ -100,8 +100,9 @@ def _of_part(record: Record, path: str, part: Any) -> Fields:
             return fields | {"ntrain": str(part.classifier_images), "assigned": part.assigned_by}
         case ClassNumbers():
             judged = {"assigned": "classifier"} if ".judged." in path else {}
-            # distances are of the class's samples, shares of all, whose number is there already
-            return ({"n": str(part.n_samples)} if path.endswith(("kernel_distance", ".stderr")) else {}) | judged
+            # Labels are drawn, so that each seed has another number of a class's samples: a kernel distance is without
+            # bias for any, its standard error is not the same. The number of all samples is there already.
+            return ({"n": str(part.n_samples)} if path.endswith(".stderr") else {}) | judged
         case Probes():
             ref = hashed(f"{record.data.name}-test", record.data.sha256)
             found = {"n": str(part.n_test), "ref": ref, "ntrain": str(part.n_train)}

@@ -64,15 +64,16 @@ def settings_of(family: type[Model], config: Mapping[str, Scalar], sampler: Mapp
 
 def check_tuned(entrant: Entrant, family: type[Model]) -> None:
     """Raises UserError for an entrant that is no longer what its study chose, as a default of its family has changed.
-    That it has the config which the study chose is seen as the suite is loaded.
+    That it has the config which the study chose is seen as the suite is loaded, so that a field which came after the
+    study has its default, which is what the family did before.
     """
     if entrant.tuning is None:
         return
     now, then = settings_of(family, entrant.config, entrant.sampler), entrant.tuning.chosen
-    if others := sorted(name for name in {*now, *then} if now.get(name) != then.get(name)):
+    if others := sorted(name for name in then if now.get(name) != then[name]):
         first = others[0]
         raise UserError(
             f"entrant {entrant.name!r} is not what its study {entrant.tuning.study} chose: {first} is "
-            f"{now.get(first, 'not there')!r}, and was {then.get(first, 'not there')!r}; tune it again, or take "
+            f"{now.get(first, 'not there')!r}, and was {then[first]!r}; tune it again, or take "
             "`tuned` away"
         )

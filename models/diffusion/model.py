@@ -73,7 +73,7 @@ class Diffusion(Model):
         self.nats_detail = {"chain_steps": config.chain_steps, "steps_drawn_an_image": config.bound_steps}
         self.bounds = {**self.bounds, "full chain": replace(self.bounds["full chain"], steps=config.chain_steps)}
         self._muon, self._adam = optimizers(
-            self.network, config.optimizer, (0.9, 0.99), 0.01, edges=("stem", "head", "embed", "label")
+            self.network, config.optimizer, (0.9, 0.99), config.weight_decay, edges=("stem", "head", "embed", "label")
         )
 
     def update(self, images: Tensor, progress: float = 0.0, labels: Tensor | None = None) -> dict[str, Tensor]:

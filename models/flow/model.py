@@ -58,7 +58,9 @@ class Flow(Model):
         super().__init__(config, shape)
         self.network = FlowNetwork(config, shape).to(memory_format=torch.channels_last)
         self.average = Average(self.network, config.average_gamma)
-        self._muon, self._adam = optimizers(self.network, config.optimizer, (0.9, 0.99), 0.01, edges=EDGES)
+        self._muon, self._adam = optimizers(
+            self.network, config.optimizer, (0.9, 0.99), config.weight_decay, edges=EDGES
+        )
 
     def update(self, images: Tensor, progress: float = 0.0, labels: Tensor | None = None) -> dict[str, Tensor]:
         dims, part, n = math.prod(self.shape), self.part, len(images)

@@ -56,7 +56,9 @@ class VAE(Model):
         self.average = Average(self.network, config.average_gamma)
         if not config.classes:  # a decoder of the latents alone
             self.latent_dims = sum(z[0].numel() for z in self.network.noise(1, None, torch.device("cpu")))
-        self._muon, self._adam = optimizers(self.network, config.optimizer, (0.9, 0.99), 0.01, edges=("stem", "head"))
+        self._muon, self._adam = optimizers(
+            self.network, config.optimizer, (0.9, 0.99), config.weight_decay, edges=("stem", "head")
+        )
 
     def update(self, images: Tensor, progress: float = 0.0, labels: Tensor | None = None) -> dict[str, Tensor]:
         """`labels`: int64 `[B]`, needed where the config has classes."""

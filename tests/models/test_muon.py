@@ -5,6 +5,8 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from equibench_models import family as load_family
+from equibench_models.layers import learning_rate
 from equibench_models.muon import RMS, STEPS, Muon, matrices_and_rest, optimizers, orthogonalized
 
 
@@ -83,3 +85,20 @@ def test_flops_of_a_step_are_those_of_its_products():
     with FlopCounterMode(display=False) as counter:
         orthogonalized(torch.randn(1, m, n))
     assert counter.get_total_flops() == 4 * m * m * n + 2 * m**3 * (STEPS + 3 * (STEPS - 1))
+
+
+@pytest.mark.parametrize("family", ["gan", "vae", "flow", "diffusion"])
+def test_an_update_takes_weight_decay_times_its_step_size_off_every_weight(family):
+    """Both optimisers decay apart from their steps, so that with equal gradients only that share differs."""
+    images = torch.randint(0, 256, (8, 1, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    before, after = [], []
+    for decay in (0.0, 0.5):
+        torch.manual_seed(1)
+        model = load_family(family).build({"width": 8, "batch_size": 8, "weight_decay": decay}, (1, 8, 8))
+        trained = [p for p in model.parameters() if p.requires_grad]
+        before.append([p.detach().clone() for p in trained])
+        model.update(images, progress=0.2)
+        after.append([p.detach().clone() for p in trained])
+    rate = learning_rate(model.config.learning_rate, 0.2)
+    for start, plain, decayed in zip(before[1], *after, strict=True):
+        torch.testing.assert_close(plain - decayed, rate * 0.5 * start, atol=1e-6, rtol=1e-4)

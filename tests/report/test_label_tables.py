@@ -2,8 +2,9 @@
 
 import fixtures
 import pytest
-from fixtures import make
+from fixtures import make, save
 
+from equibench.cite import citation
 from equibench.record.labels import ByClass, ClassNumbers, Probe, Probes
 from equibench.report import write
 from equibench.report.tables.labels import by_class, classifiers, probes
@@ -38,6 +39,17 @@ def record(seed=0, told=True, **changes):
     ]
     probed = Probes(probes=found, chance_accuracy=0.1, neighbours=20, n_train=5000, n_test=2000, n_classes=10)
     return make("vae", seed, by_class=classes, probes=probed, **changes)
+
+
+def test_seeds_of_which_each_drew_another_number_of_a_class_have_a_mean(tmp_path):
+    """Labels are drawn for each seed; a kernel distance has no bias for any number of samples."""
+    for seed, n in enumerate((390, 400, 410)):
+        one = record(seed)
+        first, *rest = one.by_class.classes
+        classes = [first.model_copy(update={"n_samples": n}), *rest]
+        save([one.model_copy(update={"by_class": one.by_class.model_copy(update={"classes": classes})})], tmp_path)
+    (found,) = citation.cite(f"by_class.classes.{NAMES[0]}.kernel_distance", "vae", [tmp_path])
+    assert (found.value, found.seeds) == (2.0, [0, 1, 2])
 
 
 def section(tmp_path, *records):

@@ -127,6 +127,12 @@ def test_a_default_that_changed_since_is_found_as_the_entrant_is_planned(loaded)
         plan(Cell(tunable.suite(), "mine", 0, changed, tunable.suite().budget[0]), (1, 8, 8))
 
 
+def test_a_field_that_came_after_the_study_has_what_the_family_did_before(loaded):
+    found, family = loaded(LINES), resolve_family("tunable:Tunable")
+    then = {name: value for name, value in found.tuning.chosen.items() if name != "blocks"}
+    check_tuned(found.model_copy(update={"tuned": found.tuning.model_copy(update={"chosen": then})}), family)
+
+
 @pytest.mark.parametrize("name", suite.shipped())
 def test_what_shipped_suites_say_of_their_tuning_holds(name):
     """`load` holds the config against the study, and this the defaults of the families."""
