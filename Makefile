@@ -54,7 +54,7 @@ lock: .venv/installed
 	$(BIN)/pip install --quiet --disable-pip-version-check uv
 	$(BIN)/pip freeze --exclude-editable | grep == > .venv/versions.txt
 	$(BIN)/uv pip compile --quiet pyproject.toml --universal --python-version 3.11 --constraint .venv/versions.txt \
-		--extra cluster --extra diffusers --extra energy --extra hub --extra tune --generate-hashes --no-annotate \
+		--extra cluster --extra datasets --extra diffusers --extra energy --extra hub --extra tune --generate-hashes --no-annotate \
 		--no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock' --output-file requirements/lock.txt
 
 .venv/installed: pyproject.toml

@@ -18,7 +18,7 @@ ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 LOCK = (ROOT / "requirements" / "lock.txt").read_text()
 CONTAINER = (ROOT / "Containerfile").read_text()
-EXTRAS = ("cluster", "diffusers", "energy", "hub", "tune")  # that the container has
+EXTRAS = ("cluster", "datasets", "diffusers", "energy", "hub", "tune")  # that the container has
 PINS = [
     (canonicalize_name(name), version, (marker or "").strip(), hashes)
     for name, version, marker, hashes in re.findall(
