@@ -10,6 +10,7 @@ from equibench.errors import UserError, nearest
 
 Values = Mapping[str, Any]
 ENTRANTS = "entrant"
+TUNED = ("config", "sampler")  # what a study chooses
 OWN = ("name", "about")  # which a suite says of itself, and takes over from none
 
 
@@ -77,7 +78,10 @@ def _entrants(below: Sequence[Any], above: Sequence[Any]) -> list[Any]:
         name = one.get("name") if isinstance(one, dict) else None
         if isinstance(name, str) and name in names and name not in changed:
             changed.add(name)
-            found[names.index(name)] = _merged(found[names.index(name)], one)
+            there = dict(found[names.index(name)])
+            if not {"family", *TUNED}.isdisjoint(one):
+                there.pop("tuned", None)  # with other settings it is not what its study chose
+            found[names.index(name)] = _merged(there, one)
         else:
             found.append(one)
     return found

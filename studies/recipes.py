@@ -66,7 +66,7 @@ def variants(records: Sequence[Record]) -> dict[str, list[Variant]]:
 
 def line(variant: Variant, recipe: Variant) -> str:
     """A row of the table. Differences from the recipe that Welch's test tells over the seeds are bold."""
-    cells = [variant.entrant.name, _settings(variant.entrant)]
+    cells = [variant.entrant.name, _settings(variant.entrant, recipe.entrant)]
     for what, digits in (("distance", 3), ("way", 3), ("bits", 4), ("updates", 4), ("sec", 3)):
         mine, usual = variant.over_seeds(what), recipe.over_seeds(what)
         if mine is None:
@@ -80,10 +80,15 @@ def line(variant: Variant, recipe: Variant) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _settings(entrant: Entrant) -> str:
-    if not entrant.config:
+def _settings(entrant: Entrant, recipe: Entrant) -> str:
+    """What an entrant has in place of its family's recipe; what only the recipe names is the default again."""
+    if entrant is recipe:
         return "the recipe"
-    return ", ".join(f"`{name} = {value}`" for name, value in entrant.config.items())
+    if not entrant.config and recipe.config:
+        return "as it stood before it was tuned"
+    lacking = [f"`{name}` by default" for name in recipe.config if name not in entrant.config]
+    other = [f"`{name} = {value}`" for name, value in entrant.config.items() if value != recipe.config.get(name)]
+    return ", ".join([*other, *lacking])
 
 
 def page(records: Sequence[Record]) -> str:

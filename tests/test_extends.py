@@ -28,6 +28,20 @@ def keys(chosen):
     return [cell.key("data", FEATURES, "machine") for cell in suite.cells(chosen)]
 
 
+def test_an_entrant_with_other_settings_is_no_longer_what_its_study_chose(tmp_path):
+    """Its tuning is not claimed; that of the others, and of one that is named without other settings, still is."""
+    text = 'name = "mine"\nextends = "quick"\n[[entrant]]\nname = "vae"\nconfig = { learning_rate = 0.001 }\n'
+    other, kept = suite.load("quick"), suite.load(written(tmp_path, text + '[[entrant]]\nname = "gan"\n'))
+    found = {one.name: (one, base) for one, base in zip(kept.entrant, other.entrant, strict=True)}
+    vae, base = found["vae"]
+    assert base.tuning is not None
+    assert vae.tuning is None
+    assert vae.config == {**base.config, "learning_rate": 0.001}
+    assert found["gan"][0].tuning == found["gan"][1].tuning is not None
+    text = text.replace("config =", "sampler =").replace("learning_rate = 0.001", 'decoding = "mean"')
+    assert suite.load(written(tmp_path, text)).entrant[1].tuning is None
+
+
 def test_a_suite_that_changes_nothing_has_the_cells_of_the_one_it_extends(tmp_path):
     mine, smoke = suite.load(written(tmp_path, MINE)), suite.load("smoke")
     assert keys(mine) == keys(smoke)

@@ -27,6 +27,7 @@ from equibench.report import write as report
 from equibench.suite import Suite
 from equibench.summary.sort import load_cells, summarise
 
+STUDIES = "studies"  # folder beside a suite
 _STORED = (".npz", ".png")  # compressed as they are
 _DATE = (1980, 1, 1, 0, 0, 0)  # the first that a zip file can hold
 _RIGHTS = 0o100644 << 16
@@ -136,7 +137,9 @@ def _suites(records: Sequence[Record], given: Sequence[Path], notes: list[str]) 
         if path is None:
             notes.append(f"The suite {name} is none that comes with equibench; give its file with --suite.")
             continue
-        members[_free(members, "suites", f"{_plain(path.stem)}.toml")] = _whole(path)
+        content, studies = _suite(path)
+        members[_free(members, "suites", f"{_plain(path.stem)}.toml")] = content
+        members |= studies
         mine = [one for one in records if one.suite == name]
         spaces = {_spaces(one) for one in mine if one.quality and one.quality.features}
         proved = sum(_is_of(one, suite.load(str(path)), spaces) for one in mine)
@@ -148,9 +151,19 @@ def _suites(records: Sequence[Record], given: Sequence[Path], notes: list[str]) 
     return members
 
 
-def _whole(path: Path) -> bytes:
-    """A suite's file as it is; of one that extends another, all that the two come to."""
-    return suite.written(suite.read(str(path))).encode() if suite.extends_another(path) else path.read_bytes()
+def _suite(path: Path) -> tuple[bytes, dict[str, bytes]]:
+    """A suite's file and, at the paths that it has for them, the studies that it names. The file is as it is where it
+    stands alone and its studies lie in the folder that those of shipped suites do; otherwise all that it comes to.
+    """
+    found = suite.read(str(path))
+    named = {one.name: Path(one.tuned) for one in found.entrant if isinstance(one.tuned, str)}
+    places = {name: f"{STUDIES}/{_plain(found.name)}/{_plain(name)}.json" for name in named}
+    studies = {f"suites/{places[name]}": file.read_bytes() for name, file in named.items()}
+    there = all(file == (path.parent / places[name]).absolute() for name, file in named.items())
+    if there and not suite.extends_another(path):
+        return path.read_bytes(), studies
+    moved = [one.model_copy(update={"tuned": places.get(one.name)}) for one in found.entrant]
+    return suite.written(found.model_copy(update={"entrant": moved})).encode(), studies
 
 
 def _is_of(one: Record, asked: Suite, spaces: Collection[tuple[FeatureInfo, ...]]) -> bool:

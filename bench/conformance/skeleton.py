@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import importlib.util
 import keyword
 import re
 from pathlib import Path
 
 from equibench import atomic
 from equibench.errors import UserError
-from equibench.suite import shipped
 
 EXAMPLE = Path(__file__).with_name("example.py")
 TEST = '''"""{name}.py keeps the contract of the families, its claims included."""
@@ -35,10 +35,12 @@ def class_name(name: str) -> str:
 
 def write(name: str, folder: Path) -> list[Path]:
     """Write `NAME.py`, `test_NAME.py` and `NAME.toml` to the folder, and give their paths. Raises UserError for a name
-    that no module can have, and where one of them is there already.
+    that no module can have or that another has, and where one of them is there already.
     """
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or keyword.iskeyword(name):
         raise UserError(f"{name!r} is no name of a module; use small letters, digits and _, beginning with a letter")
+    if importlib.util.find_spec(name) is not None:
+        raise UserError(f"{name!r} is the name of a module that is installed here; give one that hides none")
     cls = class_name(name)
     family = EXAMPLE.read_text().replace("Mixture", cls)
     contents = {
@@ -59,9 +61,7 @@ def write(name: str, folder: Path) -> list[Path]:
 
 def _suite(name: str, cls: str) -> str:
     """The suite `quick` with one more entrant."""
-    text = shipped()["quick"].read_text()
-    text = re.sub(r'^name = ".*"$', f'name = "{name}"', text, count=1, flags=re.MULTILINE)
-    text = re.sub(
-        r'^about = ".*"$', f'about = "{name} beside the four families, as in quick"', text, count=1, flags=re.MULTILINE
+    return (
+        f'name = "{name}"\nabout = "{name} beside the four families, as in quick"\nextends = "quick"\n\n'
+        f'[[entrant]]\nname = "{name}"\nfamily = "{name}:{cls}"\n'
     )
-    return f'{text}\n[[entrant]]\nname = "{name}"\nfamily = "{name}:{cls}"\n'

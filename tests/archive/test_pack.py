@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import importlib.metadata
 import json
+import shutil
 import zipfile
 
 import pytest
@@ -17,6 +18,8 @@ from equibench.judge.verify import verify
 from equibench.protocol import PROTOCOL
 from equibench.record import find
 from equibench.record.archive import unpacked
+
+ELSEWHERE = suite.shipped()["quick"].read_text().replace('"quick"', '"mine"', 1).replace('"studies/quick/', '"of-mine/')
 
 
 @pytest.fixture(autouse=True)
@@ -106,6 +109,30 @@ def test_odd_names_of_entrants_are_found_again(tmp_path, entrant):
     pack([file], tmp_path / "paper.zip")
     findings = verify(text, [tmp_path / "paper.zip"])
     assert ({one.holds for one in findings}, of_arrays(findings)) == ({True}, [True])
+
+
+def test_studies_are_beside_the_suite_that_names_them(results, tmp_path):
+    """The packed suite says the same of tuning, wherever it and its studies lay before."""
+    pack([results], tmp_path / "paper.zip")
+    with zipfile.ZipFile(tmp_path / "paper.zip") as archive:
+        archive.extractall(tmp_path / "there")
+    packed, shipped = suite.load(str(tmp_path / "there" / "suites" / "quick.toml")), suite.load("quick")
+    assert packed == shipped
+    assert any(one.tuning for one in packed.entrant)
+
+
+@pytest.mark.parametrize("text", ['name = "mine"\nextends = "quick"\n', ELSEWHERE], ids=["extends", "elsewhere"])
+def test_a_suite_of_ones_own_is_packed_with_its_studies(text, tmp_path):
+    (tmp_path / "mine.toml").write_text(text)
+    shutil.copytree(suite.shipped()["quick"].parent / "studies" / "quick", tmp_path / "of-mine")
+    results = save([make("vae", 0, suite="mine")], tmp_path / "results")
+    pack([results], tmp_path / "paper.zip", suites=[tmp_path / "mine.toml"])
+    shutil.rmtree(tmp_path / "of-mine")
+    with zipfile.ZipFile(tmp_path / "paper.zip") as archive:
+        archive.extractall(tmp_path / "there")
+    packed = suite.load(str(tmp_path / "there" / "suites" / "mine.toml"))
+    assert [one.tuning for one in packed.entrant] == [one.tuning for one in suite.load("quick").entrant]
+    assert str(tmp_path) not in (tmp_path / "there" / "suites" / "mine.toml").read_text()
 
 
 def test_arrays_must_be_those_of_the_record(results, tmp_path):

@@ -55,6 +55,13 @@ def test_a_name_that_no_module_can_have_is_a_sentence(tmp_path, name):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("name", ["torch", "json", "equibench"])
+def test_a_name_that_would_hide_an_installed_module_is_a_sentence(tmp_path, name):
+    with pytest.raises(UserError, match="is the name of a module that is installed here"):
+        write(name, tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
 def test_nothing_is_written_over(tmp_path):
     (tmp_path / "test_mine.py").write_text("kept")
     with pytest.raises(UserError, match=r"test_mine\.py is there already"):
