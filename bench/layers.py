@@ -10,7 +10,8 @@ from equibench.errors import UserError, nearest
 
 Values = Mapping[str, Any]
 ENTRANTS = "entrant"
-TUNED = ("config", "sampler")  # what a study chooses
+CHOSEN = {"family", "config", "sampler", "labels"}  # of an entrant, by a study of it
+SEARCHED = {"budget", "dataset", "more_datasets", "train_images"}  # of a suite, for which studies chose
 OWN = ("name", "about")  # which a suite says of itself, and takes over from none
 
 
@@ -45,13 +46,15 @@ def laid_over(below: Values, above: Values, path: Path) -> dict[str, Any]:
     """What a suite with the values `above`, in the file at `path`, is, where it extends one with the values `below`.
 
     What `without` names is taken away from below first. Then tables merge key by key, entrants go by their names, and
-    every other value, lists among them, stands in place of the one below. Raises UserError for what `without` names
-    and is not there.
+    every other value, lists among them, stands in place of the one below. What was tuned for other settings, data or
+    budgets no longer says so. Raises UserError for what `without` names and is not there.
     """
     left = {key: value for key, value in below.items() if key not in OWN}
     for name in above.get("without", []):
         _take_away(left, name, path, str(above["extends"]))
     left["about"] = f"{above['extends']}, changed"
+    if not SEARCHED.isdisjoint(above):
+        left[ENTRANTS] = [{key: value for key, value in one.items() if key != "tuned"} for one in left[ENTRANTS]]
     return _merged(left, {key: value for key, value in above.items() if key not in ("extends", "without")})
 
 
@@ -79,8 +82,8 @@ def _entrants(below: Sequence[Any], above: Sequence[Any]) -> list[Any]:
         if isinstance(name, str) and name in names and name not in changed:
             changed.add(name)
             there = dict(found[names.index(name)])
-            if not {"family", *TUNED}.isdisjoint(one):
-                there.pop("tuned", None)  # with other settings it is not what its study chose
+            if not CHOSEN.isdisjoint(one):
+                there.pop("tuned", None)
             found[names.index(name)] = _merged(there, one)
         else:
             found.append(one)

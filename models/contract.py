@@ -37,7 +37,9 @@ class Config(BaseModel):
     batch_size: int = Field(64, ge=1, description="images an update")
     learning_rate: float = Field(2e-3, gt=0, description="greatest step size of Adam")
     optimizer: Literal["adam", "muon"] = Field("muon", description="of the weights of layers; the rest is Adam's")
-    weight_decay: float = Field(0.01, ge=0, description="of each weight; an update takes off this times the step size")
+    weight_decay: float = Field(
+        0.01, ge=0, description="each update subtracts this times the step size times the weight"
+    )
 
 
 class LabelledConfig(Config):

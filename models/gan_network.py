@@ -23,7 +23,9 @@ class GANConfig(LabelledConfig):
     learning_rate: float = Field(1.5e-3, gt=0, description="greatest step size of Adam, of both players")
     batch_size: int = Field(6, ge=4, description="images an update")
     optimizer: Literal["adam", "muon"] = Field("adam", description="of the weights of layers; the rest is Adam's")
-    weight_decay: float = Field(0.0, ge=0, description="of each weight; an update takes off this times the step size")
+    weight_decay: float = Field(
+        0.0, ge=0, description="each update subtracts this times the step size times the weight"
+    )
     latent: int = Field(64, ge=1, description="size of the noise vector")
     fine_share: float = Field(1.0, gt=0, le=8, description="channels at half the side, as a share of width")
     fine_blocks: int = Field(0, ge=0, description="the generator's residual blocks at half the side")

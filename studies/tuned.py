@@ -45,13 +45,19 @@ def section(study: Study) -> str:
     rows = [finalist(study, [one for one in study.full_runs if one.candidate.number == n]) for n in numbers]
     distances = sorted(one.distance for one in study.trials if one.distance is not None)
     failed = len(study.trials) - len(distances)
+    told = (
+        f"distances from {number(distances[0], 3)} to {number(distances[-1], 3)}, half of them below "
+        f"{number(distances[len(distances) // 2], 3)}"
+        if distances
+        else "none ended well"
+    )
     space = ", ".join(f"`{name}`" for name in (*study.space.config, *study.space.sampler))
-    spent = f", {number(study.train_sec / 60, 2)} minutes of training" if study.train_sec else ""
+    spent = f" All of it took {number(study.train_sec / 60, 2)} minutes of training." if study.train_sec else ""
+    commits = list(dict.fromkeys(code.commit[:8] for code in (study.code, *study.other_code) if code.commit))
+    code = f" Code: {' and then '.join(commits)}." if commits else ""
     said = (
         f"Searched: {space}. {len(study.trials)} trials{f', of which {failed} failed' if failed else ''}, at "
-        f"{study.search.share:g} of the budget: distances from {number(distances[0], 3)} to "
-        f"{number(distances[-1], 3)}, half of them below {number(distances[len(distances) // 2], 3)}. "
-        f"{len(study.full_runs)} full runs{spent}."
+        f"{study.search.share:g} of the budget: {told}. {len(study.full_runs)} full runs.{spent}{code}"
     )
     return "\n".join([f"## {study.suite}: {study.entrant}", "", textwrap.fill(said, 120), "", *HEAD, *rows])
 

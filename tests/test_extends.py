@@ -199,3 +199,24 @@ def test_a_schema_asks_of_a_suite_that_extends_for_its_name_alone():
     assert schema["required"] == ["name"]
     assert schema["anyOf"][0] == {"required": ["extends"]}
     assert set(schema["anyOf"][1]["required"]) == {"about", "dataset", "seeds", "budget", "entrant"}
+
+
+@pytest.mark.parametrize(
+    "change",
+    ['dataset = "synthetic"', "train_images = 100", '[[budget]]\nparams = 500_000\nunit = "flops"\namount = 1e12'],
+    ids=["data", "fewer images", "budget"],
+)
+def test_what_was_tuned_for_other_data_or_budgets_does_not_say_so(tmp_path, change):
+    mine = suite.load(written(tmp_path, f'name = "mine"\nextends = "quick"\n{change}\n'))
+    assert not any(one.tuning for one in mine.entrant)
+    assert [one.config for one in mine.entrant] == [one.config for one in suite.load("quick").entrant]
+
+
+def test_other_data_on_the_command_line_takes_the_claims_away():
+    said = {}
+    for data in ("fashion-mnist-10k", "synthetic"):
+        done = equibench("plan", "quick", "--resolved", "--json", "--dataset", data)
+        assert done.returncode == 0, done.stderr
+        said[data] = [bool(entrant.get("tuned")) for entrant in json.loads(done.stdout)["entrant"]]
+    assert any(said["fashion-mnist-10k"])
+    assert not any(said["synthetic"])

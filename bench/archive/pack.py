@@ -137,8 +137,8 @@ def _suites(records: Sequence[Record], given: Sequence[Path], notes: list[str]) 
         if path is None:
             notes.append(f"The suite {name} is none that comes with equibench; give its file with --suite.")
             continue
-        content, studies = _suite(path)
-        members[_free(members, "suites", f"{_plain(path.stem)}.toml")] = content
+        at = _free(members, "suites", f"{_plain(path.stem)}.toml")
+        members[at], studies = _suite(path, at.rpartition("/")[0])
         members |= studies
         mine = [one for one in records if one.suite == name]
         spaces = {_spaces(one) for one in mine if one.quality and one.quality.features}
@@ -151,14 +151,16 @@ def _suites(records: Sequence[Record], given: Sequence[Path], notes: list[str]) 
     return members
 
 
-def _suite(path: Path) -> tuple[bytes, dict[str, bytes]]:
-    """A suite's file and, at the paths that it has for them, the studies that it names. The file is as it is where it
+def _suite(path: Path, folder: str) -> tuple[bytes, dict[str, bytes]]:
+    """A suite's file and, by their places in its `folder`, the studies that it names. The file is as it is where it
     stands alone and its studies lie in the folder that those of shipped suites do; otherwise all that it comes to.
     """
     found = suite.read(str(path))
     named = {one.name: Path(one.tuned) for one in found.entrant if isinstance(one.tuned, str)}
-    places = {name: f"{STUDIES}/{_plain(found.name)}/{_plain(name)}.json" for name in named}
-    studies = {f"suites/{places[name]}": file.read_bytes() for name, file in named.items()}
+    places: dict[str, str] = {}
+    for name in named:
+        places[name] = _free(places.values(), f"{STUDIES}/{_plain(found.name)}", f"{_plain(name)}.json")
+    studies = {f"{folder}/{places[name]}": file.read_bytes() for name, file in named.items()}
     there = all(file == (path.parent / places[name]).absolute() for name, file in named.items())
     if there and not suite.extends_another(path):
         return path.read_bytes(), studies
@@ -192,7 +194,7 @@ def _readme(records: Sequence[Record], notes: Sequence[str]) -> str:
         "",
         "- `results/`: the records, JSON, each with its arrays (`.npz`) beside it",
         "- `report/`: tables, figures and a page, `report/index.html`, made of these records alone",
-        "- `suites/`: what was asked",
+        "- `suites/`: what was asked, and the studies that chose settings",
         "- `environment.json`: machines, versions, libraries, arithmetic and code, by record",
         "- `requirements.txt`: packages with versions, and hashes where they are known",
         "- `checklist.md`: answers for a reproducibility checklist, out of the records",

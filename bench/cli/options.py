@@ -95,6 +95,10 @@ def chosen_suite(options: dict[str, Any], read: Callable[[str], Suite]) -> Suite
     changes: dict[str, Any] = {}
     if options["dataset"]:
         changes |= {"dataset": options["dataset"], "more_datasets": []}
+        if options["dataset"] != chosen.dataset:  # what was tuned was so for other data
+            chosen = chosen.model_copy(
+                update={"entrant": [one.model_copy(update={"tuned": None}) for one in chosen.entrant]}
+            )
     if options.get("seeds") is not None:
         try:
             changes["seeds"] = [int(seed) for seed in options["seeds"].split(",")]

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from equibench import atomic
 from equibench.errors import UserError
+from equibench_models import FAMILIES
 
 EXAMPLE = Path(__file__).with_name("example.py")
 TEST = '''"""{name}.py keeps the contract of the families, its claims included."""
@@ -39,8 +40,8 @@ def write(name: str, folder: Path) -> list[Path]:
     """
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or keyword.iskeyword(name):
         raise UserError(f"{name!r} is no name of a module; use small letters, digits and _, beginning with a letter")
-    if importlib.util.find_spec(name) is not None:
-        raise UserError(f"{name!r} is the name of a module that is installed here; give one that hides none")
+    if name in FAMILIES:
+        raise UserError(f"{name!r} is the name of a family, which it stands beside; give another")
     cls = class_name(name)
     family = EXAMPLE.read_text().replace("Mixture", cls)
     contents = {
@@ -50,6 +51,8 @@ def write(name: str, folder: Path) -> list[Path]:
     }
     if there := [file for file in contents if (folder / file).exists()]:
         raise UserError(f"{folder / there[0]} is there already; give another name or --out")
+    if _installed(name, folder):
+        raise UserError(f"{name!r} is the name of a module that is installed here; give one that hides none")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for file, content in contents.items():
@@ -57,6 +60,14 @@ def write(name: str, folder: Path) -> list[Path]:
     except OSError as error:
         raise UserError(f"cannot write to {folder} ({error.strerror}); give another --out") from None
     return [folder / file for file in contents]
+
+
+def _installed(name: str, folder: Path) -> bool:
+    """Whether Python finds a module of this name elsewhere than in the folder or the one that it works in."""
+    spec = importlib.util.find_spec(name)
+    if spec is None or spec.origin is None:  # none, or a folder without code
+        return False
+    return not spec.has_location or Path(spec.origin).resolve().parent not in (folder.resolve(), Path.cwd())
 
 
 def _suite(name: str, cls: str) -> str:

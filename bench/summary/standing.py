@@ -14,7 +14,7 @@ from equibench.record.paths import value_at
 from equibench.record.schema import Record
 from equibench.stats import Stat
 from equibench.summary.load import busy
-from equibench.summary.pairs import FIRST, LATENCY, SPEED, Category, Criterion, Pair, criteria, effect_of, tested
+from equibench.summary.pairs import LATENCY, MAIN, SPEED, Category, Criterion, Pair, criteria, effect_of, tested
 from equibench.summary.ratios import Effect
 from equibench.summary.sections import Row, Section
 
@@ -167,8 +167,8 @@ def _key(measure: Criterion, row: Row) -> float:
 
 
 def leading(found: list[Standing], category: Category) -> Standing | None:
-    """Of the criteria in a category's first number, the one that most rows have, of these the first. A category's other
-    numbers, such as the memory of sampling, do not stand in for it.
+    """Of the criteria for a category's main number, the one that most rows have; the first, if several tie. The
+    category's other numbers, such as the memory of sampling, do not stand in for it.
     """
-    alike = [one for one in found if one.measure.path == FIRST[category]]
+    alike = [one for one in found if one.measure.path == MAIN[category]]
     return max(alike, key=lambda one: len(one.rows), default=None)

@@ -18,6 +18,7 @@ from equibench.judge.verify import verify
 from equibench.protocol import PROTOCOL
 from equibench.record import find
 from equibench.record.archive import unpacked
+from equibench.record.study import inline_table
 
 ELSEWHERE = suite.shipped()["quick"].read_text().replace('"quick"', '"mine"', 1).replace('"studies/quick/', '"of-mine/')
 
@@ -264,3 +265,25 @@ def test_the_command_packs_a_whole_report(results, tmp_path):
     found = members(tmp_path / "paper.zip")
     assert found["report/index.html"].startswith(b"<!doctype html>")
     assert b"results/" in found["README.md"]
+
+
+def test_studies_of_names_that_one_file_cannot_tell_apart_are_all_there(tmp_path):
+    """Of two entrants whose names are one as a file's, and of two suites whose files have one name."""
+    base = suite.load("quick").entrant[1]
+    shutil.copy(suite.shipped()["quick"].parent / "studies" / "quick" / "vae.json", tmp_path)
+    head = 'without = ["gan", "vae", "flow", "diffusion"]\nextends = "quick"\n'
+    entrants = "".join(
+        f'[[entrant]]\nname = "{name}"\nfamily = "vae"\ntuned = "../vae.json"\nconfig = {inline_table(base.config)}\n'
+        for name in ("m+a", "m_a")
+    )
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "mine.toml").write_text(f'name = "{name}"\n{head}{entrants}')
+    results = save([make("vae", seed, suite=name) for seed, name in enumerate(("one", "two"))], tmp_path / "results")
+    pack([results], tmp_path / "a.zip", suites=[tmp_path / name / "mine.toml" for name in ("one", "two")])
+    with zipfile.ZipFile(tmp_path / "a.zip") as archive:
+        archive.extractall(tmp_path / "there")
+    found = sorted((tmp_path / "there" / "suites").rglob("mine.toml"))
+    assert len(found) == 2
+    for file in found:
+        assert [one.tuning for one in suite.load(str(file)).entrant] == [base.tuning] * 2

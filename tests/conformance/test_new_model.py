@@ -55,11 +55,27 @@ def test_a_name_that_no_module_can_have_is_a_sentence(tmp_path, name):
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("name", ["torch", "json", "equibench"])
+@pytest.mark.parametrize("name", ["torch", "json", "sys", "equibench"])
 def test_a_name_that_would_hide_an_installed_module_is_a_sentence(tmp_path, name):
     with pytest.raises(UserError, match="is the name of a module that is installed here"):
         write(name, tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_name_of_a_family_is_a_sentence(tmp_path, name):
+    """In the suite it would stand in place of that entrant, not beside it."""
+    with pytest.raises(UserError, match="is the name of a family, which it stands beside"):
+        write(name, tmp_path)
+
+
+def test_a_folder_here_of_that_name_is_no_module(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "mine").mkdir()
+    assert write("mine", tmp_path)
+    with pytest.raises(UserError, match=r"mine\.py is there already"):
+        write("mine", tmp_path)
 
 
 def test_nothing_is_written_over(tmp_path):

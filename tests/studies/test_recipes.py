@@ -6,6 +6,7 @@ from fixtures import make
 from equibench import suite
 from equibench.errors import UserError
 from equibench.run.families import resolve_family
+from equibench.suite import Entrant
 from studies import recipes
 
 
@@ -17,14 +18,26 @@ def record(entrant, seed, distance, bits=None):
 
 
 def test_the_suite_has_each_recipe_first_and_settings_that_exist():
+    """The recipe is what `quick` has, and each variant differs from it."""
     entrants = suite.load(str(recipes.PLAN)).entrant
     first = {}
     for entrant in entrants:
         first.setdefault(entrant.family, entrant)
-        config = resolve_family(entrant.family).config_type
-        assert entrant is first[entrant.family] or config(**entrant.config) != config()
-    assert all(not entrant.config for entrant in first.values())
-    assert set(first) == {"gan", "vae", "flow", "diffusion"}
+        config, recipe = resolve_family(entrant.family).config_type, first[entrant.family]
+        assert entrant is recipe or config(**entrant.config) != config(**recipe.config)
+    usual = {entrant.family: entrant.config for entrant in suite.load("quick").entrant}
+    assert {family: entrant.config for family, entrant in first.items()} == usual
+
+
+def test_what_is_other_is_named_by_what_differs_from_the_recipe():
+    recipe = Entrant(name="vae", family="vae", config={"warm_up": 0.2, "batch_size": 24})
+    for config, words in (
+        ({}, "as it stood before it was tuned"),
+        ({"warm_up": 0.2, "batch_size": 8}, "`batch_size = 8`"),
+        ({"warm_up": 0.2, "mixed": 0}, "`mixed = 0`, `batch_size` by default"),
+    ):
+        assert recipes._settings(Entrant(name="other", family="vae", config=config), recipe) == words
+    assert recipes._settings(recipe, recipe) == "the recipe"
 
 
 def test_what_seeds_tell_from_the_recipe_is_bold():

@@ -25,7 +25,9 @@ def test_what_was_chosen_is_bold_and_has_the_least_mean_of_those_that_keep_their
     kept = [n for n in runs if bits[n] <= bits[0] + study["search"]["worse_bits_per_dim"]]
     best = min(kept, key=means.get)
     assert study["chosen"]["candidate"]["number"] == best
-    section = next(part for part in PAGE.read_text().split("\n## ") if part.startswith(f"quick: {path.stem}\n"))
+    section = next(
+        part for part in PAGE.read_text().split("\n## ") if part.startswith(f"{path.parent.name}: {path.stem}\n")
+    )
     (bold,) = [line for line in section.splitlines() if line.startswith("| **")]
     sd = statistics.stdev(run["distance"] for run in runs[best])
     assert f"**{means[best]:.0f} ± {sd:.2g}**" in bold
