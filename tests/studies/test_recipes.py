@@ -55,5 +55,5 @@ def test_what_seeds_tell_from_the_recipe_is_bold():
 
 def test_entrants_without_records_are_named():
     one = suite.load(str(recipes.PLAN)).entrant[0]
-    with pytest.raises(UserError, match="no records of gan-in-turns"):
+    with pytest.raises(UserError, match="no records of gan-untuned"):
         recipes.page([record(one, 0, 300.0)])
