@@ -101,10 +101,11 @@ def write(paths: list[Path], out: Path) -> list[Path]:
 def _refuse_foreign(out: Path, names: Iterable[str]) -> None:
     """Raises UserError where a file would be replaced in a folder that holds no report."""
     try:
+        taken = next((out / name for name in sorted(names) if os.path.lexists(out / name)), None)
+        # read after that look: the tables of another call that writes to the folder are there before its other files
         with (out / TABLES).open("rb") if (out / TABLES).is_file() else io.BytesIO() as stream:
             if stream.read(len(raw.BEGIN)) == raw.BEGIN:
                 return
-        taken = next((out / name for name in sorted(names) if os.path.lexists(out / name)), None)
     except OSError as error:
         raise UserError(f"cannot write the report to {out} ({error.strerror}); choose another --out") from None
     if taken:

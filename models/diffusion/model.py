@@ -208,13 +208,12 @@ class Diffusion(Model):
         forward = torch.stack([diffuse(x, lam.expand(shown), generator)[0] for lam in levels], dim=1)
         start = torch.randn(shown, *self.shape, generator=generator, device=x.device)
         steps, told = 8 * snapshots, self.to_sample(shown, generator, None)
+        middle = torch.zeros(len(images), device=x.device)
         with torch.no_grad():
             chain = [z for _, z in self._reverse(start, told, generator, shown, "ancestral", steps)]
-        reverse = torch.stack([start, *chain[:: steps // (snapshots - 1)][: snapshots - 2], chain[-1]], dim=1)
-        middle = torch.zeros(len(images), device=x.device)
-        z, _ = diffuse(to_float(images), middle, generator)
-        with torch.no_grad():
+            z, _ = diffuse(to_float(images), middle, generator)
             clean, code = predict(self.average.network, z, middle, self.untold(len(z)))
+        reverse = torch.stack([start, *chain[:: steps // (snapshots - 1)][: snapshots - 2], chain[-1]], dim=1)
         return Showing(
             numbers={
                 # at equal parts of signal and noise, where guessing the mean image would cost the data's variance

@@ -1,5 +1,6 @@
 """Where a report is written: over a report, or where nothing is in the way; never among records."""
 
+import os
 import threading
 
 import pytest
@@ -92,3 +93,17 @@ def test_two_reports_at_once_end_whole(records, tmp_path):
     assert {file.name for file in (tmp_path / "out").rglob("*") if file.is_file()} == {
         "tables.json", "index.html", "cells.csv",
     }  # fmt: skip
+
+
+def test_a_report_that_begins_between_two_looks_is_known_as_one(records, tmp_path, monkeypatch):
+    """Another call writes its first files right after this one has looked for the tables, and found none."""
+    looks, there = os.path.lexists, tmp_path / "out"
+
+    def look(path):
+        if not there.exists():
+            monkeypatch.setattr(os.path, "lexists", looks)
+            write.write([records], there)
+        return looks(path)
+
+    monkeypatch.setattr(os.path, "lexists", look)
+    assert write.write([records], there)  # it raises where it takes these for files of no report
