@@ -23,7 +23,8 @@ report: .venv/installed
 	fi; \
 	exit $$code
 
-# This commit against the baseline in baselines/ci, which `equibench baseline` makes. A cell that is not ok is checked too, and ends it.
+# This commit against the baseline in baselines/ci, which `equibench baseline` makes. A cell that is not ok is checked
+# too, and ends it.
 gate: .venv/installed
 	code=0; $(BIN)/equibench run ci --device cpu --out results/ci --no-report || code=$$?; \
 	if [ $$code -eq 0 ] || [ $$code -eq 3 ]; then \

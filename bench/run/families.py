@@ -65,20 +65,16 @@ def settings_of(family: type[Model], config: Mapping[str, Scalar], sampler: Mapp
 def check_tuned(entrant: Entrant, family: type[Model]) -> None:
     """Raises UserError for an entrant that is no longer what its study chose, as a default of its family has changed.
     That it has the config which the study chose is seen as the suite is loaded. A field that was added after the study
-    must have its default, which is taken to do what the family did before.
+    must not be given: its default is taken to do what the family did before.
     """
     if entrant.tuning is None:
         return
     now, then = settings_of(family, entrant.config, entrant.sampler), entrant.tuning.chosen
-    defaults = {
-        **family.config_type.model_fields,
-        **{f"{SAMPLER}{n}": f for n, f in family.options_type.model_fields.items()},
-    }
-    expected = {name: then[name] if name in then else defaults[name].default for name in now} | then
-    if others := sorted(name for name in expected if name not in now or now[name] != expected[name]):
+    given = {*entrant.config, *(f"{SAMPLER}{option}" for option in entrant.sampler)}
+    if others := sorted(name for name in {*then, *given} if name not in now or now[name] != then.get(name)):
         first = others[0]
         raise UserError(
             f"entrant {entrant.name!r} is not what its study {entrant.tuning.study} chose: {first} is "
-            f"{now.get(first, 'not there')!r}, and was {expected[first]!r}; tune it again, or take "
+            f"{now.get(first, 'not there')!r}, and was {then.get(first, 'not there')!r}; tune it again, or take "
             "`tuned` away"
         )
