@@ -38,6 +38,7 @@ KEY_DIGITS = 8
 # variables by which a library multiplies with fewer digits than its caller asked for
 COARSER = ("ONEDNN_DEFAULT_FPMATH_MODE", "NVIDIA_TF32_OVERRIDE", "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE")
 Fields = dict[str, str]
+NetworkWork = Literal["training", "sampling", "likelihood"]  # of an entrant's networks
 
 
 def moved_by(record: Record, path: str, parts: Sequence[Any]) -> Fields:
@@ -205,21 +206,23 @@ def _of_the_model(record: Record) -> Fields:
     return fields | {"train": ", ".join(how)}
 
 
-def precision_of(record: Record, work: Literal["training", "sampling", "likelihood"]) -> str:
+def precision_of(record: Record, work: NetworkWork) -> str:
     """In which precision an entrant's networks multiplied; where the record does not name it, that of its machine."""
-    said: str | None = getattr(record.numerics, work) if record.numerics else None
-    return said or record.machine.precision
+    return _named_precision(record, work) or record.machine.precision
 
 
-def _evaluation(record: Record, *works: str) -> Fields:
-    """Precision of each kind of work behind a number; sampling and likelihoods of records that do not name it had that
-    of their machine. A floor has no model that could be sampled.
+def _named_precision(record: Record, work: NetworkWork | Literal["features"]) -> str | None:
+    return getattr(record.numerics, work) if record.numerics else None
+
+
+def _evaluation(record: Record, *works: NetworkWork | Literal["features"]) -> Fields:
+    """Precision of each kind of work behind a number; that of features only where the record names it. A floor has no
+    model that could be sampled.
     """
-    known = {"sampling": record.machine.precision, "likelihood": record.machine.precision}
     found = []
     for work in works:
-        precision = getattr(record.numerics, work) if record.numerics else None
-        if (precision := precision or known.get(work)) and (record.role == "entrant" or work == "features"):
+        precision = _named_precision(record, work) if work == "features" else precision_of(record, work)
+        if precision and (record.role == "entrant" or work == "features"):
             found.append(f"{work} {precision}" if len(works) > 1 else precision)
     return {"eval": ", ".join([*found, *_coarser(record)])} if found else {}
 
