@@ -1,6 +1,6 @@
 """How near training comes to the machine's matrix products, and what stands between: writes docs/training_speed.md.
 
-    python -m studies.training_speed [--seconds 4] [--suite quick] [--device cpu] [--page FILE]
+    python -m studies.training_speed [--seconds 4] [--suite quick] [--device cpu] [--without VARIANT ...] [--page FILE]
 
 Each family at the config of a suite, on random images: what share its update reaches of the rate of a product of square
 matrices in the same precision, the two timed in turns; then with one thing changed at a time; and the time of its
@@ -21,6 +21,7 @@ from torch.profiler import ProfilerActivity, profile
 
 from equibench import suite
 from equibench.machine.clock import repeat
+from equibench.machine.compiling import compiled
 from equibench.machine.device import (
     autocast,
     convolutions_in_tf32,
@@ -72,11 +73,8 @@ def _other_precision(model: Model) -> contextlib.AbstractContextManager[object]:
 
 
 def _compiled(model: Model) -> contextlib.AbstractContextManager[object]:
-    """Trained networks through torch.compile; what it takes to compile falls in the dropped updates."""
-    for name, network in model.named_children():
-        if name != "average":  # which is never trained
-            network.compile()
-    return contextlib.nullcontext()
+    """As a suite with `compile = true` trains; what it takes to compile falls in the dropped updates."""
+    return compiled(model, model.differentiated_twice)
 
 
 @contextlib.contextmanager
@@ -177,11 +175,19 @@ class Trained:
 @click.option("--seconds", default=4.0, show_default=True, help="Of updates, and of products, for each number.")
 @click.option("--suite", "suite_name", default="quick", show_default=True)
 @click.option("--device", "device_name", default="cpu", show_default=True)
+@click.option(
+    "--without",
+    "left_out",
+    type=click.Choice(tuple(VARIANTS | ON_GPU)),
+    multiple=True,
+    help="Leave this out: compiling takes minutes.",
+)
 @click.option("--page", type=click.Path(path_type=Path, dir_okay=False), default=PAGE, help="File to write.")
-def main(seconds: float, suite_name: str, device_name: str, page: Path) -> None:
+def main(seconds: float, suite_name: str, device_name: str, left_out: tuple[str, ...], page: Path) -> None:
     device, chosen = resolve_device(device_name), suite.load(suite_name)
     shape = (3, 32, 32) if chosen.dataset == "cifar10" else (1, 28, 28)
-    found, variants = describe_machine(device), VARIANTS | (ON_GPU if device.type == "cuda" else {})
+    found, known = describe_machine(device), VARIANTS | (ON_GPU if device.type == "cuda" else {})
+    variants = {name: variant for name, variant in known.items() if name not in left_out}
     text = TEXT.format(
         suite=suite_name,
         machine=f"{found.processor}, {found.threads} threads" if device.type == "cpu" else found.device,

@@ -150,6 +150,8 @@ class EnergyMeter:
         """What the work up to the last `read` took, for so many images; or why it is not known."""
         if isinstance(self._counter, NoCounter):
             return Energy(reason=self._counter.reason)
+        if not self.joules:  # NVML's count moves some ten times a second
+            return Energy(reason="the work was over before the energy counter moved")
         return Energy(joules=self.joules, quantity=self._counter.quantity, images=images)
 
     def _joules(self) -> float | None:

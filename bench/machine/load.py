@@ -32,11 +32,11 @@ class Usage(NamedTuple):
 
 
 class Others(Protocol):
-    """Says what share of a GPU's time other processes took, mean over the time since `since_sec` of the epoch. Raises
-    LookupError with a clause where it cannot be told.
+    """Says what share of a GPU's time other processes took, mean over the time since `since_sec` of the epoch; None
+    where nobody looked since then. Raises LookupError with a clause where it cannot be told.
     """
 
-    def __call__(self, since_sec: float) -> float: ...
+    def __call__(self, since_sec: float) -> float | None: ...
 
 
 class Totals(Strict):
@@ -81,7 +81,8 @@ class LoadMeter:
         if self._others_on_gpu:
             try:
                 share = self._others_on_gpu(self._last_sec)
-                self._add(gpu_sec=elapsed_sec, gpu_others_sec=share * elapsed_sec)
+                if share is not None:
+                    self._add(gpu_sec=elapsed_sec, gpu_others_sec=share * elapsed_sec)
             except LookupError as error:
                 self._set(reason=str(error.args[0]))
         self._set(free_memory_bytes=_least(self._totals.free_memory_bytes, psutil.virtual_memory().available))
@@ -108,7 +109,12 @@ class LoadMeter:
         self.look()
         totals = self._totals
         told = totals.all_sec >= SHORTEST_SEC
-        reason = totals.reason or (None if told else "the system counted too little processor time to tell")
+        unseen = self._others_on_gpu is not None and totals.gpu_sec == 0
+        reason = (
+            totals.reason
+            or (None if told else "the system counted too little processor time to tell")
+            or ("the GPU's driver took no sample in so short a time" if unseen else None)
+        )
         return Load(
             others_cpu_share=min(max(totals.others_sec / totals.all_sec, 0.0), 1.0) if told else None,
             others_gpu_share=min(max(totals.gpu_others_sec / totals.gpu_sec, 0.0), 1.0) if totals.gpu_sec > 0 else None,

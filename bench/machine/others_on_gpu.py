@@ -24,7 +24,7 @@ def others_on_gpu(device: torch.device) -> Others | None:
 
 
 def _nothing_known(reason: str) -> Others:
-    def others(since_sec: float) -> float:  # noqa: ARG001
+    def others(since_sec: float) -> float | None:  # noqa: ARG001
         raise LookupError(reason)
 
     return others
@@ -36,7 +36,7 @@ class GpuProcesses:
     def __init__(self, nvml: Any, board: Any) -> None:
         self._nvml, self._board = nvml, board
 
-    def __call__(self, since_sec: float) -> float:
+    def __call__(self, since_sec: float) -> float | None:
         me, nvml = psutil.Process(), self._nvml
         own = {me.pid, *(child.pid for child in me.children(recursive=True))}
         try:
@@ -46,6 +46,8 @@ class GpuProcesses:
             if there <= own:
                 return 0.0
             samples = nvml.nvmlDeviceGetProcessUtilization(self._board, int(since_sec * 1e6))
+        except nvml.NVMLError_NotFound:  # no sample since then, as one is taken some times a second
+            return None
         except nvml.NVMLError as error:
             raise LookupError(f"NVML does not tell what processes use the GPU ({first_line(error)})") from None
         shares: dict[int, list[float]] = {}

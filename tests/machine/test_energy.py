@@ -74,3 +74,9 @@ def test_nvml_counts_millijoules_of_the_whole_board(monkeypatch):
     assert "Not Supported" in energy._nvml("GPU-1").reason
     monkeypatch.setitem(sys.modules, "pynvml", None)
     assert "pip install" in energy._nvml("GPU-1").reason
+
+
+def test_a_counter_that_did_not_move_tells_nothing(powercap):
+    spent = energy.EnergyMeter(energy.counter(CPU, powercap))
+    spent.read()
+    assert spent.energy(5) == Energy(reason="the work was over before the energy counter moved")

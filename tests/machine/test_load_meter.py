@@ -113,11 +113,16 @@ class Error(Exception):
     pass
 
 
+class NotFoundError(Error):
+    """What NVML raises where it has no sample since then."""
+
+
 def nvml(there, samples=()):
     """A stand-in for NVML with processes on its one board."""
     sample = lambda pid, util, at: types.SimpleNamespace(pid=pid, smUtil=util, timeStamp=at)  # noqa: E731
     return types.SimpleNamespace(
         NVMLError=Error,
+        NVMLError_NotFound=NotFoundError,
         nvmlDeviceGetComputeRunningProcesses=lambda board: [types.SimpleNamespace(pid=pid) for pid in there],
         nvmlDeviceGetProcessUtilization=lambda board, since: [sample(*one) for one in samples],
     )
@@ -148,3 +153,20 @@ def test_a_gpu_that_does_not_tell_is_a_reason():
     assert "Not Supported" in told.reason
     assert told.others_cpu_share == 0.0
     assert others_on_gpu(CPU) is None
+
+
+def test_a_stretch_of_which_the_driver_has_no_sample_is_left_out():
+    def no_sample(board, since):  # noqa: ARG001
+        raise NotFoundError("Not Found")
+
+    others = nvml([os.getpid(), 7])
+    others.nvmlDeviceGetProcessUtilization = no_sample
+    assert GpuProcesses(others, "board")(1.0) is None
+    told = meter(Usage(0, 0, 0), Usage(10, 0, 0), others_on_gpu=GpuProcesses(others, "board")).load()
+    assert told.others_gpu_share is None
+    assert "no sample" in told.reason
+    shares = iter([None, 0.5])
+    watched = meter(*[Usage(0, 0, 0)] * 3, others_on_gpu=lambda since: next(shares))
+    watched.look()
+    found = watched.load()
+    assert (found.others_gpu_share, found.reason) == (0.5, "the system counted too little processor time to tell")
