@@ -17,7 +17,7 @@ from equibench.measuring import Measuring
 from equibench.run.estimate import DISTANCE, FEATURES
 from equibench.run.plan import Plan
 from equibench_models.contract import Model
-from studies.roofline import H100, Work, count
+from studies.roofline import H100, Gpu, Work, count
 
 EXTRACTOR = "inception-v3"  # the dearer of the two that `auto` may mean
 SAMPLED_AT_ONCE = 250  # by default
@@ -53,14 +53,14 @@ class Entrant:
     def images(self, n: int) -> Tensor:
         return torch.zeros((n, *self.model.shape), dtype=torch.uint8)
 
-    def update(self, batch_size: int | None = None) -> Work:
+    def update(self, batch_size: int | None = None, gpu: Gpu = H100) -> Work:
         """The mean of the updates of a cycle, some of which may take more than others."""
         images, cycle = self.images(batch_size or self.planned.allowance.batch_size), self.model.cycle
-        return count(lambda: [self.model.update(images, 0.5) for _ in range(cycle)]).times(1 / cycle)
+        return count(lambda: [self.model.update(images, 0.5) for _ in range(cycle)], gpu).times(1 / cycle)
 
-    def training(self, batch_size: int | None = None) -> tuple[float, Work]:
+    def training(self, batch_size: int | None = None, gpu: Gpu = H100) -> tuple[float, Work]:
         """Updates that the budget buys at a batch size, and what all of them take."""
-        budget, update = self.planned.cell.budget, self.update(batch_size)
+        budget, update = self.planned.cell.budget, self.update(batch_size, gpu)
         assert budget is not None
         assert budget.unit == "flops"
         updates = budget.amount // update.flops

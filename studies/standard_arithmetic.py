@@ -10,6 +10,7 @@ page which numbers are assumed.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -25,6 +26,7 @@ PAGE = Path(__file__).parent.parent / "docs" / "standard.md"
 SUITES = {"standard": 30.0, "cifar10": None}  # minutes that it should take
 DATA: dict[str, tuple[Shape, int]] = {"fashion-mnist": ((1, 28, 28), 60_000), "cifar10": ((3, 32, 32), 50_000)}
 BATCH_SIZES = (128, 256, 512, 1024, 2048)
+SLOW = replace(H100, launch_sec=30e-6)  # as in the virtual machine of docs/gpu.md, about
 FLOORS_SEC = 60.0  # of all floors: features of the reference and distances
 
 
@@ -64,7 +66,7 @@ def table(heading: list[str], rows: list[list[str]]) -> str:
 
 def section(name: str, minutes: float | None) -> str:
     """Of one suite."""
-    trained, batches, taken, at_1024_sec = [], [], {}, 0.0
+    trained, batches, taken, at_1024_sec, slow_sec = [], [], {}, 0.0, 0.0
     for one in entrants(name):
         click.echo(f"{name}: {one.name}", err=True)
         with pretending():
@@ -72,6 +74,7 @@ def section(name: str, minutes: float | None) -> str:
             trained.append(training_row(one))
             batches.append(batch_row(one))
             taken[one.name] = stages(one)
+            slow_sec += one.training(gpu=SLOW)[1].sec - taken[one.name]["training"]
             at_1024_sec += one.training(1024)[1].sec - taken[one.name]["training"]
     total = (FLOORS_SEC + sum(sum(parts.values()) for parts in taken.values())) / 60
     verdict = "" if minutes is None else f", and should take {minutes:.0f} at most: it {_fits(total, minutes)}"
@@ -82,6 +85,8 @@ def section(name: str, minutes: float | None) -> str:
         total=total,
         at_1024=total + at_1024_sec / 60,
         verdict=verdict,
+        slow=total + slow_sec / 60,
+        launch=SLOW.launch_sec * 1e6,
         training=table(TRAINING, trained),
         batches=table(["Minutes of training at batch", *map(str, BATCH_SIZES)], batches),
         stages=table(["Seconds", *taken], rows),
@@ -99,6 +104,8 @@ TEXT = """
 ## `{name}`
 
 One seed takes about {total:.0f} minutes{verdict}. With batches of 1,024 for every family it would take {at_1024:.0f}.
+Where an operator of training takes {launch:.0f} microseconds to launch, as in the virtual machine of docs/gpu.md, one
+seed would take {slow:.0f} minutes.
 
 {training}
 {batches}
@@ -107,11 +114,11 @@ The floors take another {floors:.0f} s.
 """
 HEAD = """# What `standard` takes on one GPU
 
-Written by `python -m studies.standard_arithmetic`; it is arithmetic, and no GPU has run it. Every operator of an
-update, of sampling and of each way to the likelihood is counted on tensors that have shapes but no values. A kernel is
-taken to last as long as the longest of three times: to launch it, to calculate, and to move what it reads and writes.
-The estimate is the sum over kernels; a GPU that launches kernels ahead of time needs less. "Launching", "calculating"
-and "moving" are the sums of each of the three.
+Written by `python -m studies.standard_arithmetic`; it is arithmetic, and no GPU has run the whole of it. Every operator
+of an update, of sampling and of each way to the likelihood is counted on tensors that have shapes but no values. A
+kernel is taken to last as long as the longest of three times: to launch it, to calculate, and to move what it reads and
+writes. The estimate is the sum over kernels; a GPU that launches kernels ahead of time needs less. "Launching",
+"calculating" and "moving" are the sums of each of the three.
 
 Assumptions for an {gpu.name} (peaks from NVIDIA's data sheet, dense; the percentages are guesses, to be replaced by a
 measurement with `python -m studies.training_speed --suite standard --device cuda`):
