@@ -46,3 +46,7 @@ def test_the_shipped_suite_has_a_vae_with_and_one_without():
     vaes = [entrant for entrant in suite.load("labels").entrant if entrant.family == "vae"]
     assert [entrant.labels for entrant in vaes] == [True, False]
     assert suite.load("labels").budget == suite.load("quick").budget
+    configs = {entrant.family: entrant.config for entrant in suite.load("quick").entrant}
+    assert [entrant.config for entrant in suite.load("labels").entrant] == [
+        configs[entrant.family] for entrant in suite.load("labels").entrant
+    ]
