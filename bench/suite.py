@@ -99,6 +99,9 @@ class Suite(Extension):
         return self
 
 
+Which = tuple[str, int, str]
+
+
 @dataclass(frozen=True)
 class Cell:
     """(entrant, dataset, budget, seed), or a floor, which has neither family nor budget."""
@@ -113,6 +116,11 @@ class Cell:
     def loaded(self) -> bool:
         """Whether its entrant is there already, and is not trained."""
         return self.entrant is not None and self.entrant.loaded
+
+    @property
+    def which(self) -> Which:
+        """What tells it from all others of its suite, in every process: name, seed, and its budget as JSON."""
+        return self.name, self.seed, self.budget.model_dump_json() if self.budget else ""
 
     def key(
         self,

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from equibench.run.session import Session
     from equibench.run.standing import Again
     from equibench.run.taking import Finished
-    from equibench.suite import Cell, Suite
+    from equibench.suite import Cell, Suite, Which
 
 NO_REPORT = "EQUIBENCH_NO_REPORT"
 RANKED_SEEDS = 3  # that a ranking takes
@@ -173,21 +173,21 @@ def run_with_bars(session: Session, retry: bool, screen: Screen, crew: Crew | No
         work = Workload.of(session, say) if shown else Workload({})
     with Progress(*columns, console=console(stderr=True), disable=not shown) as progress:
         total = progress.add_task(f"{session.suite.name}: all", total=work.total_sec)
-        parts: dict[str, TaskID] = {}
-        doing: dict[str, str] = {}
+        parts: dict[Which, TaskID] = {}
+        doing: dict[Which, str] = {}
 
         def tell(cell: Cell, what: str, share: float) -> None:
-            name = f"{visible(cell.name)}, seed {cell.seed}"
-            part = parts[name] = parts[name] if name in parts else progress.add_task("")
-            if doing.get(name) != what:
+            which, name = cell.which, f"{visible(cell.name)}, seed {cell.seed}"
+            part = parts[which] = parts[which] if which in parts else progress.add_task("")
+            if doing.get(which) != what:
                 progress.reset(part, total=1.0, description=f"{name}: {what}")
-                doing[name] = what
+                doing[which] = what
             progress.update(part, completed=share)
             progress.update(total, completed=work.done_sec(cell, what, share))
 
         for done in run_cells(session, tell, retry, partial(tell_again, session=session, screen=screen), crew):
             finished.append(done)
-            if (part := parts.pop(f"{visible(done.cell.name)}, seed {done.cell.seed}", None)) is not None:
+            if (part := parts.pop(done.cell.which, None)) is not None:
                 progress.remove_task(part)
             progress.update(total, completed=work.finish(done.cell))
             screen.print(_told(done), soft_wrap=True)

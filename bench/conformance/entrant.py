@@ -87,7 +87,9 @@ def validate(entrant: Entrant, shape: Shape = SHAPE, *, allow_code: bool) -> lis
         return f"images of {'x'.join(map(str, given.shape[1:]))}"
 
     first = found("it is opened, and takes noise of the declared shape", opened)
-    return [first, *([_its_noise_alone(made[0]), *of_model(made[0], trains=False)] if made else [])]
+    if not made:
+        return [first]
+    return [first, _its_noise_alone(made[0]), _its_range(made[0]), *of_model(made[0], trains=False)]
 
 
 def _its_noise_alone(model: SavedGenerator) -> ClaimResult:
@@ -107,6 +109,26 @@ def _its_noise_alone(model: SavedGenerator) -> ClaimResult:
         return ""
 
     return found("an image hangs on its noise alone", check)
+
+
+def _its_range(model: SavedGenerator) -> ClaimResult:
+    """Whether its darkest and brightest values are on both sides of the middle of what was declared. Images that are
+    all bright are possible, so that no run refuses them.
+    """
+
+    def check() -> str:
+        noise = torch.randn(FEW, *model.config.noise, generator=torch.Generator().manual_seed(0))
+        levels = model.images(noise)
+        low, high = int(levels.min()), int(levels.max())
+        if low > 127 or high < 128:
+            half, end = ("brighter", "low") if low > 127 else ("darker", "high")
+            raise ValueError(
+                f"all pixels are in the {half} half, from {low} to {high} of 255: if the network gives values of "
+                f"another range than {model.config.low:g} to {model.config.high:g}, declare its {end}"
+            )
+        return f"pixels from {low} to {high} of 255"
+
+    return found("its values are of the declared range", check)
 
 
 def _of_family(family: type[Model], config: dict[str, Any], shape: Shape) -> list[ClaimResult]:

@@ -14,7 +14,7 @@ import os
 import secrets
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +23,8 @@ import torch
 from equibench import atomic
 from equibench.engine.lane import Calling, Errand, Lane, calling
 from equibench.engine.local import VISIBLE
+from equibench.engine.sent import cleared, files_of, laid_down, loading_from
 from equibench.errors import UserError, first_line
-from equibench.hub import root_of
 from equibench.machine.device import resolve_device
 from equibench.machine.provenance import describe_machine
 from equibench.machine.turns import forget_turns, turns_of
@@ -38,7 +38,6 @@ from equibench.suite import Cell
 MOST_LOSSES = 3  # of nodes, before a cell is not tried again
 STOP_SEC = 30.0  # for tasks that were asked to stop
 LOOK_SEC = 0.5  # between two looks of a task at whether it should stop
-LOADED = "loaded"  # a folder on a node, of entrants that are there already
 LEAST = 0.001  # of a custom resource: it marks a node and is not used up
 # read by libraries as they start, and set by Ray for its workers: the number of threads decides on the last digits
 OF_THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS", "OMP_WAIT_POLICY")
@@ -137,10 +136,10 @@ class RayCrew:
         files = {kept.name: kept.read_bytes()} if kept.exists() else {}
         task = self._do.remote(
             self._common,
-            _loading(cell, Path.absolute),
+            loading_from(cell, Path.absolute),
             self.session.identity(cell),
             path.name,
-            files | _loaded(cell, path.stem),
+            files | files_of(cell, path.stem),
         )
         self._tasks[task] = cell, path
 
@@ -212,12 +211,8 @@ def _do(
     session = common_calling.session
     shared = _is_here(Path(mark), token)
     scratch = Path(tempfile.gettempdir()) / f"equibench-{session.invocation}"
+    cell = laid_down(cell, given, scratch, Path(record).stem, shared)
     if not shared:
-        scratch.mkdir(parents=True, exist_ok=True)
-        for name, content in given.items():
-            (scratch / name).parent.mkdir(parents=True, exist_ok=True)
-            atomic.write(scratch / name, content)
-        cell = _loading(cell, lambda there: scratch / LOADED / Path(record).stem / there.relative_to(root_of(there)))
         session = dataclasses.replace(session, out=scratch)
     lane = _lane_for(dataclasses.replace(common_calling, session=session), variables, shared)
     try:
@@ -233,39 +228,17 @@ def _do(
         _stop_lane()
         return said["mistake"], {}
     if shared:
+        cleared(scratch, Path(record).stem)
         return None, {}
     files = [path for suffix in SUFFIXES if (path := (scratch / record).with_suffix(suffix)).exists()]
     found = {path.name: path.read_bytes() for path in files}
     for path in files:
         path.unlink()
-    for folder in (scratch / UNFINISHED / "cache", scratch / LOADED / Path(record).stem):
-        shutil.rmtree(folder, ignore_errors=True)
-    _remove_empty(scratch / UNFINISHED, scratch / LOADED, scratch)
+    shutil.rmtree(scratch / UNFINISHED / "cache", ignore_errors=True)
+    with contextlib.suppress(OSError):  # another cell is being done
+        (scratch / UNFINISHED).rmdir()
+    cleared(scratch, Path(record).stem)
     return None, found
-
-
-def _loaded(cell: Cell, folder: str) -> dict[str, bytes]:
-    """The files of what a cell loads, by their paths on a node."""
-    if cell.entrant is None or cell.entrant.load is None:
-        return {}
-    path = Path(cell.entrant.load)
-    files = [one for one in sorted(path.rglob("*")) if one.is_file()] if path.is_dir() else [path]
-    return {f"{LOADED}/{folder}/{one.relative_to(root_of(path))}": one.read_bytes() for one in files}
-
-
-def _loading(cell: Cell, where: Callable[[Path], Path]) -> Cell:
-    """The cell with what it loads at another place, where it loads anything; it has the same key."""
-    if cell.entrant is None or cell.entrant.load is None:
-        return cell
-    there = str(where(Path(cell.entrant.load)))
-    return dataclasses.replace(cell, entrant=cell.entrant.model_copy(update={"load": there}))
-
-
-def _remove_empty(*folders: Path) -> None:
-    """Those in which no other cell is being done."""
-    for folder in folders:
-        with contextlib.suppress(OSError):
-            folder.rmdir()
 
 
 def _lane_for(common: Calling, variables: Mapping[str, str | None], shared: bool) -> Lane:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 
-from equibench.errors import UserError
+from torch.distributed import DistError
+
+from equibench.errors import UserError, first_line
 from equibench.run.arithmetic import multiplying_as
 from equibench.run.course import DivergedError
 from equibench.run.families import resolve_family
 from equibench.run.obtain import help_to_train
-from equibench.run.ranks import Team, TeamExtractor, begun_cells, known_by
+from equibench.run.ranks import Team, TeamExtractor, begun_cells
 from equibench.run.session import Session
 from equibench.run.train import StoppedError
 from equibench.suite import Cell
@@ -33,13 +36,13 @@ def help_with_cells(session: Session) -> None:
     process knows why.
     """
     assert session.ranks is not None
-    for about, join in begun_cells(session.ranks, session.device):
-        (cell,) = (one for one in session.cells if known_by(one) == about)
+    for which, join in begun_cells(session.ranks, session.device):
+        (cell,) = (one for one in session.cells if one.which == which)
         _help_with(cell, session, join)
 
 
 def _help_with(cell: Cell, session: Session, join: Callable[[], Team]) -> None:
-    team = None
+    team, rank = None, session.ranks.rank if session.ranks else 0
     try:
         team = join()
         here = replace(session, team=team)
@@ -49,8 +52,16 @@ def _help_with(cell: Cell, session: Session, join: Callable[[], Team]) -> None:
                     help_to_train(cell, here)
             else:
                 TeamExtractor(**vars(session.extractor), team=team).help()
-    except (RuntimeError, DivergedError, StoppedError):  # the first kind where another process has ended
+    except (DivergedError, StoppedError):
         return
+    except RuntimeError as error:
+        if not _another_ended(error):  # what the first process hears is only that this one is gone
+            print(f"equibench: process {rank} cannot help with {cell.name}: {first_line(error)}", file=sys.stderr)
     finally:
         if team is not None:
             team.leave()
+
+
+def _another_ended(error: RuntimeError) -> bool:
+    """Whether it is how torch.distributed says that a process it was talking to is gone."""
+    return isinstance(error, DistError) or "gloo" in str(error).lower()

@@ -23,7 +23,7 @@ from torch.distributed import PrefixStore, TCPStore  # type: ignore[attr-defined
 
 from equibench.hashing import digest
 from equibench.measure.features.extractor import Extractor, FeaturesError
-from equibench.suite import Cell
+from equibench.suite import Cell, Which
 from equibench_models.contract import Model
 from equibench_models.parts import BatchPart
 
@@ -128,22 +128,16 @@ def add_up(tensors: Sequence[Tensor]) -> None:
             one.copy_(total.view(one.shape))
 
 
-def known_by(cell: Cell) -> dict[str, Any]:
-    """What tells a cell from all others of its suite in every process, as JSON holds it."""
-    budget = cell.budget.model_dump() if cell.budget else None
-    return {"name": cell.name, "seed": cell.seed, "budget": budget}
-
-
 def lead(ranks: Ranks, cell: Cell, device: torch.device) -> Team:
     """Begin with a cell in its own process."""
     store = ranks.join()
     number = store.add("cells", 1)
-    store.set(f"cell {number}", json.dumps(known_by(cell)))
+    store.set(f"cell {number}", json.dumps(cell.which))
     return Team(ranks, store, number, device)
 
 
-def begun_cells(ranks: Ranks, device: torch.device) -> Iterator[tuple[dict[str, Any], Callable[[], Team]]]:
-    """Each cell that is begun, until the run is over: what it is known by (`known_by`), and how to join its team."""
+def begun_cells(ranks: Ranks, device: torch.device) -> Iterator[tuple[Which, Callable[[], Team]]]:
+    """Each cell that is begun, until the run is over: which it is (`Cell.which`), and how to join its team."""
     store, number = ranks.store(), 0
     while not store.check(["over"]):
         latest = store.add("cells", 0)
@@ -151,7 +145,7 @@ def begun_cells(ranks: Ranks, device: torch.device) -> Iterator[tuple[dict[str, 
             time.sleep(LOOK_SEC)
             continue
         number = latest
-        yield json.loads(store.get(f"cell {number}")), partial(Team, ranks, store, number, device)
+        yield tuple(json.loads(store.get(f"cell {number}"))), partial(Team, ranks, store, number, device)
 
 
 @dataclass(frozen=True)

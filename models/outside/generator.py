@@ -13,6 +13,8 @@ from torch import Generator, Tensor
 from equibench_models.contract import About, Config, LikelihoodKind, Model, Shape, Showing
 
 WARM_UP = 3  # calls at a new batch size until the code that runs is the one that stays
+# a network without a last squashing overshoots a little; half the width of the range is no overshoot
+FAR, MOST_FAR = 0.5, 0.1  # widths of the declared range, share of the values
 
 
 class WrongImagesError(Exception):
@@ -93,7 +95,8 @@ class SavedGenerator(Model):
         return torch.cat([self._pass(some) for some in padded.split(only)])[:many]
 
     def _pass(self, noise: Tensor) -> Tensor:
-        if len(noise) not in self._seen:
+        first = len(noise) not in self._seen
+        if first:
             self._seen.add(len(noise))
             with torch.random.fork_rng(devices=[noise.device] if noise.is_cuda else []):
                 for _ in range(WARM_UP):
@@ -107,8 +110,21 @@ class SavedGenerator(Model):
         values = given.float()
         if not bool(values.isfinite().all()):
             raise WrongImagesError("the generator gave values that are not finite")
+        if first:  # and no more, as calls are timed
+            self._check_range(values)
         low, high = self.config.low, self.config.high
         return ((values - low) * (255 / (high - low))).round().clamp(0, 255).to(torch.uint8)
+
+    def _check_range(self, values: Tensor) -> None:
+        """Raises WrongImagesError where another range was declared than that of these float32 values."""
+        low, high = self.config.low, self.config.high
+        widths = (values - low) / (high - low)
+        far = float(((widths < -FAR) | (widths > 1 + FAR)).float().mean())
+        if far > MOST_FAR:
+            raise WrongImagesError(
+                f"{far:.0%} of the generator's values are far outside the declared range from {low:g} to {high:g} "
+                f"({float(values.min()):.3g} to {float(values.max()):.3g} were seen); declare low and high as they are"
+            )
 
     def show(self, images: Tensor, generator: Generator) -> Showing:  # noqa: ARG002 (it cannot encode images)
         """How many parameters it has."""

@@ -6,6 +6,7 @@ import os
 import pytest
 from fixtures import equibench, everything, make, save
 
+from equibench import suite
 from equibench.cli import completion
 from equibench.cli.main import cli
 from equibench.cli.run import report_of
@@ -80,7 +81,7 @@ def test_where_a_report_goes(tmp_path):
 
 def test_the_bar_counts_work_and_never_goes_back():
     cell, other = (make_cell(name) for name in ("a", "b"))
-    work = Workload({("a", 0): CellWork(60.0, 20.0), ("b", 0): CellWork(0.0, 20.0)}, ("quality", "speed"))
+    work = Workload({cell.which: CellWork(60.0, 20.0), other.which: CellWork(0.0, 20.0)}, ("quality", "speed"))
     assert work.total_sec == 100
     done = [work.done_sec(cell, *at) for at in (("start", 0.0), ("train", 0.5), ("quality", 0.0), ("speed", 0.0))]
     assert done == [0, 30, 60, 70]
@@ -90,8 +91,18 @@ def test_the_bar_counts_work_and_never_goes_back():
     assert work.finish(other) == 100
 
 
+def test_cells_of_two_budgets_are_two():
+    budgets = [{"params": 90_000, "unit": "updates", "amount": amount} for amount in (2, 3)]
+    chosen = suite.changed(suite.load("smoke"), budget=budgets)
+    small, large = (cell for cell in suite.cells(chosen) if cell.name == "vae")
+    work = Workload({small.which: CellWork(10.0, 0.0), large.which: CellWork(20.0, 0.0)})
+    assert work.total_sec == 30
+    assert work.finish(small) == 10
+    assert work.done_sec(large, "train", 0.5) == 20
+
+
 def make_cell(name):
-    return type("Named", (), {"name": name, "seed": 0})()
+    return suite.Cell(suite.load("smoke"), name, 0)
 
 
 def offered(ask, begun, **params):

@@ -194,6 +194,27 @@ def test_a_saved_generator_with_frozen_noise_or_dropout_is_named(tmp_path, dropo
     assert claim in failing(found)
 
 
+class Sigmoid(nn.Module):
+    """Values from 0 to 1, as a network that ends in a sigmoid gives them."""
+
+    def forward(self, z: torch.Tensor) -> torch.Tensor:
+        return torch.sigmoid(4 * z).reshape(z.shape[0], 1, 8, 8)
+
+
+def test_a_range_of_which_the_generator_uses_one_half_is_named(tmp_path):
+    path = str(script(Sigmoid(), tmp_path / "g"))
+    noise = {"noise": [64]}
+    usual = failing(validate(Entrant(name="x", load=path, generator=noise), allow_code=True))
+    assert list(usual) == ["its values are of the declared range"]
+    assert usual.popitem()[1].endswith("another range than -1 to 1, declare its low")
+    assert failing(validate(Entrant(name="x", load=path, generator={**noise, "low": 0.0}), allow_code=True)) == {}
+    other = {**noise, "low": 0.0, "high": 2.5}
+    assert (
+        "declare its high"
+        in failing(validate(Entrant(name="x", load=path, generator=other), allow_code=True)).popitem()[1]
+    )
+
+
 def test_other_noise_than_declared_is_said_where_it_is_opened(tmp_path):
     path = script(StyleGenerator().eval(), tmp_path / "g")
     found = validate(Entrant(name="x", load=str(path), generator={"noise": [9]}), allow_code=True)

@@ -13,6 +13,7 @@ from same import results
 from equibench import suite
 from equibench.engine import on_ray
 from equibench.engine.lane import Calling
+from equibench.engine.sent import files_of, loading_from
 from equibench.errors import UserError
 from equibench.run import weights
 from equibench.run.loop import run_cells
@@ -146,19 +147,19 @@ def elsewhere(small, tmp_path, monkeypatch):
     lanes = []
 
     def lane_for(common, variables, shared):
-        assert (variables, shared) == ({}, False)
+        assert (variables, shared) == ({}, common.session.out == small.out)
         lanes.append(ElsewhereLane(common))
         return lanes[-1]
 
     monkeypatch.setattr(on_ray, "_lane_for", lane_for)
 
-    def do(path):
+    def do(path, mark=None):
         entrant = suite.Entrant(name="theirs", load=str(path))
         cell = suite.Cell(small.suite, "theirs", 0, entrant, small.suite.budget[0])
-        sent = on_ray._loading(cell, Path.absolute)
-        given = {"cell-0.safetensors": b"kept", **on_ray._loaded(cell, "cell-0")}
+        sent = loading_from(cell, Path.absolute)
+        given = {"cell-0.safetensors": b"kept", **files_of(cell, "cell-0")}
         path.rename(tmp_path / "gone")  # from now on it is on the machine of the run alone
-        common = Calling(small, 1, str(tmp_path)), str(tmp_path / "no mark"), "token", {}
+        common = Calling(small, 1, str(tmp_path)), str(mark or tmp_path / "no mark"), "token", {}
         mistake, files = on_ray._do(common, sent, "identity", "cell-0.json", given)
         assert mistake is None
         return lanes[-1], files
@@ -187,15 +188,27 @@ def test_a_single_file_goes_too_and_keeps_its_name_by_which_its_kind_is_told(els
     assert lane.loaded == {"generator.pt2": b"saved"}
 
 
+def test_a_node_that_sees_the_run_s_folder_alone_is_sent_what_a_cell_loads(elsewhere, small, tmp_path):
+    file, mark = tmp_path / "generator.pt2", tmp_path / "mark"
+    file.write_bytes(b"saved")
+    mark.write_text("token")
+    lane, files = elsewhere(file, mark)
+    assert lane.loaded == {"generator.pt2": b"saved"}
+    assert lane.session.out == small.out
+    assert files == {}  # they lie in the run's folder
+    assert (small.out / "cell-0.json").exists()
+    assert not list((tmp_path / "node").iterdir())
+
+
 def test_a_cell_that_is_loaded_elsewhere_has_the_same_key(small, tmp_path):
     entrant = suite.Entrant(name="theirs", load=str(tmp_path / "a.npz"))
     cell = suite.Cell(small.suite, "theirs", 0, entrant, small.suite.budget[0])
-    there = on_ray._loading(cell, lambda path: Path("/elsewhere") / path.name)
+    there = loading_from(cell, lambda path: Path("/elsewhere") / path.name)
     assert there.entrant.load == "/elsewhere/a.npz"
     assert there.key("d", small.extractor.info, "m", "w") == cell.key("d", small.extractor.info, "m", "w")
     (trained, *_) = (one for one in small.wanted if one.entrant)
-    assert on_ray._loading(trained, Path.absolute) is trained
-    assert on_ray._loaded(trained, "cell-0") == {}
+    assert loading_from(trained, Path.absolute) is trained
+    assert files_of(trained, "cell-0") == {}
 
 
 def test_weights_that_are_trained_anew_elsewhere_are_not_sent_and_make_room(small, monkeypatch):

@@ -88,6 +88,8 @@ class Own(nn.Module):
             return z
         if self.give == "random":
             return torch.rand(z.shape[0], 1, 8, 8) * 2 - 1
+        if self.give == "levels":
+            return torch.arange(0.0, 256.0, 4.0).reshape(1, 1, 8, 8).expand(z.shape[0], -1, -1, -1)
         if self.give == "bytes":
             return torch.full((z.shape[0], 1, 8, 8), 7, dtype=torch.uint8)
         return torch.full((z.shape[0], 1, 8, 8), 0.9999)
@@ -103,8 +105,22 @@ def test_values_are_rounded_clipped_and_bytes_are_taken_as_they_are(tmp_path):
     near = script(Own("near"), tmp_path / "near")
     assert built("torchscript", near).sample(1, seeded()).unique().tolist() == [255]  # 0.9999 is white
     assert built("torchscript", near, low=0, high=2).sample(1, seeded()).unique().tolist() == [127]
-    assert built("torchscript", near, low=0, high=0.5).sample(1, seeded()).unique().tolist() == [255]
+    assert built("torchscript", near, low=0, high=0.9).sample(1, seeded()).unique().tolist() == [255]
     assert built("torchscript", script(Own("bytes"), tmp_path / "bytes")).sample(2, seeded()).unique().tolist() == [7]
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "refused"),
+    [(-1.0, 1.0, True), (0.0, 1.0, True), (0.0, 255.0, False), (0.0, 170.0, False), (-10.0, 300.0, False)],
+)
+def test_a_range_that_is_not_the_generator_s_is_refused(tmp_path, low, high, refused):
+    """Of one that gives 0 to 255, which most of its values of a declared -1 to 1 would round to white."""
+    model = built("torchscript", script(Own("levels"), tmp_path / "levels"), low=low, high=high)
+    if refused:
+        with pytest.raises(WrongImagesError, match=r"far outside .* \(0 to 252 were seen\); declare low and high"):
+            model.sample(3, seeded())
+    else:
+        assert model.sample(3, seeded()).shape == (3, *SHAPE)
 
 
 def test_noise_that_a_program_draws_itself_follows_the_seed_and_leaves_torch_s_alone(tmp_path):

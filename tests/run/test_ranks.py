@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,7 +14,7 @@ from safetensors.torch import load_file
 from small_suites import NO_MORE_LIKELIHOODS, small_suite
 
 from equibench import suite
-from equibench.run import helping, ranks
+from equibench.run import helping
 
 HERE = Path(__file__).parent
 ENTRANT = """
@@ -57,9 +58,40 @@ def test_who_helps_does_the_cell_of_the_budget_that_was_begun(monkeypatch):
     chosen = suite.changed(suite.load("smoke"), budget=budgets, entrant=[{"name": "one", "family": "vae"}])
     cells = [cell for cell in suite.cells(chosen) if cell.entrant]
     session = SimpleNamespace(ranks=object(), device=torch.device("cpu"), cells=cells)
-    begun = [(json.loads(json.dumps(ranks.known_by(cell))), None) for cell in reversed(cells)]
+    begun = [(cell.which, None) for cell in reversed(cells)]
     monkeypatch.setattr(helping, "begun_cells", lambda *_: begun)
     helped = []
     monkeypatch.setattr(helping, "_help_with", lambda cell, *_: helped.append(cell.budget.amount))
     helping.help_with_cells(session)
     assert helped == [3, 2]
+
+
+def test_a_helper_s_own_failure_is_told_and_another_s_end_is_not(monkeypatch, capsys):
+    team = SimpleNamespace(next_order=lambda: "train", leave=lambda: None)
+    session = suite_session(ranks=SimpleNamespace(rank=1))
+    cell = next(one for one in suite.cells(suite.load("smoke")) if one.entrant)
+    for message, told in (
+        ("[/gloo/transport/tcp/pair.cc:547] Connection closed by peer [127.0.0.1]:4040", ""),
+        ("CUDA out of memory.\nTried to", "equibench: process 1 cannot help with gan: CUDA out of memory.\n"),
+    ):
+        monkeypatch.setattr(helping, "help_to_train", raiser(RuntimeError(message)))
+        helping._help_with(cell, session, lambda: team)
+        assert capsys.readouterr().err == told
+
+
+def raiser(error):
+    def fail(*_):
+        raise error
+
+    return fail
+
+
+def suite_session(ranks):
+    """As much of one as a helper takes."""
+
+    @dataclass(frozen=True)
+    class Session:
+        ranks: object
+        team: object = None
+
+    return Session(ranks)
