@@ -34,8 +34,10 @@ PAGE = Path(__file__).parent.parent / "docs" / "supervised_vae.md"
 TEXT = """# A VAE with and without labels
 
 Written by `python -m studies.labels`, which says how. Numbers are means over seeds with their standard deviation.
-Bits/dim of the two are of different things, the one given the label of each image, and no test compares them. By class
-both have their samples assigned by one classifier of real images. Told from pixels stands beside told from latents.
+Bits/dim of the two are of different things, the one given the label of each image, and no test compares them. Distances
+by class are kernel distances (KD), for which the samples of both are assigned to classes by one classifier of real
+images; beside them stands the distance of real training images of the class. What is told from pixels stands beside
+what is told from latents.
 
 Data: {data}. Budget: {budget}. Seeds: {seeds}.
 """
@@ -64,7 +66,7 @@ def page(rows: Rows) -> str:
         budget=f"{first.budget.params:,} parameters, {first.budget.amount:g} {first.budget.unit}",
         seeds=", ".join(str(record.seed) for record in next(iter(rows.values()))),
     )
-    return f"{text}\n{_whole(rows)}\n\n## By class\n\n{_by_class(rows)}\n\n## Probes\n\n{_probes(rows)}\n"
+    return f"{text}\n{_whole(rows)}\n\n## Kernel distance by class\n\n{_by_class(rows)}\n\n## Probes\n\n{_probes(rows)}\n"
 
 
 def _whole(rows: Rows) -> str:
