@@ -56,7 +56,7 @@ ABOUT = {
         "map has a learned Gaussian one. Every 2x2 block of pixels follows a discretised mixture of logistics over the "
         "256 levels.",
         differs="Two networks serve the two directions, and the way back from the image is approximate. In exchange "
-        "neither has to be invertible, and the code may hold far less than the image. The loss is a bound: it "
+        "neither has to be invertible, and the code may hold far fewer bits than the image. The loss is a bound: it "
         "overstates the bits by the gap between the encoder's distribution and the true one. Given the code, each 2x2 "
         "block of pixels is drawn independently of the others; the mean of the pixels leaves this draw out.",
         abilities={
@@ -80,7 +80,7 @@ ABOUT = {
         "coupling passes some values through the distribution function of a mixture of logistics that depends on the "
         "values before them.",
         differs="No second network is needed for the way back, and no information is lost: the noise has as many "
-        "numbers as the image. The density is exact, but for continuous images: those of 256 levels are first filled "
+        "numbers as the image. The density is exact for continuous images only: those of 256 levels are first filled "
         "up with noise, which makes bits per dimension a bound. The price is freedom: only layers are allowed that can "
         "be undone, and whose stretch is cheap to compute.",
         abilities={
@@ -104,9 +104,9 @@ ABOUT = {
         "steps; trained by denoising at random levels, some for the bound and most for samples. A fast solver or the "
         "full chain samples.",
         differs="The way to noise is not learned, and the noise is no code: it is as large as the image. Training is "
-        "regression at random noise levels, without an opponent. A sample takes one pass through the network a "
-        "step, and the number of steps is chosen after training. The likelihood is a bound, summed over the steps of "
-        "the chain.",
+        "regression at random noise levels, without an opponent. Each step of sampling is one pass through the "
+        "network, and the number of steps is chosen after training. The likelihood is a bound, summed over the steps "
+        "of the chain.",
         abilities={
             "likelihood": "upper bound of bits per dimension over the full chain, discrete",
             "encodes": "no (noise of the image's own size)",

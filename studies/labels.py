@@ -66,7 +66,9 @@ def page(rows: Rows) -> str:
         budget=f"{first.budget.params:,} parameters, {first.budget.amount:g} {first.budget.unit}",
         seeds=", ".join(str(record.seed) for record in next(iter(rows.values()))),
     )
-    return f"{text}\n{_whole(rows)}\n\n## Kernel distance by class\n\n{_by_class(rows)}\n\n## Probes\n\n{_probes(rows)}\n"
+    return (
+        f"{text}\n{_whole(rows)}\n\n## Kernel distance by class\n\n{_by_class(rows)}\n\n## Probes\n\n{_probes(rows)}\n"
+    )
 
 
 def _whole(rows: Rows) -> str:

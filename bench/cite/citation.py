@@ -91,7 +91,8 @@ def cite(metric: str, entrant: str, results: Sequence[Path], without: Sequence[s
             measured = [one for one in row.values() if not failed(one)]
             found += [of_row(measured, path)] if measured else []
     counted = re.search(r"_\d+k?$", metric)  # of so many images, and no others
-    cited = [one for one in found if one and (not counted or part or plain(metric) in names(one.metric, path))]
+    own = part or path.startswith(("sampler_points.", "along."))  # which was found by its count
+    cited = [one for one in found if one and (not counted or own or plain(metric) in names(one.metric, path))]
     if not cited:
         raise UserError(f"{entrant} has no {metric}: {why_missing(path, named)}")
     return cited

@@ -14,10 +14,11 @@ from equibench.errors import UserError, nearest
 from equibench.quantities import glossary
 from equibench.quantities.glossary import BITS, COMPARED, GLOSSARY, Quantity
 from equibench.quantities.identity import look_up, name_of, path_of
+from equibench.quantities.metric import with_count
 from equibench.quantities.numbers import numbers
 from equibench.quantities.text import join
 from equibench.record.paths import member_name, value_at
-from equibench.record.schema import Record
+from equibench.record.schema import USUAL, Quality, Record
 from equibench.summary.names import entrant_name
 
 # words of every day that are no label, and labels that several numbers have
@@ -26,7 +27,8 @@ EVERYDAY = {
     "bits per dim": BITS, "bits per dimension": BITS, "bpd": BITS,
     "images/s": "speed.images_per_sec", "speed": "speed.images_per_sec", "throughput": "speed.images_per_sec",
     "latency": "speed.latency_p50_sec", "parameters": "spent.params", "images": "spent.images",
-    "training time": "spent.train_sec", "training flops": "spent.flops",
+    "time": "spent.train_sec", "training time": "spent.train_sec", "training flops": "spent.flops",
+    "without bias of the samples n": "quality.corrected", "fd without bias of the samples n": "quality.corrected",
 }  # fmt: skip
 # words that do not say which of these is meant
 SEVERAL = {
@@ -77,6 +79,8 @@ def path_called(metric: str, records: Sequence[Record], whose: str, part: str = 
     """
     asked = plain(metric)
     known = _by_name(records)
+    if counted := _of_another_count(asked, records, part.partition(".")[2] or USUAL):
+        return counted
     path = known.get(asked) or known.get(asked.partition(" (")[0]) or _by_label(asked, records, whose)
     if path is None:
         raise UserError(f"{whose} has no number {metric!r}{nearest(metric, _common(records))}")
@@ -86,6 +90,25 @@ def path_called(metric: str, records: Sequence[Record], whose: str, part: str = 
     if not glossary.known(inside):
         raise UserError(f"{whose} has no {metric} of its own: only the entrant's usual way to sample has one")
     return inside
+
+
+def _of_another_count(asked: str, records: Sequence[Record], label: str) -> str | None:
+    """The path of a distance of so many samples, such as FD_1500, of the way to sample with this label: where that is
+    not the headline's number of samples, of the sampler's settings, or of the end of the training.
+    """
+    if not re.fullmatch(r"(FD|FID)_\d+k?", asked):
+        return None
+    for one in records:
+        if one.quality and with_count(one.quality.metric, one.quality.n_samples) == asked:
+            return None
+        found: list[tuple[str, Quality | None]] = [
+            (f"sampler_points.{label}", point.quality) for point in one.sampler_points if point.label == label
+        ]
+        found += [(f"along.{point.label}", point.quality) for point in one.along[-1:] if label == USUAL]
+        for path, quality in found:
+            if quality and with_count(quality.metric, quality.n_samples) == asked:
+                return f"{path}.quality.value"
+    return None
 
 
 def names(name: str, path: str) -> set[str]:

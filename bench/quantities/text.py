@@ -108,6 +108,19 @@ def join(words: Iterable[str]) -> str:
     return f"{', '.join(head)} and {last}" if head else last
 
 
+# parts of a family's own names that are no words
+_SPOKEN = {"kl": "KL", "std": "deviation", "max": "greatest", "abs": "absolute", "bits per dim": "bits/dim"}
+
+
+def spoken_key(key: str) -> str:
+    """A name of a family's own numbers or losses, such as `kl_bits_per_dim`, in words."""
+    words = " ".join(_SPOKEN.get(word, word) for word in key.split("_"))
+    for several, word in _SPOKEN.items():
+        if " " in several:
+            words = words.replace(several, word)
+    return words
+
+
 def slug(name: str) -> str:
     """A label as the name of a CSV column."""
     return re.sub(r"\W+", "_", name).strip("_").lower()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import math
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal, NamedTuple
 
 from equibench.protocol import RANKING_SEEDS, SIGNIFICANCE
@@ -126,16 +127,75 @@ def order_sentences(section: Section) -> list[Sentence]:
             said = number(target, 4)
             grounds.append(Ground("greatest", last, worst.having(last), said=said))
             words = (
-                f"To come to {name} of {said}, which {worst.spoken} has at the end of its training, the "
-                f"order of entrants changes with what is counted, {basis}: {'; '.join(clauses)}."
+                f"To reach {name} of {said}, which {worst.spoken} has at the end of its training, "
+                f"{'; '.join(clauses)}; that is so {basis}."
             )
             found.append(Sentence(words, grounds))
             disturbed = [row for row in rows if any(busy(cell.record, "train") for cell in row.cells)]
             if disturbed:
                 names = join(row.spoken for row in disturbed)
-                words = f"Seconds of {names} were taken while the machine was busy with other work too."
+                words = f"The machine was not steady as {names} trained: do not trust these seconds."
                 found.append(Sentence(words, [fact("timed", disturbed)]))
     return found
+
+
+def lead_sentences(section: Section) -> list[Sentence]:
+    """Who has the lowest mean distance at each share of the budget, where that changes, and where tests over training
+    seeds tell who leads there from who leads at the end.
+    """
+    found = []
+    for metric, name in metric_names(metrics(section)).items():
+        lead = _leaders(section.rankable, metric)
+        if len({id(row) for _, row in lead}) < 2:
+            continue
+        held = [[label for label, _ in run] for _, run in itertools.groupby(lead, key=lambda at: id(at[1]))]
+        by_label = dict(lead)
+        parts = [f"that of {by_label[at[0]].spoken} at {join(at)}" for at in held]
+        last = lead[-1][1]
+        other = [(label, row) for label, row in lead if row is not last]
+        words = f"Along training the lowest {name} is {join(parts)} of the budget. {_told(other, last, metric)}"
+        grounds = [
+            Ground("test", f"along.{label}.quality.value", records_of([row]), records_of([last]))
+            for label, row in other
+        ]
+        found.append(Sentence(words, grounds))
+    return found
+
+
+def _leaders(rows: list[Row], metric: Metric) -> list[tuple[str, Row]]:
+    """Of the entrants that were measured at every share, the one with the lowest mean at each."""
+    shares = labels(rows[0]) if rows else []
+    known = [row for row in rows if shares and all(_at(row, label, metric) for label in shares)]
+    return [(label, min(known, key=partial(_mean, label=label, metric=metric))) for label in shares] if known else []
+
+
+def _at(row: Row, label: str, metric: Metric) -> Stat | None:
+    """Distances of all the row's trainings at a share."""
+    points = [point for cell in row.cells for point in cell.record.along if point.label == label and point.quality]
+    found = [q.value for point in points if (q := point.quality) and q.value is not None and metric_of(q) == metric]
+    return Stat(tuple(found)) if len(found) == len(row.cells) > 0 and min(found) > 0 else None
+
+
+def _mean(row: Row, label: str, metric: Metric) -> float:
+    stat = _at(row, label, metric)
+    return stat.mean if stat else math.inf
+
+
+def _told(other: list[tuple[str, Row]], last: Row, metric: Metric) -> str:
+    """At which shares the seeds tell the one that leads there from `last`, who leads at the end."""
+    sides = [(_at(row, label, metric), _at(last, label, metric)) for label, row in other]
+    logs = [tuple(Stat(tuple(map(math.log, side.values))) for side in pair if side) for pair in sides]
+    if any(one.n < RANKING_SEEDS for pair in logs for one in pair):
+        return "So few seeds do not tell whether another training would go the same way."
+    told = [
+        f"{row.spoken} at {label} (p {number(p, 2)})"
+        for (label, row), p in zip(other, holm([welch(*pair) for pair in logs]), strict=True)
+        if p <= SIGNIFICANCE
+    ]
+    if not told:
+        names = join(dict.fromkeys(row.spoken for _, row in other))
+        return f"The seeds do not tell {names} from {last.spoken} at these shares."
+    return f"Of these the seeds tell {join(told)} from {last.spoken}."
 
 
 def _changes(rows: list[Row], metric: Metric, target: float, over_seeds: bool) -> tuple[list[str], list[Ground]]:

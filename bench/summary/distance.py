@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from equibench.quantities.text import join
@@ -48,11 +48,20 @@ def classes_in(parts: DistanceParts) -> list[ClassParts]:
     return [ClassParts(name, *(share(field, name) for field in SHARES)) for name in parts.real_shares]
 
 
-def class_sentences(found: Sequence[ClassParts], who: str, real: str = "test images") -> list[str]:
+def class_sentences(
+    found: Sequence[ClassParts], who: str, real: str = "test images", usual: Mapping[str, float] | None = None
+) -> list[str]:
     """What the shares by class say of the entrant `who`: which classes make the distance, which ones it makes too
-    seldom or too often, and which ones its samples come near least; `real` is what it is compared with.
+    seldom or too often, and which ones its samples come near least; `real` is what it is compared with. `usual` are the
+    shares that classes have in the distance of real training images: no more than those is a weakness of no entrant.
     """
-    return [*_of_distance(found, real), *_of_samples(found, who, real), *_of_reached(found, real)]
+    return [*_of_distance(found, real, usual or {}), *_of_samples(found, who, real), *_of_reached(found, real)]
+
+
+def usual_shares(section: Section) -> dict[str, float]:
+    """Of each class in the distance of real training images; empty where that was not measured."""
+    known = ({one.name: one.of_distance.mean for one in classes(row) if one.of_distance} for row in section.references)
+    return next((shares for shares in known if shares), {})
 
 
 def real_sentence(section: Section) -> str | None:
@@ -69,13 +78,15 @@ def real_sentence(section: Section) -> str | None:
     return None
 
 
-def _of_distance(found: Sequence[ClassParts], real: str) -> list[str]:
+def _of_distance(found: Sequence[ClassParts], real: str, usual: Mapping[str, float]) -> list[str]:
     known = [(one.name, one.of_distance.mean, one.of_images.mean) for one in found if one.of_distance and one.of_images]
     if len(known) < 2:
         return []
-    much = sorted((x for x in known if x[1] >= CLEARLY * x[2]), key=lambda x: x[2] - x[1])[:NAMED]
+    clearly = (x for x in known if x[1] >= CLEARLY * max(x[2], usual.get(x[0], 0.0)))
+    much = sorted(clearly, key=lambda x: x[2] - x[1])[:NAMED]
     if not much:
-        return [f"No class makes much more of the distance than its share of the {real}."]
+        more = ", or than of the distance of real training images" if usual else ""
+        return [f"No class makes much more of the distance than of the {real}{more}."]
     (name, part, images), *others = much
     first = f"Class {name} makes {_percent(part)} of the distance and has {_percent(images)} of the {real}"
     rest = [f"{_class(name)} makes {_percent(part)} and has {_percent(images)}" for name, part, images in others]

@@ -13,14 +13,14 @@ from equibench.quantities.metric import metric_of
 from equibench.quantities.text import join, number
 from equibench.record.paths import value_at
 from equibench.record.schema import Record
-from equibench.summary.along import order_sentences
+from equibench.summary.along import lead_sentences, order_sentences
 from equibench.summary.beside import of_loaded
 from equibench.summary.codes import notes_on
 from equibench.summary.evidence import Ground, Sentence, TestedFinding, fact, records_of
 from equibench.summary.pairs import COVERAGE, LATENCY, RECALL, SAMPLE_MEMORY, SPEED, TRAIN_MEMORY
 from equibench.summary.sections import Row, Section
 from equibench.summary.spaces import of_spaces
-from equibench.summary.standing import ONE_PASS, Standing, leading, listed, setting_words, standings, times
+from equibench.summary.standing import ONE_PASS, Standing, capital, leading, listed, setting_words, standings, times
 from equibench.summary.topics import OneNumber, claim_of, measured, topic
 from equibench.summary.ways_findings import of_steps, of_ways
 
@@ -140,7 +140,8 @@ def _bounds(one: Standing) -> list[Sentence]:
         paths = {pair.measure.path for row in closer[1:] if (pair := one.pair(row, one.best))}
         found.append(
             Sentence(
-                f"Of {listed(row.spoken for row in closer)} a tighter upper bound was compared, which all have.",
+                f"{capital(listed(row.spoken for row in closer))} were compared by a tighter upper bound, which "
+                f"{'both' if len(closer) == 2 else 'all of these'} have.",
                 [fact(path, closer) for path in sorted(paths)],
             )
         )
@@ -177,7 +178,7 @@ def _speed(found: list[Standing]) -> TestedFinding | None:
         names = listed(row.spoken for row in disturbed.values())
         more.append(
             Sentence(
-                f"Other work kept the machine busy as {names} ran: do not trust these times.",
+                f"The machine was not steady as {names} ran: do not trust these times.",
                 [fact("timed", disturbed.values())],
             )
         )
@@ -230,12 +231,17 @@ def _covers(section: Section, one: Standing, name: str) -> OneNumber:
 
 
 def _along(section: Section) -> TestedFinding | None:
-    sentences = order_sentences(section)
+    by_unit, by_share = order_sentences(section), lead_sentences(section)
+    sentences = [*by_unit, *by_share]
     if not sentences:
         return None
     grounds = [ground._replace(said="") for ground in sentences[0].grounds]
-    claim = Sentence("Which entrant leads changes with the unit that is counted.", grounds)
-    return TestedFinding("along", claim, tuple(sentences), ())
+    words = (
+        "Which of two entrants needs less to reach a distance changes with the unit that is counted."
+        if by_unit
+        else "Which entrant has the lowest distance changes along training."
+    )
+    return TestedFinding("along", Sentence(words, grounds), tuple(sentences), ())
 
 
 def _notes(section: Section, found: list[Standing]) -> TestedFinding | None:

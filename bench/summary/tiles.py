@@ -69,11 +69,21 @@ def by_which_bound(one: Standing, row: Row) -> str:
     return ", by a tighter bound that both have" if one.by_tighter(row) else ""
 
 
+def behind(one: Standing, row: Row, effect: Effect) -> str:
+    """How much higher the number of the row behind the best is: by another bound perhaps than the one that is shown."""
+    higher = f"is {number(effect.value, 2)} higher"
+    return f"has {one.shown(row)}; by a tighter bound that both have, it {higher}" if one.by_tighter(row) else higher
+
+
 def interval(effect: Effect, digits: int = 3) -> str:
-    """The ends of an interval, such as "1.18 to 1.60"; empty where there is none."""
+    """The ends of an interval, such as "1.18 to 1.60", with a digit more where they would read alike; empty where there
+    is none.
+    """
     if effect.low is None or effect.high is None:
         return ""
-    return f"{number(effect.low, digits)} to {number(effect.high, digits)}"
+    shown = [(number(effect.low, n), number(effect.high, n)) for n in (digits, digits + 1)]
+    low, high = next((ends for ends in shown if ends[0] != ends[1]), shown[0])
+    return f"{low} to {high}"
 
 
 def tile_of(section: Section, title: str, category: Category, one: Standing | None) -> Tile:
@@ -108,14 +118,16 @@ def _unit(section: Section, category: Category, one: Standing) -> str:
 
 def _tile_words(one: Standing) -> tuple[str, str]:
     """By how much, and how sure."""
-    busy = f"Timed on a busy machine ({listed(row.name for row in one.busy)}): do not trust it." if one.busy else ""
+    busy = (
+        f"Timed on an unsteady machine ({listed(row.name for row in one.busy)}): do not trust it." if one.busy else ""
+    )
     if len(one.rows) < 2:
         return "Nothing to compare it with.", busy
     row, effect = next_to(one)
     if len(one.level) > 1:
         apart = f"{capital(names_of(one.level))} are not told apart."
     elif not effect.is_ratio:
-        apart = f"{row.first_words}, next, is {number(effect.value, 2)} higher{by_which_bound(one, row)}."
+        apart = f"{row.first_words}, next, {behind(one, row, effect)}."
     elif one.measure.path == SPEED:
         apart = f"{times(1 / effect.value)} times as fast as {row.spoken}, next."
     else:
@@ -128,6 +140,8 @@ def _tile_words(one: Standing) -> tuple[str, str]:
         sure = "Not tested: it takes three seeds."
     elif not pair.over_seeds:
         sure = f"These two models alone: {p_words(pair.p_holm)}."
+    elif len(set(words.split(" to "))) == 1:
+        sure = f"The same in every seed; {p_words(pair.p_holm)}."
     else:
         sure = f"95 % interval {words}; {p_words(pair.p_holm)}."
     return apart, " ".join(filter(None, [sure, busy]))

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from equibench.quantities.glossary import of
+from equibench.quantities.metric import metric_of
 from equibench.quantities.text import number
 from equibench.summary.evidence import Ground, Sentence
 from equibench.summary.pairs import Category
@@ -19,8 +20,8 @@ from equibench.summary.standing import (
     standings,
     times,
 )
-from equibench.summary.tiles import TILES, Tile, by_which_bound, interval, names_of, next_to, tile_of
-from equibench.summary.ways import SettingPair, compared, seeds_suffice, sided, turned
+from equibench.summary.tiles import TILES, Tile, behind, by_which_bound, interval, names_of, next_to, tile_of
+from equibench.summary.ways import SettingPair, compared, other_ways, seeds_suffice, sided, turned
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ def verdict(section: Section) -> Verdict:
         return Verdict(f"Nothing is ranked: no entrant kept to the budget ({names}).", "", tiles)
     if len(section.rankable) == 1:
         return Verdict(_alone(section.rankable[0], shown), _seeds_words(section), tiles)
-    clauses = _merged(shown)
+    clauses = _merged(section, shown)
     if not clauses:
         return Verdict("Nothing is ranked: no number was measured of two entrants alike.", _seeds_words(section), tiles)
     words = "; ".join(clauses)
@@ -85,7 +86,7 @@ def _with_unit(one: Standing, row: Row) -> str:
     return f"{bound}{one.shown(row)}" + (f" {unit}" if unit and one.measure.category != "likelihood" else "")
 
 
-def _merged(shown: list[Standing]) -> list[str]:
+def _merged(section: Section, shown: list[Standing]) -> list[str]:
     """A clause an entrant that leads, then what is not decided."""
     by_winner: dict[str, list[str]] = {}
     open_ones = []
@@ -93,11 +94,25 @@ def _merged(shown: list[Standing]) -> list[str]:
         if len(one.rows) < 2:
             continue
         if len(one.level) > 1:
-            open_ones.append(f"{_OPEN[one.measure.category](one)} ({names_of(one.level, 'or')})")
+            level = f"{names_of(one.level, 'or')}{_lower_otherwise(section, one)}"
+            open_ones.append(f"{_OPEN[one.measure.category](one)} ({level})")
         else:
-            by_winner.setdefault(one.best.spoken, []).append(_CLAIMS[one.measure.category](one))
+            claim = _CLAIMS[one.measure.category](one).removesuffix(")")
+            by_winner.setdefault(one.best.spoken, []).append(f"{claim}{_lower_otherwise(section, one)})")
     clauses = [f"{name} {listed(claims)}" for name, claims in by_winner.items()]
     return [*clauses, f"not decided: {listed(open_ones)}"] if open_ones else clauses
+
+
+def _lower_otherwise(section: Section, one: Standing) -> str:
+    """The lowest distance that an entrant has when sampled in another way than usual, where that is below the best."""
+    quality = one.best.first.quality
+    if one.measure.category != "quality" or quality is None or (metric := metric_of(quality)) is None:
+        return ""
+    ways = [way for row in section.rankable for way in other_ways(row, metric)]
+    least = min(ways, key=lambda way: way.distance, default=None)
+    if least is None or least.distance >= one.stat(one.best).mean:
+        return ""
+    return f"; by “{least.setting.label}”, {least.row.spoken} has {number(least.distance)}"
 
 
 def _quality(one: Standing) -> str:
@@ -108,14 +123,13 @@ def _quality(one: Standing) -> str:
 
 def _likelihood(one: Standing) -> str:
     row, effect = next_to(one)
-    higher = f"{number(effect.value, 2)} higher"
     kind = "lowest upper bound on bits/dim" if one.measure.of_bounds else "lowest bits/dim"
-    return f"has the {kind} ({one.shown(one.best)}; {row.spoken}, next, is {higher}{by_which_bound(one, row)})"
+    return f"has the {kind} ({one.shown(one.best)}; {row.spoken}, next, {behind(one, row, effect)})"
 
 
 def _speed(one: Standing) -> str:
     row, effect = next_to(one)
-    busy = ", timed on a busy machine" if one.busy else ""
+    busy = ", timed on an unsteady machine" if row in one.busy or one.best in one.busy else ""
     return f"samples fastest ({times(1 / effect.value)} times as fast as {row.spoken}{busy})"
 
 
@@ -191,12 +205,11 @@ def turn_words(way: SettingPair) -> Sentence:
     """How another way to sample changes the order of two entrants, as a sentence."""
     metric = way.b.setting.metric
     behind, ahead = way.b.row.spoken, way.a.row.spoken
-    how = "puts it ahead of" if way.decided else "brings it level with"
-    result = "" if way.decided else ": not told apart"
+    how = "is ahead of" if way.decided else "is not told apart from"
     said = number(way.b.distance), number(way.a.distance)
     words = (
-        f"On {metric.n_samples:,} samples, “{way.b.setting.label}” for {behind} {how} {ahead} "
-        f"({metric.metric} {said[0]} and {said[1]}{result})."
+        f"Sampled by “{way.b.setting.label}”, {behind} {how} {ahead} "
+        f"({metric.metric} {said[0]} and {said[1]}, of {metric.n_samples:,} samples)."
     )
     counts = f"{way.b.path.removesuffix('.value')}.n_samples"
     grounds = [*sided(way.b, said[0]), *sided(way.a, said[1])]
@@ -208,4 +221,5 @@ def _busy_words(shown: list[Standing]) -> str:
     rows = [row for one in shown for row in one.busy]
     if not rows:
         return ""
-    return f"Other work kept the machine busy as {listed(row.spoken for row in rows)} ran: do not trust these speeds."
+    names = listed(dict.fromkeys(row.spoken for row in rows))
+    return f"The machine was not steady as {names} ran: do not trust these speeds."

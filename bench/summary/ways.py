@@ -1,6 +1,7 @@
 """Settings of samplers against each other: those of one model, paired by seed, and those of two entrants.
 
-All on as many samples: of the metrics that settings were measured in, the one that most of them have. Two kinds of
+Both sides of a comparison are on as many samples. Settings of one model are compared in the metric that most settings
+have; other ways to sample and other entrants in the one of most samples that such a way was measured on. Two kinds of
 setting are kept apart by the number of times that the network runs: another number is a speed knob (steps), the same
 is another way to sample (temperature, decoding).
 """
@@ -91,6 +92,16 @@ def common_metric(section: Section) -> Metric | None:
     return max(settings, key=lambda metric: (settings[metric], metric.n_samples, metric), default=None)
 
 
+def metric_of_ways(section: Section) -> Metric | None:
+    """The metric of most samples that the usual settings of all entrants have, and another way to sample some of them;
+    without any, the common one.
+    """
+    usual = [{s.metric for s in row.settings() if s.label == USUAL} for row in section.rankable]
+    known = [m for m in set[Metric]().union(*usual) if all(m in found for found in usual)]
+    held = [metric for metric in known if any(other_ways(row, metric) for row in section.rankable)]
+    return max(held, key=lambda metric: (metric.n_samples, metric), default=common_metric(section))
+
+
 def sides(row: Row, metric: Metric) -> list[SampledWay]:
     """The row's settings that have this metric, each once, the usual one first."""
     found: dict[str, SampledWay] = {}
@@ -122,13 +133,19 @@ def compared(section: Section) -> list[SettingPair]:
     family of tests of its own, the usual settings of entrants against each other, and each other way to sample against
     every other entrant's usual setting (a).
     """
-    metric = common_metric(section)
-    if metric is None:
+    common, metric = common_metric(section), metric_of_ways(section)
+    if common is None or metric is None:
         return []
-    rows = {row.label: found for row in section.rankable if (found := sides(row, metric)) and found[0].usual}
     within: list[tuple[SampledWay, SampledWay]] = []
-    for usual, *others in rows.values():
-        within += [(usual, other) for other in others]
+    for row in section.rankable:
+        settings = sides(row, common)
+        if not settings or not settings[0].usual:
+            continue
+        usual, *others = settings
+        more = other_ways(row, metric)
+        better = {way.setting.label: (sides(row, metric)[0], way) for way in more}
+        within += [better.get(other.setting.label, (usual, other)) for other in others]
+    rows = {row.label: found for row in section.rankable if (found := sides(row, metric)) and found[0].usual}
     between = [(a[0], b[0]) for a, b in itertools.combinations(rows.values(), 2)]
     for row in (found[0].row for found in rows.values()):
         for way in other_ways(row, metric):

@@ -25,8 +25,7 @@ def of_ways(section: Section) -> TestedFinding | None:
     within = [pair for pair in found if pair.a.row is pair.b.row and pair.b.setting.label in ways[pair.b.row.label]]
     if not within:
         return None
-    name = with_count(metric.metric, metric.n_samples)
-    sentences = [_change(pair, name) for pair in within]
+    sentences = [_change(pair) for pair in within]
     tests = [_test(pair) for pair in (*within, *turned(found))]
     over_seeds = all(len(pair.b.by_seed) >= RANKING_SEEDS for pair in within)
     changes = turned(found)
@@ -45,10 +44,12 @@ def of_ways(section: Section) -> TestedFinding | None:
     if likely:
         words = "Bits/dim belong to a model's full distribution: no way of sampling changes them."
         sentences.append(Sentence(words, [fact(BITS, likely)]))
-    shown = [Evidence(f"{p.a.row.name}, usual / {p.b.setting.label}", p.effect, p.p_holm, name, over_seeds)
-             for p in within]  # fmt: skip
+    shown = [
+        Evidence(f"{p.a.row.name}, usual / {p.b.setting.label}", p.effect, p.p_holm, _name(p), over_seeds)
+        for p in within
+    ]
     shown += [
-        Evidence(f"{p.a.row.name} / {p.b.row.name}, {p.b.setting.label}", p.effect, p.p_holm, name, over_seeds)
+        Evidence(f"{p.a.row.name} / {p.b.row.name}, {p.b.setting.label}", p.effect, p.p_holm, _name(p), over_seeds)
         for p in changes[:3]
     ]
     return TestedFinding("ways", Sentence(claim, tests), tuple(sentences), tuple(shown), over_seeds)
@@ -58,8 +59,12 @@ def _test(pair: SettingPair) -> Ground:
     return Ground("test", pair.b.path, pair.b.records, pair.a.records)
 
 
-def _change(pair: SettingPair, name: str) -> Sentence:
-    lower = pair.effect.value > 1
+def _name(pair: SettingPair) -> str:
+    return with_count(pair.b.setting.metric.metric, pair.b.setting.metric.n_samples)
+
+
+def _change(pair: SettingPair) -> Sentence:
+    lower, name = pair.effect.value > 1, _name(pair)
     way, whose = pair.b.setting.label, pair.b.row.spoken
     said = number(pair.a.distance), number(pair.b.distance)
     grounds = [*sided(pair.a, said[0]), *sided(pair.b, said[1]), _test(pair)]
@@ -109,7 +114,7 @@ def _of_steps(row: Row, sides: list[SampledWay], pairs: list[SettingPair]) -> Te
     elif better:
         claim = f"More steps than {now} make the samples of {row.spoken} better."
     elif more:
-        claim = f"More steps than {now} gain {row.spoken} nothing that these seeds can show."
+        claim = f"These seeds show no gain of {row.spoken} from more than {now} steps."
     else:
         worse = [pair for _, pair in there if pair.decided and pair.effect.value < 1]
         told = "make the samples of {0} worse" if len(worse) == len(there) else "of {0} are not all told from these"

@@ -18,6 +18,7 @@ from equibench.cite.signature import signature
 from equibench.errors import UserError
 from equibench.quantities import glossary
 from equibench.quantities.identity import look_up
+from equibench.quantities.metric import with_count
 from equibench.record import schema
 from equibench.record.cost import SpeedPoint
 from equibench.terminal import visible
@@ -302,6 +303,29 @@ def test_a_number_is_that_of_its_count_of_images(tmp_path):
         found = citation.cite(name, "vae", [place])
         assert len(found) == count
         assert {one.metric for one in found} <= {"FD_5k", "FD_10k"}
+
+
+def test_a_distance_of_another_count_is_that_of_a_setting_or_of_the_end_of_the_training(tmp_path):
+    """As FD_1500 and FD_1300 are printed beside FD_5k."""
+    records = []
+    for one in (make("diffusion", seed) for seed in range(3)):
+        few = one.sampler_points[0].quality.model_copy(update={"n_samples": 1500})
+        points = [
+            one.sampler_points[0].model_copy(update={"label": label, "quality": few}) for label in ("headline", "other")
+        ]
+        records.append(one.model_copy(update={"sampler_points": points}))
+    save(records, tmp_path)
+    end = records[0].along[-1]
+    for name, entrant, path in (
+        ("FD_1500", "diffusion", "sampler_points.headline.quality.value"),
+        ("FD_1500", "diffusion, other", "sampler_points.other.quality.value"),
+        (with_count("FD", end.quality.n_samples), "diffusion", f"along.{end.label}.quality.value"),
+        ("FD_5k", "diffusion", "quality.value"),
+    ):
+        (cited,) = citation.cite(name, entrant, [tmp_path])
+        assert cited.path == path
+    with pytest.raises(UserError, match="has no number 'FD_777'"):
+        citation.cite("FD_777", "diffusion", [tmp_path])
 
 
 def test_members_with_dots_and_sweeps_can_be_cited():

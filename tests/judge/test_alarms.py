@@ -131,7 +131,7 @@ def test_a_busy_timing_is_not_gated():
     some = [*busy[:1], *(timed_by(scaled(make("vae", seed), slower=5.0), 0.1) for seed in OTHERS[1:])]
     line = next(x for x in compare(before, some).lines if x.number == "speed.images_per_sec")
     assert line.verdict == "regression"
-    assert "without seed 3 of the run, when the machine was busy" in line.sentence
+    assert "without seed 3 of the run, when the machine was not steady" in line.sentence
 
 
 def test_what_could_have_been_seen_stands_beside_every_pass():

@@ -90,13 +90,13 @@ def test_a_timing_of_a_busy_machine_is_marked_with_the_reason():
     section = section_of(busy, quiet, old)
     for table in (cost_tables.speed(section), headline(section)):
         marks = {name: entry.detail for name, entry in by_name(table, "images_per_sec").items()}
-        assert "busy" in marks["GAN"]
-        assert not any("busy" in marks[name] for name in ("VAE", "flow"))
-        assert not any("busy" in entry.detail for entry in column(table, "latency_p50_sec"))
-        (note,) = [note for note in table.notes if "busy" in note]
+        assert "unsteady" in marks["GAN"]
+        assert not any("unsteady" in marks[name] for name in ("VAE", "flow"))
+        assert not any("unsteady" in entry.detail for entry in column(table, "latency_p50_sec"))
+        (note,) = [note for note in table.notes if "not steady" in note]
         assert "as seed 0 was timed, other work took 38 % of the processor's time" in note
         assert marks["GAN"].endswith(superscript(table.notes.index(note) + 1))
-    assert not [note for note in cost_tables.training(section).notes if "busy" in note]
+    assert not [note for note in cost_tables.training(section).notes if "not steady" in note]
 
 
 def test_each_timing_is_marked_by_its_own_block():
@@ -104,7 +104,7 @@ def test_each_timing_is_marked_by_its_own_block():
     one = make("diffusion", timed=timed)
     mode = cost_tables.ModeSpeed(mode="compile", batch_size=256, images_per_sec=30.0, latency_p50_sec=0.1)
     section = section_of(one.model_copy(update={"speed": one.speed.model_copy(update={"other_modes": [mode]})}))
-    marked = lambda table, name: ["busy" in entry.detail for entry in column(table, name)]  # noqa: E731
+    marked = lambda table, name: ["unsteady" in entry.detail for entry in column(table, name)]  # noqa: E731
     speed = cost_tables.speed(section)
     assert (marked(speed, "images_per_sec"), marked(speed, "latency_p50_sec")) == ([False, True], [True, True])
     assert marked(cost_tables.training(section), "images_per_sec") == [True]

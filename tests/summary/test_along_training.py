@@ -8,7 +8,7 @@ from fixtures import make
 
 from equibench.record.surroundings import Load, TimedBlock
 from equibench.report.tables.along import along, to_target
-from equibench.summary.along import Spending, metrics, order_sentences, spending
+from equibench.summary.along import Spending, lead_sentences, metrics, order_sentences, spending
 from equibench.summary.sections import FiledRecord
 from equibench.summary.sort import summarise
 
@@ -81,9 +81,10 @@ def test_the_order_that_changes_with_the_unit_is_said_where_seeds_tell_it():
     section = section_of(*three("gan", 80, sec=300.0), *three("vae", 100))
     (found,) = order_sentences(section)
     assert found.startswith(
-        "To come to FD_1300 (EfficientNet-Lite0) of 102.0, which the VAE has at the end of its training"
+        "To reach FD_1300 (EfficientNet-Lite0) of 102.0, which the VAE has at the end of its training"
     )
-    assert "over training seeds: the GAN takes fewer training FLOPs and training images than the VAE" in found
+    assert found.endswith("that is so over training seeds.")
+    assert "the GAN takes fewer training FLOPs and training images than the VAE" in found
     assert "and the VAE fewer seconds of training than the GAN (p at most 0.0" in found
 
 
@@ -95,6 +96,28 @@ def test_no_sentence_where_the_order_is_the_same_or_seeds_do_not_tell_it():
     assert order_sentences(section_of(make("gan", along=[]), make("vae", along=[]))) == []
 
 
+def crossing(name, factor, exponent, seeds=3):
+    return [trained(name, seed, power(factor * (1 + 0.02 * (seed - 1)), exponent)) for seed in range(seeds)]
+
+
+def test_who_has_the_lowest_distance_along_training_is_said_where_that_changes():
+    """100 C^-1 and 120 C^-0.5 cross at a share of 0.69, and 118 C^-0.5 is never the lowest."""
+    rows = [*crossing("gan", 100, 1.0), *crossing("vae", 120, 0.5), *crossing("flow", 123, 0.5)]
+    (found,) = lead_sentences(section_of(*rows))
+    assert found.startswith(
+        "Along training the lowest FD_1300 (EfficientNet-Lite0) is that of the VAE at 12.5 %, 25 % and 50 % and that "
+        "of the GAN at 100 % of the budget. Of these the seeds tell the VAE at 12.5 % (p "
+    )
+    assert found.endswith(" from the GAN.")
+    assert lead_sentences(section_of(*crossing("gan", 100, 0.5), *crossing("vae", 120, 0.5))) == []
+    (one_seed,) = lead_sentences(section_of(*crossing("gan", 100, 1.0, 1), *crossing("vae", 120, 0.5, 1)))
+    assert one_seed.endswith("So few seeds do not tell whether another training would go the same way.")
+    near = [trained("gan", seed, [300.0 + 30 * seed, 250, 150, 100]) for seed in range(3)]
+    far = [trained("vae", seed, [305.0 + 20 * seed, 250, 160, 110]) for seed in range(3)]
+    (open_one,) = lead_sentences(section_of(*near, *far))
+    assert open_one.endswith("The seeds do not tell the VAE from the GAN at these shares.")
+
+
 def test_with_one_seed_it_is_a_word_on_these_models_alone():
     load = Load(others_cpu_share=0.5)
     busy = [TimedBlock(name="train", load=load)]
@@ -102,7 +125,7 @@ def test_with_one_seed_it_is_a_word_on_these_models_alone():
     first, second = order_sentences(section_of(gan, vae))
     assert "for these trained models alone, without a test over seeds" in first
     assert "p at most" not in first
-    assert second == "Seconds of the GAN were taken while the machine was busy with other work too."
+    assert second == "The machine was not steady as the GAN trained: do not trust these seconds."
 
 
 def test_who_took_more_than_an_upper_bound_is_not_said_to_have_taken_less():

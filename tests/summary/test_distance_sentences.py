@@ -35,6 +35,16 @@ def test_the_class_that_is_not_made_is_named():
     ]
 
 
+def test_a_class_that_makes_as_much_of_the_distance_of_real_images_is_no_weakness():
+    found = classes(row_of(DistanceParts(real_shares=EVEN, class_shares={**EVEN, "bag": 0.4, "boot": 0.1})))
+    assert class_sentences(found, "gan")[0].startswith("Class bag makes 40 % of the distance")
+    usual = {**EVEN, "bag": 0.35}
+    assert class_sentences(found, "gan", usual=usual)[0] == (
+        "No class makes much more of the distance than of the test images, or than of the distance of real training "
+        "images."
+    )
+
+
 def test_several_classes_come_by_how_far_they_are_from_their_share():
     first, second = said(
         class_shares={"bag": 0.4, "boot": 0.1, "coat": 0.45, "shirt": 0.05},
@@ -81,7 +91,7 @@ def test_at_most_three_classes_are_named_of_many():
 )
 def test_classes_that_samples_come_near(reached, sentence):
     assert said(class_shares=EVEN, sample_shares=EVEN, reached_shares=reached) == [
-        "No class makes much more of the distance than its share of the test images.",
+        "No class makes much more of the distance than of the test images.",
         SAME,
         sentence,
     ]

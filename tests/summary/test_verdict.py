@@ -73,7 +73,7 @@ def test_tiles_say_how_much_and_how_sure(tmp_path):
     ).tiles
     assert (quality.winner, quality.value, quality.family) == ("GAN", "100", "gan")
     # Welch on logarithms of 0.99, 1, 1.01 times each: 2 times or divided by exp(t(4) 0.01 sqrt(2/3)), t = 2.776
-    assert "95 % interval 2.0 to 2.0" in quality.sure
+    assert "95 % interval 1.96 to 2.05" in quality.sure
     assert [(bar.name, bar.share) for bar in quality.bars] == [("GAN", 0.5), ("VAE", 1.0)]
     assert likelihood.apart == "Nothing to compare it with."
     assert [(bar.name, bar.text) for bar in likelihood.bars] == [("VAE", "3.000"), ("GAN", "no likelihood")]
@@ -148,9 +148,13 @@ def test_twelve_entrants_with_long_names(tmp_path):
 def test_a_busy_machine_is_said(tmp_path):
     block = TimedBlock(name="speed", load=Load(others_cpu_share=0.5))
     section = section_of(tmp_path, *entrant("gan", 100, speed=900, timed=[block]), *entrant("vae", 200))
-    assert "(9.0 times as fast as the VAE, timed on a busy machine)" in verdict(section).sentence
-    assert "busy as the GAN ran" in verdict(section).sure
-    assert verdict(section).tiles[2].sure.endswith("Timed on a busy machine (GAN): do not trust it.")
+    assert "(9.0 times as fast as the VAE, timed on an unsteady machine)" in verdict(section).sentence
+    assert "not steady as the GAN ran" in verdict(section).sure
+    assert verdict(section).tiles[2].sure.endswith("Timed on an unsteady machine (GAN): do not trust it.")
+    third = entrant("flow", 400, speed=10, timed=[block])
+    section = section_of(tmp_path, *entrant("gan", 100, speed=900), *entrant("vae", 200), *third)
+    assert "(9.0 times as fast as the VAE)" in verdict(section).sentence  # which the flow has no part in
+    assert "not steady as the flow ran" in verdict(section).sure
 
 
 def with_way(records, label, fd):
@@ -180,8 +184,8 @@ def with_way(records, label, fd):
     ("fd", "claim", "word"),
     [
         (250, "changes its distance, and not the order of entrants", "No other way to sample that was measured brings"),
-        (110, "changes the order of entrants", "brings it level with the GAN (FD 110 and 110: not told apart)"),
-        (50, "changes the order of entrants", "puts it ahead of the GAN (FD 50.0 and 110)"),
+        (110, "changes the order of entrants", "the VAE is not told apart from the GAN (FD 110 and 110, of 1,500"),
+        (50, "changes the order of entrants", "the VAE is ahead of the GAN (FD 50.0 and 110, of 1,500 samples)"),
     ],
 )
 def test_ways_of_sampling_change_the_order_or_not(tmp_path, fd, claim, word):
@@ -191,6 +195,25 @@ def test_ways_of_sampling_change_the_order_or_not(tmp_path, fd, claim, word):
     (found,) = [one for one in findings(section) if one.topic == "ways"]
     assert claim in found.claim
     assert "Whether “other noise” changes the FD_1500 of the GAN (from 110 to 110) is not decided." in found.sentences
+
+
+def test_a_way_with_as_many_samples_as_the_headline_is_compared_on_those(tmp_path):
+    """And the verdict names it where its distance is the lowest of all."""
+    vae = []
+    for one, shift in zip(with_way(list(entrant("vae", 300)), "mean decoding", 80), NOISE, strict=True):
+        options = {"way": "mean decoding"}
+        quality = one.quality.model_copy(update={"value": 50 * shift, "options": options})
+        passes = one.speed.network_evaluations
+        changes = {"quality": quality, "options": options, "network_evaluations": passes}
+        point = one.sampler_points[1].model_copy(update=changes)
+        vae.append(one.model_copy(update={"ways": [point]}))
+    section = section_of(tmp_path, *with_way(list(entrant("gan", 100)), "other noise", 110), *vae)
+    found = verdict(section)
+    assert "(FD_5k 100; the VAE, next, has 3.0 times that; by “mean decoding”, the VAE has 50.0)" in found.sentence
+    assert "the VAE is ahead of the GAN (FD 50.0 and 100, of 5,000 samples)" in found.sure
+    (ways,) = [one for one in findings(section) if one.topic == "ways"]
+    assert "“mean decoding” lowers the FD_5k of the VAE from 300 to 50.0." in ways.sentences
+    assert "Whether “other noise” changes the FD_1500 of the GAN (from 110 to 110) is not decided." in ways.sentences
 
 
 def many(tmp_path):

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
-from equibench.quantities.text import number
+from equibench.quantities.text import number, spoken_key
 from equibench.record.schema import Curve
 from equibench.report.diagrams.svg import Drawing
 
@@ -34,7 +34,7 @@ def panel(curves: Sequence[Curve], loss: str, name: str, family: str) -> Markup 
     low, high = values[0], values[min(len(values) - 1, math.ceil(0.98 * len(values)))]
     high = high if high > low else low + 1
     most = max(x for line in lines for x, _ in line) or 1.0
-    drawing, words = Drawing(), loss.replace("_", " ")
+    drawing, words = Drawing(), spoken_key(loss)
     drawing.text(0, 13, words[:1].upper() + words[1:], "strong", "start")
 
     def place(x: float, y: float) -> tuple[float, float]:

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from equibench.quantities.metric import Metric, metric_names
+from equibench.quantities.text import number
 from equibench.record.schema import USUAL
 from equibench.report.figures import layout
 from equibench.report.figures.labels import Label, place
@@ -97,7 +98,7 @@ def _panel(axes: Axes, section: Section, metric: Metric, cost: Cost, ticks: Call
     for name, stat in floors:
         axes.axhline(stat.mean, color=FLOOR, linestyle="--", linewidth=1)
         right = axes.get_xlim()[1]
-        usual.append(Label(short(f"{name}: {plain(stat.mean)}"), (right, stat.mean), FLOOR, 0.9 * cut.size, radius=0))
+        usual.append(Label(short(f"{name}: {number(stat.mean)}"), (right, stat.mean), FLOOR, 0.9 * cut.size, radius=0))
         lines.append(np.array([axes.get_xlim(), (stat.mean, stat.mean)]).T)
     front = [(c, s.distance.mean) for _, s in section.front(metric, cost) if (c := cost(s)) and drawable(c)]
     lines += _front(axes, [(x, y) for x, y in front if y > 0 and drawable(y)])

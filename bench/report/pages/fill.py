@@ -11,12 +11,12 @@ from typing import Any
 
 import jinja2
 
-from equibench.quantities.text import budget_words, join, number, superscript
+from equibench.quantities.text import POWERS, budget_words, join, number, superscript
 from equibench.report.pages.facts import attributes
 from equibench.report.pages.headline import headline_view, short
 from equibench.report.pages.view import pick, view
 from equibench.report.tables.families import entrants
-from equibench.report.tables.seeds import constants, means
+from equibench.report.tables.seeds import DIFFERS, constants, means
 from equibench.report.tables.table import Entry, Table
 from equibench.terminal import visible
 
@@ -94,7 +94,9 @@ def markdown(text: object) -> str:
 
 
 def markdown_table(table: Table) -> str:
-    """A table in GitHub's Markdown, means over seeds, with its footnotes under it; floors in italics."""
+    """A table in GitHub's Markdown, means over seeds, with its footnotes under it; floors in italics. Where seeds have
+    no mean, as records have none, each has its line.
+    """
 
     def shown(entry: Entry, kind: str) -> str:
         text = markdown(entry.text) + (f" ({markdown(entry.detail)})" if entry.detail else "")
@@ -102,6 +104,8 @@ def markdown_table(table: Table) -> str:
         return f"{mark}{text}{mark}"
 
     found = means(table).table
+    if any(entry.text == DIFFERS for line in found.lines for entry in line.entries):
+        found = table
     cut = constants(found)
     said = [
         f"{markdown(found.labels[i])}: {shown(found.lines[0].entries[i], '')}"
@@ -116,7 +120,9 @@ def markdown_table(table: Table) -> str:
     for line in shorter.lines[:LINES]:
         row = [shown(entry, line.kind) for entry in line.entries]
         rows.append([*row[:2], markdown(line.span), *row[3:]] if line.span else row)
-    notes = [f"{superscript(i)} {markdown(note)}  " for i, note in enumerate(table.notes, 1)]
+    there = set(re.findall(f"[{''.join(map(chr, POWERS.values()))}]+", " ".join(cell for row in rows for cell in row)))
+    numbered = [(superscript(i), note) for i, note in enumerate(table.notes, 1)]
+    notes = [f"{mark} {markdown(note)}  " for mark, note in numbered if mark in there]  # of seeds' lines, some are not
     if said:
         notes.append(f"In all rows: {'; '.join(said)}.")
     if len(shorter.lines) > LINES:

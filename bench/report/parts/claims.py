@@ -63,14 +63,16 @@ CLAIMS = (
     FamilyClaim("gan", "Fewer random numbers than pixels", NOISE, _smaller),
     FamilyClaim("gan", "there are no bits per dimension", KIND, _of_kind("none")),
     FamilyClaim("vae", "Two networks serve the two directions", "structure.parts", _two_networks),
-    FamilyClaim("vae", "the code may hold far less than the image", "portrait.numbers.kl_bits_per_dim", _small_code),
+    FamilyClaim(
+        "vae", "the code may hold far fewer bits than the image", "portrait.numbers.kl_bits_per_dim", _small_code
+    ),
     FamilyClaim("vae", "The loss is a bound", KIND, _of_kind("upper bound")),
     FamilyClaim("flow", "every step can be undone", "portrait.numbers.inverse_max_abs_error", _undone),
     FamilyClaim("flow", "no information is lost", "portrait.numbers.inverse_max_abs_error", _undone),
     FamilyClaim("flow", "the noise has as many numbers as the image", NOISE, _as_large),
     FamilyClaim("flow", "which makes bits per dimension a bound", KIND, _of_kind("upper bound")),
     FamilyClaim("diffusion", "it is as large as the image", NOISE, _as_large),
-    FamilyClaim("diffusion", "A sample takes one pass through the network a step", PASSES, _many_passes),
+    FamilyClaim("diffusion", "Each step of sampling is one pass through the network", PASSES, _many_passes),
     FamilyClaim("diffusion", "The likelihood is a bound", KIND, _of_kind("upper bound")),
 )
 

@@ -12,8 +12,8 @@ from equibench.record.anatomy import DistanceParts
 from equibench.report.figures.images import images_of
 from equibench.report.parts.part import PagePart, Whole
 from equibench.report.sprites import Sprite, sprite
-from equibench.summary.distance import ClassParts, class_sentences, classes, real_sentence
-from equibench.summary.sections import FiledRecord, Row
+from equibench.summary.distance import ClassParts, class_sentences, classes, real_sentence, usual_shares
+from equibench.summary.sections import FiledRecord, Row, Section
 
 COLUMNS, ROWS, WIDTH = 6, 2, 348  # of a grid of images, whole rows alone, and the pixels that it takes
 MOST_CLASSES = 12  # of an entrant that the page shows: those that make most of the distance
@@ -46,7 +46,7 @@ class DistanceShown:
 
 def distance(whole: Whole) -> PagePart:
     """Of every detailed section the entrants that have something to show."""
-    found = [[one for row in section.ran if (one := _shown(row))] for section in whole.detailed]
+    found = [[one for row in section.ran if (one := _shown(row, section))] for section in whole.detailed]
     return PagePart(
         {
             "distances": found,
@@ -56,7 +56,7 @@ def distance(whole: Whole) -> PagePart:
     )
 
 
-def _shown(row: Row) -> DistanceShown | None:
+def _shown(row: Row, section: Section) -> DistanceShown | None:
     found = classes(row)
     most = sorted(found, key=lambda one: -(one.of_distance or one.of_images).mean if one.of_images else 0.0)
     kept = {one.name for one in most[:MOST_CLASSES]}
@@ -71,7 +71,7 @@ def _shown(row: Row) -> DistanceShown | None:
     shares = [stat.mean for one in shown for stat in (one.of_distance, one.of_images, one.of_samples) if stat]
     return DistanceShown(
         row=row,
-        sentences=class_sentences(found, row.spoken),
+        sentences=class_sentences(found, row.spoken, usual=usual_shares(section)),
         classes=shown,
         more_classes=len(found) - len(shown),
         highest=max(shares, default=1.0) or 1.0,

@@ -10,13 +10,14 @@ from functools import partial
 import numpy as np
 
 from equibench.quantities.metric import Metric, with_count
-from equibench.quantities.text import amount, join, number, spread
+from equibench.quantities.text import amount, join, number, spoken_key, spread
 from equibench.record import files as record_files
 from equibench.record.schema import USUAL
 from equibench.report import sprites
 from equibench.report.figures.images import images_of
 from equibench.stats import Stat
 from equibench.summary.sections import FiledRecord, Row, SamplerSetting
+from equibench.summary.standing import capital
 
 COLUMNS, ROWS = 12, 5  # of a picture that are shown
 Words = Callable[[Row], str]  # a sentence with numbers, or nothing where they were not measured
@@ -74,7 +75,7 @@ def chain(cell: FiledRecord) -> list[sprites.Sprite]:
 
 
 def _exhibit(cell: FiledRecord, row: Row, arrays: Mapping[str, np.ndarray], key: str, known: _Known | None) -> Exhibit:
-    known = known or _Known(key.replace("_", " ").capitalize())
+    known = known or _Known(capital(spoken_key(key)))
     images = images_of(cell, arrays, key, 5)[: known.rows, :COLUMNS]
     sentences = [sentence for words in known.numbers if (sentence := words(row))]
     caption = cell.record.portrait.pictures[key] if cell.record.portrait else ""

@@ -18,7 +18,7 @@ from equibench.summary.floors import real_distance
 from equibench.summary.sections import FiledRecord, Row, Section
 from equibench.summary.standing import setting_words
 from equibench.summary.verdict import verdict
-from equibench.summary.ways import common_metric, other_ways, sides
+from equibench.summary.ways import metric_of_ways, other_ways, sides
 
 IMAGES = 7  # a row; narrow screens show fewer
 TALLEST, LARGEST = 490, 64  # pixels of all rows together, and of the side of an image that is enlarged
@@ -54,7 +54,7 @@ def first(whole: Whole) -> PagePart:
 
 def strip(section: Section) -> Strip | None:
     """None where no pictures lie beside the records. Raises UserError where arrays are not those of their record."""
-    metric = common_metric(section)
+    metric = metric_of_ways(section)
     loaded = [(row, files.read_arrays(row.cells[0].path, row.cells[0].record)) for row in section.ran]
     rows = [one for row, arrays in loaded for one in _rows(row, arrays, metric)]
     if not rows:
@@ -63,7 +63,14 @@ def strip(section: Section) -> Strip | None:
     if real is not None:
         recorded = real_distance(section, metric) if metric else None
         rows.insert(
-            0, StripRow("Real images", "", "test set", _pictures(real), number(recorded.mean) if recorded else "")
+            0,
+            StripRow(
+                "Real images",
+                "",
+                "test set; number: training set",
+                _pictures(real),
+                number(recorded.mean) if recorded else "",
+            ),
         )
     _, height, width = section.data.shape
     side = max(height, width)

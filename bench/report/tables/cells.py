@@ -35,7 +35,7 @@ def marked_if_busy(entry: Entry, records: Sequence[Record], block: str, notes: N
     if not found or not entry.is_number:
         return entry
     note = "; ".join(f"as seed {seed} was timed, {why}" for seed, why in found)
-    mark = f"busy{notes.mark(f'The machine was busy, so this timing is not to be trusted: {note}.')}"
+    mark = f"unsteady{notes.mark(f'The machine was not steady, so this timing is not to be trusted: {note}.')}"
     return replace(entry, detail="; ".join(filter(None, [entry.detail, mark])), more={**entry.more, "_busy": note})
 
 

@@ -74,7 +74,13 @@ def _p(change: Change) -> Entry:
     if change.pair is None:
         return Entry()
     source = Origin(change.pair.records[0], change.quantity.path, "p (Holm)", change.pair.records[1])
-    return value_entry(change.pair.p_holm, 2, source)
+    return _p_entry(change.pair.p_holm, source)
+
+
+def _p_entry(p: float, source: Origin) -> Entry:
+    """No p is 0, whatever its rounded digits say."""
+    entry = value_entry(p, 2, source)
+    return replace(entry, text="<0.0001") if p < 1e-4 else entry
 
 
 def _verdict(change: Change) -> str:
@@ -127,14 +133,23 @@ def pairs(section: Section) -> Table:
         (
             "difference",
             "Difference",
-            lambda pair: value_entry(pair.difference, 4, source(pair, "difference of means")),
+            lambda pair: _scaled(pair, source(pair, "difference of means")),
         ),
         ("ratio", "Ratio", _ratio),
-        ("p_holm", "p (Holm)", lambda pair: value_entry(pair.p_holm, 2, source(pair, "p (Holm)"))),
+        ("p_holm", "p (Holm)", lambda pair: _p_entry(pair.p_holm, source(pair, "p (Holm)"))),
         ("verdict", "Verdict", _pair_verdict),
         ("basis", "Holds for", lambda pair: value_entry(pair.basis)),
     ]
     return fill_table("pairs", columns, [*tests(section), *against_trained(section)], lambda _: None)
+
+
+def _scaled(pair: Pair, source: Origin) -> Entry:
+    """The difference in the unit that tables show the number in."""
+    quantity = of(pair.measure.path)
+    entry = value_entry(pair.difference, 4, source)
+    return replace(
+        entry, text=number(pair.difference / quantity.scale, 4), detail=quantity.unit_shown, scale=quantity.scale
+    )
 
 
 def _ratio(pair: Pair) -> Entry:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from equibench.quantities.glossary import heading, of
 from equibench.quantities.metric import Metric, metric_names
-from equibench.quantities.text import MISSING, slug
+from equibench.quantities.text import MISSING, slug, spoken_key
 from equibench.record.schema import Record
 from equibench.report.tables.table import Column, Entry, Line, Origin, Table, fill_table, read_entry, stat_entry
 from equibench.summary.sections import FiledRecord, Row, Section
@@ -57,7 +57,7 @@ def _by_family(name: str, label: str, cells: list[FiledRecord], part: str) -> Ta
     def of(record: Record) -> Callable[[str], Entry]:
         return lambda key: read_entry(record, f"portrait.{part}.{key}")
 
-    columns: list[Column[str]] = [(label.lower(), label, lambda key: Entry(key.replace("_", " "), key))]
+    columns: list[Column[str]] = [(label.lower(), label, lambda key: Entry(spoken_key(key), key))]
     columns += [(r.family or r.entrant, p.title, of(r)) for r, p in found if p]
     return fill_table(name, columns, list(keys), lambda _: None)
 
