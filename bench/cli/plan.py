@@ -36,12 +36,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class PlannedRun:
-    """What a run of a suite would train, cell by cell, and how long by a rate measured now."""
+    """What a run of a suite would train, cell by cell, and how long by what a few updates took now."""
 
     suite: Suite
     data: Dataset
     device: str
-    flops_per_sec: float
     cells: list[tuple[Cell, Plan, Cost]]
     notes: list[str]
 
@@ -55,7 +54,6 @@ class PlannedRun:
             "suite": self.suite.name,
             "data": {"name": self.data.name, "n_train": len(self.data.train), "n_test": len(self.data.test)},
             "device": self.device,
-            "flops_per_sec": self.flops_per_sec,
             **{part: self.total(part) for part in ("train_sec", "measure_sec", "disk_bytes")},
             "cells": [
                 {
@@ -169,10 +167,11 @@ def plan_of(
     from equibench.machine.provenance import describe_machine
     from equibench.run.estimate import estimate
     from equibench.run.isolated import isolated_plan
+    from equibench.run.pace import Pace
     from equibench.suite import cells
 
     tell("timing matrix products")
-    rate = training_rate(device)
+    pace = Pace(data.shape, device, training_rate(device))
     found: list[tuple[Cell, Plan, Cost]] = []
     loaded = [one.name for one in suite.entrant if one.loaded]
     notes = dict.fromkeys(f"{name} would be measured on {data.name}, without training." for name in loaded)
@@ -184,11 +183,12 @@ def plan_of(
         if planned is None:
             notes[f"{cell.name} cannot be planned: its own code ends or hangs as it is updated once."] = None
             continue
-        found.append((cell, planned, estimate(planned, data.shape, extractor, rate)))
+        tell(f"timing updates of {cell.name}")
+        found.append((cell, planned, estimate(planned, data.shape, extractor, pace(planned), pace.measuring(planned))))
         if planned.size_remark:
             notes[planned.size_remark] = None
     told = [*notes, *(f"Note: {note}." for note in data.notes)]
-    return PlannedRun(suite, data, describe_machine(device).device, rate, found, told)
+    return PlannedRun(suite, data, describe_machine(device).device, found, told)
 
 
 def print_plans(found: Sequence[PlannedRun], as_json: bool) -> None:
@@ -234,10 +234,10 @@ def print_plan(found: PlannedRun) -> None:
     screen.print(table)
     screen.print(
         f"{found.suite.name} on {data.name}: {len(data.train):,} training and {len(data.test):,} test images of "
-        f"{'x'.join(str(side) for side in data.shape)}. Training takes about {duration(found.total('train_sec'))} at "
-        f"the {found.flops_per_sec / 1e9:.0f} GFLOP/s estimated for {found.device} (a quarter of its matrix-product "
-        f"rate, measured just now), and measuring, by a rough count, about {duration(found.total('measure_sec'))}; "
-        f"records and checkpoints take about {found.total('disk_bytes') / 1e6:,.0f} MB on the disk."
+        f"{'x'.join(str(side) for side in data.shape)}. Training takes about {duration(found.total('train_sec'))} on "
+        f"{found.device}, by a few updates that were timed just now, and measuring, by a rough count, about "
+        f"{duration(found.total('measure_sec'))}; records and checkpoints take about "
+        f"{found.total('disk_bytes') / 1e6:,.0f} MB on the disk."
     )
     for note in found.notes:
         screen.print(note)

@@ -128,10 +128,12 @@ def _show_plan(studies: dict[str, Study], entrants: Iterable[Entrant], trainer: 
     from equibench.measure.features.names import extractor_named
     from equibench.quantities.text import duration
     from equibench.run.estimate import estimate
+    from equibench.run.pace import Pace
     from equibench.tune.study import left
 
     session = trainer.session
-    name, rate = session.extractor.info.name, training_rate(session.device)
+    name = session.extractor.info.name
+    pace = Pace(session.data.shape, session.device, training_rate(session.device))
     table = Table("entrant", "trials", "full runs", "training", "measuring", "searched")
     total_sec = 0.0
     for one in entrants:
@@ -139,7 +141,8 @@ def _show_plan(studies: dict[str, Study], entrants: Iterable[Entrant], trainer: 
         train_sec = measure_sec = 0.0
         for many, step in counts:
             if planned := trainer.plan(one, step):
-                cost = estimate(planned, session.data.shape, extractor_named(name) or name, rate)
+                network = extractor_named(name) or name
+                cost = estimate(planned, session.data.shape, network, pace(planned), pace.measuring(planned))
                 train_sec, measure_sec = train_sec + many * cost.train_sec, measure_sec + many * cost.measure_sec
         total_sec += train_sec + measure_sec
         searched = ", ".join(studies[one.name].space.ranges)
@@ -149,7 +152,7 @@ def _show_plan(studies: dict[str, Study], entrants: Iterable[Entrant], trainer: 
     screen.print(table)
     screen.print(
         f"Left to do on {len(data.train):,} training and {len(data.test):,} validation images: about "
-        f"{duration(total_sec)}, at the {rate / 1e9:.0f} GFLOP/s estimated for this machine.",
+        f"{duration(total_sec)}, by a few updates that were timed just now.",
         soft_wrap=True,
     )
 

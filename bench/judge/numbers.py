@@ -104,7 +104,9 @@ def _timed(line: Comparison, path: str, had: Row, has: Row) -> Undecided | tuple
             return _said(line, "skipped", f"no timing of the {whose} is to be trusted: {why}")
         if reasons:
             seeds = join(map(str, reasons))
-            about.append(f"without seed{'s' * (len(reasons) > 1)} {seeds} of the {whose}, when the machine was not steady")
+            about.append(
+                f"without seed{'s' * (len(reasons) > 1)} {seeds} of the {whose}, when the machine was not steady"
+            )
         quiet.append(kept)
     return quiet[0], quiet[1], tuple(about)
 

@@ -38,10 +38,13 @@ class Cost(NamedTuple):
     disk_bytes: float
 
 
-def estimate(planned: Plan, shape: Shape, extractor: str, flops_per_sec: float) -> Cost:
-    """By the rate that training is expected to reach, which measuring is taken to reach too. A pass through the network
-    is taken to be a third of an update, as the pass back costs twice that forth.
+def estimate(
+    planned: Plan, shape: Shape, extractor: str, train_flops_per_sec: float, flops_per_sec: float | None = None
+) -> Cost:
+    """By the rates that training and measuring are expected to reach, one for both where only one is given. A pass
+    through the network is taken to be a third of an update, as the pass back costs twice that forth.
     """
+    flops_per_sec = flops_per_sec or train_flops_per_sec
     budget, entrant = planned.cell.budget, planned.cell.entrant
     assert budget is not None
     assert entrant is not None
@@ -67,7 +70,7 @@ def estimate(planned: Plan, shape: Shape, extractor: str, flops_per_sec: float) 
         flops += classified * CLASSIFIER * shape[1] * shape[2]
     train_flops = planned.train_flops
     return Cost(
-        budget.amount if train_flops is None else train_flops / flops_per_sec,
+        budget.amount if train_flops is None else train_flops / train_flops_per_sec,
         flops / flops_per_sec + _timed_sec(measure, settings, pass_flops / flops_per_sec) + PROCESSES_SEC,
         planned.state_bytes + PICTURES * math.prod(shape) + 4 * measure.likelihood_images + RECORD_BYTES,
     )

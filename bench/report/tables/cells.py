@@ -28,7 +28,7 @@ RUN: list[Column[CellRow]] = [
 
 
 def marked_if_busy(entry: Entry, records: Sequence[Record], block: str, notes: Notes) -> Entry:
-    """The entry of a timing, with a mark and a footnote where the machine was busy with other work as one of `records`
+    """The entry of a timing, with a mark and a footnote where the machine was not steady as one of `records`
     was timed in `block`.
     """
     found = [(record.seed, why) for record in records if (why := busy(record, block))]
