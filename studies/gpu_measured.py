@@ -7,6 +7,7 @@ The kernels of an update and of a sample are counted as studies/roofline.py does
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from unittest import mock
 
@@ -14,6 +15,7 @@ import click
 import torch
 from torch import Generator
 
+from equibench.quantities.metric import with_count
 from equibench.quantities.text import number
 from equibench.record import find
 from equibench.record.schema import Record
@@ -35,8 +37,8 @@ this is no comparison of four. The same distance of real training images is {rea
 {quality}
 ## Training
 
-The kernels are those of eager mode, counted on tensors without values; "by arithmetic" is docs/standard.md's estimate,
-in which an operator takes {launch:.0f} µs to launch.
+The kernels are those of eager mode, counted on tensors without values; "by arithmetic" is docs/standard.md's estimate
+for an H100, in which an operator takes {launch:.0f} µs to launch.
 
 | Entrant | batch | updates | s | compiling, s | TFLOP/s | of a product | ms an update | by arithmetic | kernels |
 | :--- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |
@@ -134,9 +136,9 @@ def main(records: Path, page: Path) -> None:
     assert floor.quality is not None
     assert floor.quality.value is not None
     text = TEXT.format(
-        folder=records.resolve().relative_to(ROOT), device=first.machine.device, cores=first.machine.cores,
+        folder=os.path.relpath(records, ROOT), device=first.machine.device, cores=first.machine.cores,
         processor=first.machine.processor, torch=first.versions["torch"], real=number(floor.quality.value, 3),
-        metric=f"{first.quality.metric}_{first.quality.n_samples / 1000:g}k", launch=H100.launch_sec * 1e6,
+        metric=with_count(first.quality.metric, first.quality.n_samples), launch=H100.launch_sec * 1e6,
         quality=rows([one.quality_row() for one in made]), training=rows([one.training_row() for one in made]),
         sampling=rows([one.sampling_row() for one in made]),
     )  # fmt: skip

@@ -90,9 +90,10 @@ def cite(metric: str, entrant: str, results: Sequence[Path], without: Sequence[s
         for row in of_protocol.values():
             measured = [one for one in row.values() if not failed(one)]
             found += [of_row(measured, path)] if measured else []
-    counted = re.search(r"_\d+k?$", metric)  # of so many images, and no others
+    bare = metric.partition(" (")[0]
+    counted = re.search(r"_\d+k?$", bare)  # of so many images, and no others
     own = part or path.startswith(("sampler_points.", "along."))  # which was found by its count
-    cited = [one for one in found if one and (not counted or own or plain(metric) in names(one.metric, path))]
+    cited = [one for one in found if one and (not counted or own or plain(bare) in names(one.metric, path))]
     if not cited:
         raise UserError(f"{entrant} has no {metric}: {why_missing(path, named)}")
     return cited

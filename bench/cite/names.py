@@ -79,7 +79,7 @@ def path_called(metric: str, records: Sequence[Record], whose: str, part: str = 
     """
     asked = plain(metric)
     known = _by_name(records)
-    if counted := _of_another_count(asked, records, part.partition(".")[2] or USUAL):
+    if counted := _of_another_count(asked.partition(" (")[0], records, part.partition(".")[2] or USUAL):
         return counted
     path = known.get(asked) or known.get(asked.partition(" (")[0]) or _by_label(asked, records, whose)
     if path is None:
@@ -104,7 +104,7 @@ def _of_another_count(asked: str, records: Sequence[Record], label: str) -> str 
         found: list[tuple[str, Quality | None]] = [
             (f"sampler_points.{label}", point.quality) for point in one.sampler_points if point.label == label
         ]
-        found += [(f"along.{point.label}", point.quality) for point in one.along[-1:] if label == USUAL]
+        found += [(f"along.{point.label}", point.quality) for point in one.along if label == USUAL and point.share == 1]
         for path, quality in found:
             if quality and with_count(quality.metric, quality.n_samples) == asked:
                 return f"{path}.quality.value"

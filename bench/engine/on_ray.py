@@ -226,6 +226,7 @@ def _do(
         raise
     if "mistake" in said:
         _stop_lane()
+        cleared(scratch, Path(record).stem)
         return said["mistake"], {}
     if shared:
         cleared(scratch, Path(record).stem)

@@ -33,8 +33,9 @@ def loading_from(cell: Cell, where: Callable[[Path], Path]) -> Cell:
 
 
 def laid_down(cell: Cell, given: Mapping[str, bytes], scratch: Path, folder: str, shared: bool) -> Cell:
-    """On a node: write what the cell starts from, of a run whose folder is here too (`shared`) only what the cell loads
-    and does not find. The cell, which loads from there.
+    """On a node: write the files that the cell starts from below `scratch`, and give the cell, which then loads from
+    there. Where the run's folder is here too (`shared`), only what the cell loads is written, and only if it is not
+    found where the run has it.
     """
     if shared:
         load = cell.entrant.load if cell.entrant else None

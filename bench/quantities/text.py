@@ -54,6 +54,11 @@ def amount(value: float) -> str:
     return number(int(value) if math.isfinite(value) and value == int(value) else value)
 
 
+def p_words(p: float) -> str:
+    """No p is 0, whatever its rounded digits say."""
+    return f"p = {number(p, 2)}" if p >= 1e-4 else "p < 0.0001"
+
+
 def superscript(value: int) -> str:
     return str(value).translate(POWERS)
 

@@ -6,8 +6,6 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 
-from torch.distributed import DistError
-
 from equibench.errors import UserError, first_line
 from equibench.run.arithmetic import multiplying_as
 from equibench.run.course import DivergedError
@@ -17,6 +15,7 @@ from equibench.run.ranks import Team, TeamExtractor, begun_cells
 from equibench.run.session import Session
 from equibench.run.train import StoppedError
 from equibench.suite import Cell
+from equibench.terminal import visible
 
 
 def check_shared(session: Session) -> None:
@@ -56,7 +55,8 @@ def _help_with(cell: Cell, session: Session, join: Callable[[], Team]) -> None:
         return
     except RuntimeError as error:
         if not _another_ended(error):  # what the first process hears is only that this one is gone
-            print(f"equibench: process {rank} cannot help with {cell.name}: {first_line(error)}", file=sys.stderr)
+            why = visible(first_line(error))
+            print(f"equibench: process {rank} cannot help with {visible(cell.name)}: {why}", file=sys.stderr)
     finally:
         if team is not None:
             team.leave()
@@ -64,4 +64,5 @@ def _help_with(cell: Cell, session: Session, join: Callable[[], Team]) -> None:
 
 def _another_ended(error: RuntimeError) -> bool:
     """Whether it is how torch.distributed says that a process it was talking to is gone."""
-    return isinstance(error, DistError) or "gloo" in str(error).lower()
+    said = str(error).lower()
+    return any(words in said for words in ("closed by peer", "connection reset", "remote process", "broken pipe"))

@@ -8,7 +8,7 @@ import statistics
 import torch
 
 from equibench.machine.clock import repeat
-from equibench.machine.device import autocast, synchronizer
+from equibench.machine.device import autocast, is_out_of_memory, synchronizer
 from equibench.run.arithmetic import multiplying_as
 from equibench.run.families import resolve_family
 from equibench.run.plan import Plan
@@ -20,14 +20,15 @@ LONGEST_SEC = 0.5  # that an update is expected to take, where it is not too dea
 
 
 class Pace:
-    """FLOP/s of training, timed once for each family, batch size and precision; `usual_flops_per_sec` is that of what
-    is not tried: updates that take long, and a user's own code, which a plan does not run here.
+    """FLOP/s of training in eager mode, timed once for each family, size, batch and precision; `usual_flops_per_sec` is
+    that of what is not tried: updates that take long, a user's own code, which a plan does not run here, and what does
+    not fit the memory that is free now.
     """
 
     def __init__(self, shape: Shape, device: torch.device, usual_flops_per_sec: float) -> None:
         self.usual_flops_per_sec = usual_flops_per_sec
         self._shape, self._device = shape, device
-        self._known: dict[tuple[str, int, str | None], float] = {}
+        self._known: dict[tuple[str, int, int, str | None], float] = {}
 
     def measuring(self, planned: Plan) -> float:
         """FLOP/s taken for measuring, between those of training and the usual, as its batches are larger."""
@@ -39,9 +40,16 @@ class Pace:
         allowance = planned.allowance
         if entrant.family not in FAMILIES or allowance.flops_per_update > LONGEST_SEC * self.usual_flops_per_sec:
             return self.usual_flops_per_sec
-        key = entrant.family, allowance.batch_size, entrant.precision
+        key = entrant.family, planned.params, allowance.batch_size, entrant.precision
         if key not in self._known:
-            self._known[key] = allowance.flops_per_update / self._update_sec(planned)
+            try:
+                self._known[key] = allowance.flops_per_update / self._update_sec(planned)
+            except RuntimeError as error:
+                if not is_out_of_memory(error):
+                    raise
+                self._known[key] = self.usual_flops_per_sec
+            if self._device.type == "cuda":
+                torch.cuda.empty_cache()  # cells have processes of their own
         return self._known[key]
 
     def _update_sec(self, planned: Plan) -> float:

@@ -14,7 +14,7 @@ from typing import Literal, NamedTuple
 
 from equibench.protocol import RANKING_SEEDS, SIGNIFICANCE
 from equibench.quantities.metric import Metric, metric_names, metric_of
-from equibench.quantities.text import join, number
+from equibench.quantities.text import join, number, p_words
 from equibench.record.schema import Record
 from equibench.stats import Stat, holm, welch
 from equibench.summary.evidence import Ground, Sentence, fact, records_of
@@ -22,6 +22,7 @@ from equibench.summary.load import busy
 from equibench.summary.sections import Row, Section
 
 Unit = Literal["flops", "images", "train_sec"]
+LEAST = 1e-9  # of a distance, whose logarithm is taken
 UNITS: dict[Unit, str] = {"flops": "training FLOPs", "images": "training images", "train_sec": "seconds of training"}
 
 
@@ -141,19 +142,20 @@ def order_sentences(section: Section) -> list[Sentence]:
 
 def lead_sentences(section: Section) -> list[Sentence]:
     """Who has the lowest mean distance at each share of the budget, where that changes, and where tests over training
-    seeds tell who leads there from who leads at the end.
+    seeds tell who leads there from who leads at the end: Welch's of logarithms, with Holm's correction over all pairs
+    of entrants at these shares, as who leads was read off the same numbers.
     """
     found = []
     for metric, name in metric_names(metrics(section)).items():
-        lead = _leaders(section.rankable, metric)
+        rows, shares = _measured_alike(section.rankable, metric)
+        lead = [(label, min(rows, key=partial(_mean, label=label, metric=metric))) for label in shares if rows]
         if len({id(row) for _, row in lead}) < 2:
             continue
         held = [[label for label, _ in run] for _, run in itertools.groupby(lead, key=lambda at: id(at[1]))]
-        by_label = dict(lead)
+        by_label, last = dict(lead), lead[-1][1]
         parts = [f"that of {by_label[at[0]].spoken} at {join(at)}" for at in held]
-        last = lead[-1][1]
         other = [(label, row) for label, row in lead if row is not last]
-        words = f"Along training the lowest {name} is {join(parts)} of the budget. {_told(other, last, metric)}"
+        words = f"Along training the lowest {name} is {join(parts)} of the budget. {_told(rows, other, last, metric)}"
         grounds = [
             Ground("test", f"along.{label}.quality.value", records_of([row]), records_of([last]))
             for label, row in other
@@ -162,18 +164,18 @@ def lead_sentences(section: Section) -> list[Sentence]:
     return found
 
 
-def _leaders(rows: list[Row], metric: Metric) -> list[tuple[str, Row]]:
-    """Of the entrants that were measured at every share, the one with the lowest mean at each."""
-    shares = labels(rows[0]) if rows else []
-    known = [row for row in rows if shares and all(_at(row, label, metric) for label in shares)]
-    return [(label, min(known, key=partial(_mean, label=label, metric=metric))) for label in shares] if known else []
+def _measured_alike(rows: list[Row], metric: Metric) -> tuple[list[Row], list[str]]:
+    """Rows with distances of this metric to the end of the training, and the shares that all of them have."""
+    known = [row for row in rows if target_of(row, metric) is not None]
+    shares = labels(known[0]) if known else []
+    return known, [label for label in shares if all(_at(row, label, metric) for row in known)]
 
 
 def _at(row: Row, label: str, metric: Metric) -> Stat | None:
     """Distances of all the row's trainings at a share."""
     points = [point for cell in row.cells for point in cell.record.along if point.label == label and point.quality]
     found = [q.value for point in points if (q := point.quality) and q.value is not None and metric_of(q) == metric]
-    return Stat(tuple(found)) if len(found) == len(row.cells) > 0 and min(found) > 0 else None
+    return Stat(tuple(found)) if len(found) == len(row.cells) > 0 else None
 
 
 def _mean(row: Row, label: str, metric: Metric) -> float:
@@ -181,21 +183,34 @@ def _mean(row: Row, label: str, metric: Metric) -> float:
     return stat.mean if stat else math.inf
 
 
-def _told(other: list[tuple[str, Row]], last: Row, metric: Metric) -> str:
+LEAD_TOLD = "the seeds tell "
+
+
+def _told(rows: list[Row], other: list[tuple[str, Row]], last: Row, metric: Metric) -> str:
     """At which shares the seeds tell the one that leads there from `last`, who leads at the end."""
-    sides = [(_at(row, label, metric), _at(last, label, metric)) for label, row in other]
-    logs = [tuple(Stat(tuple(map(math.log, side.values))) for side in pair if side) for pair in sides]
-    if any(one.n < RANKING_SEEDS for pair in logs for one in pair):
-        return "So few seeds do not tell whether another training would go the same way."
+    ps: dict[tuple[str, int, int], float] = {}
+    for label in dict.fromkeys(label for label, _ in other):
+        for a, b in itertools.combinations(rows, 2):
+            one, two = _logs(a, label, metric), _logs(b, label, metric)
+            if min(one.n, two.n) < RANKING_SEEDS:
+                return "So few seeds do not tell whether another training would go the same way."
+            ps[label, id(a), id(b)] = welch(one, two)
+    corrected = dict(zip(ps, holm(list(ps.values())), strict=True))
     told = [
-        f"{row.spoken} at {label} (p {number(p, 2)})"
-        for (label, row), p in zip(other, holm([welch(*pair) for pair in logs]), strict=True)
+        f"{row.spoken} at {label} ({p_words(p)})"
+        for label, row in other
+        for p in [min(corrected.get((label, *pair), 1.0) for pair in ((id(row), id(last)), (id(last), id(row))))]
         if p <= SIGNIFICANCE
     ]
     if not told:
         names = join(dict.fromkeys(row.spoken for _, row in other))
         return f"The seeds do not tell {names} from {last.spoken} at these shares."
-    return f"Of these the seeds tell {join(told)} from {last.spoken}."
+    return f"Of these {LEAD_TOLD}{join(told)} from {last.spoken}."
+
+
+def _logs(row: Row, label: str, metric: Metric) -> Stat:
+    stat = _at(row, label, metric)
+    return Stat(tuple(math.log(max(value, LEAST)) for value in stat.values)) if stat else Stat(())
 
 
 def _changes(rows: list[Row], metric: Metric, target: float, over_seeds: bool) -> tuple[list[str], list[Ground]]:

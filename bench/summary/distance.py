@@ -85,8 +85,9 @@ def _of_distance(found: Sequence[ClassParts], real: str, usual: Mapping[str, flo
     clearly = (x for x in known if x[1] >= CLEARLY * max(x[2], usual.get(x[0], 0.0)))
     much = sorted(clearly, key=lambda x: x[2] - x[1])[:NAMED]
     if not much:
-        more = ", or than of the distance of real training images" if usual else ""
-        return [f"No class makes much more of the distance than of the {real}{more}."]
+        if usual:
+            return [f"No class makes much more of the distance than both of the {real} and of real images' distance."]
+        return [f"No class makes much more of the distance than of the {real}."]
     (name, part, images), *others = much
     first = f"Class {name} makes {_percent(part)} of the distance and has {_percent(images)} of the {real}"
     rest = [f"{_class(name)} makes {_percent(part)} and has {_percent(images)}" for name, part, images in others]

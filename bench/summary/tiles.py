@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from equibench.quantities.metric import compared_kind
-from equibench.quantities.text import number
+from equibench.quantities.text import number, p_words
 from equibench.record.budget import kept_budget
 from equibench.summary.beside import measured_alike
 from equibench.summary.pairs import SPEED, TRAIN_MEMORY, Category
@@ -70,9 +70,13 @@ def by_which_bound(one: Standing, row: Row) -> str:
 
 
 def behind(one: Standing, row: Row, effect: Effect) -> str:
-    """How much higher the number of the row behind the best is: by another bound perhaps than the one that is shown."""
-    higher = f"is {number(effect.value, 2)} higher"
-    return f"has {one.shown(row)}; by a tighter bound that both have, it {higher}" if one.by_tighter(row) else higher
+    """How much higher the number of the row behind the best is, where two bounds may have been compared by a tighter
+    one than those that are shown.
+    """
+    far = number(effect.value, 2)
+    if not one.by_tighter(row):
+        return f"is {far} higher"
+    return f"has {one.shown(row)}; by a tighter bound that both have, the difference is {far}"
 
 
 def interval(effect: Effect, digits: int = 3) -> str:
@@ -140,15 +144,11 @@ def _tile_words(one: Standing) -> tuple[str, str]:
         sure = "Not tested: it takes three seeds."
     elif not pair.over_seeds:
         sure = f"These two models alone: {p_words(pair.p_holm)}."
-    elif len(set(words.split(" to "))) == 1:
+    elif effect.low == effect.high:
         sure = f"The same in every seed; {p_words(pair.p_holm)}."
     else:
         sure = f"95 % interval {words}; {p_words(pair.p_holm)}."
     return apart, " ".join(filter(None, [sure, busy]))
-
-
-def p_words(p: float) -> str:
-    return f"p = {number(p, 2)}" if p >= 1e-4 else "p < 0.0001"
 
 
 def _why(row: Row, category: Category) -> str:

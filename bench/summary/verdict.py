@@ -117,8 +117,8 @@ def _lower_otherwise(section: Section, one: Standing) -> str:
 
 def _quality(one: Standing) -> str:
     row, effect = next_to(one)
-    behind = f"{row.spoken}, next, has {times(effect.value)} times that" if effect.is_ratio else f"then {row.spoken}"
-    return f"makes the best samples ({one.name} {one.shown(one.best)}; {behind})"
+    after = f"{row.spoken}, next, has {times(effect.value)} times that" if effect.is_ratio else f"then {row.spoken}"
+    return f"makes the best samples ({one.name} {one.shown(one.best)}; {after})"
 
 
 def _likelihood(one: Standing) -> str:

@@ -1,9 +1,9 @@
 """Settings of samplers against each other: those of one model, paired by seed, and those of two entrants.
 
-Both sides of a comparison are on as many samples. Settings of one model are compared in the metric that most settings
-have; other ways to sample and other entrants in the one of most samples that such a way was measured on. Two kinds of
-setting are kept apart by the number of times that the network runs: another number is a speed knob (steps), the same
-is another way to sample (temperature, decoding).
+Both sides of a comparison are on as many samples. Steps are compared in the metric that most settings have, each other
+way to sample in the one of most samples that it shares with the usual settings of all entrants. Two kinds of setting
+are kept apart by the number of times that the network runs: another number is a speed knob (steps), the same is another
+way to sample (temperature, decoding).
 """
 
 from __future__ import annotations
@@ -92,14 +92,19 @@ def common_metric(section: Section) -> Metric | None:
     return max(settings, key=lambda metric: (settings[metric], metric.n_samples, metric), default=None)
 
 
+def _alike(section: Section) -> list[Metric]:
+    """Metrics that the usual settings of all measured entrants have, of most samples first."""
+    usual = [{s.metric for s in row.settings() if s.label == USUAL} for row in section.rankable if row.settings()]
+    found = set.intersection(*usual) if usual else set()
+    return sorted(found, key=lambda metric: (metric.n_samples, metric), reverse=True)
+
+
 def metric_of_ways(section: Section) -> Metric | None:
-    """The metric of most samples that the usual settings of all entrants have, and another way to sample some of them;
-    without any, the common one.
+    """The metric of most samples that all usual settings have, and another way to sample too; without any, the common
+    one.
     """
-    usual = [{s.metric for s in row.settings() if s.label == USUAL} for row in section.rankable]
-    known = [m for m in set[Metric]().union(*usual) if all(m in found for found in usual)]
-    held = [metric for metric in known if any(other_ways(row, metric) for row in section.rankable)]
-    return max(held, key=lambda metric: (metric.n_samples, metric), default=common_metric(section))
+    held = (metric for metric in _alike(section) if any(other_ways(row, metric) for row in section.rankable))
+    return next(held, None) or common_metric(section)
 
 
 def sides(row: Row, metric: Metric) -> list[SampledWay]:
@@ -133,23 +138,30 @@ def compared(section: Section) -> list[SettingPair]:
     family of tests of its own, the usual settings of entrants against each other, and each other way to sample against
     every other entrant's usual setting (a).
     """
-    common, metric = common_metric(section), metric_of_ways(section)
-    if common is None or metric is None:
+    common = common_metric(section)
+    if common is None:
         return []
+    alike = _alike(section) or [common]
+    ways: dict[tuple[str, str], tuple[SampledWay, SampledWay]] = {}  # each on the most samples, beside the usual one
+    for row in section.rankable:
+        for metric in alike:
+            for way in other_ways(row, metric):
+                ways.setdefault((row.label, way.setting.label), (sides(row, metric)[0], way))
     within: list[tuple[SampledWay, SampledWay]] = []
     for row in section.rankable:
         settings = sides(row, common)
-        if not settings or not settings[0].usual:
-            continue
-        usual, *others = settings
-        more = other_ways(row, metric)
-        better = {way.setting.label: (sides(row, metric)[0], way) for way in more}
-        within += [better.get(other.setting.label, (usual, other)) for other in others]
-    rows = {row.label: found for row in section.rankable if (found := sides(row, metric)) and found[0].usual}
-    between = [(a[0], b[0]) for a, b in itertools.combinations(rows.values(), 2)]
-    for row in (found[0].row for found in rows.values()):
-        for way in other_ways(row, metric):
-            between += [(found[0], way) for label, found in rows.items() if label != row.label]
+        if settings and settings[0].usual:
+            others = [(settings[0], other) for other in settings[1:]]
+            within += [ways.get((row.label, other.setting.label), (usual, other)) for usual, other in others]
+        shown = {other.setting.label for other in settings}
+        within += [pair for (label, way), pair in ways.items() if label == row.label and way not in shown]
+    between: list[tuple[SampledWay, SampledWay]] = []
+    for metric in list(dict.fromkeys(way.setting.metric for _, way in ways.values())) or alike[:1]:
+        usual = [found[0] for row in section.rankable if (found := sides(row, metric)) and found[0].usual]
+        between += itertools.combinations(usual, 2)
+        for _, way in ways.values():
+            if way.setting.metric == metric:
+                between += [(one, way) for one in usual if one.row is not way.row]
     return _corrected(within) + _corrected(between)
 
 
@@ -174,16 +186,17 @@ def turned(found: list[SettingPair]) -> list[SettingPair]:
     """Of `compared`: where another way to sample (b) changes the order, of an entrant that the tests put behind another
     one (a) with the usual settings of both, and that comes level with it, or ahead of it, in this way.
     """
-    behind = {
-        (id(pair.b.row), id(pair.a.row)) if pair.effect.value < 1 else (id(pair.a.row), id(pair.b.row))
-        for pair in found
-        if pair.between and pair.b.usual and pair.decided
-    }
+    behind = set()
+    for pair in found:
+        if pair.between and pair.b.usual and pair.decided:
+            worse, better = (pair.b, pair.a) if pair.effect.value < 1 else (pair.a, pair.b)
+            behind.add((pair.a.setting.metric, id(worse.row), id(better.row)))
     ways = [pair for pair in found if pair.between and not pair.b.usual and pair.effect.p is not None]
     return [
         pair
         for pair in ways
-        if (id(pair.b.row), id(pair.a.row)) in behind and not (pair.decided and pair.effect.value < 1)
+        if (pair.a.setting.metric, id(pair.b.row), id(pair.a.row)) in behind
+        and not (pair.decided and pair.effect.value < 1)
     ]
 
 

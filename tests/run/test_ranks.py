@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from small_suites import NO_MORE_LIKELIHOODS, small_suite
 
 from equibench import suite
-from equibench.run import helping
+from equibench.run import helping, ranks
 
 HERE = Path(__file__).parent
 ENTRANT = """
@@ -64,6 +64,29 @@ def test_who_helps_does_the_cell_of_the_budget_that_was_begun(monkeypatch):
     monkeypatch.setattr(helping, "_help_with", lambda cell, *_: helped.append(cell.budget.amount))
     helping.help_with_cells(session)
     assert helped == [3, 2]
+
+
+def test_a_cell_that_is_begun_is_told_through_the_store_as_what_it_is(monkeypatch):
+    """Its place in JSON has no tuples."""
+    cell = next(one for one in suite.cells(suite.load("smoke")) if one.entrant)
+    held, over = {}, iter([False, True])
+
+    class Store:
+        set = staticmethod(held.__setitem__)
+        get = staticmethod(held.__getitem__)
+
+        def add(self, key, more):
+            held[key] = held.get(key, 0) + more
+            return held[key]
+
+        def check(self, keys):
+            return next(over) if keys == ["over"] else keys[0] in held
+
+    monkeypatch.setattr(ranks, "Team", lambda *_: None)
+    here = SimpleNamespace(store=Store, join=Store)
+    ranks.lead(here, cell, torch.device("cpu"))
+    ((which, _),) = ranks.begun_cells(here, torch.device("cpu"))
+    assert which == cell.which
 
 
 def test_a_helper_s_own_failure_is_told_and_another_s_end_is_not(monkeypatch, capsys):

@@ -40,8 +40,7 @@ def test_a_class_that_makes_as_much_of_the_distance_of_real_images_is_no_weaknes
     assert class_sentences(found, "gan")[0].startswith("Class bag makes 40 % of the distance")
     usual = {**EVEN, "bag": 0.35}
     assert class_sentences(found, "gan", usual=usual)[0] == (
-        "No class makes much more of the distance than of the test images, or than of the distance of real training "
-        "images."
+        "No class makes much more of the distance than both of the test images and of real images' distance."
     )
 
 

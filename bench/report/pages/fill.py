@@ -120,7 +120,8 @@ def markdown_table(table: Table) -> str:
     for line in shorter.lines[:LINES]:
         row = [shown(entry, line.kind) for entry in line.entries]
         rows.append([*row[:2], markdown(line.span), *row[3:]] if line.span else row)
-    there = set(re.findall(f"[{''.join(map(chr, POWERS.values()))}]+", " ".join(cell for row in rows for cell in row)))
+    shown_text = " ".join([*said, *(cell for row in rows for cell in row)])
+    there = set(re.findall(f"[{''.join(map(chr, POWERS.values()))}]+", shown_text))
     numbered = [(superscript(i), note) for i, note in enumerate(table.notes, 1)]
     notes = [f"{mark} {markdown(note)}  " for mark, note in numbered if mark in there]  # of seeds' lines, some are not
     if said:

@@ -19,6 +19,7 @@ from equibench.stats import Stat
 from equibench.summary.sections import FiledRecord, Row, SamplerSetting
 from equibench.summary.standing import capital
 
+LEVEL = "kl_bits_per_dim_of_"  # and the level's name: a number of a portrait
 COLUMNS, ROWS = 12, 5  # of a picture that are shown
 Words = Callable[[Row], str]  # a sentence with numbers, or nothing where they were not measured
 
@@ -42,6 +43,7 @@ class _Known:
     numbers: tuple[Words, ...] = ()
     rows: int = ROWS
     listed: bool = False  # the rows are numbers that the caption names in their order
+    levels: bool = False  # the rows are the levels of a code, in the order of their numbers
 
 
 def exhibits(cell: FiledRecord, row: Row) -> list[Exhibit]:
@@ -80,6 +82,7 @@ def _exhibit(cell: FiledRecord, row: Row, arrays: Mapping[str, np.ndarray], key:
     sentences = [sentence for words in known.numbers if (sentence := words(row))]
     caption = cell.record.portrait.pictures[key] if cell.record.portrait else ""
     labels = tuple(re.findall(r"\d+(?:\.\d+)?", caption)) if known.listed else known.labels
+    labels = tuple(_level_names(row)) if known.levels else labels
     labels = labels if len(labels) == len(images) else ()
     return Exhibit(key, known.heading, labels, caption.rstrip("."), " ".join(sentences), sprites.sheet(images))
 
@@ -94,12 +97,15 @@ def _say(sentence: str, path: str, factor: float = 1) -> Words:
     return partial(_said, sentence, path, factor)
 
 
+def _level_names(row: Row) -> list[str]:
+    """Levels of a code that were measured, such as z0, in order."""
+    portrait = row.first.portrait
+    return [name.removeprefix(LEVEL) for name in portrait.numbers if name.startswith(LEVEL)] if portrait else []
+
+
 def _levels(row: Row) -> str:
     """What each level of a code takes, where it was measured."""
-    prefix = "kl_bits_per_dim_of_"
-    portrait = row.first.portrait
-    names = [name for name in portrait.numbers if name.startswith(prefix)] if portrait else []
-    found = [(name.removeprefix(prefix), row.stat(f"portrait.numbers.{name}")) for name in names]
+    found = [(name, row.stat(f"portrait.numbers.{LEVEL}{name}")) for name in _level_names(row)]
     listed = [f"{name} {spread(stat)}" for name, stat in found if stat]
     return f"Bits/dim that each level takes (KL): {join(listed)}." if listed else ""
 
@@ -153,7 +159,7 @@ _KNOWN = {
             _say("The code takes {} bits/dim.", "kl_bits_per_dim"),
         ),
     ),
-    ("vae", "latent_levels"): _Known("What each level of the code holds", (), (_levels,)),
+    ("vae", "latent_levels"): _Known("What each level of the code holds", (), (_levels,), levels=True),
     ("vae", "decodings"): _Known("Mean and drawn pixels", ("mean", "drawn"), (_by_setting,)),
     ("vae", "interpolation"): _Known("Interpolation"),
     ("flow", "inverse"): _Known(

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 
 from markupsafe import Markup, escape
 
-from equibench.quantities.text import TIMES, number
+from equibench.quantities.text import TIMES, number, p_words
 from equibench.report.parts.part import PagePart, Whole
 from equibench.summary.changes import change_sentences, differences
 from equibench.summary.evidence import Evidence, TestedFinding
 from equibench.summary.findings import findings as found_in
-from equibench.summary.tiles import interval, p_words
+from equibench.summary.tiles import interval
 
 WIDTH, EDGE, HEIGHT = 140.0, 6.0, 16
 LETTER = 6.2  # width of a digit on the axis

@@ -67,7 +67,7 @@ def strip(section: Section) -> Strip | None:
             StripRow(
                 "Real images",
                 "",
-                "test set; number: training set",
+                "test set",
                 _pictures(real),
                 number(recorded.mean) if recorded else "",
             ),

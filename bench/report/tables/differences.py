@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from equibench.quantities.glossary import BITS, Quantity, of
 from equibench.quantities.metric import metric_names, metric_of
-from equibench.quantities.text import number
+from equibench.quantities.text import number, p_words
 from equibench.record.paths import value_at
 from equibench.report.tables.cells import of_row
 from equibench.report.tables.table import Column, Entry, How, Origin, Table, fill_table, value_entry
@@ -79,8 +79,7 @@ def _p(change: Change) -> Entry:
 
 def _p_entry(p: float, source: Origin) -> Entry:
     """No p is 0, whatever its rounded digits say."""
-    entry = value_entry(p, 2, source)
-    return replace(entry, text="<0.0001") if p < 1e-4 else entry
+    return replace(value_entry(p, 2, source), text=p_words(p).removeprefix("p ").removeprefix("= "))
 
 
 def _verdict(change: Change) -> str:

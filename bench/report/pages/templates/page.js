@@ -28,7 +28,7 @@ source.setAttribute("aria-label", "Where this number comes from");
 document.body.append(source);
 function facts(button) {
   const cell = button.closest("[data-value]"), d = cell.dataset;
-  const head = cell.closest("table")?.querySelectorAll("thead tr:last-child th")[cell.cellIndex];
+  const head = cell.closest("table")?.querySelectorAll("thead tr:last-child > *")[cell.cellIndex];
   const value = make("p", d.value, { className: "val" });
   if (d.unit) value.append(make("span", ` ${d.unit}`));
   const rows = [
