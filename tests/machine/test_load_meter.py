@@ -88,7 +88,8 @@ import sys, time, psutil
 from equibench.machine.load import LoadMeter
 used = lambda: sum(psutil.Process(int(sys.argv[1])).cpu_times()[:2])
 meter, before = LoadMeter(), used()
-while used() - before < 0.5:  # however busy the machine is
+# however busy the machine is, and long enough for a share to be told
+while used() - before < 0.5 or meter.totals().all_sec < 1.5:
     time.sleep(0.05)
 print(meter.totals().others_sec, meter.load().others_cpu_share)
 """
@@ -104,7 +105,7 @@ def test_a_busy_process_beside_is_seen_and_a_child_is_not():
         finally:
             busy.kill()
     others_sec, share = map(float, done.stdout.split())
-    assert others_sec >= 0.4  # of the 0.5 s, as ticks are counted
+    assert others_sec >= 0.4  # of 0.5 s at least, as ticks are counted
     assert share > 0
     assert own_sec >= 0.4  # to this process it is a child of its own
 
