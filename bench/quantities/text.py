@@ -54,9 +54,14 @@ def amount(value: float) -> str:
     return number(int(value) if math.isfinite(value) and value == int(value) else value)
 
 
-def p_words(p: float) -> str:
+def p_number(p: float) -> str:
     """No p is 0, whatever its rounded digits say."""
-    return f"p = {number(p, 2)}" if p >= 1e-4 else "p < 0.0001"
+    return number(p, 2) if p >= 1e-4 else "< 0.0001"
+
+
+def p_words(p: float) -> str:
+    shown = p_number(p)
+    return f"p {shown}" if shown.startswith("<") else f"p = {shown}"
 
 
 def superscript(value: int) -> str:
@@ -119,10 +124,9 @@ _SPOKEN = {"kl": "KL", "std": "deviation", "max": "greatest", "abs": "absolute",
 
 def spoken_key(key: str) -> str:
     """A name of a family's own numbers or losses, such as `kl_bits_per_dim`, in words."""
-    words = " ".join(_SPOKEN.get(word, word) for word in key.split("_"))
-    for several, word in _SPOKEN.items():
-        if " " in several:
-            words = words.replace(several, word)
+    words = key.replace("_", " ")
+    for part, said in _SPOKEN.items():
+        words = re.sub(rf"\b{part}\b", said, words)
     return words
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import itertools
 import math
 from dataclasses import dataclass
-from functools import partial
 from typing import Literal, NamedTuple
 
 from equibench.protocol import RANKING_SEEDS, SIGNIFICANCE
@@ -147,15 +146,16 @@ def lead_sentences(section: Section) -> list[Sentence]:
     """
     found = []
     for metric, name in metric_names(metrics(section)).items():
-        rows, shares = _measured_alike(section.rankable, metric)
-        lead = [(label, min(rows, key=partial(_mean, label=label, metric=metric))) for label in shares if rows]
+        rows = [row for row in section.rankable if target_of(row, metric) is not None]
+        at = _at_shares(rows, metric)
+        lead = [(label, rows[_lowest(stats)]) for label, stats in at.items()]
         if len({id(row) for _, row in lead}) < 2:
             continue
         held = [[label for label, _ in run] for _, run in itertools.groupby(lead, key=lambda at: id(at[1]))]
         by_label, last = dict(lead), lead[-1][1]
-        parts = [f"that of {by_label[at[0]].spoken} at {join(at)}" for at in held]
+        parts = [f"that of {by_label[run[0]].spoken} at {join(run)}" for run in held]
         other = [(label, row) for label, row in lead if row is not last]
-        words = f"Along training the lowest {name} is {join(parts)} of the budget. {_told(rows, other, last, metric)}"
+        words = f"Along training the lowest {name} is {join(parts)} of the budget. {_told(rows, at, other, last)}"
         grounds = [
             Ground("test", f"along.{label}.quality.value", records_of([row]), records_of([last]))
             for label, row in other
@@ -164,34 +164,36 @@ def lead_sentences(section: Section) -> list[Sentence]:
     return found
 
 
-def _measured_alike(rows: list[Row], metric: Metric) -> tuple[list[Row], list[str]]:
-    """Rows with distances of this metric to the end of the training, and the shares that all of them have."""
-    known = [row for row in rows if target_of(row, metric) is not None]
-    shares = labels(known[0]) if known else []
-    return known, [label for label in shares if all(_at(row, label, metric) for row in known)]
+def _at_shares(rows: list[Row], metric: Metric) -> dict[str, list[Stat]]:
+    """Distances of all the trainings of each row, at the shares that all of them have."""
+    found: dict[str, list[Stat]] = {}
+    for label in labels(rows[0]) if rows else []:
+        stats = [_at(row, label, metric) for row in rows]
+        known = [stat for stat in stats if stat]
+        if len(known) == len(rows):
+            found[label] = known
+    return found
 
 
 def _at(row: Row, label: str, metric: Metric) -> Stat | None:
-    """Distances of all the row's trainings at a share."""
     points = [point for cell in row.cells for point in cell.record.along if point.label == label and point.quality]
     found = [q.value for point in points if (q := point.quality) and q.value is not None and metric_of(q) == metric]
     return Stat(tuple(found)) if len(found) == len(row.cells) > 0 else None
 
 
-def _mean(row: Row, label: str, metric: Metric) -> float:
-    stat = _at(row, label, metric)
-    return stat.mean if stat else math.inf
+def _lowest(stats: list[Stat]) -> int:
+    means = [stat.mean for stat in stats]
+    return means.index(min(means))
 
 
 LEAD_TOLD = "the seeds tell "
 
 
-def _told(rows: list[Row], other: list[tuple[str, Row]], last: Row, metric: Metric) -> str:
+def _told(rows: list[Row], at: dict[str, list[Stat]], other: list[tuple[str, Row]], last: Row) -> str:
     """At which shares the seeds tell the one that leads there from `last`, who leads at the end."""
     ps: dict[tuple[str, int, int], float] = {}
-    for label in dict.fromkeys(label for label, _ in other):
-        for a, b in itertools.combinations(rows, 2):
-            one, two = _logs(a, label, metric), _logs(b, label, metric)
+    for label in (label for label, _ in other):
+        for (a, one), (b, two) in itertools.combinations(zip(rows, map(_logs, at[label]), strict=True), 2):
             if min(one.n, two.n) < RANKING_SEEDS:
                 return "So few seeds do not tell whether another training would go the same way."
             ps[label, id(a), id(b)] = welch(one, two)
@@ -208,9 +210,8 @@ def _told(rows: list[Row], other: list[tuple[str, Row]], last: Row, metric: Metr
     return f"Of these {LEAD_TOLD}{join(told)} from {last.spoken}."
 
 
-def _logs(row: Row, label: str, metric: Metric) -> Stat:
-    stat = _at(row, label, metric)
-    return Stat(tuple(math.log(max(value, LEAST)) for value in stat.values)) if stat else Stat(())
+def _logs(stat: Stat) -> Stat:
+    return Stat(tuple(math.log(max(value, LEAST)) for value in stat.values))
 
 
 def _changes(rows: list[Row], metric: Metric, target: float, over_seeds: bool) -> tuple[list[str], list[Ground]]:

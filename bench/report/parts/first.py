@@ -63,14 +63,7 @@ def strip(section: Section) -> Strip | None:
     if real is not None:
         recorded = real_distance(section, metric) if metric else None
         rows.insert(
-            0,
-            StripRow(
-                "Real images",
-                "",
-                "test set",
-                _pictures(real),
-                number(recorded.mean) if recorded else "",
-            ),
+            0, StripRow("Real images", "", "test set", _pictures(real), number(recorded.mean) if recorded else "")
         )
     _, height, width = section.data.shape
     side = max(height, width)

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from equibench.quantities.glossary import BITS, Quantity, of
 from equibench.quantities.metric import metric_names, metric_of
-from equibench.quantities.text import number, p_words
+from equibench.quantities.text import number, p_number
 from equibench.record.paths import value_at
 from equibench.report.tables.cells import of_row
 from equibench.report.tables.table import Column, Entry, How, Origin, Table, fill_table, value_entry
@@ -78,8 +78,7 @@ def _p(change: Change) -> Entry:
 
 
 def _p_entry(p: float, source: Origin) -> Entry:
-    """No p is 0, whatever its rounded digits say."""
-    return replace(value_entry(p, 2, source), text=p_words(p).removeprefix("p ").removeprefix("= "))
+    return replace(value_entry(p, 2, source), text=p_number(p))
 
 
 def _verdict(change: Change) -> str:
