@@ -4,7 +4,7 @@
 
 Simulated, with the functions that the check itself judges by and its usual limits. Deviations between seeds are those
 of the records; they rest on few seeds, so that the true ones may be half or several times as large. Those between
-invocations are assumed: `SPEED_SD` of a cell's throughput and `MEMORY_SD` of a peak.
+invocations are set by hand: `SPEED_SD` of a cell's throughput and `MEMORY_SD` of a peak.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
+from equibench.judge.confirm import SCREEN, TIMES_ALPHA
 from equibench.judge.gates import ALPHAS, USUAL
 from equibench.judge.power import critical, detectable
 from equibench.judge.rule import Verdicts, judge, noise, spread_of, upper_limit
@@ -29,6 +30,7 @@ from equibench.summary.sort import rows
 PAGE = Path(__file__).parent.parent / "docs" / "check_power.md"
 SPEED_SD, MEMORY_SD = 0.054, 0.03
 SIDES = ((1, 1), (2, 2), (3, 1), (3, 3), (5, 3), (5, 5), (10, 3))
+STORED, FRESH = (5, 10), 3  # seeds of the baseline of a job, and those that confirm
 PERCENTS = (5, 10, 20, 30, 50)
 BITS_MORE = (0.02, 0.05, 0.1)
 BAD_SEED = (1.5, 3.0)
@@ -52,6 +54,13 @@ class Simulation:
         before, after = (self._draw([sd], n) for n in sides)
         after[..., 0] += change
         return verdicts(category, before, after)
+
+    def screened(self, sds: Any, stored: int, change: float = 0.0) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """Of quality, by `check --confirm`: which numbers fresh seeds are trained for, and which these name."""
+        before, one, fresh = (self._draw(sds, n) for n in (stored, 1, FRESH))
+        suspect = np.asarray(verdicts("quality", before, one + change).p <= SCREEN)
+        final = verdicts("quality", before, fresh + change).p_beyond(tolerance("quality"))
+        return suspect, np.asarray(suspect & (final <= TIMES_ALPHA * ALPHAS["quality"] / np.size(sds)))
 
     def _draw(self, sds: Any, n: int) -> Draws:
         deviations = np.asarray(sds, float)[None, :, None]
@@ -116,6 +125,30 @@ def power_of(sim: Simulation, category: Category, sd: float, tests: int, changes
     ]
 
 
+def confirmed(sim: Simulation, distances: Mapping[str, float]) -> list[list[str]]:
+    """Named in per cent after a screen, of one entrant among all; below that, equal code and what it trains more."""
+    sds = list(distances.values())
+    equal = [sim.screened(sds, stored) for stored in STORED]
+    lines = [
+        [
+            name,
+            *(
+                " / ".join(
+                    f"{100 * sim.screened([sd, *sds[1:]], stored, math.log1p(percent / 100))[1][:, 0].mean():.0f}"
+                    for percent in PERCENTS
+                )
+                for stored in STORED
+            ),
+        ]
+        for name, sd in distances.items()
+    ]
+    return [
+        *lines,
+        ["equal code, any entrant named", *(f"{100 * named.any(-1).mean():.1f}" for _, named in equal)],
+        ["fresh seeds of all entrants, on average", *(f"{FRESH * there.sum(-1).mean():.1f}" for there, _ in equal)],
+    ]
+
+
 def seen(sim: Simulation, sd: float, tests: int) -> list[str]:
     """The smallest detectable change that a check of quality prints: median, and the 10th to 90th of 100."""
     cells = []
@@ -140,9 +173,9 @@ def shown(sim: Simulation, sd: float) -> list[str]:
     return cells
 
 
-def table(first: str, lines: Sequence[Sequence[str]]) -> str:
-    head = [first, *(f"{a} and {b}" for a, b in SIDES)]
-    rule = [":---", *(["---:"] * len(SIDES))]
+def table(first: str, lines: Sequence[Sequence[str]], columns: Sequence[str] = ()) -> str:
+    head = [first, *(columns or [f"{a} and {b}" for a, b in SIDES])]
+    rule = [":---", *(["---:"] * (len(head) - 1))]
     return "\n".join(f"| {' | '.join(line)} |" for line in (head, rule, *lines))
 
 
@@ -169,6 +202,9 @@ def main(records: Path, checks: int) -> None:
         likelihood=table("", [[k, *power_of(sim, "likelihood", sd, m, BITS_MORE)] for k, sd in bits.items()]),
         speeds=table("", [["throughput", *power_of(sim, "speed", SPEED_SD, n, changes)]]),
         bad=table("", bad_seed(sim, distances, n)),
+        screen=SCREEN,
+        fresh=FRESH,
+        confirmed=table("", confirmed(sim, distances), [f"{stored} in the baseline" for stored in STORED]),
         seen=table("", [[k, *seen(sim, sd, n)] for k, sd in distances.items()]),
         within=" / ".join(f"{m} %" for m in WITHIN),
         shown=table("", [[k, *shown(sim, sd)] for k, sd in distances.items()]),
@@ -208,9 +244,9 @@ Written by `python -m studies.check_power --records {records} --checks {checks}`
 module says how. Simulated with the functions of the check and its usual limits ([check.md](check.md)). Columns are
 seeds of the baseline and of the run.
 
-- Deviations of ln FD between seeds, from the records: {sds}.
+- Standard deviations of ln FD between seeds, from the records: {sds}.
 - Of bits/dim: {bit_sds}.
-- Between invocations, assumed: {speed} % of a throughput, {memory} % of a peak of memory.
+- Between invocations, simulated: {speed} % of a throughput, {memory} % of a peak of memory.
 
 ## False alarms
 
@@ -241,10 +277,17 @@ Where one seed of the run alone has 1.5 / 3 times the distance:
 
 {bad}
 
+## Screened by one seed, confirmed by {fresh} fresh ones
+
+By `check --confirm {fresh}` of a run with one seed, an entrant with p <= {screen} is trained with {fresh} fresh seeds, and
+these alone decide ([ci.md](ci.md)). Named in per cent where the distance of one entrant is larger by {percents}:
+
+{confirmed}
+
 ## What a line says it could have seen
 
-The smallest detectable change of the distance that is printed beside a pass, in per cent: the median check, and the
-10th to the 90th of 100.
+The smallest detectable change of the distance that is printed beside a pass, in per cent: the median of the simulated
+checks, and the 10th to the 90th percentile.
 
 {seen}
 

@@ -13,7 +13,7 @@ from typing import Literal, NamedTuple
 
 from equibench.protocol import RANKING_SEEDS, SIGNIFICANCE
 from equibench.quantities.metric import Metric, metric_names, metric_of
-from equibench.quantities.text import join, number, p_words
+from equibench.quantities.text import join, number, p_number, p_words
 from equibench.record.schema import Record
 from equibench.stats import Stat, holm, welch
 from equibench.summary.evidence import Ground, Sentence, fact, records_of
@@ -155,12 +155,9 @@ def lead_sentences(section: Section) -> list[Sentence]:
         by_label, last = dict(lead), lead[-1][1]
         parts = [f"that of {by_label[run[0]].spoken} at {join(run)}" for run in held]
         other = [(label, row) for label, row in lead if row is not last]
-        words = f"Along training the lowest {name} is {join(parts)} of the budget. {_told(rows, at, other, last)}"
-        grounds = [
-            Ground("test", f"along.{label}.quality.value", records_of([row]), records_of([last]))
-            for label, row in other
-        ]
-        found.append(Sentence(words, grounds))
+        told = _told(rows, at, other, last)
+        words = f"Along training the lowest {name} is {join(parts)} of the budget. {told}"
+        found.append(Sentence(words, told.grounds))
     return found
 
 
@@ -186,28 +183,30 @@ def _lowest(stats: list[Stat]) -> int:
     return means.index(min(means))
 
 
-LEAD_TOLD = "the seeds tell "
-
-
-def _told(rows: list[Row], at: dict[str, list[Stat]], other: list[tuple[str, Row]], last: Row) -> str:
-    """At which shares the seeds tell the one that leads there from `last`, who leads at the end."""
+def _told(rows: list[Row], at: dict[str, list[Stat]], other: list[tuple[str, Row]], last: Row) -> Sentence:
+    """At which shares the seeds tell the one that leads there from `last`, who leads at the end, with grounds "p"."""
+    sides = {label: (f"along.{label}.quality.value", records_of([row]), records_of([last])) for label, row in other}
+    untold = [Ground("test", *side) for side in sides.values()]
     ps: dict[tuple[str, int, int], float] = {}
     for label in (label for label, _ in other):
         for (a, one), (b, two) in itertools.combinations(zip(rows, map(_logs, at[label]), strict=True), 2):
             if min(one.n, two.n) < RANKING_SEEDS:
-                return "So few seeds do not tell whether another training would go the same way."
+                return Sentence("So few seeds do not tell whether another training would go the same way.", untold)
             ps[label, id(a), id(b)] = welch(one, two)
     corrected = dict(zip(ps, holm(list(ps.values())), strict=True))
-    told = [
-        f"{row.spoken} at {label} ({p_words(p)})"
+    told = {
+        label: (row, p)
         for label, row in other
         for p in [min(corrected.get((label, *pair), 1.0) for pair in ((id(row), id(last)), (id(last), id(row))))]
         if p <= SIGNIFICANCE
-    ]
+    }
     if not told:
         names = join(dict.fromkeys(row.spoken for _, row in other))
-        return f"The seeds do not tell {names} from {last.spoken} at these shares."
-    return f"Of these {LEAD_TOLD}{join(told)} from {last.spoken}."
+        return Sentence(f"The seeds do not tell {names} from {last.spoken} at these shares.", untold)
+    parts = join(f"{row.spoken} at {label} ({p_words(p)})" for label, (row, p) in told.items())
+    words = f"Of these the seeds tell {parts} from {last.spoken}."
+    tested = [Ground("p", *sides[label], p_number(p)) for label, (_, p) in told.items()]
+    return Sentence(words, [*tested, *(Ground("test", *side) for label, side in sides.items() if label not in told)])
 
 
 def _logs(stat: Stat) -> Stat:

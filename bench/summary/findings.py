@@ -13,7 +13,7 @@ from equibench.quantities.metric import metric_of
 from equibench.quantities.text import join, number
 from equibench.record.paths import value_at
 from equibench.record.schema import Record
-from equibench.summary.along import LEAD_TOLD, lead_sentences, order_sentences
+from equibench.summary.along import lead_sentences, order_sentences
 from equibench.summary.beside import of_loaded
 from equibench.summary.codes import notes_on
 from equibench.summary.evidence import Ground, Sentence, TestedFinding, fact, records_of
@@ -238,7 +238,7 @@ def _along(section: Section) -> TestedFinding | None:
     grounds = [ground._replace(said="") for ground in sentences[0].grounds]
     if by_unit:
         words = "Which of two entrants needs less to reach a distance changes with the unit that is counted."
-    elif any(LEAD_TOLD in sentence for sentence in by_share):
+    elif any(ground.how == "p" for sentence in by_share for ground in sentence.grounds):
         words = "Which entrant has the lowest distance changes along training."
     else:
         words = "Not decided: which entrant has the lowest distance at each share of the training."

@@ -143,6 +143,7 @@ OPEN = """
   document.querySelectorAll('details').forEach(one => { one.open = true; });
   seen.folded = row.checkVisibility(); box.click(); seen.unfolded = row.checkVisibility();
   seen.data = button.closest('td').dataset;
+  seen.end = document.querySelectorAll('#ends li')[seen.data.end].textContent;
   return seen;
 """
 
@@ -153,8 +154,8 @@ def test_a_number_tells_where_it_came_from_by_keyboard_and_touch(page, tmp_path)
     assert found["inside"]
     assert found["back"]
     assert found["next"]
-    for name in ("records", "signature"):
-        assert all(word in found["text"] for word in found["data"][name].split()), name
+    assert all(record in found["text"] for record in found["data"]["records"].split())
+    assert f"{found['data']['signature']}|{found['end']}" in found["text"]
     assert "Copy the signature" in found["text"]
     assert "A model that takes part" in found["meaning"]
     assert (found["folded"], found["unfolded"]) == (False, True)

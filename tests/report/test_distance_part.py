@@ -54,7 +54,7 @@ def page(tmp_path, monkeypatch):
         for found, arrays in cells:
             record_files.write(found, tmp_path / "records", arrays)
         write.write([tmp_path / "records"], tmp_path / "out")
-        text = (tmp_path / "out" / "index.html").read_text()
+        text = (tmp_path / "out" / "index.html").read_text().replace("\N{NO-BREAK SPACE}", " ")
         part = re.search(r'<section id="distance">.*?</section>', text, re.DOTALL)
         assert ('href="#distance"' in text) == (part is not None)
         return part[0] if part else None, tmp_path / "out"
@@ -96,8 +96,11 @@ def test_words_bars_and_table_say_the_same(page):
     assert "too few lie nearest to class bag (2 %, against 25 % of the test images)" in part
     assert "&lt;b&gt;coat&lt;/b&gt;" in part
     assert "<b>" not in part
-    cells = re.findall(r'<td class="n">(\d+)</td>', part)
-    assert ["62", "25", "2", "6"] in [cells[i : i + 4] for i in range(0, len(cells), 4)]
+    cells = re.findall(r'<td class="n"[^>]*data-path="([^"]+)"[^>]*><button[^>]*>(\d+)</button></td>', part)
+    paths = [f"distance_parts.{share}.bag" for share in CLASSES]
+    assert list(zip(paths, ["62", "25", "2", "6"], strict=True)) in [cells[i : i + 4] for i in range(0, len(cells), 4)]
+    titles = re.findall(r'class="no">Table \d+\.</span> (\w+: shares by class, %\.)', part)
+    assert titles == ["GAN: shares by class, %.", "VAE: shares by class, %."]
     widths = [float(width) for width in re.findall(r'<rect width="([\d.]+)"', part)][:6]
     # the longest bar is of the largest share, 98 %, and the order of classes is that of the records
     expected = {"bag": (62, 25, 2), "coat": (38, 75, 98)}

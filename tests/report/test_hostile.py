@@ -65,8 +65,9 @@ def out(tmp_path_factory):
 @pytest.mark.filterwarnings("ignore:Glyph")
 def test_the_page_has_no_element_and_no_attribute_of_theirs(out):
     known = {"data-value", "data-unit", "data-low", "data-high", "data-stderr", "data-sd", "data-kind", "data-how"}
-    known |= {"data-path", "data-over", "data-records", "data-against", "data-signature", "title", "class", "scope"}
+    known |= {"data-path", "data-over", "data-records", "data-against", "data-signature", "data-end", "title", "class"}
     known |= {"lang", "charset", "name", "content", "http-equiv", "id", "href", "src", "alt", "type", "tabindex"}
+    known |= {"scope", "hidden"}
     known |= {"aria-label", "aria-hidden", "colspan", "rowspan", "width", "height", "popover", "popovertarget"}
     drawn = {"viewbox", "role", "d", "x", "y", "transform", "clip-path", "fill", "fill-opacity", "stroke", "opacity"}
     drawn |= {"stroke-width", "stroke-opacity", "stroke-dasharray", "stroke-linejoin", "font-size", "font-weight"}

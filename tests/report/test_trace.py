@@ -4,6 +4,7 @@ by code that shares nothing with the report, and computed again.
 
 from __future__ import annotations
 
+import html
 import json
 import math
 import re
@@ -172,9 +173,13 @@ def test_numbers_carry_their_signature(places):
     for folder, out in places:
         full = {found.key[:8]: found for _, found in find.read_all([folder])}
         seen = 0
-        for _, cell in Cells((out / "index.html").read_text()).found:
+        page = (out / "index.html").read_text()
+        listed = re.search(r'<ol id="ends" hidden>(.*?)</ol>', page, re.DOTALL)[1]
+        ends = [html.unescape(end) for end in re.findall("<li>(.*?)</li>", listed)]
+        assert len(set(ends)) == len(ends)
+        for _, cell in Cells(page).found:
             if cell.get("data-how") in ("value", "mean") and cell["data-path"].startswith(CITABLE):
-                parsed = printed.parse(cell["data-signature"])
+                parsed = printed.parse(f"{cell['data-signature']}|{ends[int(cell['data-end'])]}")
                 assert parsed.path in (cell["data-path"], cell["data-path"].removesuffix(".value"))
                 assert sorted(parsed.keys) == sorted(cell["data-records"].split())
                 values = [look_up(full[key], parsed.path) for key in parsed.keys]

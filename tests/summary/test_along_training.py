@@ -109,6 +109,10 @@ def test_who_has_the_lowest_distance_along_training_is_said_where_that_changes()
         "of the GAN at 100 % of the budget. Of these the seeds tell the VAE at 12.5 % (p "
     )
     assert found.endswith(" from the GAN.")
+    tested = [ground for ground in found.grounds if ground.how == "p"]
+    assert tested[0].path == "along.12.5 %.quality.value"
+    assert f"at 12.5 % (p {tested[0].said})" in found
+    assert len(found.grounds) == 3
     assert lead_sentences(section_of(*crossing("gan", 100, 0.5), *crossing("vae", 120, 0.5))) == []
     (one_seed,) = lead_sentences(section_of(*crossing("gan", 100, 1.0, 1), *crossing("vae", 120, 0.5, 1)))
     assert one_seed.endswith("So few seeds do not tell whether another training would go the same way.")
@@ -116,6 +120,7 @@ def test_who_has_the_lowest_distance_along_training_is_said_where_that_changes()
     far = [trained("vae", seed, [305.0 + 20 * seed, 250, 160, 110]) for seed in range(3)]
     (open_one,) = lead_sentences(section_of(*near, *far))
     assert open_one.endswith("The seeds do not tell the VAE from the GAN at these shares.")
+    assert {ground.how for ground in [*one_seed.grounds, *open_one.grounds]} == {"test"}
 
 
 def test_with_one_seed_it_is_a_word_on_these_models_alone():

@@ -102,7 +102,7 @@ def _floors(axes: Axes, measured: list[tuple[Row, Stat]], floors: list[tuple[str
     names = []
     for name, value in sorted(floors, key=lambda one: one[1]):
         axes.plot(value, 0.4, "|", color=FLOOR, markersize=cut.size)
-        names.append(Label(short(f"{name} {value:.2f}"), (value, 0.4), FLOOR, 0.95 * cut.size, radius=6))
+        names.append(Label(short(f"{name} {value:.2f}"), (value, 0.4), FLOOR, 0.95 * cut.size, radius=3))
     for row, stat in measured:
         axes.plot(stat.mean, 0.4, markersize=0.6 * cut.size, zorder=4, **look_of(row))
     if measured:

@@ -30,13 +30,19 @@ def cite(source: Origin) -> str | None:
         return None
 
 
-def attributes(entry: Entry) -> Markup:
-    """The entry's `data-*` attributes and its title; without a source, its value alone."""
+def attributes(entry: Entry, ends: dict[str, int]) -> Markup:
+    """The entry's `data-*` attributes and its title; without a source, its value alone. What follows the value in its
+    signature, which many numbers of a page share, is looked up in `ends` and added there: most of the attributes' bytes
+    were such ends.
+    """
     raw = "" if entry.raw is None else entry.raw
     if entry.source is None or not entry.is_number:
         return Markup(f' data-value="{_safe(raw)}"')
     found = _facts(entry, entry.source)
     title = "\n".join(visible(line) for line in _words(entry, entry.source, found))
+    if found["signature"]:
+        found["signature"], _, end = found["signature"].partition("|")
+        found["end"] = ends.setdefault(end, len(ends))
     data = "".join(f' data-{name}="{_safe(value)}"' for name, value in found.items() if value not in ("", None))
     return Markup(f' data-value="{_safe(raw)}"{data} title="{escape(title)}"')
 

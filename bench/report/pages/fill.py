@@ -5,11 +5,12 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import jinja2
+from markupsafe import escape
 
 from equibench.quantities.text import POWERS, budget_words, join, number, superscript
 from equibench.report.pages.facts import attributes
@@ -21,12 +22,15 @@ from equibench.report.tables.table import Entry, Table
 from equibench.terminal import visible
 
 POLICY = "POLICY"  # its place in the head of the page, before anything from a record
+# spaces that no line breaks at: before a percent sign, around a plus-minus, and in "p = 0.05"
+KEPT_TOGETHER = re.compile(r"(?<=\d) (?=%)|(?<=\d) (?=± )|(?<=±) (?=\d)|(?<=\bp) (?=[=<] )|(?<=\bp [=<]) (?=\d)")
 LINES = 200  # of a table in a page: all of them are in CSV and JSON
 
 
 def fill(template: str, context: Mapping[str, Any]) -> bytes:
     """Fill one template. HTML is escaped by the engine, Markdown by the filters `text` and `table`."""
     html = template.endswith(".html.j2")
+    ends: dict[str, int] = {}
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
         autoescape=html,
@@ -40,7 +44,7 @@ def fill(template: str, context: Mapping[str, Any]) -> bytes:
         "table": markdown_table,
         "listed": join,
         "entrants": entrants,
-        "attributes": attributes,
+        "attributes": lambda entry: attributes(entry, ends),
         "number": number,
         "budget": budget_words,
         "view": lambda table: view(table, LINES),
@@ -50,7 +54,7 @@ def fill(template: str, context: Mapping[str, Any]) -> bytes:
     environment.globals["numbered"] = Numbering().next
     page = environment.get_template(template).render({**context, "most_lines": LINES})
     page = re.sub(r"\n{3,}", "\n\n", page).strip() + "\n"
-    return (_with_policy(page) if html else page).encode(errors="backslashreplace")
+    return (_with_policy(_with_ends(page, ends)) if html else page).encode(errors="backslashreplace")
 
 
 class Numbering:
@@ -67,8 +71,14 @@ class Numbering:
 
 
 def _in_a_line(value: object) -> object:
-    """What is no markup, without control characters."""
-    return visible(value) if type(value) is str else value
+    """What is no markup, without control characters; numbers stay in one line with their signs."""
+    return KEPT_TOGETHER.sub("\N{NO-BREAK SPACE}", visible(value)) if type(value) is str else value
+
+
+def _with_ends(page: str, ends: Iterable[str]) -> str:
+    """The page with the ends of its signatures, in order, before its script."""
+    listed = "".join(f"<li>{escape(end)}</li>" for end in ends)
+    return page.replace("<script>", f'<ol id="ends" hidden>{listed}</ol>\n<script>', 1) if listed else page
 
 
 def _with_policy(page: str) -> str:

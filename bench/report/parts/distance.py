@@ -12,7 +12,9 @@ from equibench.record.anatomy import DistanceParts
 from equibench.report.figures.images import images_of
 from equibench.report.parts.part import PagePart, Whole
 from equibench.report.sprites import Sprite, sprite
-from equibench.summary.distance import ClassParts, class_sentences, classes, real_sentence, usual_shares
+from equibench.report.tables.distance import share_entry
+from equibench.report.tables.table import Entry
+from equibench.summary.distance import SHARES, ClassParts, class_sentences, classes, real_sentence, usual_shares
 from equibench.summary.sections import FiledRecord, Row, Section
 
 COLUMNS, ROWS, WIDTH = 6, 2, 348  # of a grid of images, whole rows alone, and the pixels that it takes
@@ -35,7 +37,7 @@ class DistanceShown:
 
     row: Row
     sentences: list[str]
-    classes: list[ClassParts]  # those that make most, in the data set's order
+    classes: list[tuple[ClassParts, list[Entry]]]  # those that make most, in the data set's order, with their SHARES
     more_classes: int  # than those
     highest: float  # share that a bar of full length stands for
     shown: list[tuple[Sprite, str]]  # with captions
@@ -72,7 +74,7 @@ def _shown(row: Row, section: Section) -> DistanceShown | None:
     return DistanceShown(
         row=row,
         sentences=class_sentences(found, row.spoken, usual=usual_shares(section)),
-        classes=shown,
+        classes=[(one, [share_entry(row, share, one.name) for share in SHARES]) for one in shown],
         more_classes=len(found) - len(shown),
         highest=max(shares, default=1.0) or 1.0,
         shown=[(picture, CAPTIONS[field]) for field, picture in sprites.items() if field not in FOLDED],

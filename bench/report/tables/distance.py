@@ -27,11 +27,12 @@ def distance(section: Section) -> Table:
     return fill_table("distance", columns, items, lambda item: item[0].first)
 
 
-def _share(share: str) -> Column[Item]:
-    def entry(item: Item) -> Entry:
-        row, found = item
-        path = path_of(share, found.name)
-        stat = row.stat(path)
-        return stat_entry(stat, origin_of(row, path), 0.01, digits=2) if stat else Entry(MISSING)
+def share_entry(row: Row, share: str, name: str) -> Entry:
+    """One share of the class `name`, in percent."""
+    path = path_of(share, name)
+    stat = row.stat(path)
+    return stat_entry(stat, origin_of(row, path), 0.01, digits=2) if stat else Entry(MISSING)
 
-    return share.removesuffix("s"), heading(path_of(share, "*")), entry
+
+def _share(share: str) -> Column[Item]:
+    return share.removesuffix("s"), heading(path_of(share, "*")), lambda item: share_entry(item[0], share, item[1].name)

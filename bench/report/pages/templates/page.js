@@ -50,9 +50,10 @@ function facts(button) {
   source.replaceChildren(value, table);
   const actions = make("p", "", { className: "act" });
   if (d.signature) {
-    const copy = make("button", "Copy the signature", { type: "button" }), text = make("code", d.signature);
+    const signature = `${d.signature}|${document.querySelector(`#ends > :nth-child(${+d.end + 1})`).textContent}`;
+    const copy = make("button", "Copy the signature", { type: "button" }), text = make("code", signature);
     copy.addEventListener("click", async () => {
-      try { await navigator.clipboard.writeText(d.signature); copy.textContent = "Copied"; } catch {
+      try { await navigator.clipboard.writeText(signature); copy.textContent = "Copied"; } catch {
         getSelection().selectAllChildren(text);
         copy.textContent = "Selected: copy it";
       }
