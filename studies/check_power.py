@@ -279,8 +279,9 @@ Where one seed of the run alone has 1.5 / 3 times the distance:
 
 ## Screened by one seed, confirmed by {fresh} fresh ones
 
-By `check --confirm {fresh}` of a run with one seed, an entrant with p <= {screen} is trained with {fresh} fresh seeds, and
-these alone decide ([ci.md](ci.md)). Named in per cent where the distance of one entrant is larger by {percents}:
+By `check --confirm {fresh}` of a run with one seed, an entrant with p <= {screen} is trained with {fresh} fresh seeds,
+and these alone decide ([ci.md](ci.md)). Named in per cent where the distance of one entrant is larger by
+{percents}:
 
 {confirmed}
 

@@ -15,9 +15,9 @@ RESULTS = click.argument("results", nargs=-1, required=True, type=PATH)
 
 @click.group(short_help="Tell headline numbers to MLflow, Weights & Biases or the Hub.")
 def export() -> None:
-    """Tell the headline numbers of results to a tool that people follow experiments in: a run a row of the report, with
-    its settings, its numbers (means, deviations, seeds) and their signatures. Nothing is sent over a network unless you
-    give an address of one.
+    """Tell the headline numbers of results to a tool that people follow experiments in: one run for each row of the
+    report, with its settings, its numbers (means, deviations, seeds) and their signatures. Nothing is sent over a
+    network unless you give an address of one.
     """
 
 

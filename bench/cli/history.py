@@ -16,7 +16,7 @@ from equibench.terminal import visible
 @click.option("--number", "numbers", multiple=True, metavar="NAME", help="Also this number, as `cite` names it.")
 @click.option("--baseline", metavar="WHAT", help="Say how far off it is: a folder of records, or a commit of RESULTS.")
 @click.option("--repository", type=PATH, help="A git repository that says in which order commits come.")
-@click.option("--out", type=PATH, metavar="PAGE", help="Write a page, an HTML file, with a chart a number.")
+@click.option("--out", type=PATH, metavar="PAGE", help="Write a page, an HTML file, with a chart for each number.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 def history(
     results: tuple[Path, ...],
@@ -28,9 +28,9 @@ def history(
 ) -> None:
     """Show the numbers of RESULTS, records of many commits in folders and their subfolders, over these commits.
 
-    A line a number: distance, likelihood, speed and memory of each entrant, their levels, and the steps between these,
-    each dated by the commits that it lies between. Numbers that do not compare (other data, feature networks, settings,
-    protocols; for speed and memory other machines) are lines of their own.
+    One line for each number: distance, likelihood, speed and memory of each entrant, their levels, and the steps
+    between these, each dated by the commits that it lies between. Numbers that do not compare (other data, feature
+    networks, settings, protocols; for speed and memory other machines) are lines of their own.
     """
     from rich.table import Table
 

@@ -26,7 +26,7 @@ RESULTS = click.option(
     type=PATH,
     help="A record, or a folder of them, subfolders included. [default: results, without results/published]",
 )
-TOLERANCE_HELP = "Allow so much more: of quality, speed, memory or cost per cent, of likelihood bits/dim."
+TOLERANCE_HELP = "Allow so large a change for the worse: per cent for quality, speed, memory and cost, else bits/dim."
 MARGIN_HELP = "Demand to be shown that it is worse by less than this; quality and likelihood by default."
 MARKDOWN_HELP = "Write a summary in Markdown too; - prints it alone. [default: $GITHUB_STEP_SUMMARY, where it is set]"
 GATE_HELP = "Gate this number too, such as recall or NFE."
@@ -52,8 +52,9 @@ def check(results: tuple[Path, ...], **options: Any) -> None:
 
     A number is worse only beyond its tolerance and if noise does not explain it; what that noise is taken to be, and
     which change would have been seen, stands beside each line. Numbers that changed though the weights did not are
-    errors of the measurement, and fail too. With --confirm 3 one seed is enough to look for suspects: whoever has
-    p <= 0.2 in quality or likelihood trains three fresh seeds, by the suite and settings of the records.
+    errors of the measurement, and fail too. With --confirm 3 one seed is enough to look for suspects: each
+    entrant with p <= 0.2 in quality or likelihood is trained with three fresh seeds, by the suite and settings of the
+    records, and these decide.
     """
 
     from equibench.judge import check as checking

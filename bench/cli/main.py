@@ -58,9 +58,8 @@ def cli() -> None:
     A first session:
       equibench doctor                      what is on this machine
       equibench plan quick                  what a run would cost
-      equibench run quick                   train and measure; goes on where it was if stopped
-      equibench status results/quick        what is done, running, failed and left
-      equibench report results/quick        tables, figures and a page to read
+      equibench run quick                   train, measure and report; resumes if it was stopped
+      equibench status results/quick        what is done, running, failed and remaining
       equibench baseline results/quick --out results/baseline      what a check compares with
       equibench check results/quick --baseline results/baseline    worse than before?
       equibench measure samples/ --dataset fashion-mnist-10k    samples of any tool

@@ -73,7 +73,7 @@ class PlannedRun:
         }
 
 
-DETECT_HELP = "Show how many seeds a side, and samples, `check` takes to see such a change: 5%, 0.02bits."
+DETECT_HELP = "Show how many seeds per side, and samples, `check` takes to see such a change: 5%, 0.02bits."
 
 
 @click.command(epilog=SUITE_HELP, short_help="Show what a run would train, and what it would cost.")

@@ -64,9 +64,10 @@ class _Sitting:
 def tune(**options: Any) -> None:
     """Choose the settings of every entrant of SUITE by the same rule, on images held out of its training data.
 
-    Trials at a quarter of the budget, then the best three and the entrant as it stands at all of it, with three seeds.
-    The least Frechet distance is chosen among those whose likelihood is no worse. The study of each entrant is a JSON
-    file; one that was stopped goes on where it was. docs/tuning.md says what to do with it.
+    Runs trials at a quarter of the budget, then trains the best three and the unchanged entrant at the full budget,
+    with three seeds. Of those whose bits/dim are at most 0.02 above the unchanged entrant's, the one with the lowest
+    Frechet distance is chosen. The study of each entrant is a JSON file; the same command resumes one that was stopped.
+    docs/tuning.md says what to do with it.
     """
     from equibench.machine.device import resolve_device
     from equibench.record.study import Search

@@ -107,7 +107,7 @@ GLOSSARY = (
     Q("probes.probes.*.linear_accuracy", "By a linear map", better="higher", shown=PERCENT,
       error="probes.probes.*.linear_stderr"),
     Q("probes.probes.*.linear_stderr", "Standard error over images"),
-    Q("probes.probes.*.dims", "Numbers an image"),
+    Q("probes.probes.*.dims", "Dimensions per image"),
     Q("probes.chance_accuracy", "By chance", shown=PERCENT),
     # likelihood
     Q(BITS, "Bits/dim", "bits/dim", "lower", "likelihood", error="likelihood.stderr_bits_per_dim",
