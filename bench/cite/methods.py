@@ -79,9 +79,9 @@ def _paragraph(group: Sequence[Record], loaded: Sequence[Record]) -> str:
 def _budget(trained: Sequence[Record]) -> list[str]:
     if not trained:
         return []
-    one = len({r.entrant for r in trained}) == 1
+    each = "" if len({r.entrant for r in trained}) == 1 else "Each of "
     return [
-        f"{_all(trained, _name)} {'was' if one else 'were each'} given {budget_words(trained[0].budget)}; every "
+        f"{each}{_all(trained, _name)} was given {budget_words(trained[0].budget)}; every "
         f"trained entrant has {_of_cap(trained)} of the parameter cap, both networks of a pair counted, and FLOPs are "
         "counted on its own updates."
     ]
@@ -135,7 +135,7 @@ def _quality(group: Sequence[Record]) -> list[str]:
             found[f"Sample quality is {others or 'not measured'} {what} of {against}."] = None
             continue
         name = with_count(quality.metric, quality.n_samples)
-        interval = f", its interval over samples by {quality.interval.method}" if quality.interval else ""
+        interval = f", with an interval over samples ({quality.interval.method})" if quality.interval else ""
         found[f"{name} is the squared Frechet distance {what} of {against}{interval}."] = None
     return list(found)
 
@@ -159,10 +159,13 @@ def _likelihood(group: Sequence[Record]) -> list[str]:
 
 
 def _speed(group: Sequence[Record]) -> list[str]:
-    speeds = [one.speed for one in group if one.speed]
-    if not speeds:
+    by_batch: dict[int, dict[str, None]] = {}
+    for size, name in sorted((one.speed.batch_size, _name(one)) for one in group if one.speed):
+        by_batch.setdefault(size, {})[name] = None
+    if not by_batch:
         return []
-    batches = join(sorted({str(speed.batch_size) for speed in speeds}))
+    whose = len(by_batch) > 1
+    batches = join(f"{size} ({join(names)})" if whose else str(size) for size, names in by_batch.items())
     machines = _all(
         group,
         lambda r: (

@@ -120,21 +120,18 @@ def order_sentences(section: Section) -> list[Sentence]:
             continue
         target, worst = max(ends, key=lambda end: end[0])
         over_seeds = all(len(row.cells) >= RANKING_SEEDS for row in rows)
-        clauses, grounds = _changes(rows, metric, target, over_seeds)
+        disturbed = [row for row in rows if any(busy(cell.record, "train") for cell in row.cells)]
+        clauses, grounds = _changes(rows, metric, target, over_seeds, disturbed)
         if clauses:
             basis = "over training seeds" if over_seeds else "for these trained models alone, without a test over seeds"
             last = f"along.{labels(worst)[-1]}.quality.value"
             said = number(target, 4)
             grounds.append(Ground("greatest", last, worst.having(last), said=said))
-            words = (
-                f"To reach {name} of {said}, which {worst.spoken} has at the end of its training, "
-                f"{'; '.join(clauses)}; that is so {basis}."
-            )
+            words = f"To reach {name} of {said}, as every training here does, {'; '.join(clauses)}; that is so {basis}."
             found.append(Sentence(words, grounds))
-            disturbed = [row for row in rows if any(busy(cell.record, "train") for cell in row.cells)]
             if disturbed:
-                names = join(row.spoken for row in disturbed)
-                words = f"The machine was not steady as {names} trained: do not trust these seconds."
+                names, whose = join(row.spoken for row in disturbed), "its" if len(disturbed) == 1 else "their"
+                words = f"The machine was not steady as {names} trained: {whose} seconds are not compared."
                 found.append(Sentence(words, [fact("timed", disturbed)]))
     return found
 
@@ -202,7 +199,8 @@ def _told(rows: list[Row], at: dict[str, list[Stat]], other: list[tuple[str, Row
     }
     if not told:
         names = join(dict.fromkeys(row.spoken for _, row in other))
-        return Sentence(f"The seeds do not tell {names} from {last.spoken} at these shares.", untold)
+        shares = join(label for label, _ in other)
+        return Sentence(f"The seeds do not tell {names} from {last.spoken} at {shares}.", untold)
     parts = join(f"{row.spoken} at {label} ({p_words(p)})" for label, (row, p) in told.items())
     words = f"Of these the seeds tell {parts} from {last.spoken}."
     tested = [Ground("p", *sides[label], p_number(p)) for label, (_, p) in told.items()]
@@ -213,10 +211,19 @@ def _logs(stat: Stat) -> Stat:
     return Stat(tuple(math.log(max(value, LEAST)) for value in stat.values))
 
 
-def _changes(rows: list[Row], metric: Metric, target: float, over_seeds: bool) -> tuple[list[str], list[Ground]]:
-    """A clause for each pair of rows of which one is first in one unit and the other in another, and its tests."""
-    pairs = itertools.combinations(rows, 2)
-    tests = [test for a, b in pairs for unit in UNITS if (test := _test(a, b, metric, unit, target))]
+def _changes(
+    rows: list[Row], metric: Metric, target: float, over_seeds: bool, disturbed: list[Row]
+) -> tuple[list[str], list[Ground]]:
+    """A clause for each pair of rows of which one is first in one unit and the other in another, and its tests. Seconds
+    of disturbed rows decide nothing.
+    """
+    tests = [
+        test
+        for a, b in itertools.combinations(rows, 2)
+        for unit in UNITS
+        if not (unit == "train_sec" and any(row is a or row is b for row in disturbed))
+        if (test := _test(a, b, metric, unit, target))
+    ]
     corrected = holm([test.p for test in tests]) if over_seeds else [0.0] * len(tests)
     by_pair: dict[tuple[int, int], list[tuple[_Test, float]]] = {}
     for test, p in zip(tests, corrected, strict=True):

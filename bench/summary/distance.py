@@ -86,8 +86,8 @@ def _of_distance(found: Sequence[ClassParts], real: str, usual: Mapping[str, flo
     much = sorted(clearly, key=lambda x: x[2] - x[1])[:NAMED]
     if not much:
         if usual:
-            return [f"No class makes much more of the distance than both of the {real} and of real images' distance."]
-        return [f"No class makes much more of the distance than of the {real}."]
+            real += ", or than it has in the distance of real images"
+        return [f"No class stands out: none has a much larger share of the distance than of the {real}."]
     (name, part, images), *others = much
     first = f"Class {name} makes {_percent(part)} of the distance and has {_percent(images)} of the {real}"
     rest = [f"{_class(name)} makes {_percent(part)} and has {_percent(images)}" for name, part, images in others]

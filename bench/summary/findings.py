@@ -175,13 +175,9 @@ def _speed(found: list[Standing]) -> TestedFinding | None:
     disturbed = {id(row): row for part in parts for row in part.one.busy}
     more = []
     if disturbed:
-        names = listed(row.spoken for row in disturbed.values())
-        more.append(
-            Sentence(
-                f"The machine was not steady as {names} ran: do not trust these times.",
-                [fact("timed", disturbed.values())],
-            )
-        )
+        names, whose = listed(row.spoken for row in disturbed.values()), "its" if len(disturbed) == 1 else "their"
+        words = f"The machine was not steady as {names} ran: do not trust {whose} times."
+        more.append(Sentence(words, [fact("timed", disturbed.values())]))
     return topic("speed", claim_of(fast, "samples fastest", "who samples fastest"), parts, more)
 
 

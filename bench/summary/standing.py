@@ -105,9 +105,11 @@ class Standing:
 
     @property
     def level(self) -> list[Row]:
-        """The best and all that the tests do not tell from it, or tell to be better by a tighter bound."""
+        """The best and all that the tests do not tell from it, or tell to be better by a tighter bound; without tests,
+        those that have the same number as it is shown.
+        """
         if not self.tested:
-            return [self.best]
+            return [row for row in self.rows if row is self.best or self.shown(row) == self.shown(self.best)]
         return [self.best, *(row for row in self.rows[1:] if not self._beats(row))]
 
     def _beats(self, row: Row) -> bool:

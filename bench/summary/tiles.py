@@ -122,9 +122,11 @@ def _unit(section: Section, category: Category, one: Standing) -> str:
 
 def _tile_words(one: Standing) -> tuple[str, str]:
     """By how much, and how sure."""
-    busy = (
-        f"Timed on an unsteady machine ({listed(row.name for row in one.busy)}): do not trust it." if one.busy else ""
-    )
+    busy = ""
+    if one.busy:
+        were, value = ("was", "its value") if len(one.busy) == 1 else ("were", "their values")
+        names = capital(listed(row.spoken for row in one.busy))
+        busy = f"{names} {were} timed on an unsteady machine: do not trust {value}."
     if len(one.rows) < 2:
         return "Nothing to compare it with.", busy
     row, effect = next_to(one)

@@ -23,6 +23,8 @@ from equibench.summary.standing import (
 from equibench.summary.tiles import TILES, Tile, behind, by_which_bound, interval, names_of, next_to, tile_of
 from equibench.summary.ways import SettingPair, compared, other_ways, seeds_suffice, sided, turned
 
+MOST_VALUES = 3  # that a clause gives of entrants that are not told apart
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -59,7 +61,7 @@ def _failure(row: Row) -> str:
 
 
 def _first(words: str) -> str:
-    return capital(words) if words.startswith(("the ", "diffusion ", "not decided")) else words
+    return capital(words) if words.startswith(("the ", "diffusion ")) else words
 
 
 def _scope(section: Section) -> str:
@@ -87,20 +89,26 @@ def _with_unit(one: Standing, row: Row) -> str:
 
 
 def _merged(section: Section, shown: list[Standing]) -> list[str]:
-    """A clause an entrant that leads, then what is not decided."""
-    by_winner: dict[str, list[str]] = {}
-    open_ones = []
+    """In the order of `shown`, a clause for each entrant that leads in something and each number that is undecided."""
+    clauses: dict[str, list[str]] = {}
     for one in shown:
         if len(one.rows) < 2:
             continue
         if len(one.level) > 1:
-            level = f"{names_of(one.level, 'or')}{_lower_otherwise(section, one)}"
-            open_ones.append(f"{_OPEN[one.measure.category](one)} ({level})")
+            clauses[f"{_OPEN[one.measure.category](one)} is not decided"] = [
+                f"({_level_words(one)}{_lower_otherwise(section, one)})"
+            ]
         else:
             claim = _CLAIMS[one.measure.category](one).removesuffix(")")
-            by_winner.setdefault(one.best.spoken, []).append(f"{claim}{_lower_otherwise(section, one)})")
-    clauses = [f"{name} {listed(claims)}" for name, claims in by_winner.items()]
-    return [*clauses, f"not decided: {listed(open_ones)}"] if open_ones else clauses
+            clauses.setdefault(one.best.spoken, []).append(f"{claim}{_lower_otherwise(section, one)})")
+    return [f"{subject} {listed(claims)}" for subject, claims in clauses.items()]
+
+
+def _level_words(one: Standing) -> str:
+    """Those of whom none is told to be the best, with their numbers."""
+    if len(one.level) > MOST_VALUES:
+        return names_of(one.level, "or")
+    return listed(f"{one.shown(row)} for {row.spoken}" for row in one.level)
 
 
 def _lower_otherwise(section: Section, one: Standing) -> str:
@@ -168,6 +176,8 @@ def _sure(section: Section, shown: list[Standing]) -> str:
 def _apart(one: Standing, row: Row, effect: Effect) -> str:
     """How far the row behind the best lies from it."""
     best = one.best.spoken
+    if effect.value == (1 if effect.is_ratio else 0):
+        return f"{row.spoken} has the same {one.name} as {best}"
     if effect.is_ratio:
         return f"{row.spoken} has {number(effect.value)} times the {one.name} of {best}"
     side = "above" if effect.value >= 0 else "below"
@@ -221,5 +231,6 @@ def _busy_words(shown: list[Standing]) -> str:
     rows = [row for one in shown for row in one.busy]
     if not rows:
         return ""
-    names = listed(dict.fromkeys(row.spoken for row in rows))
-    return f"The machine was not steady as {names} ran: do not trust these speeds."
+    names = list(dict.fromkeys(row.spoken for row in rows))
+    whose = "its speed" if len(names) == 1 else "their speeds"
+    return f"The machine was not steady as {listed(names)} ran: do not trust {whose}."

@@ -134,9 +134,10 @@ def steps(row: Row, metric: Metric) -> list[SampledWay]:
 
 
 def compared(section: Section) -> list[SettingPair]:
-    """What the settings of samplers change: each against the usual one of its entrant (a), paired by seed; then, as a
-    family of tests of its own, the usual settings of entrants against each other, and each other way to sample against
-    every other entrant's usual setting (a).
+    """What the settings of samplers change: each against the usual one of its entrant (a), paired by seed; then the
+    usual settings of entrants against each other; then each other way to sample against every other entrant's usual
+    setting (a). Each of the three is a family of tests of its own, the second for each metric, so that entrants have
+    the order here that they have where usual settings alone are compared.
     """
     common = common_metric(section)
     if common is None:
@@ -155,14 +156,14 @@ def compared(section: Section) -> list[SettingPair]:
             within += [ways.get((row.label, other.setting.label), (usual, other)) for usual, other in others]
         shown = {other.setting.label for other in settings}
         within += [pair for (label, way), pair in ways.items() if label == row.label and way not in shown]
-    between: list[tuple[SampledWay, SampledWay]] = []
+    between, usually = [], []
     for metric in list(dict.fromkeys(way.setting.metric for _, way in ways.values())) or alike[:1]:
         usual = [found[0] for row in section.rankable if (found := sides(row, metric)) and found[0].usual]
-        between += itertools.combinations(usual, 2)
+        usually += _corrected(list(itertools.combinations(usual, 2)))
         for _, way in ways.values():
             if way.setting.metric == metric:
                 between += [(one, way) for one in usual if one.row is not way.row]
-    return _corrected(within) + _corrected(between)
+    return _corrected(within) + usually + _corrected(between)
 
 
 def _corrected(sides_of: list[tuple[SampledWay, SampledWay]]) -> list[SettingPair]:

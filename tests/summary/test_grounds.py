@@ -33,6 +33,7 @@ def sections(tmp_path):
         *with_way(list(entrant("gan", 100)), "other noise", 110),
         *with_way(list(entrant("vae", 300)), "m", 50),
     )
+    yield section_of(tmp_path, *three("gan", 80, sec=300.0), *three("vae", 100))
     yield section_of(tmp_path, *three("gan", 80, sec=300.0, timed=busy), *three("vae", 100))
     twelve = [one for i in range(12) for one in entrant(f"entrant-{i:02}", 100 * 1.5**i, bits=3 + i)]
     yield section_of(tmp_path, *twelve, fixtures.failed("gan", 4, "diverged", "nan."))

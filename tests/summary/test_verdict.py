@@ -82,12 +82,23 @@ def test_tiles_say_how_much_and_how_sure(tmp_path):
     assert (memory.winner, memory.value) == ("VAE", "100")
 
 
+def test_equal_numbers_of_one_seed_have_no_winner(tmp_path):
+    section = section_of(tmp_path, *entrant("gan", 100, seeds=1), *entrant("vae", 120, seeds=1))
+    found = verdict(section)
+    assert "the highest sampling speed is not decided (99.0 for the GAN and 99.0 for the VAE)" in found.sentence
+    assert found.tiles[2].winner == "Not decided"
+    assert found.tiles[2].apart == "The GAN and the VAE are not told apart."
+    claims = {one.topic: one.claim for one in findings(section)}
+    assert claims["speed"].startswith("Not decided between the GAN and the VAE")
+
+
 def test_a_tie_is_not_decided(tmp_path):
     section = section_of(tmp_path, *entrant("gan", 100), *entrant("vae", 100), *entrant("flow", 300))
     found = verdict(section)
     assert found.sentence == (
-        "Not decided: the best FD_5k (the GAN or the VAE), the highest sampling speed (the GAN, the VAE or the flow) "
-        "and the least training memory (the GAN, the VAE or the flow)."
+        "The best FD_5k is not decided (100 for the GAN and 100 for the VAE); the highest sampling speed is not "
+        "decided (100 for the GAN, 100 for the VAE and 100 for the flow); the least training memory is not decided "
+        "(100 for the GAN, 100 for the VAE and 100 for the flow)."
     )
     assert [tile.winner for tile in found.tiles[::2]] == ["Not decided"] * 2
     claims = {one.topic: one.claim for one in findings(section)}
@@ -139,7 +150,7 @@ def test_twelve_entrants_with_long_names(tmp_path):
     section = section_of(tmp_path, *(one for i, name in enumerate(names) for one in entrant(name, 100 * 1.5**i)))
     found = verdict(section)
     assert found.sentence.startswith(f"{names[0]} makes the best samples (FD_5k 100; {names[1]}, next, has 1.5 times")
-    assert "not decided: the highest sampling speed (12 entrants)" in found.sentence
+    assert "the highest sampling speed is not decided (12 entrants)" in found.sentence
     assert [len(tile.bars) for tile in found.tiles] == [6] * 4
     assert found.tiles[0].bars[-1].name == "and 7 more"
     assert all(len(sentence) < 1200 for sentence in all_words(section))
@@ -150,7 +161,7 @@ def test_a_busy_machine_is_said(tmp_path):
     section = section_of(tmp_path, *entrant("gan", 100, speed=900, timed=[block]), *entrant("vae", 200))
     assert "(9.0 times as fast as the VAE, timed on an unsteady machine)" in verdict(section).sentence
     assert "not steady as the GAN ran" in verdict(section).sure
-    assert verdict(section).tiles[2].sure.endswith("Timed on an unsteady machine (GAN): do not trust it.")
+    assert verdict(section).tiles[2].sure.endswith("The GAN was timed on an unsteady machine: do not trust its value.")
     third = entrant("flow", 400, speed=10, timed=[block])
     section = section_of(tmp_path, *entrant("gan", 100, speed=900), *entrant("vae", 200), *third)
     assert "(9.0 times as fast as the VAE)" in verdict(section).sentence  # which the flow has no part in

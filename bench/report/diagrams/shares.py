@@ -5,7 +5,7 @@ from __future__ import annotations
 from markupsafe import Markup
 
 from equibench.record.anatomy import Structure
-from equibench.report.diagrams.blocks import LETTER, WIDTH
+from equibench.report.diagrams.blocks import LETTER, WIDTH, words_of
 from equibench.report.diagrams.svg import Drawing
 
 
@@ -19,8 +19,9 @@ def bar(structure: Structure, cap: int | None, name: str, title: str) -> Markup:
         kind = "learned" if part.samples else "learned unsampled"
         if width:
             drawing.rect(x, 1, width, height - 2, f"{kind} share", 0)
-        label = f"{part.name.split('.')[-1]}: {100 * part.params / max(total, 1):.0f} %"
-        if width > LETTER * len(label) + 8:
+        share = f"{100 * part.params / max(total, 1):.1f} %"
+        label = next((one for one in (f"{words_of(part)}: {share}", share) if width > LETTER * len(one) + 8), "")
+        if label:
             drawing.text(x + width / 2, 15, label, "on" if part.samples else "")
         x += width
     drawing.rect(0.5, 0.5, WIDTH - 1, height - 1, "frame", 2)

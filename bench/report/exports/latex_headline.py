@@ -18,6 +18,7 @@ from equibench.terminal import visible
 
 Width = Literal["column", "page"]
 WIDTHS: tuple[Width, ...] = ("column", "page")
+MARK = r"\textsuperscript{*}"  # of a timing that is not to be trusted
 IN_A_COLUMN = ("Quality", "Likelihood", "Sampling")  # of each group the first column, without its spread
 
 
@@ -48,7 +49,10 @@ def headline_tabular(table: Table, about: str, width: Width) -> str:
     for line in found.failed:
         why = rf"\multicolumn{{{len(keep) - 1}}}{{l@{{}}}}{{{tex(line.span.partition(' (')[0])}}}"
         lines.append(_row([tex(line.entries[0].text), why]))
-    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}\endgroup", ""])
+    end = r"\end{tabular}\endgroup"
+    if any(MARK in line for line in lines):
+        end = rf"\end{{tabular}}\par\smallskip\scriptsize {MARK} The machine was not steady at the time.\endgroup"
+    return "\n".join([*lines, r"\bottomrule", end, ""])
 
 
 def _groups(names: Sequence[str]) -> list[str]:
@@ -67,6 +71,7 @@ def _value(cell: ShownCell | None, width: Width) -> str:
         return ""
     value = tex(cell.value.rstrip("¹²³⁴⁵⁶⁷⁸⁹⁰"))
     value = rf"\textbf{{{value}}}" if cell.entry.strong else value
+    value += MARK if cell.entry.more.get("_busy") else ""
     return value if width == "column" or not cell.spread else rf"{value} {{\tiny {tex(cell.spread)}}}"
 
 

@@ -137,19 +137,16 @@ def _error_in_levels(row: Row) -> str:
     return f"The greatest error of any pixel is {number(max(found.values) * 128, 2)} of the 256 levels."
 
 
+# how far a discriminator is ahead of its generator; empty for a family without one
+of_players = _say(
+    "Of all pairs of a test image and a sample, the discriminator gives the real image more in {} %; guessing would "
+    "give 50 %.",
+    "discriminator_accuracy_on_test",
+    100,
+)
+
 _KNOWN = {
-    ("gan", "interpolation"): _Known(
-        "Interpolation",
-        (),
-        (
-            _say(
-                "Of all pairs of a test image and a sample, the discriminator gives the real image more in {} %; "
-                "guessing would give 50 %.",
-                "discriminator_accuracy_on_test",
-                100,
-            ),
-        ),
-    ),
+    ("gan", "interpolation"): _Known("Interpolation"),
     ("vae", "reconstructions"): _Known(
         "There and back",
         ("test images", "rebuilt"),
@@ -168,13 +165,13 @@ _KNOWN = {
         (
             _error_in_levels,
             _say(
-                "In units of the model's own noise, that of test images has a standard deviation of {}.",
+                "In units of the model's own noise, that of test images has a standard deviation of {}; 1 would fit.",
                 "noise_std_of_logistic",
             ),
         ),
     ),
     ("flow", "temperatures"): _Known("Less noise", (), (_by_setting,), listed=True),
-    ("diffusion", "forward_chain"): _Known("The fixed way to noise", rows=2),
+    ("diffusion", "forward_chain"): _Known("To noise", rows=2),
     ("diffusion", "reverse_chain"): _Known("The learned way back", rows=2),
     ("diffusion", "learned_step"): _Known(
         "One step: mean and deviation",

@@ -21,7 +21,7 @@ from equibench.report.diagrams.shares import bar
 from equibench.report.diagrams.structure import drawn
 from equibench.report.figures import images
 from equibench.report.parts.claims import held
-from equibench.report.parts.exhibits import Exhibit, chain, exhibits, first_images
+from equibench.report.parts.exhibits import Exhibit, chain, exhibits, first_images, of_players
 from equibench.report.parts.part import PagePart, Whole
 from equibench.summary.sections import FiledRecord, Row, Section
 from equibench.summary.sort import portraits
@@ -52,6 +52,7 @@ class FamilyPart:
     exhibits: tuple[Exhibit, ...]
     folded: tuple[Exhibit, ...]
     players: tuple[Markup, ...]  # curves of the losses of two players, which belong together
+    of_players: str  # which of them is ahead
     curves: tuple[Markup, ...]
 
 
@@ -132,6 +133,7 @@ def _part(index: int, cell: FiledRecord, row: Row) -> FamilyPart:
         exhibits=tuple(shown),
         folded=tuple(one for one in pictures if one not in shown),
         players=players,
+        of_players=of_players(row),
         curves=tuple(one for one in panels if one),
     )
 

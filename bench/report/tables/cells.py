@@ -14,6 +14,7 @@ from equibench.summary.load import busy
 from equibench.summary.sections import Row
 
 CellRow = tuple[Row, Record]
+UNSTEADY = "unsteady"
 
 
 def of_row(row: Row) -> Entry:
@@ -27,16 +28,21 @@ RUN: list[Column[CellRow]] = [
 ]
 
 
-def marked_if_busy(entry: Entry, records: Sequence[Record], block: str, notes: Notes) -> Entry:
+def marked_if_busy(entry: Entry, records: Sequence[Record], block: str, notes: Notes, row: Row | None = None) -> Entry:
     """The entry of a timing, with a mark and a footnote where the machine was not steady as one of `records`
-    was timed in `block`.
+    was timed in `block`. The footnote is of all records of `row`, where that is given: its seeds share one.
     """
-    found = [(record.seed, why) for record in records if (why := busy(record, block))]
-    if not found or not entry.is_number:
+    if not entry.is_number or not any(busy(record, block) for record in records):
         return entry
-    note = "; ".join(f"as seed {seed} was timed, {why}" for seed, why in found)
-    mark = f"unsteady{notes.mark(f'The machine was not steady, so this timing is not to be trusted: {note}.')}"
+    told = [cell.record for cell in row.cells] if row else records
+    note = "; ".join(f"as seed {one.seed} was timed, {why}" for one in told if (why := busy(one, block)))
+    mark = f"{UNSTEADY}{notes.mark(f'The machine was not steady, so this timing is not to be trusted: {note}.')}"
     return replace(entry, detail="; ".join(filter(None, [entry.detail, mark])), more={**entry.more, "_busy": note})
+
+
+def busy_mark(entry: Entry) -> str:
+    """The mark that `marked_if_busy` made; empty where it made none."""
+    return next((part for part in entry.detail.split("; ") if part.startswith(UNSTEADY)), "")
 
 
 def runs_of(rows: Sequence[Row]) -> list[CellRow]:

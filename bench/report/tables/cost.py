@@ -80,14 +80,14 @@ def training(section: Section) -> Table:
     columns: list[Column[CellRow]] = [
         *RUN,
         measured("config.batch_size"),
-        ("images_per_sec", heading("training.images_per_sec"), lambda run: _per_sec(run[1], "images", notes)),
-        ("flops_per_sec", heading("training.flops_per_sec"), lambda run: _per_sec(run[1], "flops", notes)),
+        ("images_per_sec", heading("training.images_per_sec"), lambda run: _per_sec(run, "images", notes)),
+        ("flops_per_sec", heading("training.flops_per_sec"), lambda run: _per_sec(run, "flops", notes)),
         (
             "matrix_flops_per_sec",
             heading("matrix_products.flops_per_sec.*"),
             lambda run: _matrix_rate(run[1], notes),
         ),
-        ("utilization", heading("training.utilization"), lambda run: _utilization(run[1], notes)),
+        ("utilization", heading("training.utilization"), lambda run: _utilization(run, notes)),
         *(
             (f"{part}_share", heading("training.share.*", label), partial(_share, part=part))
             for part, label in PARTS.items()
@@ -132,7 +132,7 @@ def _throughput(way: Way, notes: Notes) -> Entry:
     detail = f"{len(way.point.repeats_sec)} repeats" + (", best of the sweep" if best and way.speed.sweep else "")
     source = Origin((way.run[1],), f"{way.path}.images_per_sec")
     entry = Entry(number(found), found, detail, {"best": best}, strong=best, source=source)
-    return marked_if_busy(entry, [way.run[1]], way.block("speed"), notes)
+    return marked_if_busy(entry, [way.run[1]], way.block("speed"), notes, way.run[0])
 
 
 def _latency(way: Way, name: str, notes: Notes) -> Entry:
@@ -142,7 +142,7 @@ def _latency(way: Way, name: str, notes: Notes) -> Entry:
     source = Origin((record,), f"{way.timed}.{name}")
     scale = of("speed.latency_p50_sec").scale
     entry = Entry(number(sec / scale), sec, source=source, scale=scale)
-    return marked_if_busy(entry, [record], way.block("latency"), notes)
+    return marked_if_busy(entry, [record], way.block("latency"), notes, way.run[0])
 
 
 def _latency_repeats(way: Way) -> Entry:
@@ -182,13 +182,14 @@ def _sentence(reason: str) -> str:
     return f"{reason[0].upper()}{reason[1:].rstrip('.')}."
 
 
-def _per_sec(record: Record, name: str, notes: Notes) -> Entry:
+def _per_sec(run: CellRow, name: str, notes: Notes) -> Entry:
+    row, record = run
     spent = record.spent
     if spent is None or not spent.train_sec:
         return Entry(MISSING)
     source = Origin((record,), f"spent.{name}", "ratio", over="spent.train_sec")
     entry = value_entry(getattr(spent, name) / spent.train_sec, source=source)
-    return marked_if_busy(entry, [record], "train", notes)
+    return marked_if_busy(entry, [record], "train", notes, row)
 
 
 def _matrix_rate(record: Record, notes: Notes) -> Entry:
@@ -201,12 +202,13 @@ def _matrix_rate(record: Record, notes: Notes) -> Entry:
     return Entry(number(rates[side]), rates[side], detail, {"_side": side}, source=source)
 
 
-def _utilization(record: Record, notes: Notes) -> Entry:
+def _utilization(run: CellRow, notes: Notes) -> Entry:
+    row, record = run
     share = utilization(record)
     if share is None:
         return Entry(MISSING)
     source = Origin((record,), "spent.flops", "utilisation", over="spent.train_sec")
-    return marked_if_busy(Entry(number(100 * share), share, source=source, scale=0.01), [record], "train", notes)
+    return marked_if_busy(Entry(number(100 * share), share, source=source, scale=0.01), [record], "train", notes, row)
 
 
 def _share(run: CellRow, part: str) -> Entry:

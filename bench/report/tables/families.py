@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from equibench.quantities.glossary import heading, of
-from equibench.quantities.metric import Metric, metric_names
+from equibench.quantities.glossary import BITS, heading, of
+from equibench.quantities.metric import Metric, bits_kind, metric_names
 from equibench.quantities.text import MISSING, slug, spoken_key
 from equibench.record.schema import Record
-from equibench.report.tables.table import Column, Entry, Line, Origin, Table, fill_table, read_entry, stat_entry
+from equibench.report.tables.cells import marked_if_busy
+from equibench.report.tables.headline import TIMED
+from equibench.report.tables.table import Column, Entry, Line, Notes, Origin, Table, fill_table, read_entry, stat_entry
 from equibench.summary.sections import FiledRecord, Row, Section
 
 # what is set side by side beneath the abilities; other metrics of quality follow the distance
 MEASURED = (
-    "likelihood.bits_per_dim",
+    BITS,
     "quality.also.recall.value",
     "quality.also.coverage.value",
     "quality.also.precision.value",
@@ -81,10 +83,11 @@ def side_by_side(cells: list[FiledRecord], sections: list[Section]) -> Table:
     for metric, name in metric_names(metrics).items():
         entries = [_distance(row, metric) for row in rows]
         lines.append(_line(heading("quality.value", name), slug(name), entries))
+    notes = Notes()
     for path in MEASURED:
-        lines.append(_line(heading(path), path, [_measured(row, path) for row in rows]))
+        lines.append(_line(heading(path), path, [_measured(row, path, notes) for row in rows]))
     kept = [line for line in lines if any(entry.raw is not None for entry in line.entries[1:])]
-    return Table("side_by_side", ("what", *names), ("", *labels), tuple(kept))
+    return Table("side_by_side", ("what", *names), ("", *labels), tuple(kept), tuple(notes))
 
 
 def _row_of(cell: FiledRecord, sections: list[Section]) -> Row:
@@ -100,6 +103,11 @@ def _distance(row: Row, metric: Metric) -> Entry:
     return stat_entry(found, Origin(row.having("quality.value"), "quality.value", "mean")) if found else Entry(MISSING)
 
 
-def _measured(row: Row, path: str) -> Entry:
-    found = row.stat(path)
-    return stat_entry(found, Origin(row.having(path), path, "mean"), of(path).scale) if found else Entry(MISSING)
+def _measured(row: Row, path: str, notes: Notes) -> Entry:
+    found, records = row.stat(path), row.having(path)
+    if found is None:
+        return Entry(MISSING)
+    kind = bits_kind(row.first.likelihood) if path == BITS and row.first.likelihood else ""
+    digits = 1 if path == "speed.network_evaluations" else 3
+    entry = stat_entry(found, Origin(records, path, "mean"), of(path).scale, digits, kind)
+    return marked_if_busy(entry, records, TIMED[path], notes) if path in TIMED else entry

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from equibench.quantities.text import MISSING, join, spread
+from equibench.report.tables.cells import busy_mark
 from equibench.report.tables.table import Entry, Line, Origin, Table
 from equibench.stats import Stat
 
@@ -83,14 +84,15 @@ def _merged(entries: list[Entry]) -> Entry:
         return Entry(DIFFERS)
     stat = Stat(tuple(float(entry.raw) for entry in found if isinstance(entry.raw, int | float)))
     equal = all(entry.text == first.text for entry in entries)
-    text = first.text if equal else spread(stat, first.scale, first.digits)
+    text = first.text if equal else spread(stat, found[0].scale, found[0].digits)
+    mark = "" if same_detail else next(filter(None, map(busy_mark, found)), "")  # a mean of what not all are steady in
     missing = "" if len(found) == len(entries) else f"{len(found)} of {len(entries)} seeds"
     return Entry(
         text,
         stat.mean if stat.sd or not isinstance(found[0].raw, int) else found[0].raw,
-        "; ".join(filter(None, [same_detail, missing])),
+        "; ".join(filter(None, [same_detail, mark, missing])),
         {"_sd": stat.sd} if len(found) > 1 else {},
-        all(entry.strong for entry in entries),
+        2 * sum(entry.strong for entry in entries) > len(entries),
         _source(found),
         found[0].scale,
         found[0].digits,
