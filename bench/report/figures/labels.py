@@ -20,6 +20,7 @@ ANGLES = (0, 30, -30, 60, -60, 90, -90, 150, -150, 180, 120, -120)  # degrees: t
 APART = 1.5  # points between two labels
 FAR = 36.0  # points: where a label that need not be there is left out
 LEADER = 12.0  # points: a label farther from its point has a line to it
+MISLEADING = 20.0  # points of distance that a place is worth which no other marker of the same colour is nearer to
 NEAREST = 40  # of such places, that are weighed by what they cover
 GRID = 4.0  # points: of the places that are tried where all around a point are taken
 
@@ -53,6 +54,11 @@ class Box(NamedTuple):
             and self.bottom < other.top + APART and other.bottom < self.top + APART
         )  # fmt: skip
 
+    def away(self, at: Point) -> float:
+        """Distance of a point from the box; 0 inside."""
+        x, y = at
+        return math.hypot(max(self.left - x, x - self.right, 0.0), max(self.bottom - y, y - self.top, 0.0))
+
     def within(self, other: Box) -> bool:
         return (
             self.left >= other.left and self.bottom >= other.bottom
@@ -67,6 +73,7 @@ class _Ground(NamedTuple):
     taken: list[Box]
     marks: list[Box]
     lines: NDArray[np.float64]
+    named: list[tuple[str, Point]]  # colour and place of each marker
 
     def is_free(self, box: Box) -> bool:
         return box.within(self.bounds) and not any(box.meets(other) for other in self.taken)
@@ -76,6 +83,13 @@ class _Ground(NamedTuple):
         x, y = self.lines.T
         inside = (x > box.left - 1) & (x < box.right + 1) & (y > box.bottom - 1) & (y < box.top + 1)
         return 25.0 * sum(box.meets(mark) for mark in self.marks) + 3.0 * min(int(inside.sum()), 8)
+
+    def misleads(self, label: Label, anchor: Point, box: Box) -> float:
+        """What a label costs for lying nearer to another marker of its colour than to its own."""
+        own = box.away(anchor)
+        return MISLEADING * sum(
+            colour == label.colour and at != anchor and box.away(at) < own for colour, at in self.named
+        )
 
 
 def place(axes: Axes, wanted: Sequence[Label], avoid: Sequence[NDArray[np.float64]] = ()) -> list[Annotation]:
@@ -91,7 +105,8 @@ def place(axes: Axes, wanted: Sequence[Label], avoid: Sequence[NDArray[np.float6
     # each marker is in the way of all labels
     marks = [Box(x - one.radius, y - one.radius, x + one.radius, y + one.radius)
              for one, (x, y) in zip(wanted, anchors, strict=True)]  # fmt: skip
-    ground = _Ground(bounds, [], marks, obstacles)
+    named = [(one.colour, at) for one, at in zip(wanted, anchors, strict=True)]
+    ground = _Ground(bounds, [], marks, obstacles, named)
     texts = []
     for label, anchor in zip(wanted, anchors, strict=True):
         box = _best(label, anchor, ground)
@@ -107,7 +122,7 @@ def _best(label: Label, anchor: Point, ground: _Ground) -> Box | None:
         if distance >= least:
             break  # as a place farther off costs at least its distance
         if ground.is_free(box):
-            cost = distance + ground.in_the_way(box)
+            cost = distance + ground.in_the_way(box) + ground.misleads(label, anchor, box)
             if cost < least:
                 best, least = box, cost
     return best if best or label.optional else _anywhere(label, anchor, ground)
@@ -140,7 +155,7 @@ def _anywhere(label: Label, anchor: Point, ground: _Ground) -> Box:
             found.append((covered, away, box))
     fewest = min(covered for covered, *_ in found)
     nearest = sorted(one for one in found if one[0] == fewest)[:NEAREST]
-    return min(nearest, key=lambda one: one[1] + ground.in_the_way(one[2]))[2]
+    return min(nearest, key=lambda one: one[1] + ground.in_the_way(one[2]) + ground.misleads(label, anchor, one[2]))[2]
 
 
 def _dense(lines: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
