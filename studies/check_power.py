@@ -1,6 +1,8 @@
-"""How often `equibench check` names equal code, and finds what became worse: writes docs/check_power.md.
+"""How often `equibench check` names equal code, and finds what became worse: writes docs/check_power.md, of the suite
+`quick`, and docs/check_power_ci.md, of the suite `ci`.
 
-    python -m studies.check_power [--records results/published/quick] [--checks 8000]
+    python -m studies.check_power [--checks 8000]
+    python -m studies.check_power --records baselines/ci --out docs/check_power_ci.md [--checks 8000]
 
 Simulated, with the functions that the check itself judges by and its usual limits. Deviations between seeds are those
 of the records; they rest on few seeds, so that the true ones may be half or several times as large. Those between
@@ -181,14 +183,16 @@ def table(first: str, lines: Sequence[Sequence[str]], columns: Sequence[str] = (
 
 @click.command()
 @click.option("--records", default="results/published/quick", show_default=True, type=click.Path(path_type=Path))
+@click.option("--out", default=PAGE, type=click.Path(path_type=Path), help="The page.")
 @click.option("--checks", default=8000, show_default=True, help="Simulated checks of each number.")
-def main(records: Path, checks: int) -> None:
+def main(records: Path, out: Path, checks: int) -> None:
     sim = Simulation(checks, 0)
     distances, bits = deviations(records)
     n, m = len(distances), len(bits)
     changes = [math.log1p(percent / 100) for percent in PERCENTS]
     page = TEXT.format(
         records=records,
+        out="" if out == PAGE else f" --out {out}",
         checks=checks,
         speed=f"{100 * SPEED_SD:.1f}",
         memory=f"{100 * MEMORY_SD:.0f}",
@@ -209,7 +213,7 @@ def main(records: Path, checks: int) -> None:
         within=" / ".join(f"{m} %" for m in WITHIN),
         shown=table("", [[k, *shown(sim, sd)] for k, sd in distances.items()]),
     )
-    PAGE.write_text(page)
+    out.write_text(page)
     click.echo(page)
 
 
@@ -240,8 +244,8 @@ def bad_seed(sim: Simulation, distances: Mapping[str, float], tests: int) -> lis
 
 TEXT = """# What the check names, and what it finds
 
-Written by `python -m studies.check_power --records {records} --checks {checks}`; the
-module says how. Simulated with the functions of the check and its usual limits ([check.md](check.md)). Columns are
+Written by `python -m studies.check_power --records {records}{out} --checks {checks}`;
+the module says how. Simulated with the functions of the check and its usual limits ([check.md](check.md)). Columns are
 seeds of the baseline and of the run.
 
 - Standard deviations of ln FD between seeds, from the records: {sds}.

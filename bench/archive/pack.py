@@ -21,6 +21,7 @@ from equibench.hashing import file_sha256
 from equibench.protocol import __version__
 from equibench.quantities.text import join
 from equibench.record import files as record_files
+from equibench.record import find
 from equibench.record.archive import MARK, RESULTS, is_archive
 from equibench.record.schema import FeatureInfo, Record
 from equibench.report import write as report
@@ -61,13 +62,15 @@ def pack(
     """Pack the records at `results` with all that belongs to them into the file `out`.
 
     `suites` are the TOML files of suites of one's own; `locks` and `wheels` as in `requirements.packages`. Raises
-    UserError where there are no records or records of two protocols, where arrays are not those of their record, for a
-    suite of another name than the records', and where `out` cannot be written or is something else.
+    UserError where there are no records, records of two protocols or some that were changed by hand, where arrays are
+    not those of their record, for a suite of another name than the records', and where `out` cannot be written or is
+    something else.
     """
     refuse(out)
     cells = load_cells(list(results))
     found = [(cell.path, cell.record) for cell in cells]
     records = [one for _, one in found]
+    find.refuse_edited(records, "an archive holds records as they were written")
     notes: list[str] = []
     members = _results(found, notes)
     members |= _suites(records, suites, notes)

@@ -85,6 +85,7 @@ def cite(metric: str, entrant: str, results: Sequence[Path], without: Sequence[s
     path = path_called(metric, named, entrant, part)
     found = []
     cells = _cells(named, path)
+    find.refuse_edited(cells, "no signature of it would hold")
     for protocol in sorted({one.protocol for one in cells}):
         of_protocol = rows([one for one in cells if one.protocol == protocol], "the results")
         for row in of_protocol.values():

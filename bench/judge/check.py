@@ -26,7 +26,7 @@ from equibench.judge.matching import (
     refuse_other_data,
 )
 from equibench.judge.noisetest import Margins, Setting
-from equibench.judge.notes import notes_of, notes_of_run
+from equibench.judge.notes import notes_of, notes_of_gates, notes_of_run
 from equibench.judge.numbers import compared, number_lines
 from equibench.judge.older import OlderNoise
 from equibench.judge.proof import moved_besides
@@ -94,7 +94,7 @@ def compare(
         lines += _numbers(key, before[key], after[key], setting)
         if arrays:
             lines += map(Undecided, noise_lines(key, before[key], after[key], arrays, gates.same_noise))
-    notes += notes_of_run(after)
+    notes += [*notes_of_run(after), *notes_of_gates(gates, before, after)]
     for key in before:
         if key not in after:
             sentence = f"it vanished: the baseline has it with {budget_words(key.budget)}, the run does not"

@@ -146,6 +146,8 @@ class Window(Strict):
     def _an_end_at_least(self) -> Self:
         if self.low is None and self.high is None:
             raise ValueError(f"the window of {self.entrant} has neither low nor high; give one of them, or both")
+        if self.low is not None and self.high is not None and self.low > self.high:
+            raise ValueError(f"the window of {self.entrant} ends at {self.high:g}, below its low of {self.low:g}")
         return self
 
 

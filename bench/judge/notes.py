@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from equibench.errors import nearest
+from equibench.judge.gates import Gates
 from equibench.judge.proof import first_difference
 from equibench.judge.values import Row
 from equibench.quantities.text import join
@@ -63,4 +65,14 @@ def _weights(key: RowKey, baseline: Row, run: Row) -> list[str]:
     return [
         f"{key}: seed{'s' * (len(other) > 1)} {join(map(str, other))} gave other weights than in the baseline, on the "
         f"same machine: {why or 'the code, or its determinism, changed'}"
+    ]
+
+
+def notes_of_gates(gates: Gates, before: Rows, after: Rows) -> list[str]:
+    """Entrants of a gates file that neither side has: it may serve several suites, or misspell a name."""
+    names = sorted({key.entrant for key in (*before, *after)})
+    return [
+        f"the gates file has a table for {name}, which neither side has{nearest(name, names)}"
+        for name in gates.entrant
+        if name not in names
     ]

@@ -114,6 +114,8 @@ def _need(
     mean = stat_of_row(quantity.path, has).mean if has else None
     change = _on_scale(wanted, limits, mean)
     if change is None:
+        if wanted.share is None:
+            return need._replace(why="no likelihood: give a share too, as --detect 5%")
         return need._replace(why="its bits/dim are unknown: give --from-records, or --detect 0.02bits")
     counted = bool(has) and is_counted(quantity, has)
     allowed = limits.counted_tolerance if counted else limits.tolerance

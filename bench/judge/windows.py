@@ -37,7 +37,7 @@ def window_lines(windows: Sequence[Window], run: Rows) -> list[Comparison]:
             inside = low <= stat.mean <= high
             sentence = f"the window of its weights is {_range(window)}"
             if not inside:
-                sentence = f"{number(stat.mean, 6)} is outside {sentence}: the measurement changed, not the model"
+                sentence = f"{number(stat.mean, 6)}, where {sentence}: the measurement changed, not the model"
             verdict: Verdict = "passed" if inside else "measurement error"
             name = name_of(one, window.number)
             lines.append(Comparison(window.entrant, name, verdict, sentence, run=stat, category=category))

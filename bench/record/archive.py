@@ -46,7 +46,8 @@ def unpacked(paths: Sequence[Path]) -> Iterator[list[Path]]:
                 continue
             if not is_archive(path):
                 raise UserError(
-                    f"{path} is no archive of equibench; name one that `equibench archive` packed, or a folder"
+                    f"{path} is no archive of equibench, or only a part of one; fetch it again, or name one that "
+                    "`equibench archive` packed, or a folder"
                 )
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="equibench-archive-")))
             try:

@@ -34,6 +34,15 @@ def read_all(paths: Sequence[Path]) -> list[tuple[Path, Record]]:
     return found
 
 
+def refuse_edited(records: Iterable[Record], what: str) -> None:
+    """Raises UserError where the file of one was changed after it was written; `what` does not take such records."""
+    if edited := next((one for one in records if one._edited), None):
+        raise UserError(
+            f"the record of {edited.entrant} with seed {edited.seed} was changed by hand after it was written, and "
+            f"{what}; fetch its file again, or run its cell again"
+        )
+
+
 def record_files(
     paths: Iterable[Path], *, deep: bool = False, without: Iterable[str] = (), unfinished: bool = False
 ) -> list[Path]:

@@ -46,17 +46,18 @@ def record_of(content: bytes, name: str) -> Record:
     found = _read(content, name)
     if found.content_sha256 and not as_written(content):
         remark(f"{name} was changed by hand after it was written, and no signature of it holds any more")
+        found._edited = True
     return found
 
 
 def as_written(content: bytes) -> bool | None:
-    """Whether the bytes of a record's file still hold what was written, by the hash in them; None where they have none,
-    as in records of earlier versions. Raises NoRecordError.
+    """Whether the bytes of a record's file still hold what was written, by the hash in them; None for form 0, which had
+    no hash. Raises NoRecordError.
     """
     value = value_of(content)
-    if not isinstance(value, dict) or not value.get("content_sha256"):
+    if not isinstance(value, dict) or not (value.get("content_sha256") or value.get("schema_version")):
         return None
-    return bool(value["content_sha256"] == content_sha256(value))
+    return bool(value.get("content_sha256") == content_sha256(value))
 
 
 def content_sha256(value: Mapping[str, Any]) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, PrivateAttr
 
 from equibench.protocol import PROTOCOL
 from equibench.record.anatomy import DistanceParts, FixedNoise, Structure
@@ -263,6 +263,8 @@ class Results(Strict):
 
 class Record(Results):
     """All that one cell yielded. `role` is "floor" for reference rows that no one trained (protocol, rule 10)."""
+
+    _edited: bool = PrivateAttr(False)  # whether its file was changed after it was written; no file says so
 
     schema_version: int = Field(SCHEMA_VERSION, ge=0)  # 0 where the file does not say it
     protocol: str = PROTOCOL

@@ -279,11 +279,17 @@ def test_seeds_of_several_codes_and_libraries_are_said_to_be(tmp_path):
 def test_a_record_that_was_changed_by_hand_is_named(tmp_path):
     folder = save([make("vae")], tmp_path, with_arrays=False)
     (file,) = folder.glob("*.json")
+    text = equibench("cite", "FD_corrected", "vae", "--results", folder).stdout.strip().splitlines()[-1]
     file.write_text(file.read_text().replace('"corrected": 95.0', '"corrected": 9.5'))
     done = equibench("cite", "FD_corrected", "vae", "--results", folder)
-    assert done.stderr.count(f"{file.name} was changed by hand after it was written") == 1
-    text = done.stdout.strip().splitlines()[-1]
-    assert "FD_corrected_5k=10±88" in text
+    assert done.returncode == 2
+    assert "the record of vae with seed 0 was changed by hand after it was written, and no signature" in done.stderr
+    for verb in (("archive", folder, "--out", tmp_path / "it.zip"), ("baseline", folder, "--out", tmp_path / "base")):
+        done = equibench(*verb)
+        assert done.returncode == 2
+        assert "as they were written; fetch its file again, or run its cell again" in done.stderr
+        assert not (tmp_path / "it.zip").exists()
+        assert not (tmp_path / "base").exists()
     done = equibench("verify", text, "--results", folder)
     assert done.returncode == 1
     assert f"DOES NOT HOLD: {file.name} was changed by hand" in done.stdout

@@ -37,11 +37,14 @@ def of_one(rng, seeds, **faults):
             draw(rng, "flow", seeds, **faults)]  # fmt: skip
 
 
-@pytest.mark.parametrize(("runs", "least"), [(SEEDS, 0.95), ((3,), 0.75)])
-def test_a_third_more_of_the_distance_is_found(runs, least):
-    rng = np.random.default_rng(1)
-    found = [compare(of_one(rng, SEEDS), of_one(rng, runs, fd=1.3)) for _ in range(60)]
-    assert np.mean([bool(one.regressions) for one in found]) >= least
+@pytest.mark.parametrize(("runs", "least"), [(SEEDS, 0.95), ((3,), 0.85)])
+def test_a_third_more_of_one_distance_of_four_is_found(runs, least):
+    """With all that a check holds: other numbers of quality that gated too would take a share of its error rate."""
+    rng, named = np.random.default_rng(1), []
+    for _ in range(60):
+        after = [one for one in four(rng, runs) if one.entrant != "flow"] + draw(rng, "flow", runs, fd=1.3)
+        named.append(("flow", "FD_5k") in regressions(compare(four(rng, SEEDS), after)))
+    assert np.mean(named) >= least
 
 
 @pytest.mark.parametrize("factor", [1.5, 3.0])

@@ -117,7 +117,11 @@ def test_a_window_holds_numbers_of_fixed_weights_in_both_directions(tmp_path):
     assert "the window of its weights is 95.5 to 97.5" in found.lines[-1].sentence
     for low, high in ((value + 1, value + 2), (value - 2, value - 1)):
         outside = read(tmp_path, window.format(one.weights_sha256[:12], low, high))
-        assert [line.number for line in compare(BEFORE, BEFORE, gates=outside).errors] == ["FD_5k"]
+        (line,) = compare(BEFORE, BEFORE, gates=outside).errors
+        assert line.number == "FD_5k"
+        assert line.sentence == (
+            f"96.5000, where the window of its weights is {low:g} to {high:g}: the measurement changed, not the model"
+        )
     elsewhere = compare(BEFORE, BEFORE, gates=read(tmp_path, window.format("0" * 12, 0, 1)))
     assert not elsewhere.failed
     assert elsewhere.lines[-1].verdict == "skipped"
@@ -138,6 +142,10 @@ def test_a_window_holds_numbers_of_fixed_weights_in_both_directions(tmp_path):
         ("[quality]\nalpha = 0.9", "quality.alpha must be at most 0.5, not 0.9"),
         ("[quality]\nprior_sd = inf", "quality.prior_sd must be a finite number"),
         ('[[window]]\nentrant = "a"\nnumber = "FD"\nweights_sha256 = "00000000"', "neither low nor high"),
+        (
+            '[[window]]\nentrant = "a"\nnumber = "FD"\nweights_sha256 = "00000000"\nlow = 5\nhigh = 4',
+            "the window of a ends at 4, below its low of 5",
+        ),
         ("quality", "is not valid TOML"),
     ],
 )
@@ -185,6 +193,14 @@ def test_the_command_line_takes_a_file_and_options(tmp_path):
     done = equibench("check", bad, "--baseline", good, "--gates", tmp_path / "none.toml")
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
+
+
+def test_an_entrant_that_neither_side_has_is_told():
+    gates = Gates.model_validate({"entrant": {"vaee": {"quality": {"prior_sd": 0.1}}, "vae": {}}})
+    told = [note for note in compare(BEFORE, BEFORE, gates=gates).notes if "gates file" in note]
+    assert told == [
+        "the gates file has a table for vaee, which neither side has; did you mean 'vae'? (choices: vae)",
+    ]
 
 
 def test_a_counted_cost_has_no_noise():

@@ -68,6 +68,9 @@ def test_a_share_of_a_likelihood_is_of_what_was_measured():
         "vae", "likelihood.bits_per_dim"
     ]
     assert measured.seeds == bits.seeds > 0
+    assert needs(target=seeds.Target(bits_per_dim=0.02))["vae", "quality.value"].why == (
+        "no likelihood: give a share too, as --detect 5%"
+    )
 
 
 def test_what_is_counted_takes_one_invocation():

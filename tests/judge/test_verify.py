@@ -53,6 +53,8 @@ def test_verify_finds_a_record_that_was_changed_by_hand(tmp_path):
     sentences = {finding.sentence: finding.holds for finding in verify(text, [folder])}
     assert sentences[f"{file.name} was changed by hand after it was written"] is False
     file.write_text(re.sub(r'"content_sha256": "\w+"', '"content_sha256": null', file.read_text()))
+    assert verify(text, [folder])[1].holds is False  # a hash is not lost by accident
+    file.write_text(re.sub(r'"schema_version": \d+', '"schema_version": 0', file.read_text()))
     assert verify(text, [folder])[1].holds is None
 
 

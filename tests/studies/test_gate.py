@@ -47,4 +47,24 @@ def test_the_page_counts_what_is_named_of_the_kinds_that_a_fault_touches(tmp_pat
     assert (first.failed, len(first.found)) == (1, 1)  # equal weights, another number
     assert second.failed == 0  # its quality is named, which this fault is not looked for in
     assert "vae FD_5k (1)" in str(second)
-    assert str(first).startswith("| metric factor | the Frechet distance is 1.04 times too large | 1 of 1 | ")
+    assert str(first).startswith("| metric factor | the Frechet distance is 1.04 times too large |  | 1 of 1 | ")
+
+
+def test_the_faulty_entrant_shares_the_error_rate_with_all_others(tmp_path):
+    """As in any check of the suite: with one entrant alone more would be named than a user's check names."""
+    names = ("gan", "vae", "flow", "diffusion")
+    for folder, seed in [(f"baseline/{seed}", seed) for seed in range(5)] + [("equal/0", 9)]:
+        save([make(name, seed) for name in names], tmp_path / folder, with_arrays=False)
+    quality = make("vae", 9).quality
+    worse = make("vae", 9, quality=quality.model_copy(update={"value": 3 * quality.value}), weights_sha256="c" * 64)
+    save([worse], tmp_path / "fault/0", with_arrays=False)
+    paths = gate.whole(tmp_path / "fault/0", tmp_path / "equal/0", "vae")
+    assert len(paths) == len(names)
+    baseline = [tmp_path / "baseline" / str(seed) for seed in range(5)]
+    found, usual = (gate.checked(run, baseline, gate.Gates()) for run in (paths, [tmp_path / "equal/0"]))
+    judged = [
+        {line.number: (line.alpha, line.verdict) for line in one.lines if line.row == "vae" and line.p is not None}
+        for one in (found, usual)
+    ]
+    assert gate.moved(STUDY.fault[4], [found]).startswith("FD_5k +240.5 % (+14.0 %; +18.4 %); bits_per_dim ")
+    assert judged[0]["FD_5k"] == (judged[1]["FD_5k"][0], "regression")
