@@ -108,7 +108,8 @@ def _level_words(one: Standing) -> str:
     """Those of whom none is told to be the best, with their numbers."""
     if len(one.level) > MOST_VALUES:
         return names_of(one.level, "or")
-    return listed(f"{one.shown(row)} for {row.spoken}" for row in one.level)
+    values = listed(f"{one.shown(row)} for {row.spoken}" for row in one.level)
+    return f"{one.name} of {values}" if one.measure.category == "quality" else values
 
 
 def _lower_otherwise(section: Section, one: Standing) -> str:
@@ -153,7 +154,7 @@ _CLAIMS: dict[Category, Callable[[Standing], str]] = {
     "memory": _memory,
 }
 _OPEN: dict[Category, Callable[[Standing], str]] = {
-    "quality": lambda one: f"the best {one.name}",
+    "quality": lambda one: "the best sample quality",
     "likelihood": lambda one: "the lowest upper bound on bits/dim" if one.measure.of_bounds else "the lowest bits/dim",
     "speed": lambda one: "the highest sampling speed",
     "memory": lambda one: "the least training memory",

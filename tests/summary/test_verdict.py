@@ -96,9 +96,9 @@ def test_a_tie_is_not_decided(tmp_path):
     section = section_of(tmp_path, *entrant("gan", 100), *entrant("vae", 100), *entrant("flow", 300))
     found = verdict(section)
     assert found.sentence == (
-        "The best FD_5k is not decided (100 for the GAN and 100 for the VAE); the highest sampling speed is not "
-        "decided (100 for the GAN, 100 for the VAE and 100 for the flow); the least training memory is not decided "
-        "(100 for the GAN, 100 for the VAE and 100 for the flow)."
+        "The best sample quality is not decided (FD_5k of 100 for the GAN and 100 for the VAE); the highest sampling "
+        "speed is not decided (100 for the GAN, 100 for the VAE and 100 for the flow); the least training memory is not "
+        "decided (100 for the GAN, 100 for the VAE and 100 for the flow)."
     )
     assert [tile.winner for tile in found.tiles[::2]] == ["Not decided"] * 2
     claims = {one.topic: one.claim for one in findings(section)}
