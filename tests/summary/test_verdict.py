@@ -97,8 +97,8 @@ def test_a_tie_is_not_decided(tmp_path):
     found = verdict(section)
     assert found.sentence == (
         "The best sample quality is not decided (FD_5k of 100 for the GAN and 100 for the VAE); the highest sampling "
-        "speed is not decided (100 for the GAN, 100 for the VAE and 100 for the flow); the least training memory is not "
-        "decided (100 for the GAN, 100 for the VAE and 100 for the flow)."
+        "speed is not decided (100 for the GAN, 100 for the VAE and 100 for the flow); the least training memory is "
+        "not decided (100 for the GAN, 100 for the VAE and 100 for the flow)."
     )
     assert [tile.winner for tile in found.tiles[::2]] == ["Not decided"] * 2
     claims = {one.topic: one.claim for one in findings(section)}
