@@ -23,6 +23,7 @@ from equibench.run.session import Session
 from equibench.suite import Entrant
 
 CPU = torch.device("cpu")
+LIMIT_SEC = 40.0  # of a cell that hangs, and of the sound one after it: ten times what that takes on a quiet machine
 
 
 def blocks(images):
@@ -118,10 +119,10 @@ def test_ten_megabytes_of_words_are_a_short_reason(run):
     ],
 )
 def test_what_hangs_is_stopped_with_all_it_started(run, how):
-    record = run(how, limit_sec=12.0)
+    record = run(how, limit_sec=LIMIT_SEC)
     assert record.status == "timed out"
     assert "stopped in train" in record.reason
-    assert "12 s" in record.reason
+    assert "40 s" in record.reason
 
 
 @pytest.mark.parametrize(
@@ -140,7 +141,7 @@ def test_a_stage_that_ends_the_process_takes_no_other_with_it(run, how, reason):
 
 @pytest.mark.slow
 def test_a_stage_that_hangs_keeps_what_was_measured(run):
-    record = run("hang", where="nats", limit_sec=20.0)
+    record = run("hang", where="nats", limit_sec=LIMIT_SEC)
     assert record.status == "timed out"
     assert "likelihood" in record.reason
     assert record.quality.also
