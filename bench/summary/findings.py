@@ -20,7 +20,7 @@ from equibench.summary.evidence import Ground, Sentence, TestedFinding, fact, re
 from equibench.summary.pairs import COVERAGE, LATENCY, RECALL, SAMPLE_MEMORY, SPEED, TRAIN_MEMORY
 from equibench.summary.sections import Row, Section
 from equibench.summary.spaces import of_spaces
-from equibench.summary.standing import ONE_PASS, Standing, capital, leading, listed, setting_words, standings, times
+from equibench.summary.standing import ONE_PASS, Standing, leading, listed, named_first, setting_words, standings, times
 from equibench.summary.topics import OneNumber, claim_of, measured, topic
 from equibench.summary.ways_findings import of_steps, of_ways
 
@@ -140,7 +140,7 @@ def _bounds(one: Standing) -> list[Sentence]:
         paths = {pair.measure.path for row in closer[1:] if (pair := one.pair(row, one.best))}
         found.append(
             Sentence(
-                f"{capital(listed(row.spoken for row in closer))} were compared by a tighter upper bound, which "
+                f"{named_first(closer)} were compared by a tighter upper bound, which "
                 f"{'both' if len(closer) == 2 else 'all of these'} have.",
                 [fact(path, closer) for path in sorted(paths)],
             )

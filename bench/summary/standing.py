@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from equibench.protocol import RANKING_SEEDS
@@ -35,11 +35,6 @@ def setting_words(row: Row) -> str:
     return ", ".join(words)
 
 
-def capital(words: str) -> str:
-    """As the first words of a sentence."""
-    return words[:1].upper() + words[1:]
-
-
 def listed(words: Iterable[str], last: str = "and") -> str:
     *head, end = words
     return f"{', '.join(head)} {last} {end}" if head else end
@@ -48,6 +43,12 @@ def listed(words: Iterable[str], last: str = "and") -> str:
 def times(value: float) -> str:
     """A ratio in words: 1.04, 1.4, 60."""
     return number(value, 3 if value < 1.095 else 2)
+
+
+def named_first(rows: Sequence[Row], most: int = 6) -> str:
+    """Rows as the first words of a sentence; beyond `most`, how many more there are."""
+    more = [f"{len(rows) - most} more"] if len(rows) > most else []
+    return listed([rows[0].first_words, *(row.spoken for row in rows[1:most]), *more])
 
 
 @dataclass(frozen=True)

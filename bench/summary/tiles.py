@@ -11,7 +11,7 @@ from equibench.summary.beside import measured_alike
 from equibench.summary.pairs import SPEED, TRAIN_MEMORY, Category
 from equibench.summary.ratios import Effect
 from equibench.summary.sections import Row, Section
-from equibench.summary.standing import Standing, capital, listed, times
+from equibench.summary.standing import Standing, listed, named_first, times
 
 TILES: tuple[tuple[Category, str], ...] = (
     ("quality", "Sample quality"),
@@ -125,13 +125,13 @@ def _tile_words(one: Standing) -> tuple[str, str]:
     busy = ""
     if one.busy:
         were, value = ("was", "its value") if len(one.busy) == 1 else ("were", "their values")
-        names = capital(listed(row.spoken for row in one.busy))
-        busy = f"{names} {were} timed on an unsteady machine: do not trust {value}."
+        busy = f"{named_first(one.busy)} {were} timed on an unsteady machine: do not trust {value}."
     if len(one.rows) < 2:
         return "Nothing to compare it with.", busy
     row, effect = next_to(one)
     if len(one.level) > 1:
-        apart = f"{capital(names_of(one.level))} are not told apart."
+        names = named_first(one.level) if len(one.level) < 5 else names_of(one.level)
+        apart = f"{names} are not told apart."
     elif not effect.is_ratio:
         apart = f"{row.first_words}, next, {behind(one, row, effect)}."
     elif one.measure.path == SPEED:

@@ -14,7 +14,6 @@ from equibench.summary.ratios import Effect
 from equibench.summary.sections import Row, Section
 from equibench.summary.standing import (
     Standing,
-    capital,
     leading,
     listed,
     standings,
@@ -48,7 +47,7 @@ def verdict(section: Section) -> Verdict:
         names = listed(row.name for row in section.ran)
         return Verdict(f"Nothing is ranked: no entrant kept to the budget ({names}).", "", tiles)
     if len(section.rankable) == 1:
-        return Verdict(_alone(section.rankable[0], shown), _seeds_words(section), tiles)
+        return Verdict(_alone(section.rankable[0], shown), _seeds_alone(section.rankable[0]), tiles)
     clauses = _merged(section, shown)
     if not clauses:
         return Verdict("Nothing is ranked: no number was measured of two entrants alike.", _seeds_words(section), tiles)
@@ -61,7 +60,7 @@ def _failure(row: Row) -> str:
 
 
 def _first(words: str) -> str:
-    return capital(words) if words.startswith(("the ", "diffusion ")) else words
+    return f"{words[:1].upper()}{words[1:]}" if words.startswith(("the ", "diffusion ")) else words
 
 
 def _scope(section: Section) -> str:
@@ -79,6 +78,14 @@ def _alone(row: Row, shown: list[Standing]) -> str:
     values = [f"{one.name} of {_with_unit(one, row)}" for one in shown if row in one.rows]
     said = f" has {listed(values)}" if values else " has a result, with nothing measured"
     return f"Only {row.spoken}{said}: there is nothing to compare it with."
+
+
+def _seeds_alone(row: Row) -> str:
+    if row.loaded:
+        return "Its budget is not known here."
+    if len(row.seeds) == 1:
+        return "Of one training seed: another training may give other numbers."
+    return f"Means over {len(row.seeds)} training seeds."
 
 
 def _with_unit(one: Standing, row: Row) -> str:

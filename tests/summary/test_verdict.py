@@ -11,7 +11,7 @@ from equibench.record.surroundings import Load, TimedBlock
 from equibench.summary import sort
 from equibench.summary.findings import findings
 from equibench.summary.sections import FiledRecord
-from equibench.summary.standing import standings
+from equibench.summary.standing import named_first, standings
 from equibench.summary.verdict import verdict
 
 NOISE = (0.99, 1.0, 1.01)
@@ -80,6 +80,21 @@ def test_tiles_say_how_much_and_how_sure(tmp_path):
     assert "without a density" in likelihood.bars[1].why
     assert speed.apart == "3.0 times as fast as the VAE, next."
     assert (memory.winner, memory.value) == ("VAE", "100")
+
+
+@pytest.mark.parametrize(
+    ("seeds", "words"),
+    [(1, "Of one training seed: another training may give other numbers."), (3, "Means over 3 training seeds.")],
+)
+def test_of_one_entrant_no_test_is_spoken_of(tmp_path, seeds, words):
+    assert verdict(section_of(tmp_path, *entrant("gan", 100, seeds=seeds))).sure == words
+
+
+def test_names_of_a_user_s_own_keep_their_letters(tmp_path):
+    names = [f"my-flow-{i}" for i in range(8)]
+    section = section_of(tmp_path, *(one for name in names for one in entrant(name, 100)))
+    assert named_first(section.rankable).startswith("my-flow-0, my-flow-1, ")
+    assert named_first(section.rankable).endswith(", my-flow-5 and 2 more")
 
 
 def test_equal_numbers_of_one_seed_have_no_winner(tmp_path):

@@ -17,7 +17,6 @@ from equibench.report import sprites
 from equibench.report.figures.images import images_of
 from equibench.stats import Stat
 from equibench.summary.sections import FiledRecord, Row, SamplerSetting
-from equibench.summary.standing import capital
 
 LEVEL = "kl_bits_per_dim_of_"  # and the level's name: a number of a portrait
 COLUMNS, ROWS = 12, 5  # of a picture that are shown
@@ -77,7 +76,8 @@ def chain(cell: FiledRecord) -> list[sprites.Sprite]:
 
 
 def _exhibit(cell: FiledRecord, row: Row, arrays: Mapping[str, np.ndarray], key: str, known: _Known | None) -> Exhibit:
-    known = known or _Known(capital(spoken_key(key)))
+    words = spoken_key(key)
+    known = known or _Known(f"{words[:1].upper()}{words[1:]}")
     images = images_of(cell, arrays, key, 5)[: known.rows, :COLUMNS]
     sentences = [sentence for words in known.numbers if (sentence := words(row))]
     caption = cell.record.portrait.pictures[key] if cell.record.portrait else ""
