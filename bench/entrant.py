@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import unicodedata
 from collections.abc import Mapping
 from pathlib import Path
@@ -139,6 +140,10 @@ class Entrant(SuiteTable):
             raise ValueError("has samples and no model that could multiply in a precision; take it away")
         if self.command is not None and "{out}" not in self.command:
             raise ValueError("has a command without {out}, which stands for the folder or file that it writes")
+        try:
+            shlex.split(self.command or "")
+        except ValueError as error:
+            raise ValueError(f"has a command that no shell could read ({error}); close its quotation") from None
         if self.generator and self.load is None:
             raise ValueError("has a generator's noise but no file of one; give it as load = FILE")
         return self

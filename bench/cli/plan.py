@@ -235,8 +235,8 @@ def print_plan(found: PlannedRun) -> None:
     screen.print(
         f"{found.suite.name} on {data.name}: {len(data.train):,} training and {len(data.test):,} test images of "
         f"{'x'.join(str(side) for side in data.shape)}. Training takes about {duration(found.total('train_sec'))} on "
-        f"{found.device}, by a few updates that were timed just now, and measuring, by a rough count, about "
-        f"{duration(found.total('measure_sec'))}; records and checkpoints take about "
+        f"{found.device}, by a few updates of each shipped family, timed just now, and measuring, by a rough "
+        f"count, about {duration(found.total('measure_sec'))}; records and checkpoints take about "
         f"{found.total('disk_bytes') / 1e6:,.0f} MB on the disk."
     )
     for note in found.notes:

@@ -231,6 +231,7 @@ def end(done: list[Finished], out: Path, options: dict[str, Any], written: Path 
     if not failed:
         suite = options["suite_name"]
         place = f" --out {options['out']}" if options["out"] else ""
+        place += " --allow-code" if options["allow_code"] else ""
         more = f"`equibench run {suite} --seeds 0,1,2{place}` trains three seeds, without which nothing is ranked"
         cite = f"`equibench cite METRIC ENTRANT --results {out}` prints a number to cite"
         screen.print(

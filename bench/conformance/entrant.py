@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import ValidationError
 
 from equibench.conformance.claims import FEW, ClaimResult, found, of_model
 from equibench.conformance.mass import TINY, Mass, mass
@@ -40,7 +41,12 @@ def named(text: str) -> Entrant:
     if is_hub_id(text):
         return Entrant(name="entrant", load=text)
     if text in FAMILIES or (":" in text and not Path(text).exists()):
-        return Entrant(name="entrant", family=text)
+        try:
+            return Entrant(name="entrant", family=text)
+        except ValidationError:
+            raise UserError(
+                f"{text} names no class; give it as module:Class, such as mine:Mine, without a path or .py"
+            ) from None
     if Path(text).exists():
         return Entrant(name="entrant", load=str(Path(text).absolute()))
     try:

@@ -248,6 +248,12 @@ def test_what_is_nothing_is_a_sentence():
         named("nonsense")
 
 
+@pytest.mark.parametrize("text", ["mine:", ":Mine", "a:b:c", "a-b:c", "./mine.py:Mine"])
+def test_a_class_that_is_named_wrongly_is_a_sentence(text):
+    with pytest.raises(UserError, match="names no class; give it as module:Class"):
+        named(text)
+
+
 def test_a_family_without_a_likelihood_claims_no_sum():
     found = {
         finding.claim: finding

@@ -141,7 +141,7 @@ def test_the_bar_is_as_wide_as_the_parameters_in_the_frame_of_the_cap():
     structure = Structure(parts=[part("read", 100, samples=False), part("make", 300), part("fixed", 0, trained=False)])
     found = re.findall(r'x="(\S+)" y="1" width="(\S+)"', bar(structure, 800, "b", "Shares"))
     assert [tuple(map(float, one)) for one in found] == [(0, 412.5), (412.5, 137.5)]
-    assert texts(bar(structure, 800, "b", "Shares")) == ["make: 75 %", "read: 25 %"]
+    assert texts(bar(structure, 800, "b", "Shares")) == ["make: 75.0 %", "read: 25.0 %"]
 
 
 def test_every_family_is_in_the_overview_and_any_number_of_them():

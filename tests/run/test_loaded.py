@@ -233,6 +233,7 @@ def test_a_trained_entrant_has_the_key_that_it_had():
         ({"load": "x", "config": {"width": 8}}, "has no config"),
         ({"family": "samples"}, "give its file as load"),
         ({"command": "y"}, "a command without {out}"),
+        ({"command": "y '{out}"}, "a command that no shell could read"),
         ({"family": "vae", "generator": {"noise": [4]}}, "no file of one"),
         ({"load": "x", "generator": {"noise": [4], "low": 1, "high": 0}}, "has to be below high"),
     ],
