@@ -131,21 +131,12 @@ def confirmed(sim: Simulation, distances: Mapping[str, float]) -> list[list[str]
     """Named in per cent after a screen, of one entrant among all; below that, equal code and what it trains more."""
     sds = list(distances.values())
     equal = [sim.screened(sds, stored) for stored in STORED]
-    lines = [
-        [
-            name,
-            *(
-                " / ".join(
-                    f"{100 * sim.screened([sd, *sds[1:]], stored, math.log1p(percent / 100))[1][:, 0].mean():.0f}"
-                    for percent in PERCENTS
-                )
-                for stored in STORED
-            ),
-        ]
-        for name, sd in distances.items()
-    ]
+
+    def caught(sd: float, stored: int, percent: int) -> str:
+        return f"{100 * sim.screened([sd, *sds[1:]], stored, math.log1p(percent / 100))[1][:, 0].mean():.0f}"
+
     return [
-        *lines,
+        *([k, *(" / ".join(caught(sd, n, x) for x in PERCENTS) for n in STORED)] for k, sd in distances.items()),
         ["equal code, any entrant named", *(f"{100 * named.any(-1).mean():.1f}" for _, named in equal)],
         ["fresh seeds of all entrants, on average", *(f"{FRESH * there.sum(-1).mean():.1f}" for there, _ in equal)],
     ]

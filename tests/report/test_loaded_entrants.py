@@ -130,7 +130,7 @@ def test_where_nothing_was_trained_models_are_compared_and_none_is_ranked(tmp_pa
 
 def test_methods_say_what_was_loaded_and_what_is_not_known():
     words = methods.methods([*trained(), loaded("styles", "torchscript", 50), loaded("theirs", "samples", 50)])
-    assert "GAN and VAE were each given" in words
+    assert "Each of GAN and VAE was given" in words
     assert (
         "styles (a TorchScript file, styles.pt) and theirs (samples alone, theirs.pt) were loaded and not trained"
         in words
