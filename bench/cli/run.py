@@ -230,9 +230,9 @@ def end(done: list[Finished], out: Path, options: dict[str, Any], written: Path 
     seeds = {one.cell.seed for one in done if one.cell.entrant is not None}
     if not failed:
         suite = options["suite_name"]
-        place = f" --out {options['out']}" if options["out"] else ""
-        place += " --allow-code" if options["allow_code"] else ""
-        more = f"`equibench run {suite} --seeds 0,1,2{place}` trains three seeds, without which nothing is ranked"
+        given = f" --out {options['out']}" if options["out"] else ""
+        given += " --allow-code" if options["allow_code"] else ""
+        more = f"`equibench run {suite} --seeds 0,1,2{given}` trains three seeds, without which nothing is ranked"
         cite = f"`equibench cite METRIC ENTRANT --results {out}` prints a number to cite"
         screen.print(
             f"Next: {more if 0 < len(seeds) < RANKED_SEEDS and not options['loaded'] else cite}.", soft_wrap=True
