@@ -62,8 +62,15 @@ def commands(file, job="check"):
 
 
 def preparation(file):
-    """The commands in the comment on top, which make the baseline."""
-    return [line.removeprefix("#").strip() for line in read(file).splitlines() if re.match(r"#\s+equibench ", line)]
+    """The commands in the comment on top, which make the baseline, those of a loop once for each of its words."""
+    found = []
+    for line in read(file).splitlines():
+        if loop := re.fullmatch(r"#\s+for (\w+) in ([\d ]+); do (equibench [^;]+); done", line):
+            name, words, command = loop.groups()
+            found += [command.replace(f"${name}", word) for word in words.split()]
+        elif re.match(r"#\s+equibench ", line):
+            found.append(line.removeprefix("#").strip())
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +78,8 @@ def folder(tmp_path_factory):
     """With the baseline that the workflows' comments make; both make the same."""
     path = tmp_path_factory.mktemp("project")
     (path / "tiny.toml").write_text(TINY)
-    for command in preparation("github-actions.yml"):
+    *runs, baseline = preparation("github-actions.yml")
+    for command in [*runs[:3], baseline]:  # three seeds of five are enough here
         done = execute(command, path)
         assert done.returncode == 0, done.stderr
     shutil.rmtree(path / "results")  # a runner starts with what was committed
@@ -84,7 +92,6 @@ def execute(command, folder, **environment):
     if words[1] == "run":
         assert words[2] == "ci"
         words[2] = "tiny.toml"
-        words = [{"0,1,2,3,4": "0,1,2"}.get(word, word) for word in words]
     if "--confirm" in words:
         words += ["--suite", "tiny.toml"]  # it does not ship
     if words[1] == "baseline":
@@ -177,7 +184,10 @@ def test_one_job_runs_at_a_time(file):
 
 
 def test_both_make_the_same_baseline_by_the_same_run():
-    assert preparation(FILES[0]) == preparation(FILES[1]) != []
+    *runs, baseline = preparation(FILES[0])
+    assert [*runs, baseline] == preparation(FILES[1])
+    assert [re.search(r"--seeds (\S+)", line)[1] for line in runs] == ["0", "1", "2", "3", "4"]  # an invocation each
+    assert baseline.startswith("equibench baseline ")
     for job in JOBS:
         github, gitlab = (commands(file, job) for file in FILES)
         assert [line.replace('"$GITHUB_STEP_SUMMARY"', "check.md") for line in github] == gitlab
