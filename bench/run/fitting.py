@@ -92,10 +92,20 @@ def _fill(count: Callable[[int], int], values: range, cap: int, share: float) ->
     """Of the values that give `share` of the cap or more, the one with the most factors of two, up to 16, and of these
     the greatest; the greatest that fits where none does, and the least where none fits.
     """
-    end = bisect_right(values, cap, key=count)
+    end = _fitting(count, values, cap)
     start = bisect_left(values, share * cap, 0, end, key=count)
     start, end = (start, end) if start < end else (max(end - 1, 0), max(end, 1))
     return max(values[start:end], key=lambda value: (min(value & -value, STEPS[0]), value))
+
+
+def _fitting(count: Callable[[int], int], values: range, cap: int) -> int:
+    """How many of the values fit, from the least on. The end is doubled until one does not, as large models take long
+    to build.
+    """
+    low, high = 0, 1
+    while high <= len(values) and count(values[high - 1]) <= cap:
+        low, high = high, 2 * high
+    return bisect_right(values, cap, low, min(high, len(values)), key=count)
 
 
 def _fill_two(count: Callable[[int, int], int], first: range, second: range, default: int, cap: int) -> tuple[int, int]:
@@ -108,7 +118,7 @@ def _fill_two(count: Callable[[int, int], int], first: range, second: range, def
     for step in STEPS:
         unit = math.lcm(step, first.step)
         steps = range(unit * math.ceil(first.start / unit), first.stop, unit)
-        wider = bisect_right(steps, cap, key=lambda value: count(value, default))
+        wider = _fitting(lambda value: count(value, default), steps, cap)
         pairs = [
             (value, _fill(functools.partial(count, value), second, cap, LEAST_SHARE_WITH_TWO_KNOBS))
             for value in steps[max(wider - 1, 0) : wider + 1]

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import psutil
 import torch
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
 from equibench.errors import UserError
 from equibench_models.contract import Model, Shape
@@ -20,6 +21,21 @@ class Size(NamedTuple):
 
     params: int  # trainable
     state_bytes: int  # of all parameters, averages and buffers
+
+
+class _NoInitialisation(TorchFunctionMode):
+    """Tensors without numbers are not given any: PyTorch would do so operator by operator, which takes as long as the
+    rest of building.
+    """
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        tensor = args[0] if args else kwargs.get("tensor")
+        if getattr(func, "__module__", None) == nn.init.__name__ and isinstance(tensor, torch.Tensor) and tensor.is_meta:
+            return tensor
+        return func(*args, **kwargs)
 
 
 class TooManyPartsError(UserError):
@@ -60,7 +76,7 @@ def skeleton(family: type[Model], config: Mapping[str, Any], shape: Shape) -> Mo
 
     hook = nn.modules.module.register_module_module_registration_hook(count)
     try:
-        with torch.device("meta"):
+        with torch.device("meta"), _NoInitialisation():
             return family.build(config, shape)
     finally:
         hook.remove()
