@@ -4,11 +4,14 @@ from types import SimpleNamespace
 from typing import ClassVar
 
 import pytest
+import torch
 from pydantic import Field
 
 from equibench.errors import UserError
-from equibench.run import fitting
+from equibench.run import fitting, sizing
+from equibench.run.families import resolve_family
 from equibench.run.sizing import TooManyPartsError
+from equibench_models import FAMILIES
 from equibench_models.contract import Config
 
 CAP = 100_000
@@ -83,6 +86,29 @@ def test_values_that_make_too_many_parts_are_beyond_the_cap(monkeypatch):
 
     monkeypatch.setattr(fitting, "parameters", parts)
     assert fitting.turned(family(Config), {}, None, CAP) == {"width": 20}
+
+
+def test_nothing_much_larger_than_what_fits_is_built(monkeypatch):
+    tried = []
+
+    def noted(_family, config, _shape):
+        tried.append(parameters(None, config, None))
+        return tried[-1]
+
+    monkeypatch.setattr(fitting, "parameters", noted)
+    fitting.turned(family(Two), {}, None, CAP)
+    assert max(tried) < 8 * CAP  # at 4,096 it were 1,700 times that
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_model_without_numbers_is_as_large_as_one_with(name):
+    kind = resolve_family(name)
+    built = kind.build({}, (1, 8, 8))
+    skeleton = sizing.skeleton(kind, {}, (1, 8, 8))
+    assert sizing.of(skeleton) == sizing.of(built)
+    assert all(p.is_meta for p in skeleton.parameters())
+    assert not any(p.is_meta for p in kind.build({}, (1, 8, 8)).parameters())  # the mode has ended
+    assert torch.nn.Linear(9, 9).weight.std() > 0
 
 
 class Missing(Config):
