@@ -15,6 +15,8 @@ _OF_THE_MACHINE = {
 }  # fmt: skip
 # the same of a lost mount, where it is a file that cannot be reached; without one, a connection of the program's own
 _OF_A_MOUNT = {errno.ENOTCONN, errno.EHOSTDOWN, errno.ETIMEDOUT}
+# by which TorchScript begins: a listing of the program follows, and what went wrong stands at the end
+_TORCHSCRIPT = "The following operation failed in the TorchScript interpreter"
 LFS_POINTER = b"version https://git-lfs.github.com/"  # what a file starts with that Git LFS has not fetched yet
 
 
@@ -27,12 +29,15 @@ class Remark(UserWarning):
 
 
 def first_line(error: BaseException) -> str:
-    """What an error says, in one line for a sentence, cut where it is long; its kind where it says nothing."""
+    """What an error says, in one line for a sentence, cut where it is long; its kind where it says nothing. Of an error
+    of TorchScript it is the last line, as the first is always the same.
+    """
     try:
         text = str(error).strip()
     except Exception:  # an exception of a user's own may fail to say what it is
         text = ""
-    line = text.splitlines()[0] if text else type(error).__name__
+    lines = text.splitlines() or [type(error).__name__]
+    line = lines[-1] if lines[0].startswith(_TORCHSCRIPT) else lines[0]
     line = line.encode(errors="backslashreplace").decode()  # of a path that is no UTF-8, which no file of JSON can hold
     return line if len(line) <= LONGEST_REASON else line[: LONGEST_REASON - 1] + "…"
 

@@ -33,7 +33,9 @@ def validate(entrant: str, suite_name: str | None, shape: str, download: bool, a
     from equibench.outside.fetched import located_one
 
     try:
-        channels, height, width = (int(side) for side in shape.split(","))
+        channels, height, width = sides = [int(side) for side in shape.split(",")]
+        if min(sides) < 1:
+            raise ValueError("no image has such a side")
     except ValueError:
         raise UserError(f"--shape takes channels, height and width, such as 1,8,8, not {shape!r}") from None
     if suite_name is None:

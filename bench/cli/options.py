@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import tempfile
 from collections.abc import Callable
 from functools import partial
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from equibench.cli import completion
 from equibench.errors import UserError, nearest
@@ -35,6 +37,7 @@ ALLOW_CODE = click.option(
     "--allow-code", is_flag=True, help="Run code that a suite or file brings: own families, extractors, TorchScript."
 )
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON, and nothing else, on standard output.")
+ONCE = ("retry", "dry_run", "as_json")  # options that a command given again need not have
 VERBOSE = click.option("-v", "--verbose", is_flag=True, help="Show what passed, and what is only reported, too.")
 SPLIT = click.option(
     "--split",
@@ -85,6 +88,22 @@ def rerun_options(command: Command) -> Command:
         RERUN_DEVICE,
         ALLOW_CODE,
     )(command)
+
+
+def given_again(**changes: str) -> str:
+    """The command line that was given, with changes and without what is for once, to be pasted."""
+    context = click.get_current_context()
+    given = {name: value for name, value in context.params.items() if name not in ONCE} | changes
+    words = ["equibench", str(context.info_name)]
+    for option in context.command.params:
+        name = str(option.name)
+        asked = context.get_parameter_source(name) is ParameterSource.COMMANDLINE
+        if name not in given or not (asked or name in changes):
+            continue
+        for value in given[name] if option.multiple else [given[name]]:
+            words += [option.opts[-1]] if isinstance(option, click.Option) else []
+            words += [] if value is True else [shlex.quote(str(value))]
+    return " ".join(words)
 
 
 def chosen_suite(options: dict[str, Any], read: Callable[[str], Suite]) -> Suite:

@@ -166,7 +166,7 @@ def plan_of(
     from equibench.machine.device import training_rate
     from equibench.machine.provenance import describe_machine
     from equibench.run.estimate import estimate
-    from equibench.run.isolated import isolated_plan
+    from equibench.run.isolated import LIMIT_SEC, isolated_plan
     from equibench.run.pace import Pace
     from equibench.suite import cells
 
@@ -181,7 +181,8 @@ def plan_of(
         tell(f"counting {cell.name}")
         planned = isolated_plan(cell, data.shape)
         if planned is None:
-            notes[f"{cell.name} cannot be planned: its own code ends or hangs as it is updated once."] = None
+            why = f"its own code ended, or took longer than {LIMIT_SEC:.0f} s, as a few updates were tried"
+            notes[f"{cell.name} cannot be planned: {why}."] = None
             continue
         tell(f"timing updates of {cell.name}")
         found.append((cell, planned, estimate(planned, data.shape, extractor, pace(planned), pace.measuring(planned))))

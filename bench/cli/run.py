@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import sys
 from dataclasses import replace
@@ -21,6 +22,7 @@ from equibench.cli.options import (
     check_writable,
     console,
     extractor_options,
+    given_again,
     load_suites,
     print_json,
     session_of,
@@ -87,7 +89,7 @@ def run(**options: Any) -> None:
     written = None if options["no_report"] else write_report(out, options["page"] or report_of(out), screen)
     if options["as_json"]:
         print_json({"cells": [_as_json(one) for one in done], "report": written and str(written)})
-    end(done, out, options, written, screen)
+    end(done, out, written, screen)
 
 
 def sessions_of(suites: list[tuple[Suite, Dataset]], options: dict[str, Any]) -> list[Session]:
@@ -222,21 +224,16 @@ def write_report(out: Path, folder: Path, screen: Screen) -> Path | None:
     return folder / PAGE
 
 
-def end(done: list[Finished], out: Path, options: dict[str, Any], written: Path | None, screen: Screen) -> None:
+def end(done: list[Finished], out: Path, written: Path | None, screen: Screen) -> None:
     """The page's path and what to do next. Raises Exit with the code for cells that are not ok."""
     if written:
         screen.print(f"The report: {written}", soft_wrap=True)
     failed = sum(one.record.status != "ok" for one in done)
-    seeds = {one.cell.seed for one in done if one.cell.entrant is not None}
+    seeds = {one.cell.seed for one in done if one.cell.entrant is not None and not one.cell.loaded}
     if not failed:
-        suite = options["suite_name"]
-        given = f" --out {options['out']}" if options["out"] else ""
-        given += " --allow-code" if options["allow_code"] else ""
-        more = f"`equibench run {suite} --seeds 0,1,2{given}` trains three seeds, without which nothing is ranked"
-        cite = f"`equibench cite METRIC ENTRANT --results {out}` prints a number to cite"
-        screen.print(
-            f"Next: {more if 0 < len(seeds) < RANKED_SEEDS and not options['loaded'] else cite}.", soft_wrap=True
-        )
+        more = f"`{given_again(seeds='0,1,2')}` trains three seeds, without which nothing is ranked"
+        cite = f"`equibench cite METRIC ENTRANT --results {shlex.quote(str(out))}` prints a number to cite"
+        screen.print(f"Next: {more if 0 < len(seeds) < RANKED_SEEDS else cite}.", soft_wrap=True)
         return
     endings.say(f"{failed} of {len(done)} cells are not ok; their records say why, and --retry tries them again")
     raise click.exceptions.Exit(endings.CELLS_NOT_OK)

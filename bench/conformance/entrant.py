@@ -19,8 +19,9 @@ from equibench.hub import is_hub_id
 from equibench.outside.command import written_by
 from equibench.outside.kind import RUNS_CODE, kind_of
 from equibench.run import checkpoint
-from equibench.run.families import resolve_family
-from equibench.run.loaded import saved_generator, saved_pipeline
+from equibench.run.families import check_sides, resolve_family, validated
+from equibench.run.labels import check_labels
+from equibench.run.loaded import check_scheduler, saved_generator, saved_pipeline, unsaid
 from equibench.suite import Entrant
 from equibench.usercode import entry_point, require_consent
 from equibench_models import FAMILIES
@@ -47,6 +48,8 @@ def named(text: str) -> Entrant:
             raise UserError(
                 f"{text} names no class; give it as module:Class, such as mine:Mine, without a path or .py"
             ) from None
+    if text.endswith(".py"):
+        raise UserError(f"{text} is a file of Python; give the class in it as module:Class, such as {_class_in(text)}")
     if Path(text).exists():
         return Entrant(name="entrant", load=str(Path(text).absolute()))
     try:
@@ -61,18 +64,29 @@ def named(text: str) -> Entrant:
     return Entrant(name="entrant", family=installed)
 
 
+def _class_in(file: str) -> str:
+    return f"{Path(file).stem}:{''.join(part.capitalize() for part in Path(file).stem.split('_'))}"
+
+
 def validate(entrant: Entrant, shape: Shape = SHAPE, *, allow_code: bool) -> list[ClaimResult]:
     """What becomes of each claim. A family is built with the entrant's config for images of `shape`, trained for a few
     updates and sampled; what is loaded has a shape of its own.
 
-    Raises UserError for what cannot be opened at all, and for code that may not run.
+    Raises UserError for what cannot be opened at all, for a mistake in what is said of the entrant, and for code that
+    may not run.
     """
     if entrant.command is not None:
         require_consent(f"the command {entrant.command!r}", allow_code)
         return _of_command(entrant.command)
     if entrant.load is None:
-        config = {"classes": CLASSES, **entrant.config} if entrant.labels else entrant.config
-        return _of_family(resolve_family(entrant.family), config, shape)
+        family = resolve_family(entrant.family)
+        told = {"config": {"classes": CLASSES, **entrant.config}} if entrant.labels else {}
+        entrant = entrant.model_copy(update=told)
+        check_labels(entrant, dict(family.config_type.model_fields))
+        validated(family.config_type, entrant.config, entrant.name, "config key")
+        validated(family.options_type, entrant.sampler, entrant.name, "sampler option")
+        check_sides(entrant.family, shape)
+        return _of_family(family, entrant.config, shape)
     path = Path(entrant.load)
     kind = kind_of(path)
     if kind == "samples":
@@ -82,13 +96,20 @@ def validate(entrant: Entrant, shape: Shape = SHAPE, *, allow_code: bool) -> lis
         checkpoint.check_finite(model, path)
         return [*of_model(model, trains=False), _summed(type(model), provenance.config)]
     if kind == "diffusers":
-        return of_model(saved_pipeline(path), trains=False)
+        pipeline = saved_pipeline(path)
+        options = validated(pipeline.options_type, entrant.sampler, entrant.name, "sampler option")
+        check_scheduler(pipeline, entrant.name, options)
+        return of_model(pipeline, trains=False)
+    if entrant.generator is None:
+        raise UserError(unsaid(entrant))
     require_consent(f"{path}, {RUNS_CODE[kind]},", allow_code)
     made: list[SavedGenerator] = []
 
     def opened() -> str:
         model = saved_generator(entrant, TINY)
         given = model.network(torch.zeros(1, *model.config.noise))
+        if given.ndim != 4:
+            raise ValueError(f"it gives {list(given.shape)}, and not images [B, C, H, W]; let it shape them itself")
         made.append(saved_generator(entrant, (given.shape[1], given.shape[2], given.shape[3])))
         return f"images of {'x'.join(map(str, given.shape[1:]))}"
 

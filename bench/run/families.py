@@ -14,7 +14,7 @@ from equibench.suite import Entrant
 from equibench.usercode import import_name
 from equibench.validation import explain
 from equibench_models import FAMILIES, LOADED, family
-from equibench_models.contract import Config, Model, Options
+from equibench_models.contract import Config, Model, Options, Shape
 
 DECLARED = ("config_type", "options_type", "about", "likelihood", "dequantization", "samplers")
 
@@ -49,6 +49,15 @@ def validated(kind: type[Config] | type[Options], fields: dict[str, Any], entran
         return kind.model_validate(fields).model_dump()
     except pydantic.ValidationError as error:
         raise UserError(f"entrant {entrant!r}: {explain(error, kind)}") from None
+
+
+def check_sides(family_name: str, shape: Shape) -> None:
+    """Raises UserError for images `(C, H, W)` that a shipped family cannot be built for."""
+    if family_name in FAMILIES and (min(shape) < 1 or shape[1] % 4 or shape[2] % 4):
+        raise UserError(
+            f"the family {family_name} is built for sides that are multiples of 4, and not for images of "
+            f"{shape[1]}x{shape[2]}; give others"
+        )
 
 
 def settings_of(family: type[Model], config: Mapping[str, Scalar], sampler: Mapping[str, Scalar]) -> dict[str, Scalar]:

@@ -60,8 +60,8 @@ def turned(family: type[Model], config: Mapping[str, Any], shape: Shape, cap: in
         if len(free) < len(family.config_type.knobs):
             return {}  # the suite fixes a size beyond the cap, which the plan and the report mark
         raise UserError(
-            f"a cap of {cap} parameters is too small for {family.__name__}: with the other values of its config it "
-            f"takes {least} or more; raise the cap or lower those"
+            f"a cap of {cap:,} parameters is too small for {family.__name__}: with the other values of its config it "
+            f"takes {least:,} or more; raise the cap or lower those"
         )
     if len(free) == 1:
         return {free[0]: _fill(count, ranges[0], cap, LEAST_SHARE_OF_CAP)}

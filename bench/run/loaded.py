@@ -66,16 +66,23 @@ def _looked_at(
     one: Entrant, suite: Suite, data: Dataset, device: torch.device, allow_code: bool, like: Suite | None
 ) -> Entrant:
     family, options, sampler = SAMPLES, Options, one.sampler
+    pipeline: Pipeline | None = None
     if one.load is not None:
         path = Path(one.load)
         kind = kind_of(path)
+        if one.generator is not None and kind not in RUNS_CODE:
+            raise UserError(
+                f"entrant {one.name!r}: `generator` says what goes into a TorchScript or torch.export file, and {path} "
+                "is none; take it away"
+            )
         if kind in RUNS_CODE:
             require_consent(f"{path}, {RUNS_CODE[kind]},", allow_code)
             if one.generator is None:
-                raise UserError(_unsaid(one))
+                raise UserError(unsaid(one))
             family, options = kind, resolve_family(kind).options_type
         elif kind == "diffusers":
-            family, options = kind, type(saved_pipeline(path, data.shape)).options_type
+            pipeline = saved_pipeline(path, data.shape)
+            family, options = kind, pipeline.options_type
         elif kind == "checkpoint":
             model, provenance = checkpoint.load(path, device, allow_code)
             checkpoint.check_finite(model, path)
@@ -85,11 +92,21 @@ def _looked_at(
                 sampler = next((other.sampler for other in like.entrant if other.family == family), {})
         else:
             fitting_samples(path, data, suite.measure.samples)
-    validated(options, sampler, one.name, "sampler option")
+    whole = validated(options, sampler, one.name, "sampler option")
+    if pipeline is not None:
+        check_scheduler(pipeline, one.name, whole)
     if one.family not in ("", family):
         raise UserError(f"entrant {one.name!r} is of the family {one.family}, and {one.load} is of {family}")
     precision = None if family == SAMPLES else one.precision  # which samples have not
     return one.model_copy(update={"family": family, "sampler": sampler, "precision": precision})
+
+
+def check_scheduler(pipeline: Pipeline, entrant: str, options: Mapping[str, Any]) -> None:
+    """Raises UserError for a scheduler by which the pipeline cannot be sampled."""
+    try:
+        pipeline.check(options["scheduler"])
+    except UnusableError as error:
+        raise UserError(f"entrant {entrant!r} cannot be sampled: {error}") from None
 
 
 def check_checkpoint(file: Path, model: Model, data: Dataset) -> None:
@@ -132,7 +149,7 @@ def saved_generator(entrant: Entrant, shape: Shape) -> SavedGenerator:
     """The generator that an entrant loads, for images of `shape`. Raises what opening it raises; its code runs."""
     assert entrant.load is not None
     if entrant.generator is None:
-        raise UserError(_unsaid(entrant))
+        raise UserError(unsaid(entrant))
     declared = entrant.generator.model_dump()
     config = {"path": entrant.load, **declared, "only_batch": declared["batch_size"]}
     del config["batch_size"]
@@ -141,9 +158,10 @@ def saved_generator(entrant: Entrant, shape: Shape) -> SavedGenerator:
     return family.build(config, shape)
 
 
-def _unsaid(entrant: Entrant) -> str:
+def unsaid(entrant: Entrant) -> str:
+    """What to say where no noise is declared."""
     return (
-        f"entrant {entrant.name!r}: what noise goes into {entrant.load} is not known; say it in a suite, as "
+        f"what noise goes into {entrant.load} is not known; declare it in a suite, where its entrant has "
         "generator = { noise = [512] }"
     )
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -15,7 +17,7 @@ from equibench.protocol import LEAST_SHARE_OF_CAP
 from equibench.record.schema import Budget
 from equibench.run import fitting, sizing
 from equibench.run.counting import Counted, counted
-from equibench.run.families import check_tuned, resolve_family, validated
+from equibench.run.families import check_sides, check_tuned, resolve_family, validated
 from equibench.run.labels import check_labels
 from equibench.run.train import Allowance
 from equibench.suite import Cell
@@ -94,22 +96,31 @@ def plan(cell: Cell, shape: tuple[int, int, int]) -> Plan:
     check_labels(entrant, dict(family.config_type.model_fields))
     batch_size = int(validated(family.config_type, entrant.config, entrant.name, "config key")["batch_size"])
     check_tuned(entrant, family)
-    if entrant.family in FAMILIES and (shape[1] % 4 or shape[2] % 4):
-        raise UserError(f"the families train on sides that are multiples of 4, and the data has {shape[1]}x{shape[2]}")
     pixels = math.prod(shape)
     sizing.check_memory(5 * pixels * measure.samples, f"measure.samples = {measure.samples:,}")  # noise and images
     smallest = min(measure.speed_batch_sizes)
     sizing.check_memory(5 * pixels * smallest, f"measure.speed_batch_sizes = {smallest:,}")
-    fitted = _fitted(entrant.family, json.dumps(entrant.config, sort_keys=True), cell.budget, shape)
-    for what, images in (("batch_size", batch_size), ("measure.memory_batch_size", measure.memory_batch_size)):
-        needed = images * (fitted.costs.kept_bytes / batch_size + pixels)
-        if torch.cuda.is_available() and entrant.precision != "fp32":
-            needed /= 2  # in bfloat16
-        sizing.check_memory(needed, f"entrant {entrant.name!r}: an update with {what} = {images:,}")
+    with _named(cell):
+        check_sides(entrant.family, shape)
+        fitted = _fitted(entrant.family, json.dumps(entrant.config, sort_keys=True), cell.budget, shape)
+        for what, images in (("batch_size", batch_size), ("measure.memory_batch_size", measure.memory_batch_size)):
+            needed = images * (fitted.costs.kept_bytes / batch_size + pixels)
+            if torch.cuda.is_available() and entrant.precision != "fp32":
+                needed /= 2  # in bfloat16
+            sizing.check_memory(needed, f"an update with {what} = {images:,}")
     flops = fitted.costs.flops
     allowance = Allowance(cell.budget, batch_size, sum(flops) / len(flops), flops if len(flops) > 1 else ())
     _ = allowance.updates  # raises where the budget buys none
     return Plan(cell, dict(fitted.config), fitted.params, allowance, fitted.state_bytes)
+
+
+@contextlib.contextmanager
+def _named(cell: Cell) -> Iterator[None]:
+    """A mistake is told with the entrant and the data set, of which a suite may have several."""
+    try:
+        yield
+    except UserError as error:
+        raise UserError(f"entrant {cell.name!r} on {cell.suite.dataset}: {error}") from None
 
 
 @functools.cache  # the seeds of an entrant are planned alike, before the run and again in their cells

@@ -36,10 +36,11 @@ def source_words(record: Record) -> str:
 
 
 def unknown_words(row: Row) -> str:
-    """What an entrant that was not trained here is, and what is not known of it, in a sentence or two."""
+    """What an entrant that was not trained here is, how large, and what is not known of it, in a few sentences."""
     loaded = row.first.loaded
     unknown = f" Not known: {join(loaded.unknown)}." if loaded and loaded.unknown else ""
-    return f"Loaded{source_words(row.first)}, and not trained under this budget.{unknown}"
+    size = f" It samples with {loaded.params:,} parameters." if loaded and loaded.params else ""
+    return f"Loaded{source_words(row.first)}, and not trained under this budget.{size}{unknown}"
 
 
 def measured_alike(section: Section, measure: Criterion) -> list[Row]:

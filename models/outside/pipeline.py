@@ -91,9 +91,8 @@ class Pipeline(Model):
         """uint8 images `[n, C, H, W]`. Raises UnusableError for a scheduler that does not sample a Gaussian right, or
         values that are not finite.
         """
+        self.check(scheduler)
         name = scheduler or type(self._saved).__name__
-        if why := self._fault(name):
-            raise UnusableError(why)
         device = generator.device
         seeds = torch.randint(2**62, (n,), generator=generator, device=device).tolist()
         found = []
@@ -111,6 +110,11 @@ class Pipeline(Model):
         config = json.loads((folder / "unet" / "config.json").read_text())
         height, width = _sides(config["sample_size"])
         return (config["in_channels"], height, width)
+
+    def check(self, scheduler: str = "") -> None:
+        """Raises UnusableError for a scheduler that does not sample a Gaussian right; without one of the saved one."""
+        if why := self._fault(scheduler or type(self._saved).__name__):
+            raise UnusableError(why)
 
     def resolved(self) -> dict[str, Any]:
         """The scheduler that was saved, with every value that it works with, given or not, and who runs it."""

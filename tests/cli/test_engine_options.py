@@ -1,11 +1,14 @@
 """Options of `run` that say who does its cells."""
 
+import shlex
 from types import SimpleNamespace
 
 import pytest
 import torch
 
 from equibench.cli import engines, plan
+from equibench.cli.main import cli
+from equibench.cli.options import given_again
 from equibench.cli.workload import Workload
 from equibench.errors import UserError
 from equibench.run import ranks
@@ -25,6 +28,29 @@ def test_one_worker_is_this_process():
     session = SimpleNamespace(device=CPU)
     assert engines.with_crew(session, OPTIONS) == (session, None)
     assert engines.with_crew(session, OPTIONS | {"workers": 1}) == (session, None)
+
+
+@pytest.mark.parametrize(
+    ("given", "again"),
+    [
+        ("quick", "equibench run quick --seeds 0,1,2"),
+        ("quick --seeds 4 --retry --json", "equibench run quick --seeds 0,1,2"),
+        (
+            "'my suite.toml' --only vae,gan --workers 2 --threads 1 --no-report --allow-code --out 'a b'",
+            "equibench run 'my suite.toml' --only vae,gan --allow-code --seeds 0,1,2 --out 'a b' --workers 2 "
+            "--threads 1 --no-report",
+        ),
+        ("quick --from a.npz --from b.npz", "equibench run quick --seeds 0,1,2 --from a.npz --from b.npz"),
+    ],
+)
+def test_a_command_is_given_again_with_other_seeds(given, again):
+    verb = cli.commands["run"]
+    with verb.make_context("run", shlex.split(given)):
+        assert given_again(seeds="0,1,2") == again
+    words = shlex.split(again)[2:]
+    assert {**verb.make_context("run", words).params, "retry": None, "as_json": None} == {
+        **verb.make_context("run", shlex.split(given)).params, "seeds": "0,1,2", "retry": None, "as_json": None,
+    }  # fmt: skip
 
 
 def test_threads_are_those_that_are_asked_for():

@@ -62,7 +62,7 @@ def test_a_run_ends_with_its_table_its_page_and_the_next_step(tmp_path):
     assert "…" not in done.stdout
     *_, page, step = done.stdout.splitlines()
     assert page == "The report: reports/smoke/index.html"
-    assert step.startswith("Next: `equibench run smoke --seeds 0,1,2`")
+    assert step.startswith("Next: `equibench run smoke --only vae --device cpu --seeds 0,1,2` trains three seeds")
     (tmp_path / "taken").mkdir()
     (tmp_path / "taken" / "index.html").write_text("mine")
     done = equibench(*words, "--report", "taken", "--json", cwd=tmp_path, env=env)

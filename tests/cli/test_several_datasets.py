@@ -55,6 +55,13 @@ def test_a_missing_one_is_told_before_anything_is_trained(two, tmp_path):
     assert not (tmp_path / "results").exists()
 
 
+def test_an_entrant_that_does_not_fit_one_of_them_is_named_with_it(two):
+    np.savez("large.npz", train=pixels(60, 1, 96, 96), test=pixels(40, 1, 96, 96))
+    done = equibench("run", two, "--only", "vae", "--device", "cpu", "--dry-run")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "entrant 'vae' on large.npz: a cap of 60,000 parameters is too small for VAE" in done.stderr
+
+
 @pytest.mark.slow
 def test_one_command_does_them_all(two, tmp_path):
     done = equibench("run", two, "--only", "vae", "--device", "cpu", "--json")

@@ -218,7 +218,58 @@ def test_a_range_of_which_the_generator_uses_one_half_is_named(tmp_path):
 def test_other_noise_than_declared_is_said_where_it_is_opened(tmp_path):
     path = script(StyleGenerator().eval(), tmp_path / "g")
     found = validate(Entrant(name="x", load=str(path), generator={"noise": [9]}), allow_code=True)
-    assert list(failing(found)) == ["it is opened, and takes noise of the declared shape"]
+    ((claim, why),) = failing(found).items()
+    assert claim == "it is opened, and takes noise of the declared shape"
+    assert "shapes cannot be multiplied" in why  # what TorchScript says last; the first line of it says nothing
+
+
+class Flat(nn.Module):
+    def forward(self, z: torch.Tensor) -> torch.Tensor:
+        return torch.tanh(z)
+
+
+def test_a_generator_that_gives_no_images_is_told_what_it_gives(tmp_path):
+    path = script(Flat(), tmp_path / "g")
+    found = validate(Entrant(name="x", load=str(path), generator={"noise": [64]}), allow_code=True)
+    assert failing(found).popitem()[1].startswith("ValueError: it gives [1, 64], and not images [B, C, H, W]")
+
+
+@pytest.mark.parametrize(
+    ("declared", "sentence"),
+    [
+        ({"config": {"witdh": 8}}, "unknown config key 'witdh'; did you mean 'width'"),
+        ({"sampler": {"stpes": 8}}, "unknown sampler option 'stpes'"),
+        ({"config": {"width": "wide"}}, "width must be a"),
+    ],
+)
+def test_a_mistake_in_what_is_declared_is_a_sentence_and_no_claim(declared, sentence):
+    with pytest.raises(UserError, match=sentence):
+        validate(Entrant(name="x", family="vae", **declared), allow_code=False)
+
+
+def test_sides_that_a_family_is_not_built_for_are_a_sentence_and_no_claim():
+    with pytest.raises(UserError, match=r"the family flow is built for sides that are multiples of 4, and not .* 9x8"):
+        validate(named("flow"), (1, 9, 8), allow_code=False)
+
+
+def test_a_generator_without_declared_noise_is_a_sentence_and_no_claim(tmp_path):
+    path = script(Flat(), tmp_path / "g")
+    with pytest.raises(UserError, match=r"what noise goes into .* is not known; declare it in a suite"):
+        validate(named(str(path)), allow_code=True)
+
+
+def test_a_scheduler_by_which_a_pipeline_cannot_be_sampled_is_a_sentence_and_no_claim(tmp_path):
+    pytest.importorskip("diffusers", reason="the extra [diffusers] is not installed")
+    entrant = Entrant(name="x", load=str(save_pipeline(tmp_path / "p")), sampler={"scheduler": "LCMScheduler"})
+    with pytest.raises(UserError, match=r"entrant 'x' cannot be sampled: .*LCMScheduler"):
+        validate(entrant, allow_code=False)
+
+
+def test_a_file_of_python_is_no_entrant(tmp_path):
+    (tmp_path / "my_family.py").write_text("")
+    for text in (str(tmp_path / "my_family.py"), "my_family.py"):
+        with pytest.raises(UserError, match=r"give the class in it as module:Class, such as my_family:MyFamily$"):
+            named(text)
 
 
 def test_samples_that_are_copies_or_floats_in_disguise_are_named(tmp_path):

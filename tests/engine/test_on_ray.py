@@ -8,7 +8,9 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from fixtures import equibench
 from same import results
+from small_suites import NO_MORE_LIKELIHOODS, small_suite
 
 from equibench import suite
 from equibench.engine import on_ray
@@ -18,6 +20,12 @@ from equibench.errors import UserError
 from equibench.run import weights
 from equibench.run.loop import run_cells
 
+ENTRANT = """
+[[entrant]]
+name = "one"
+family = "vae"
+config = { width = 8 }
+"""
 ray = pytest.importorskip("ray")
 pytestmark = pytest.mark.filterwarnings("default")  # of Ray's own
 
@@ -56,6 +64,28 @@ def test_records_are_those_of_one_process_also_where_the_folder_is_not_shared(cl
     assert len(found) == 2
     assert found == {name: expected[name] for name in found}
     assert {path.suffix for path in apart.out.glob("one-*")} == {".json", ".npz", ".safetensors"}
+
+
+@pytest.mark.slow
+def test_both_engines_of_the_command_line_make_the_same_records(tmp_path):
+    """Without an address Ray is started on this machine, and ended."""
+    (tmp_path / "small.toml").write_text(small_suite("small", ENTRANT, updates=3, more=NO_MORE_LIKELIHOODS))
+    for engine in ("local", "ray"):
+        words = ("--engine", engine, "--device", "cpu", "--threads", "1", "--out", engine, "--no-report")
+        done = equibench("run", "small.toml", *words, cwd=tmp_path, env={**os.environ, "RAY_USAGE_STATS_ENABLED": "0"})
+        assert done.returncode == 0, done.stdout + done.stderr
+    assert results(tmp_path / "ray") == results(tmp_path / "local") != {}
+
+
+@pytest.mark.slow
+def test_tasks_of_this_machine_have_the_priority_of_this_process(monkeypatch):
+    monkeypatch.delenv("RAY_worker_niceness", raising=False)
+    on_ray.connect(None)
+    try:
+        asked = ray.remote(num_cpus=1)(lambda: os.getpriority(os.PRIO_PROCESS, 0))
+        assert ray.get(asked.remote()) == os.getpriority(os.PRIO_PROCESS, 0)
+    finally:
+        ray.shutdown()
 
 
 @pytest.mark.slow

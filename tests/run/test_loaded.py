@@ -171,6 +171,23 @@ def test_nothing_of_a_generator_is_opened_without_consent(tmp_path, monkeypatch,
         resolved(unsaid, DATA, CPU, allow_code=True)
 
 
+def test_a_scheduler_that_its_cell_would_refuse_is_refused_before_a_run(tmp_path):
+    pytest.importorskip("diffusers", reason="the extra [diffusers] is not installed")
+    folder = str(save_pipeline(tmp_path / "p"))
+    fits = with_entrants({"name": "p", "load": folder, "sampler": {"scheduler": "DDIMScheduler"}})
+    assert resolved(fits, DATA, CPU, allow_code=False).entrant[0].family == "diffusers"
+    other = with_entrants({"name": "p", "load": folder, "sampler": {"scheduler": "NoScheduler"}})
+    with pytest.raises(UserError, match="entrant 'p' cannot be sampled: the scheduler NoScheduler does not fit"):
+        resolved(other, DATA, CPU, allow_code=False)
+
+
+def test_noise_that_is_declared_of_samples_is_refused(tmp_path):
+    folder = str(write_pngs(tmp_path / "x", pixels(40, 8, 8)))
+    chosen = with_entrants({"name": "x", "load": folder, "generator": {"noise": [8]}})
+    with pytest.raises(UserError, match=r"entrant 'x': `generator` says what goes into .* is none; take it away"):
+        resolved(chosen, DATA, CPU, allow_code=False)
+
+
 def test_the_quality_of_samples_is_that_of_the_model_that_drew_them(weights, tmp_path):
     session = session_of(only_loaded(with_entrants({"name": "x", "family": "vae"}), [weights]), tmp_path / "out")
     kept = {}

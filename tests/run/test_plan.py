@@ -115,7 +115,7 @@ def test_labels_take_their_part_of_the_cap_and_of_the_flops(images, family):
 
 
 def test_odd_sides_are_refused():
-    with pytest.raises(UserError, match="multiples of 4, and the data has 30x28"):
+    with pytest.raises(UserError, match="multiples of 4, and not for images of 30x28"):
         planned("vae", Budget(params=100_000, unit="updates", amount=3), SimpleNamespace(shape=(1, 30, 28)))
 
 
