@@ -11,7 +11,7 @@ from equibench.quantities.text import join, number
 from equibench.record.paths import value_at
 from equibench.record.schema import Record
 from equibench.stats import holm
-from equibench.summary.evidence import Evidence, Ground, Sentence, TestedFinding, fact
+from equibench.summary.evidence import Evidence, Ground, Sentence, Side, TestedFinding, fact
 from equibench.summary.pairs import SAMPLE_MEMORY, SPEED, Criterion, Pair, criteria, effect_of, pair_of, tightest
 from equibench.summary.ratios import Effect
 from equibench.summary.sections import Row, Section
@@ -121,11 +121,14 @@ def _compared(measure: Criterion, row: Row, best: Row, pair: Pair | None) -> Sen
 def _evidence(measure: Criterion, row: Row, best: Row, pair: Pair | None) -> Evidence:
     label = f"{row.name} / {best.name}"
     if pair:
-        return Evidence(label, pair.effect, pair.p_holm, measure.name, pair.over_seeds)
+        path = pair.measure.path
+        sides = Side(row.having(path), path), Side(best.having(path), path)
+        return Evidence(label, pair.effect, pair.p_holm, measure.name, pair.over_seeds, sides)
+    sides = Side(row.having(measure.path), measure.path), Side(best.having(measure.path), measure.path)
     one, other = ([float(value_at(r, measure.path)) for r in x.having(measure.path)] for x in (row, best))
     effect = effect_of(measure.path, one, other)
     alone = Effect(effect.value, effect.is_ratio, seeds=effect.seeds)
-    return Evidence(f"{of(measure.path).label}: {label}", alone, None, measure.name, over_seeds=False)
+    return Evidence(f"{of(measure.path).label}: {label}", alone, None, measure.name, over_seeds=False, sides=sides)
 
 
 def _unknown(rows: list[Row]) -> list[Sentence]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal, NamedTuple
 
 from equibench.protocol import SIGNIFICANCE
@@ -52,6 +52,13 @@ def fact(path: str, rows: Iterable[Row]) -> Ground:
     return Ground("fact", path, records_of(rows))
 
 
+class Side(NamedTuple):
+    """One of the two numbers of a comparison: the records that have it, and where."""
+
+    records: tuple[Record, ...]
+    path: str
+
+
 @dataclass(frozen=True)
 class Evidence:
     """One tested comparison that a finding rests on."""
@@ -61,6 +68,8 @@ class Evidence:
     p_holm: float | None  # None where nothing was tested
     measure: str
     over_seeds: bool
+    # in the order of the label: the ratio's two, or the difference's
+    sides: tuple[Side, Side] = field(compare=False)  # as what sentences rest on
 
     @property
     def decided(self) -> bool:

@@ -37,6 +37,8 @@ class Bar:
     share: float | None  # of the tile's width
     leads: bool = False
     why: str = ""
+    row: Row | None = None  # whose number it is, at `path` of its records
+    path: str = ""
 
 
 @dataclass(frozen=True)
@@ -176,7 +178,8 @@ def _bars(section: Section, category: Category, one: Standing | None) -> tuple[B
         for row, value in zip(shown, means, strict=True):
             place = (value - least) / (most - least) if most > least else 0.5
             share = place if category == "likelihood" else value / most if most > 0 else 0.0
-            found.append(Bar(row.name, row.first.family or "", one.shown(row), share, id(row) in level))
+            leads, path = id(row) in level, one.measure.path
+            found.append(Bar(row.name, row.first.family or "", one.shown(row), share, leads, row=row, path=path))
     there = {id(row) for row in shown}
     for row in section.entrants:
         if id(row) not in there:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from equibench.quantities.glossary import of
 from equibench.quantities.text import spread
-from equibench.summary.evidence import Evidence, Ground, Sentence, TestedFinding
+from equibench.summary.evidence import Evidence, Ground, Sentence, Side, TestedFinding
 from equibench.summary.standing import Standing, listed
 
 MOST = 6  # entrants that a sentence names
@@ -37,13 +37,16 @@ def evidence(one: Standing) -> tuple[Evidence, ...]:
     found = []
     for row in one.rows[1:]:
         effect, pair = one.effect(row, one.best), one.pair(row, one.best)
+        path = pair.measure.path if pair else one.measure.path
+        sides = Side(row.having(path), path), Side(one.best.having(path), path)
         over = f"{row.name} / {one.best.name}"
         if effect.is_ratio and one.measure.higher:
-            effect, over = effect.inverse, f"{one.best.name} / {row.name}"
+            effect, over, sides = effect.inverse, f"{one.best.name} / {row.name}", sides[::-1]
         elif not effect.is_ratio:
             over = f"{row.name} above {one.best.name}"
         measure = pair.measure.name if pair else one.measure.name
-        found.append(Evidence(over, effect, pair.p_holm if pair else None, measure, bool(pair and pair.over_seeds)))
+        p_holm, over_seeds = (pair.p_holm, pair.over_seeds) if pair else (None, False)
+        found.append(Evidence(over, effect, p_holm, measure, over_seeds, sides))
     return tuple(found)
 
 

@@ -6,7 +6,7 @@ from equibench.protocol import RANKING_SEEDS
 from equibench.quantities.glossary import BITS
 from equibench.quantities.metric import with_count
 from equibench.quantities.text import number
-from equibench.summary.evidence import Evidence, Ground, Sentence, TestedFinding, fact
+from equibench.summary.evidence import Evidence, Ground, Sentence, Side, TestedFinding, fact
 from equibench.summary.sections import Row, Section
 from equibench.summary.standing import listed, times
 from equibench.summary.verdict import turn_words
@@ -45,11 +45,13 @@ def of_ways(section: Section) -> TestedFinding | None:
         words = "Bits/dim belong to a model's full distribution: no way of sampling changes them."
         sentences.append(Sentence(words, [fact(BITS, likely)]))
     shown = [
-        Evidence(f"{p.a.row.name}, usual / {p.b.setting.label}", p.effect, p.p_holm, _name(p), over_seeds)
+        Evidence(f"{p.a.row.name}, usual / {p.b.setting.label}", p.effect, p.p_holm, _name(p), over_seeds, _sides(p))
         for p in within
     ]
     shown += [
-        Evidence(f"{p.a.row.name} / {p.b.row.name}, {p.b.setting.label}", p.effect, p.p_holm, _name(p), over_seeds)
+        Evidence(
+            f"{p.a.row.name} / {p.b.row.name}, {p.b.setting.label}", p.effect, p.p_holm, _name(p), over_seeds, _sides(p)
+        )
         for p in changes[:3]
     ]
     return TestedFinding("ways", Sentence(claim, tests), tuple(sentences), tuple(shown), over_seeds)
@@ -57,6 +59,10 @@ def of_ways(section: Section) -> TestedFinding | None:
 
 def _test(pair: SettingPair) -> Ground:
     return Ground("test", pair.b.path, pair.b.records, pair.a.records)
+
+
+def _sides(pair: SettingPair) -> tuple[Side, Side]:
+    return Side(pair.a.records, pair.a.path), Side(pair.b.records, pair.b.path)
 
 
 def _name(pair: SettingPair) -> str:
@@ -122,7 +128,9 @@ def _of_steps(row: Row, sides: list[SampledWay], pairs: list[SettingPair]) -> Te
     sentences += _price(usual, more)
     label = f"{now} steps"
     shown = tuple(
-        Evidence(f"{side.evaluations:,.0f} / {label}", pair.effect.inverse, pair.p_holm, name, over_seeds)
+        Evidence(
+            f"{side.evaluations:,.0f} / {label}", pair.effect.inverse, pair.p_holm, name, over_seeds, _sides(pair)[::-1]
+        )
         for side, pair in there
     )
     return TestedFinding("steps", Sentence(claim, tested), tuple(sentences), shown, over_seeds)

@@ -36,6 +36,7 @@ def cluster(small, monkeypatch):  # noqa: ARG001 (its PYTHONPATH is the nodes')
     from ray.cluster_utils import Cluster
 
     monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    monkeypatch.setenv("RAY_worker_niceness", "0")  # as where `connect` starts it: else other tests go first
     made = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
     made.nodes = [made.add_node(num_cpus=1, resources={f"node-{i}": 1}) for i in range(2)]
     on_ray.connect(made.address)

@@ -134,7 +134,7 @@ def kept_trainings(draw):
     return content + hashlib.sha256(content).digest()
 
 
-@attack(kept_trainings(), as_file("training"), few=12, many=600)
+@attack(kept_trainings(), as_file("training"), few=12, many=250)
 def test_kept_trainings(path):
     """What is not taken up leaves the training as it was."""
     model, course = training()

@@ -161,6 +161,27 @@ def test_a_number_tells_where_it_came_from_by_keyboard_and_touch(page, tmp_path)
     assert (found["folded"], found["unfolded"]) == (False, True)
 
 
+GROUPS = """
+  return ['.tiles', '.strip', 'ul.evidence'].map(name => {
+    const group = document.querySelector(name), all = [...group.querySelectorAll('.num')];
+    const source = document.getElementById('source');
+    all[0].focus(); all[0].click();
+    const records = all[0].closest('[data-value]').dataset.records.split(' ');
+    const told = records.every(one => source.innerText.includes(one));
+    source.hidePopover();
+    all[0].dispatchEvent(new KeyboardEvent('keydown', {key: 'ArrowDown', bubbles: true}));
+    return {n: all.length, stops: all.filter(one => one.tabIndex === 0).length, told,
+            next: document.activeElement === all[1]};
+  });
+"""
+
+
+def test_numbers_beside_the_tables_are_reached_the_same_way(page, tmp_path):
+    for group in answer(page, tmp_path, GROUPS):
+        assert group["n"] > 1
+        assert (group["stops"], group["told"], group["next"]) == (1, True, True)
+
+
 def test_it_prints(page, tmp_path):
     browse(page, tmp_path, f"--print-to-pdf={tmp_path / 'page.pdf'}", "--no-pdf-header-footer")
     content = (tmp_path / "page.pdf").read_bytes()

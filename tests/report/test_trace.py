@@ -109,7 +109,8 @@ def test_every_number_of_the_page_is_in_the_records(places):
             if not NUMBER.fullmatch(cell["data-value"]) or len(cell["data-value"]) > 30:  # longer ones are hashes
                 continue
             values = [look(records[key], cell["data-path"]) for key in cell["data-records"].split()]
-            against = [look(records[key], cell["data-path"]) for key in cell.get("data-against", "").split()]
+            other = cell.get("data-over", cell["data-path"])
+            against = [look(records[key], other) for key in cell.get("data-against", "").split()]
             assert None not in values + against
             again = expected(cell["data-how"], values, against)
             if again is not None:
@@ -125,13 +126,15 @@ def test_spreads_and_intervals_are_in_the_records(places):
     records, seen = records_in(folder), 0
     for _, cell in Cells((out / "index.html").read_text()).found:
         found = [records[key] for key in cell.get("data-records", "").split()]
-        if "data-low" in cell and cell["data-how"] == "ratio of geometric means":
-            sides = [
-                np.log([look(records[key], cell["data-path"]) for key in cell[side].split()])
-                for side in ("data-records", "data-against")
-            ]
+        if "data-low" in cell and cell["data-how"] in ("ratio of geometric means", "difference of means"):
+            turn, back = (np.log, np.exp) if cell["data-how"].startswith("ratio") else (np.array, np.array)
+            paths = cell["data-path"], cell.get("data-over", cell["data-path"])
+            keys = [cell[side].split() for side in ("data-records", "data-against")]
+            sides = [turn([look(records[key], path) for key in some]) for some, path in zip(keys, paths, strict=True)]
             if max(np.ptp(side) for side in sides) > 1e-12:
-                interval = np.exp(scipy.stats.ttest_ind(*sides, equal_var=False).confidence_interval(0.95))
+                paired = keys[0] == keys[1]  # two ways to sample one model
+                test = scipy.stats.ttest_rel(*sides) if paired else scipy.stats.ttest_ind(*sides, equal_var=False)
+                interval = back(test.confidence_interval(0.95))
                 assert [float(cell["data-low"]), float(cell["data-high"])] == pytest.approx(list(interval), rel=1e-6)
             seen += 1
         elif "data-low" in cell:

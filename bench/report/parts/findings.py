@@ -10,6 +10,7 @@ from markupsafe import Markup, escape
 
 from equibench.quantities.text import TIMES, number, p_words
 from equibench.report.parts.part import PagePart, Whole
+from equibench.report.tables.table import Entry, How, Origin
 from equibench.summary.changes import change_sentences, differences
 from equibench.summary.evidence import Evidence, TestedFinding
 from equibench.summary.findings import findings as found_in
@@ -46,6 +47,7 @@ class ShownEvidence:
     value: str
     interval: str
     p: str
+    entry: Entry  # the number, with where it came from
     open: bool  # tested, and not decided
 
 
@@ -117,8 +119,16 @@ def _one(one: Evidence, scale: DrawnScale) -> ShownEvidence:
         value,
         interval(effect, 3 if effect.is_ratio else 2),
         p,
+        _entry(one),
         tested and not one.decided,
     )
+
+
+def _entry(one: Evidence) -> Entry:
+    (mine, path), (theirs, other) = one.sides
+    how: How = "ratio of geometric means" if one.effect.is_ratio else "difference of means"
+    source = Origin(mine, path, how, theirs, "" if other == path else other)
+    return Entry("", one.effect.value, more={"_low": one.effect.low, "_high": one.effect.high}, source=source)
 
 
 def _drawing(one: Evidence, scale: DrawnScale) -> Markup:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -14,11 +14,14 @@ from equibench.record.schema import USUAL
 from equibench.report.figures.images import images_of
 from equibench.report.parts.part import PagePart, Whole
 from equibench.report.sprites import sheet
-from equibench.summary.floors import real_distance
+from equibench.report.tables.headline import origin_of
+from equibench.report.tables.table import Entry, Origin, stat_entry
+from equibench.summary.floors import distances_at, real_distance
 from equibench.summary.sections import FiledRecord, Row, Section
 from equibench.summary.standing import setting_words
+from equibench.summary.tiles import Bar
 from equibench.summary.verdict import verdict
-from equibench.summary.ways import metric_of_ways, other_ways, sides
+from equibench.summary.ways import SampledWay, metric_of_ways, other_ways, sides
 
 IMAGES = 7  # a row; narrow screens show fewer
 TALLEST, LARGEST = 490, 64  # pixels of all rows together, and of the side of an image that is enlarged
@@ -33,7 +36,7 @@ class StripRow:
     family: str
     way: str
     pictures: tuple[str, ...]  # data URIs of PNG in the images' own size
-    distance: str
+    distance: Entry
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,16 @@ class Strip:
 
 def first(whole: Whole) -> PagePart:
     shown = strip(whole.detailed[0]) if whole.detailed else None
-    return PagePart({"verdicts": [verdict(section) for section in whole.detailed], "strip": shown})
+    verdicts = [verdict(section) for section in whole.detailed]
+    return PagePart({"verdicts": verdicts, "strip": shown, "bar_entry": bar_entry})
+
+
+def bar_entry(bar: Bar) -> Entry:
+    """The number of a bar, with where it came from."""
+    stat = bar.row.stat(bar.path) if bar.row else None
+    if bar.row is None or stat is None:
+        return Entry(bar.text)
+    return replace(stat_entry(stat, origin_of(bar.row, bar.path)), text=bar.text)
 
 
 def strip(section: Section) -> Strip | None:
@@ -61,16 +73,14 @@ def strip(section: Section) -> Strip | None:
         return None
     real = next((images_of(row.cells[0], a, "real", 4) for row, a in loaded if "real" in a), None)
     if real is not None:
-        recorded = real_distance(section, metric) if metric else None
-        rows.insert(
-            0, StripRow("Real images", "", "test set", _pictures(real), number(recorded.mean) if recorded else "")
-        )
+        rows.insert(0, StripRow("Real images", "", "test set", _pictures(real), _of_real_data(section, metric)))
     _, height, width = section.data.shape
     side = max(height, width)
     # by halves, so that the pixels of most images come out alike
     scale = min(2.0, (TALLEST / len(rows) - GAP) / side) if side <= LARGEST else LARGEST / side
     scale = max(1.0, int(2 * scale) / 2) if side <= LARGEST else scale
-    name = with_count(metric.metric, metric.n_samples) if metric and any(row.distance for row in rows) else ""
+    measured = metric and any(row.distance.is_number for row in rows)
+    name = with_count(metric.metric, metric.n_samples) if metric and measured else ""
     return Strip(tuple(rows), round(scale * width), round(scale * height), name, metric.n_samples if metric else 0)
 
 
@@ -79,16 +89,31 @@ def _rows(row: Row, arrays: Mapping[str, np.ndarray], metric: Metric | None) -> 
     cell = row.cells[0]
     if "samples" not in arrays:
         return []
-    distances = {side.setting.label: number(side.distance) for side in sides(row, metric)} if metric else {}
+    distances = {side.setting.label: _distance(side) for side in sides(row, metric)} if metric else {}
     family = row.first.family or ""
     usual = _pictures(images_of(cell, arrays, "samples", 4))
-    found = [StripRow(row.name, family, setting_words(row), usual, distances.get(USUAL, ""))]
+    found = [StripRow(row.name, family, setting_words(row), usual, distances.get(USUAL, Entry()))]
     found += [
-        StripRow("", family, label, _pictures(images_of(cell, arrays, key, 4)), distances.get(label, ""))
+        StripRow("", family, label, _pictures(images_of(cell, arrays, key, 4)), distances.get(label, Entry()))
         for label, key in _kept(cell, row, metric).items()
         if key in arrays
     ]
     return found
+
+
+def _distance(side: SampledWay) -> Entry:
+    stat = side.setting.distance
+    return replace(stat_entry(stat, origin_of(side.row, side.path)), text=number(stat.mean))
+
+
+def _of_real_data(section: Section, metric: Metric | None) -> Entry:
+    """Of the real training images, at as many as there are samples."""
+    found = real_distance(section, metric) if metric else None
+    if metric is None or found is None:
+        return Entry()
+    records, paths = zip(*distances_at(section.references, metric), strict=True)
+    source = Origin(records, paths[0], "mean" if len(records) > 1 else "value")
+    return replace(stat_entry(found, source), text=number(found.mean))
 
 
 def _kept(cell: FiledRecord, row: Row, metric: Metric | None) -> dict[str, str]:

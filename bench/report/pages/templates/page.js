@@ -20,7 +20,8 @@ for (const table of document.querySelectorAll("table[data-name]")) {
 }
 
 // Numbers: each opens one popover with its value, interval, sampler setting, seeds, records and signature. Within a
-// table the arrow keys lead from number to number, so that the Tab key leaves it in one step.
+// table, the tiles, the strip and the comparisons beside a finding the arrow keys lead from number to number, so that the
+// Tab key leaves them in one step.
 const make = (tag, text, more) => Object.assign(document.createElement(tag), { textContent: text ?? "", ...more });
 const source = make("div", "", { id: "source", className: "pop src", popover: "auto" });
 source.setAttribute("role", "dialog");
@@ -73,7 +74,7 @@ document.addEventListener("click", event => {
   source.showPopover({ source: button });
   source.querySelector("button").focus({ preventScroll: true });
 });
-for (const table of document.querySelectorAll("table[data-name]")) {
+for (const table of document.querySelectorAll("table[data-name], .tiles, .strip, ul.evidence")) {
   const numbers = () => [...table.querySelectorAll(".num")].filter(one => one.checkVisibility());
   [...table.querySelectorAll(".num")].slice(1).forEach(one => { one.tabIndex = -1; });
   table.addEventListener("keydown", event => {
@@ -81,7 +82,7 @@ for (const table of document.querySelectorAll("table[data-name]")) {
     const step = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -1, ArrowDown: 1 }[event.key];
     if (at < 0 || !step) return;
     const column = event.key === "ArrowUp" || event.key === "ArrowDown";
-    const line = column ? all.filter(one => one.closest("td")?.cellIndex === cell.cellIndex) : all;
+    const line = column ? all.filter(one => one.closest("td")?.cellIndex === cell?.cellIndex) : all;
     const next = line[line.indexOf(event.target) + step];
     event.preventDefault();
     if (!next) return;
