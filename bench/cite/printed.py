@@ -27,6 +27,8 @@ _KEY = re.compile(rf"\s*([0-9a-f]{{{KEY_DIGITS},64}}|[0-9a-f](?:[\s-]*[0-9a-f]){
 _DASHES = dict.fromkeys(map(ord, "\u2010\u2011\u2012\u2013\u2212\ufe63\uff0d"), "-")
 _BARS = dict.fromkeys(map(ord, "\u2014\u2223\u2502\u2758\u01c0\u00a6"), "|")  # fonts of TeX set a bar as an em dash
 _GONE = dict.fromkeys(map(ord, "\u00ad\u200b\u200c\u200d\u2060\ufeff"))  # where a line may break
+_ENDS = re.compile(r'<ol id="ends" hidden>(.*?)</ol>', re.DOTALL)
+_SHORTENED = re.compile(r'(?<=data-signature=)"([^"]*)" data-end="(\d{1,6})"')
 _OPENING = "\"'`([{<>:;=\u201c\u2018\u201e\u201a\u00ab\u2039*|"  # what a name may stand behind
 _SPACED = ("entrant", "ref", "fx", "sampler", "kind", "quantity", "data", "machine")  # in forms before 2
 
@@ -75,12 +77,21 @@ def parse(text: str) -> Signature:
 
 def signatures_in(text: str) -> list[Signature]:
     """All whole signatures in a text, in print, TeX, HTML or JSON, in their order."""
-    readings = [list(_found(reading)) for reading in _readings(text)]
+    readings = [list(_found(reading)) for reading in _readings(_with_ends(text))]
     most = max(map(len, readings))
     whole = [found for found in readings if len(found) == most]
     # nothing that print changes is in a signature of form 2, while one before it may hold any sign, if seldom a TeX's
     changed = any(one.form >= FORM for found in whole for one in found) or re.search(r"\\[_%&#]", text)
     return whole[-1] if changed else whole[0]
+
+
+def _with_ends(text: str) -> str:
+    """The page of a report with each signature whole: their ends, which many share, stand in a list of their own."""
+    listed = _ENDS.search(text)
+    if listed is None:
+        return text
+    ends = dict(enumerate(re.findall(r"<li>(.*?)</li>", listed[1])))
+    return _SHORTENED.sub(lambda found: f'"{found[1]}|{ends.get(int(found[2]), "")}"', text)
 
 
 def same(one: Signature, other: Signature) -> bool:

@@ -17,6 +17,8 @@ import scipy.stats
 from fixtures import make, save
 
 from equibench.cite import printed
+from equibench.cite.printed import signatures_in
+from equibench.judge.verify import verify_all
 from equibench.quantities.identity import look_up
 from equibench.record import find
 from equibench.report import write
@@ -119,6 +121,17 @@ def test_every_number_of_the_page_is_in_the_records(places):
             seen, tables = seen + 1, tables | {table}
         assert seen > 300
         assert len(tables) > 10
+
+
+def test_signatures_of_a_page_are_found_whole(places):
+    for folder, out in places:
+        page = (out / "index.html").read_text()
+        shown = [cell["data-signature"] for _, cell in Cells(page).found if "data-signature" in cell]
+        found = signatures_in(page)
+        assert len(found) == len(shown) > 300
+        assert all(said.startswith(one.name.split(" ")[0]) for one, said in zip(found, shown, strict=True))
+        some = page[: page.index("<table")] + page[page.index('<ol id="ends"') :]  # of the first screen
+        assert all(one.findings[0].holds for one in verify_all(some, [folder]))
 
 
 def test_spreads_and_intervals_are_in_the_records(places):
