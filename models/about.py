@@ -18,6 +18,7 @@ class About:
     structure: str
     differs: str  # from the other three
     abilities: Mapping[str, str]
+    usual: str = ""  # how samples are drawn without options, where the family is known by another way too
 
 
 ABOUT = {
@@ -69,6 +70,7 @@ ABOUT = {
             "fixes": "the distribution of the noise behind the code",
             "labels": "optional",
         },
+        usual="pixel-sampled",
     ),
     "flow": About(
         title="Normalizing flow",
@@ -93,6 +95,7 @@ ABOUT = {
             "fixes": "the density of the noise, and which values each coupling changes",
             "labels": "optional",
         },
+        usual="temperature 1",
     ),
     "diffusion": About(
         title="Diffusion model",

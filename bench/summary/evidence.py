@@ -52,7 +52,7 @@ def fact(path: str, rows: Iterable[Row]) -> Ground:
     return Ground("fact", path, records_of(rows))
 
 
-class Side(NamedTuple):
+class ComparedNumber(NamedTuple):
     """One of the two numbers of a comparison: the records that have it, and where."""
 
     records: tuple[Record, ...]
@@ -69,7 +69,7 @@ class Evidence:
     measure: str
     over_seeds: bool
     # in the order of the label: the ratio's two, or the difference's
-    sides: tuple[Side, Side] = field(compare=False)  # as what sentences rest on
+    sides: tuple[ComparedNumber, ComparedNumber] = field(compare=False)  # as what sentences rest on
 
     @property
     def decided(self) -> bool:

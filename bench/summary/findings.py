@@ -87,7 +87,7 @@ def _settings(rows: Sequence[Row]) -> list[Sentence]:
     several = [(row, words) for row in rows if (words := setting_words(row)) != ONE_PASS]
     if not several:
         return []
-    words = listed(f"{words} for {row.spoken}" for row, words in several)
+    words = "; ".join(f"{words} for {row.spoken}" for row, words in several)
     paths = ("quality.options", "speed.network_evaluations")
     grounds = [Ground("fact", path, records_of([row]), said=words) for row, words in several for path in paths]
     return [Sentence(f"Samplers have their usual settings ({words}).", grounds)]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from equibench.protocol import RANKING_SEEDS
 from equibench.quantities.glossary import of
 from equibench.quantities.metric import compared_kind, with_count
 from equibench.quantities.text import number, settings
+from equibench.record.base import Scalar
 from equibench.record.paths import value_at
 from equibench.record.schema import Record
 from equibench.stats import Stat
@@ -17,6 +18,7 @@ from equibench.summary.load import busy
 from equibench.summary.pairs import LATENCY, MAIN, SPEED, Category, Criterion, Pair, criteria, effect_of, tested
 from equibench.summary.ratios import Effect
 from equibench.summary.sections import Row, Section
+from equibench_models.about import ABOUT
 
 BLOCKS = {SPEED: "speed", LATENCY: "latency"}  # timed blocks of the record that a number was measured in
 ONE_PASS = "one pass"
@@ -27,12 +29,26 @@ def setting_words(row: Row) -> str:
     record = row.first
     if row.loaded and record.speed is None:
         return "not sampled here"
-    options = record.quality.options if record.quality else record.speed.options if record.speed else {}
+    options = _options(row)
     runs = record.speed.network_evaluations if record.speed else 1
-    words = [settings(options)] if options else []
+    named = settings(options) if options else usual_way(row)
+    words = [named] if named else []
     if "steps" not in options:
         words += [ONE_PASS if runs == 1 else f"{runs:,} network evaluations"]
     return ", ".join(words)
+
+
+def usual_way(row: Row) -> str:
+    """What a family that is known by two ways to sample calls the one without options; empty for any other, and for an
+    entrant that is sampled with options.
+    """
+    about = ABOUT.get(row.first.family or "")
+    return about.usual if about and not _options(row) else ""
+
+
+def _options(row: Row) -> Mapping[str, Scalar]:
+    record = row.first
+    return record.quality.options if record.quality else record.speed.options if record.speed else {}
 
 
 def listed(words: Iterable[str], last: str = "and") -> str:

@@ -6,9 +6,9 @@ from equibench.protocol import RANKING_SEEDS
 from equibench.quantities.glossary import BITS
 from equibench.quantities.metric import with_count
 from equibench.quantities.text import number
-from equibench.summary.evidence import Evidence, Ground, Sentence, Side, TestedFinding, fact
+from equibench.summary.evidence import ComparedNumber, Evidence, Ground, Sentence, TestedFinding, fact
 from equibench.summary.sections import Row, Section
-from equibench.summary.standing import listed, times
+from equibench.summary.standing import listed, times, usual_way
 from equibench.summary.verdict import turn_words
 from equibench.summary.ways import SampledWay, SettingPair, common_metric, compared, other_ways, sided, steps, turned
 
@@ -45,7 +45,14 @@ def of_ways(section: Section) -> TestedFinding | None:
         words = "Bits/dim belong to a model's full distribution: no way of sampling changes them."
         sentences.append(Sentence(words, [fact(BITS, likely)]))
     shown = [
-        Evidence(f"{p.a.row.name}, usual / {p.b.setting.label}", p.effect, p.p_holm, _name(p), over_seeds, _sides(p))
+        Evidence(
+            f"{p.a.row.name}, {usual_way(p.a.row) or 'usual'} / {p.b.setting.label}",
+            p.effect,
+            p.p_holm,
+            _name(p),
+            over_seeds,
+            _sides(p),
+        )
         for p in within
     ]
     shown += [
@@ -61,8 +68,8 @@ def _test(pair: SettingPair) -> Ground:
     return Ground("test", pair.b.path, pair.b.records, pair.a.records)
 
 
-def _sides(pair: SettingPair) -> tuple[Side, Side]:
-    return Side(pair.a.records, pair.a.path), Side(pair.b.records, pair.b.path)
+def _sides(pair: SettingPair) -> tuple[ComparedNumber, ComparedNumber]:
+    return ComparedNumber(pair.a.records, pair.a.path), ComparedNumber(pair.b.records, pair.b.path)
 
 
 def _name(pair: SettingPair) -> str:

@@ -20,6 +20,7 @@ from equibench.stats import Stat
 from equibench.summary.beside import unknown_words
 from equibench.summary.pairs import told_best
 from equibench.summary.sections import Row, Section
+from equibench.summary.standing import usual_way
 
 # numbers that a busy machine changes, with the timed block of the record that they were measured in
 TIMED = {"speed.images_per_sec": "speed", "speed.latency_p50_sec": "latency", "spent.train_sec": "train"}
@@ -181,7 +182,8 @@ def _named(row: Row, notes: Notes) -> Entry:
     """Its name; of what was loaded with a footnote on what nobody knows of its budget."""
     entry = name_entry(row)
     if not row.loaded:
-        return entry
+        known = any(setting.point.startswith("ways.") for setting in row.settings())
+        return replace(entry, detail="; ".join(filter(None, [usual_way(row) if known else "", entry.detail])))
     mark = f"budget unknown{notes.mark(unknown_words(row))}"
     return replace(entry, detail="; ".join(filter(None, [entry.detail, mark])))
 
