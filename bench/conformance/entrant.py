@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from equibench.conformance.claims import FEW, ClaimResult, found, of_model
 from equibench.conformance.mass import TINY, Mass, mass
+from equibench.conformance.skeleton import class_name
 from equibench.data.parts import Levels, batch_size
 from equibench.data.source import Source, of_path
 from equibench.errors import UserError
@@ -49,7 +50,9 @@ def named(text: str) -> Entrant:
                 f"{text} names no class; give it as module:Class, such as mine:Mine, without a path or .py"
             ) from None
     if text.endswith(".py"):
-        raise UserError(f"{text} is a file of Python; give the class in it as module:Class, such as {_class_in(text)}")
+        module = Path(text).stem
+        example = f"{module}:{class_name(module)}"
+        raise UserError(f"{text} is a file of Python; give the class in it as module:Class, such as {example}")
     if Path(text).exists():
         return Entrant(name="entrant", load=str(Path(text).absolute()))
     try:
@@ -62,10 +65,6 @@ def named(text: str) -> Entrant:
             "module:Class"
         )
     return Entrant(name="entrant", family=installed)
-
-
-def _class_in(file: str) -> str:
-    return f"{Path(file).stem}:{''.join(part.capitalize() for part in Path(file).stem.split('_'))}"
 
 
 def validate(entrant: Entrant, shape: Shape = SHAPE, *, allow_code: bool) -> list[ClaimResult]:

@@ -11,7 +11,7 @@ from equibench.quantities.text import join, number
 from equibench.record.paths import value_at
 from equibench.record.schema import Record
 from equibench.stats import holm
-from equibench.summary.evidence import ComparedNumber, Evidence, Ground, Sentence, TestedFinding, fact
+from equibench.summary.evidence import Evidence, Ground, Sentence, TestedFinding, fact, sides_of
 from equibench.summary.pairs import SAMPLE_MEMORY, SPEED, Criterion, Pair, criteria, effect_of, pair_of, tightest
 from equibench.summary.ratios import Effect
 from equibench.summary.sections import Row, Section
@@ -120,14 +120,9 @@ def _compared(measure: Criterion, row: Row, best: Row, pair: Pair | None) -> Sen
 
 def _evidence(measure: Criterion, row: Row, best: Row, pair: Pair | None) -> Evidence:
     label = f"{row.name} / {best.name}"
+    sides = sides_of(row, best, pair.measure.path if pair else measure.path)
     if pair:
-        path = pair.measure.path
-        sides = ComparedNumber(row.having(path), path), ComparedNumber(best.having(path), path)
         return Evidence(label, pair.effect, pair.p_holm, measure.name, pair.over_seeds, sides)
-    sides = (
-        ComparedNumber(row.having(measure.path), measure.path),
-        ComparedNumber(best.having(measure.path), measure.path),
-    )
     one, other = ([float(value_at(r, measure.path)) for r in x.having(measure.path)] for x in (row, best))
     effect = effect_of(measure.path, one, other)
     alone = Effect(effect.value, effect.is_ratio, seeds=effect.seeds)

@@ -59,6 +59,11 @@ class ComparedNumber(NamedTuple):
     path: str
 
 
+def sides_of(one: Row, other: Row, path: str) -> tuple[ComparedNumber, ComparedNumber]:
+    """The numbers of two rows at the same place."""
+    return ComparedNumber(one.having(path), path), ComparedNumber(other.having(path), path)
+
+
 @dataclass(frozen=True)
 class Evidence:
     """One tested comparison that a finding rests on."""

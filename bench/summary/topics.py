@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from equibench.quantities.glossary import of
 from equibench.quantities.text import spread
-from equibench.summary.evidence import ComparedNumber, Evidence, Ground, Sentence, TestedFinding
+from equibench.summary.evidence import Evidence, Ground, Sentence, TestedFinding, sides_of
 from equibench.summary.standing import Standing, listed
 
 MOST = 6  # entrants that a sentence names
@@ -37,8 +37,7 @@ def evidence(one: Standing) -> tuple[Evidence, ...]:
     found = []
     for row in one.rows[1:]:
         effect, pair = one.effect(row, one.best), one.pair(row, one.best)
-        path = pair.measure.path if pair else one.measure.path
-        sides = ComparedNumber(row.having(path), path), ComparedNumber(one.best.having(path), path)
+        sides = sides_of(row, one.best, pair.measure.path if pair else one.measure.path)
         over = f"{row.name} / {one.best.name}"
         if effect.is_ratio and one.measure.higher:
             effect, over, sides = effect.inverse, f"{one.best.name} / {row.name}", sides[::-1]

@@ -10,7 +10,6 @@ from types import SimpleNamespace
 import pytest
 from fixtures import equibench
 from same import results
-from small_suites import NO_MORE_LIKELIHOODS, small_suite
 
 from equibench import suite
 from equibench.engine import on_ray
@@ -20,12 +19,6 @@ from equibench.errors import UserError
 from equibench.run import weights
 from equibench.run.loop import run_cells
 
-ENTRANT = """
-[[entrant]]
-name = "one"
-family = "vae"
-config = { width = 8 }
-"""
 ray = pytest.importorskip("ray")
 pytestmark = pytest.mark.filterwarnings("default")  # of Ray's own
 
@@ -68,12 +61,12 @@ def test_records_are_those_of_one_process_also_where_the_folder_is_not_shared(cl
 
 
 @pytest.mark.slow
-def test_both_engines_of_the_command_line_make_the_same_records(tmp_path):
+def test_both_engines_of_the_command_line_make_the_same_records(small, tmp_path):  # noqa: ARG001 (its suite's file)
     """Without an address Ray is started on this machine, and ended."""
-    (tmp_path / "small.toml").write_text(small_suite("small", ENTRANT, updates=3, more=NO_MORE_LIKELIHOODS))
     for engine in ("local", "ray"):
-        words = ("--engine", engine, "--device", "cpu", "--threads", "1", "--out", engine, "--no-report")
-        done = equibench("run", "small.toml", *words, cwd=tmp_path, env={**os.environ, "RAY_USAGE_STATS_ENABLED": "0"})
+        words = ("--seeds", "0", "--engine", engine, "--device", "cpu", "--threads", "1", "--out", engine)
+        env = {**os.environ, "RAY_USAGE_STATS_ENABLED": "0"}
+        done = equibench("run", "small.toml", *words, "--no-report", cwd=tmp_path, env=env)
         assert done.returncode == 0, done.stdout + done.stderr
     assert results(tmp_path / "ray") == results(tmp_path / "local") != {}
 

@@ -16,6 +16,7 @@ from equibench.report.parts.part import PagePart, Whole
 from equibench.report.sprites import sheet
 from equibench.report.tables.headline import origin_of
 from equibench.report.tables.table import Entry, Origin, stat_entry
+from equibench.stats import Stat
 from equibench.summary.floors import distances_at, real_distance
 from equibench.summary.sections import FiledRecord, Row, Section
 from equibench.summary.standing import setting_words
@@ -61,7 +62,12 @@ def bar_entry(bar: Bar) -> Entry:
     stat = bar.row.stat(bar.path) if bar.row else None
     if bar.row is None or stat is None:
         return Entry(bar.text)
-    return replace(stat_entry(stat, origin_of(bar.row, bar.path)), text=bar.text)
+    return _mean(stat, origin_of(bar.row, bar.path), bar.text)
+
+
+def _mean(stat: Stat, source: Origin, text: str = "") -> Entry:
+    """The entry of a mean that stands without its spread."""
+    return replace(stat_entry(stat, source), text=text or number(stat.mean))
 
 
 def strip(section: Section) -> Strip | None:
@@ -102,8 +108,7 @@ def _rows(row: Row, arrays: Mapping[str, np.ndarray], metric: Metric | None) -> 
 
 
 def _distance(side: SampledWay) -> Entry:
-    stat = side.setting.distance
-    return replace(stat_entry(stat, origin_of(side.row, side.path)), text=number(stat.mean))
+    return _mean(side.setting.distance, origin_of(side.row, side.path))
 
 
 def _of_real_data(section: Section, metric: Metric | None) -> Entry:
@@ -113,7 +118,7 @@ def _of_real_data(section: Section, metric: Metric | None) -> Entry:
         return Entry()
     records, paths = zip(*distances_at(section.references, metric), strict=True)
     source = Origin(records, paths[0], "mean" if len(records) > 1 else "value")
-    return replace(stat_entry(found, source), text=number(found.mean))
+    return _mean(found, source)
 
 
 def _kept(cell: FiledRecord, row: Row, metric: Metric | None) -> dict[str, str]:
