@@ -22,7 +22,7 @@ from equibench.protocol import __version__
 from equibench.quantities.text import join
 from equibench.record import files as record_files
 from equibench.record import find
-from equibench.record.archive import MARK, RESULTS, is_archive
+from equibench.record.archive import MANIFEST, MARK, RESULTS, is_archive
 from equibench.record.schema import FeatureInfo, Record
 from equibench.report import write as report
 from equibench.suite import Suite
@@ -88,7 +88,7 @@ def pack(
         {"file": name, "bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
         for name, content in sorted(members.items())
     ]
-    members["manifest.json"] = _json({"equibench": __version__, "protocol": records[0].protocol, "files": listed})
+    members[MANIFEST] = _json({"equibench": __version__, "protocol": records[0].protocol, "files": listed})
     content = _zipped(members)
     outputs.put(out, content, "choose another --out")
     arrays = sum(name.endswith(".npz") for name in members)

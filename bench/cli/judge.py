@@ -171,7 +171,8 @@ def verify(signature: str, results: tuple[Path, ...], rerun: bool, as_json: bool
         raise click.exceptions.Exit(WORSE)
     if missing := sum(bool(one.missing) for one in found):
         raise UserError(
-            f"{missing} of {len(found)} signatures could not be verified; give their records with --results"
+            f"{missing} of {sum(one.signature is not None for one in found)} signatures could not be verified; "
+            "give their records with --results"
         )
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from equibench.errors import UserError
-from equibench.judge.rerun import Rerun, rebuilt, suite_of
+from equibench.judge.rerun import Rerun, rebuilt, suite_of, threads_of
 from equibench.record import find
 from equibench.record.schema import Record
 
@@ -34,14 +34,14 @@ class Trainer:
         """
         from equibench.run.loop import run_cells
 
-        one = row[min(row)]
-        cell, session = rebuilt(one, self.files[one.key], self.given, self.out)
-        _refuse_other(one, cell, session)
-        wanted = tuple(replace(cell, seed=seed) for seed in seeds)
-        found = []
-        for done in run_cells(replace(session, wanted=wanted), lambda cell, doing, share: None):
-            self.tell(done)
-            found.append(done.record)
+        one, found = row[min(row)], []
+        with threads_of(one):
+            cell, session = rebuilt(one, self.files[one.key], self.given, self.out)
+            _refuse_other(one, cell, session)
+            wanted = tuple(replace(cell, seed=seed) for seed in seeds)
+            for done in run_cells(replace(session, wanted=wanted), lambda cell, doing, share: None):
+                self.tell(done)
+                found.append(done.record)
         return found
 
 

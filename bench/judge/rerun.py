@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -49,10 +51,26 @@ def again(one: Record, file: Path, path: str, given: Rerun) -> tuple[bool | None
     """
     from equibench.run.supervise import run_cell
 
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, threads_of(one):
         cell, here = rebuilt(one, file, given, Path(folder))
         _, now = run_cell(cell, here)
     return _compared(one, now, path)
+
+
+@contextmanager
+def threads_of(one: Record) -> Iterator[None]:
+    """The block has the threads of the record's processor, which are part of its machine's key; this process's own
+    where there are fewer cores, or where a GPU was measured.
+    """
+    import torch
+
+    before = torch.get_num_threads()
+    if one.machine.device == "cpu" and one.machine.threads <= (os.cpu_count() or 1):
+        torch.set_num_threads(one.machine.threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def rebuilt(one: Record, file: Path, given: Rerun, out: Path) -> tuple[Cell, Session]:

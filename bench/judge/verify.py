@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,6 +19,8 @@ from equibench.record import files as record_files
 from equibench.record.reading import NoRecordError, as_written
 from equibench.record.schema import SCHEMA_VERSION, Record
 
+Filed = tuple[Path, Record]
+
 
 class Finding(NamedTuple):
     """One thing that was looked at; `holds` is None where it could not be."""
@@ -28,7 +30,9 @@ class Finding(NamedTuple):
 
 
 class Verified(NamedTuple):
-    """A signature of a document, and what became of it; no findings where its records are not there, but the reason."""
+    """A signature of a document, and what became of it; no findings where its records are not there, but the reason.
+    Without a signature the findings are on the archives that the records are in.
+    """
 
     signature: Signature | None
     findings: list[Finding]
@@ -46,7 +50,8 @@ def verify(
     """
     parsed = parse(text)
     with archive.unpacked(results) as places:
-        return _verified(parsed, find.record_files(places, deep=True, without=without), results, rerun)
+        looked = _Results(find.record_files(places, deep=True, without=without), results)
+        return [*looked.verified(parsed, rerun), *_archives(results)]
 
 
 def verify_all(
@@ -59,17 +64,17 @@ def verify_all(
     there = signatures_in(text)
     if not there:
         raise UserError("there is no signature in the text; `equibench cite METRIC ENTRANT` prints one, NAME=VALUE|...")
+    once = {(one.path, one.value, one.spread, *sorted(one.fields.items())): one for one in there}
     found: list[Verified] = []
     with archive.unpacked(results) as places:
-        files = find.record_files(places, deep=True, without=without)
-        for one in there:
-            if one in [before.signature for before in found]:
-                continue
+        looked = _Results(find.record_files(places, deep=True, without=without), results)
+        for one in once.values():
             try:
-                found.append(Verified(one, _verified(one, files, results, rerun)))
+                found.append(Verified(one, looked.verified(one, rerun)))
             except UserError as error:
                 found.append(Verified(one, [], str(error)))
-    return found
+    packed = list(_archives(results))
+    return [*found, *([Verified(None, packed)] if packed else [])]
 
 
 def text_of(given: str) -> tuple[str, bool]:
@@ -97,19 +102,52 @@ def _is_file(given: str) -> bool:
         return False
 
 
-def _verified(parsed: Signature, files: Sequence[Path], results: Sequence[Path], rerun: Rerun | None) -> list[Finding]:
-    if parsed.form > FORM:
-        raise UserError(f"the signature {parsed.shown} is of a newer form, {parsed.form}; update equibench")
-    several = _sets([_find(key, parsed, files, results) for key in parsed.keys])
-    path = _path(parsed, several[0][0][1])
-    values = [_value(parsed, path, [one for _, one in found]) for found in several]
-    value, found = next(((v, f) for v, f in zip(values, several, strict=True) if v.holds), (values[0], several[0]))
-    findings = [value]
-    for place, one in found:
-        findings += [*_form(place, one), _content(place), _arrays(place, one), *_checkpoint(place, one)]
-    if rerun:
-        findings += [Finding(*again(one, place, path, rerun)) for place, one in found]
-    return findings
+class _Results:
+    """Records among `files`, for many signatures: each file is read, and looked at, once. `named` are the places that
+    a user knows them by.
+    """
+
+    def __init__(self, files: Sequence[Path], named: Sequence[Path]) -> None:
+        self.files, self.named = files, named
+        self._read: dict[Path, Record | None] = {}
+        self._seen: dict[Path, list[Finding]] = {}
+
+    def verified(self, parsed: Signature, rerun: Rerun | None) -> list[Finding]:
+        """What holds of a signature. Raises UserError for a newer form, and where a record of it is not there."""
+        if parsed.form > FORM:
+            raise UserError(f"the signature {parsed.shown} is of a newer form, {parsed.form}; update equibench")
+        several = _sets([self._find(key, parsed) for key in parsed.keys])
+        path = _path(parsed, several[0][0][1])
+        values = [_value(parsed, path, [one for _, one in found]) for found in several]
+        value, found = next(((v, f) for v, f in zip(values, several, strict=True) if v.holds), (values[0], several[0]))
+        findings = [value, *(finding for place, one in found for finding in self._of_files(place, one))]
+        if rerun:
+            findings += [Finding(*again(one, place, path, rerun)) for place, one in found]
+        return findings
+
+    def _find(self, key: str, parsed: Signature) -> list[Filed]:
+        """The records of a key: several where the cell was measured in several folders. Files may have been renamed."""
+        by_name = [file for file in self.files if file.stem.endswith(f"-{key}")]
+        others = [file for file in self.files if not find.NAME.fullmatch(file.name)]
+        for some in (by_name, others):
+            read = [(file, self._record(file)) for file in some]
+            if there := [(file, one) for file, one in read if one and one.key.startswith(key)]:
+                return there
+        places = ", ".join(map(str, self.named))
+        raise UserError(
+            f"no record {key} of {parsed.fields.get('entrant', 'the entrant')} in {places}; give its folder with "
+            "--results"
+        )
+
+    def _record(self, file: Path) -> Record | None:
+        if file not in self._read:
+            self._read[file] = find.read_if_record(file, self.named)
+        return self._read[file]
+
+    def _of_files(self, place: Path, one: Record) -> list[Finding]:
+        if place not in self._seen:
+            self._seen[place] = [*_form(place, one), _content(place), _arrays(place, one), *_checkpoint(place, one)]
+        return self._seen[place]
 
 
 def _path(parsed: Signature, one: Record) -> str:
@@ -119,23 +157,6 @@ def _path(parsed: Signature, one: Record) -> str:
             return parsed.path
     named = {folded(name_of(one, path)): path for path in numbers(one)}
     return named.get(folded(parsed.name), parsed.path)
-
-
-Filed = tuple[Path, Record]
-
-
-def _find(key: str, parsed: Signature, files: Sequence[Path], results: Sequence[Path]) -> list[Filed]:
-    """The records of a key: several where the cell was measured in several folders. Files may have been renamed."""
-    by_name = [file for file in files if file.stem.endswith(f"-{key}")]
-    others = [file for file in files if not find.NAME.fullmatch(file.name)]
-    for some in (by_name, others):
-        read = [(file, find.read_if_record(file, results)) for file in some]
-        if there := [(file, one) for file, one in read if one and one.key.startswith(key)]:
-            return there
-    places = ", ".join(map(str, results))
-    raise UserError(
-        f"no record {key} of {parsed.fields.get('entrant', 'the entrant')} in {places}; give its folder with --results"
-    )
 
 
 def _sets(candidates: Sequence[Sequence[Filed]]) -> list[list[Filed]]:
@@ -164,6 +185,19 @@ def _value(parsed: Signature, path: str, records: Sequence[Record]) -> Finding:
 
 def _shown(text: str | None) -> str:
     return (text or "").partition("|")[0]
+
+
+def _archives(results: Sequence[Path]) -> Iterator[Finding]:
+    """Whether each archive holds the files that it was packed with."""
+    for path in filter(archive.is_named_so, results):
+        other = archive.changed(path)
+        if other is None:
+            yield Finding(None, f"{path.name} has no list of the files that it was packed with")
+        elif other:
+            more = f" and {len(other) - 3} more" if len(other) > 3 else ""
+            yield Finding(False, f"{path.name} has other files than it was packed with: {', '.join(other[:3])}{more}")
+        else:
+            yield Finding(True, f"{path.name} has the files that it was packed with")
 
 
 def _content(path: Path) -> Finding:

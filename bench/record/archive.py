@@ -1,12 +1,14 @@
 """Records and arrays out of archives that `equibench archive` packed, without unpacking by hand.
 
 An archive may come from anyone: members are read that are called as records and arrays are, and written under names of
-our own choice into a folder of our own. Nothing else in it is looked at.
+our own choice into a folder of our own. Of all else in it only the hashes are looked at, which its manifest lists.
 """
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import json
 import re
 import shutil
 import tempfile
@@ -18,18 +20,66 @@ from equibench.errors import UserError, first_line
 from equibench.record.files import LARGEST_ARRAYS_BYTES, LARGEST_RECORD_BYTES
 
 RESULTS = "results"  # folder of the records in an archive
-MARK = b"equibench archive, form 1"  # the comment of the zip file
+MARK = b"equibench archive, form 1"  # the comment of the zip file, which packing it again may lose
+MANIFEST = "manifest.json"
 _MEMBER = re.compile(rf"{RESULTS}/(?:\d+/)?[^/\\\0.][^/\\\0]{{0,199}}\.(json|npz)", re.DOTALL)
 _LARGEST_BYTES = {"json": LARGEST_RECORD_BYTES, "npz": LARGEST_ARRAYS_BYTES}
 
 
+def is_named_so(path: Path) -> bool:
+    """Whether a file is called as an archive is."""
+    return path.is_file() and path.suffix.lower() == ".zip"
+
+
 def is_archive(path: Path) -> bool:
-    """Whether a file is such an archive."""
+    """Whether a file is such an archive: by its comment or, where it was packed again, by its manifest."""
     try:
         with zipfile.ZipFile(path) as found:
-            return found.comment == MARK
-    except (OSError, ValueError, zipfile.BadZipFile, NotImplementedError):
+            return found.comment == MARK or bool(_manifest(found))
+    except Exception:  # zipfile and zlib raise many kinds for a damaged file
         return False
+
+
+def changed(path: Path) -> list[str] | None:
+    """Names of files that are not in an archive as its manifest lists them, sorted; None if it has no manifest.
+
+    Raises UserError for an archive that is damaged.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            listed = _manifest(archive)
+            there = {member.filename: member for member in archive.infolist() if not member.is_dir()}
+            if not listed:
+                return None
+            return sorted(
+                name
+                for name in {*listed, *there} - {MANIFEST}
+                if name not in there or name not in listed or _other(archive, there[name], *listed[name])
+            )
+    except Exception as error:
+        raise _damaged(path, error) from None
+
+
+def _manifest(archive: zipfile.ZipFile) -> dict[str, tuple[int, str]]:
+    """Size in bytes and sha256 of each file that the manifest lists; nothing where it is none."""
+    if MANIFEST not in archive.namelist() or archive.getinfo(MANIFEST).file_size > LARGEST_RECORD_BYTES:
+        return {}
+    try:
+        found = json.loads(archive.read(MANIFEST))
+        return {one["file"]: (one["bytes"], one["sha256"]) for one in found["files"]} if "equibench" in found else {}
+    except (KeyError, TypeError, ValueError):
+        return {}
+
+
+def _other(archive: zipfile.ZipFile, member: zipfile.ZipInfo, size_bytes: int, sha256: str) -> bool:
+    if member.file_size != size_bytes or member.file_size > LARGEST_ARRAYS_BYTES:
+        return True
+    with archive.open(member) as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest() != sha256  # type: ignore[arg-type]
+
+
+def _damaged(path: Path, error: Exception) -> UserError:
+    return UserError(f"{path} is damaged ({first_line(error)}); fetch it again")
 
 
 @contextlib.contextmanager
@@ -41,7 +91,7 @@ def unpacked(paths: Sequence[Path]) -> Iterator[list[Path]]:
     with contextlib.ExitStack() as stack:
         places = []
         for path in paths:
-            if not path.is_file() or path.suffix.lower() != ".zip":
+            if not is_named_so(path):
                 places.append(path)
                 continue
             if not is_archive(path):
@@ -55,8 +105,8 @@ def unpacked(paths: Sequence[Path]) -> Iterator[list[Path]]:
             except OSError as error:
                 said = error.strerror or first_line(error)
                 raise UserError(f"cannot unpack {path} to {folder} ({said}); make room there") from None
-            except Exception as error:  # zipfile and zlib raise many kinds for a damaged archive
-                raise UserError(f"{path} is damaged ({first_line(error)}); fetch it again") from None
+            except Exception as error:
+                raise _damaged(path, error) from None
             places.append(folder)
         yield places
 

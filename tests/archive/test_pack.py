@@ -17,7 +17,7 @@ from equibench.errors import UserError
 from equibench.judge.verify import verify
 from equibench.protocol import PROTOCOL
 from equibench.record import find
-from equibench.record.archive import unpacked
+from equibench.record.archive import is_archive, unpacked
 from equibench.record.study import inline_table
 
 ELSEWHERE = suite.shipped()["quick"].read_text().replace('"quick"', '"mine"', 1).replace('"studies/quick/', '"of-mine/')
@@ -192,15 +192,15 @@ def test_nothing_else_is_replaced(results, tmp_path):
 
 
 def of_arrays(findings):
-    return [one.holds for one in findings if ".npz" in one.sentence]
+    return [one.holds for one in findings if ".npz" in one.sentence and ".zip" not in one.sentence]
 
 
-def damaged(path, change):
+def damaged(path, change, *, keep_comment=True):
     """The archive with other members: `change` gives name and content of each, or None."""
     with zipfile.ZipFile(path) as old:
         found, comment = [(name, old.read(name)) for name in old.namelist()], old.comment
     with zipfile.ZipFile(path, "w") as new:
-        new.comment = comment
+        new.comment = comment if keep_comment else b""
         for name, content in found:
             for one in change(name, content):
                 new.writestr(*one)
@@ -232,7 +232,48 @@ def test_a_changed_archive_does_not_hold(results, tmp_path):
     assert of_arrays(verify(text, [archive])) == [None, None]
 
 
-@pytest.mark.parametrize("keep", [0, 10, 0.3, 0.9, -1])
+def test_an_archive_that_was_packed_again_is_known_by_its_manifest(results, tmp_path):
+    text = citation.cite("FD", "vae", [results])[0].signature
+    archive = tmp_path / "paper.zip"
+    pack([results], archive)
+    damaged(archive, lambda name, content: [(name, content)], keep_comment=False)
+    assert is_archive(archive)
+    findings = verify(text, [archive])
+    assert findings[-1] == (True, "paper.zip has the files that it was packed with")
+    assert {one.holds for one in findings} == {True}
+    damaged(archive, lambda name, content: [] if name == "manifest.json" else [(name, content)], keep_comment=False)
+    assert not is_archive(archive)
+
+
+def test_each_file_is_compared_with_the_manifest(results, tmp_path):
+    """Also those that no signature rests on: one changed, one gone, one added."""
+    text = citation.cite("FD", "vae", [results])[0].signature
+    archive = tmp_path / "paper.zip"
+    pack([results], archive)
+
+    def change(name, content):
+        if name == "README.md":
+            return [("own.txt", b"one's own"), (name, content[:-1] + b"!")]
+        return [] if name == "checklist.md" else [(name, content)]
+
+    damaged(archive, change)
+    last = verify(text, [archive])[-1]
+    assert last == (False, "paper.zip has other files than it was packed with: README.md, checklist.md, own.txt")
+    (tmp_path / "paper.txt").write_text(f"{text}\n{text}\n")
+    done = equibench("verify", tmp_path / "paper.txt", "--results", archive)
+    assert (done.returncode, done.stdout.count("other files than"), done.stdout.count(" of vae:")) == (1, 1, 1)
+    damaged(archive, lambda name, content: [] if name == "manifest.json" else [(name, content)])
+    assert verify(text, [archive])[-1].holds is None
+
+
+@pytest.mark.parametrize("content", [b"no JSON", b"[]", b'{"files": []}', b'{"equibench": 1, "files": [{"file": 1}]}'])
+def test_a_manifest_of_others_makes_no_archive(tmp_path, content):
+    with zipfile.ZipFile(tmp_path / "other.zip", "w") as other:
+        other.writestr("manifest.json", content)
+    assert not is_archive(tmp_path / "other.zip")
+
+
+@pytest.mark.parametrize("keep", [0, 10, 0.3, 0.9, -30])
 def test_a_damaged_archive_is_one_sentence(results, tmp_path, keep):
     archive = tmp_path / "paper.zip"
     pack([results], archive)

@@ -74,3 +74,26 @@ def test_a_suite_that_is_not_to_be_had_is_said_at_once(tmp_path):
         fresh.trainer([tmp_path], tmp_path / "out", Rerun(), lambda done: None)
     found = fresh.trainer([tmp_path], tmp_path / "out", Rerun(suite="ci"), lambda done: None)
     assert len(found.files) == 3
+
+
+@pytest.mark.parametrize(("cores", "more"), [(64, 1), (1, 0)])
+def test_the_threads_are_the_record_s_where_there_are_cores_for_them(monkeypatch, tmp_path, cores, more):
+    """`run --threads` has made the record; they are part of its machine's key, by which speeds are compared."""
+    from equibench.run import loop
+
+    before = torch.get_num_threads()
+    one = record()
+    one = one.model_copy(update={"machine": one.machine.model_copy(update={"threads": before + 1})})
+    heard = []
+
+    def run_cells(session, _tell):
+        heard.append(torch.get_num_threads())
+        yield SimpleNamespace(record=one)
+
+    rebuilt_as(monkeypatch, one.key, {})
+    monkeypatch.setattr(loop, "run_cells", run_cells)
+    monkeypatch.setattr(fresh, "replace", lambda thing, **changes: SimpleNamespace(**vars(thing) | changes))
+    monkeypatch.setattr("os.cpu_count", lambda: cores)
+    fresh.Trainer({one.key: tmp_path}, tmp_path, Rerun())({one.seed: one}, [4])
+    assert heard == [before + more]
+    assert torch.get_num_threads() == before
