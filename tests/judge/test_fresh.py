@@ -86,7 +86,7 @@ def test_the_threads_are_the_record_s_where_there_are_cores_for_them(monkeypatch
     one = one.model_copy(update={"machine": one.machine.model_copy(update={"threads": before + 1})})
     heard = []
 
-    def run_cells(session, _tell):
+    def run_cells(_session, _tell):
         heard.append(torch.get_num_threads())
         yield SimpleNamespace(record=one)
 
