@@ -26,7 +26,7 @@ report: .venv/installed
 # This commit against the baseline in baselines/ci, which `equibench baseline` makes. A cell that is not ok is checked
 # too, and ends it.
 gate: .venv/installed
-	code=0; $(BIN)/equibench run ci --device cpu --out results/ci --no-report || code=$$?; \
+	code=0; $(BIN)/equibench run ci --device cpu --workers 2 --threads 1 --out results/ci --no-report || code=$$?; \
 	if [ $$code -eq 0 ] || [ $$code -eq 3 ]; then \
 		$(BIN)/equibench check results/ci --baseline baselines/ci --confirm 3 --markdown results/gate.md || exit; \
 	fi; \

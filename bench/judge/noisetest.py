@@ -33,7 +33,7 @@ from equibench.summary.bounds import bound_words
 from equibench.summary.sort import RowKey
 from equibench_models import FAMILIES
 
-SHIFT = math.log(1.1)  # of the reference workload between two sides, from which it counts as noise
+SHIFT = math.log(1.1)  # of the reference workload between two sides, which is usual; what goes beyond counts as noise
 Margins = Mapping[Category, float]  # of --not-worse-than: shares
 
 
@@ -111,14 +111,15 @@ def has_own_family(one: Record) -> bool:
 
 def _over_reference(every: KnownNoise, without_run: KnownNoise, shift: float) -> tuple[KnownNoise, KnownNoise, str]:
     """Noise of speeds that were divided by the reference workload's: where that itself took another time, the machine
-    was in another state, which division does not undo for all kinds of work alike.
+    was in another state, which division does not undo for all kinds of work alike. The variance of what is usual is
+    in the known noise, so that only what is over it is added: a hair more than usual adds next to nothing.
     """
     if abs(shift) <= SHIFT:
         return every, without_run, "over the reference workload"
-    every, without_run = (one._replace(variance=one.variance + shift**2) for one in (every, without_run))
+    every, without_run = (one._replace(variance=one.variance + shift**2 - SHIFT**2) for one in (every, without_run))
     percent = f"{100 * math.expm1(min(abs(shift), 100)):.0f} %"
     words = f"the reference workload took {percent} {'longer' if shift > 0 else 'longer in the baseline'}"
-    return every, without_run, f"{words}, which counts as noise"
+    return every, without_run, f"{words}, and what is over {100 * math.expm1(SHIFT):.0f} % counts as noise"
 
 
 def _worst(sample: Sample, has: Row, by_invocations: bool) -> str:

@@ -11,7 +11,7 @@ from equibench_models import FAMILIES, family
 SHAPE = (1, 28, 28)
 CI = suite.load("ci")
 FOUR = [cell for cell in cells(CI) if cell.entrant]
-SLOW_FLOPS_PER_SEC = 6e10  # of two cores that multiply bfloat16, taken low: all families trained at 83 to 121 GFLOP/s
+SLOW_FLOPS_PER_SEC = 1.6e10  # of one core without bfloat16 instructions: the families trained at 8 to 16 GFLOP/s
 
 
 def test_it_holds_the_four_families_once():
@@ -26,11 +26,16 @@ def test_every_family_meets_cap_and_budget(cell):
     assert 0.995 * cell.budget.amount < planned.train_flops <= cell.budget.amount
 
 
-def test_it_takes_less_than_four_minutes_and_most_of_them_train():
+def test_two_cells_at_once_take_less_than_five_minutes_and_most_of_them_train():
     costs = [estimate(plan(cell, SHAPE), SHAPE, "efficientnet-lite0", SLOW_FLOPS_PER_SEC) for cell in FOUR]
-    training, measuring = (sum(getattr(cost, part) for cost in costs) for part in ("train_sec", "measure_sec"))
-    assert training + measuring < 220  # the floors take the rest
-    assert training > 0.55 * (training + measuring)
+    training, measuring = (sum(getattr(cost, part) for cost in costs) / 2 for part in ("train_sec", "measure_sec"))
+    assert training + measuring < 300  # the floors take the rest
+    assert training > 0.5 * (training + measuring)
+
+
+def test_it_trains_in_the_precision_that_every_processor_has():
+    """Runners of one name have several processors; their numbers must not differ by what these multiply in."""
+    assert {cell.entrant.precision for cell in FOUR} == {"fp32"}
 
 
 def test_what_a_check_judges_is_measured():

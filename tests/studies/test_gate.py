@@ -5,9 +5,9 @@ import tomllib
 import pytest
 from fixtures import make, save
 
-from studies import gate
+from studies import gate, gate_page
 
-STUDY = gate.Design.model_validate(tomllib.loads(gate.PLAN.read_text()))
+STUDY = gate_page.Design.model_validate(tomllib.loads(gate.PLAN.read_text()))
 
 
 @pytest.mark.parametrize("fault", STUDY.fault, ids=lambda fault: fault.name)
@@ -33,7 +33,7 @@ def test_the_page_counts_what_is_named_of_the_kinds_that_a_fault_touches(tmp_pat
         STUDY.fault[1].model_copy(update={"runs": 1, "entrant": "vae"}),
         STUDY.fault[4].model_copy(update={"runs": 1, "entrant": "vae", "categories": ["memory"]}),
     ]
-    design = gate.Design(suite="ci", baseline=2, equal=2, disturbed_every=2, fault=faults)
+    design = gate_page.Design(suite="ci", baseline=2, equal=2, disturbed_every=2, draws=1, fault=faults)
     for folder, seed in (("baseline/0", 8), ("baseline/1", 9), ("equal/0", 0), ("equal/1", 1)):
         save([make("vae", seed)], tmp_path / folder, with_arrays=False)
     usual = make("vae", 0)
@@ -42,7 +42,7 @@ def test_the_page_counts_what_is_named_of_the_kinds_that_a_fault_touches(tmp_pat
     worse = usual.quality.model_copy(update={"value": 3 * usual.quality.value})
     other = {"weights_sha256": "c" * 64, "quality": worse}
     save([make("vae", 0, **other)], tmp_path / faults[1].name / "0", with_arrays=False)
-    none, disturbed, first, second = gate.rows(design, tmp_path)
+    none, disturbed, first, second = gate_page.rows(design, tmp_path)
     assert (none.failed, disturbed.failed) == (0, 0)
     assert (first.failed, len(first.found)) == (1, 1)  # equal weights, another number
     assert second.failed == 0  # its quality is named, which this fault is not looked for in
@@ -58,13 +58,13 @@ def test_the_faulty_entrant_shares_the_error_rate_with_all_others(tmp_path):
     quality = make("vae", 9).quality
     worse = make("vae", 9, quality=quality.model_copy(update={"value": 3 * quality.value}), weights_sha256="c" * 64)
     save([worse], tmp_path / "fault/0", with_arrays=False)
-    paths = gate.whole(tmp_path / "fault/0", tmp_path / "equal/0", "vae")
+    paths = gate_page.whole(tmp_path / "fault/0", tmp_path / "equal/0", "vae")
     assert len(paths) == len(names)
     baseline = [tmp_path / "baseline" / str(seed) for seed in range(5)]
-    found, usual = (gate.checked(run, baseline, gate.Gates()) for run in (paths, [tmp_path / "equal/0"]))
+    found, usual = (gate_page.checked(run, baseline, gate_page.Gates()) for run in (paths, [tmp_path / "equal/0"]))
     judged = [
         {line.number: (line.alpha, line.verdict) for line in one.lines if line.row == "vae" and line.p is not None}
         for one in (found, usual)
     ]
-    assert gate.moved(STUDY.fault[4], [found]).startswith("FD_5k +240.5 % (+14.0 %; +18.4 %); bits_per_dim ")
+    assert gate_page.moved(STUDY.fault[4], [found]).startswith("FD_5k +240.5 % (+14.0 %; +18.4 %); bits_per_dim ")
     assert judged[0]["FD_5k"] == (judged[1]["FD_5k"][0], "regression")
