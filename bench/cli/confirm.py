@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from equibench.judge.check import Check
     from equibench.judge.gates import Gates
     from equibench.record.schema import Record
+    from equibench.run.crew import Crew
+    from equibench.run.session import Session
     from equibench.run.taking import Finished
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -64,13 +66,27 @@ def confirmed(
     if any(path.exists() and out.exists() and path.samefile(out) for path in (*results, *options["baseline"])):
         raise UserError(f"{out} holds what is compared; give another folder with --confirm-out")
     given, screen = Rerun(**{name: options[name] for name in GIVEN}), console(stderr=True)
-    trained = trainer(results, out, given, lambda done: screen.print(_told(done), soft_wrap=True))
+    trained = trainer(results, out, given, lambda done: screen.print(_told(done), soft_wrap=True), side_by_side)
 
     def train(row: Mapping[int, Record], seeds: Sequence[int]) -> list[Record]:
         check_writable(out)
         return trained(row, seeds)
 
     return confirm(found, read(options["baseline"]), read(results), gates, judge, options["confirm"], train)
+
+
+def side_by_side(session: Session) -> Crew | None:
+    """A crew for a processor that has cores for several of the session's cells, of as many threads each as this process
+    has; what is timed still has the machine alone.
+    """
+    import psutil
+    import torch
+
+    from equibench.engine.local import LaneCrew
+
+    cores = (psutil.cpu_count(logical=True) or 1) if session.device.type == "cpu" else 1
+    workers = min(cores // torch.get_num_threads(), len(session.cells))
+    return LaneCrew(session, workers) if workers > 1 else None
 
 
 def _told(done: Finished) -> str:

@@ -13,6 +13,7 @@ from equibench.record import find
 from equibench.record.schema import Record
 
 if TYPE_CHECKING:
+    from equibench.run.crew import Crew
     from equibench.run.session import Session
     from equibench.run.taking import Finished
     from equibench.suite import Cell
@@ -20,12 +21,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Trainer:
-    """`files`: where the records of the run lie, by key. `tell` hears of each cell that is done."""
+    """`files`: where the records of the run lie, by key. `tell` hears of each cell that is done, and `crew` says who
+    does a session's cells; None has each done in its turn.
+    """
 
     files: Mapping[str, Path]
     out: Path
     given: Rerun
     tell: Callable[[Finished], None] = lambda done: None
+    crew: Callable[[Session], Crew | None] = lambda session: None
 
     def __call__(self, row: Mapping[int, Record], seeds: Sequence[int]) -> list[Record]:
         """Records of these seeds of the entrant whose records are in `row`; those that are there already are taken.
@@ -38,19 +42,25 @@ class Trainer:
         with threads_of(one):
             cell, session = rebuilt(one, self.files[one.key], self.given, self.out)
             _refuse_other(one, cell, session)
-            wanted = tuple(replace(cell, seed=seed) for seed in seeds)
-            for done in run_cells(replace(session, wanted=wanted), lambda cell, doing, share: None):
+            session = replace(session, wanted=tuple(replace(cell, seed=seed) for seed in seeds))
+            for done in run_cells(session, lambda cell, doing, share: None, crew=self.crew(session)):
                 self.tell(done)
                 found.append(done.record)
-        return found
+        return sorted(found, key=lambda record: record.seed)
 
 
-def trainer(results: Sequence[Path], out: Path, given: Rerun, tell: Callable[[Finished], None]) -> Trainer:
+def trainer(
+    results: Sequence[Path],
+    out: Path,
+    given: Rerun,
+    tell: Callable[[Finished], None],
+    crew: Callable[[Session], Crew | None] = lambda session: None,
+) -> Trainer:
     """For the records at `results`. Raises UserError where a suite is not to be had, now and not once it is needed."""
     found = find.read_all(list(results))
     for one in _trained(one for _, one in found):
         suite_of(one, given)
-    return Trainer({one.key: path for path, one in found}, out, given, tell)
+    return Trainer({one.key: path for path, one in found}, out, given, tell, crew)
 
 
 def _trained(records: Iterable[Record]) -> list[Record]:

@@ -1,10 +1,13 @@
 """Where fresh seeds go, and what is refused before any is trained."""
 
+from types import SimpleNamespace
+
 import pytest
+import torch
 from fixtures import equibench, make, save
 from judging import changed
 
-from equibench.cli.confirm import _beside
+from equibench.cli.confirm import _beside, side_by_side
 
 
 @pytest.fixture
@@ -42,3 +45,17 @@ def test_who_does_not_look_worse_leaves_no_folder(sides):
     assert done.returncode == 0, done.stderr
     assert "none trained fresh seeds" in done.stdout
     assert not (sides / "base-confirm").exists()
+
+
+@pytest.mark.parametrize(
+    ("cores", "threads", "cells", "device", "workers"),
+    [(4, 1, 3, "cpu", 3), (4, 2, 3, "cpu", 2), (4, 1, 1, "cpu", None), (2, 2, 3, "cpu", None), (4, 1, 3, "meta", None)],
+)
+def test_fresh_seeds_are_trained_side_by_side_where_there_are_cores(
+    monkeypatch, cores, threads, cells, device, workers
+):
+    monkeypatch.setattr("psutil.cpu_count", lambda logical: cores)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
+    monkeypatch.setattr("equibench.engine.local.LaneCrew", lambda _, workers: workers)
+    session = SimpleNamespace(device=torch.device(device), cells=range(cells))
+    assert side_by_side(session) == workers

@@ -54,7 +54,8 @@ def test_another_suite_or_other_code_is_refused(monkeypatch, tmp_path, one, key,
 def test_the_run_s_own_is_trained(monkeypatch, tmp_path, one):
     from equibench.run import loop
 
-    def run_cells(session, _tell):
+    def run_cells(session, _tell, crew):
+        assert crew is None
         for cell in session.wanted:
             assert cell.entrant.name == "vae"
             yield SimpleNamespace(record=one.model_copy(update={"seed": cell.seed}))
@@ -86,7 +87,8 @@ def test_the_threads_are_the_record_s_where_there_are_cores_for_them(monkeypatch
     one = one.model_copy(update={"machine": one.machine.model_copy(update={"threads": before + 1})})
     heard = []
 
-    def run_cells(_session, _tell):
+    def run_cells(_session, _tell, crew):
+        assert crew is None
         heard.append(torch.get_num_threads())
         yield SimpleNamespace(record=one)
 
