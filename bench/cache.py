@@ -11,8 +11,10 @@ from typing import NamedTuple
 
 import platformdirs
 
-# features and reference statistics under their hashes, and what a killed writer of one leaves
-COMPUTED = re.compile(r"(features|reference)-[0-9a-f]{64}\.(npz|\d+\.partial)|\.[\w.-]+\.\d+\.[0-9a-f]{8}\.partial")
+# features, reference statistics and plans under their hashes, and what a killed writer of one leaves
+COMPUTED = re.compile(
+    r"(features|reference)-[0-9a-f]{64}\.(npz|\d+\.partial)|plan-[0-9a-f]{64}\.json|\.[\w.-]+\.\d+\.[0-9a-f]{8}\.partial"
+)
 NOWHERE = Path(os.devnull) / "equibench"  # no file can be there: what cannot be kept is computed, or asked for, again
 
 
@@ -62,7 +64,7 @@ def kept(downloads: Mapping[str, Iterable[str]]) -> list[Kept]:
         computed = [Path(entry.path) for entry in os.scandir(folder) if COMPUTED.fullmatch(entry.name)]
     except OSError:  # no cache, or none that may be read
         return []
-    found = {"features of images, computed": sorted(computed)}
+    found = {"features of images, and plans of entrants, computed": sorted(computed)}
     found |= {what: sorted((folder / inner).rglob("*")) for inner, what in FOLDERS.items()}
     found |= {f"data set {name}, downloaded": [folder / file for file in files] for name, files in downloads.items()}
     return [one for what, files in found.items() if (one := _own(what, files, folder)).files]

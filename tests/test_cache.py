@@ -11,6 +11,7 @@ from toys import IMAGES, extractor
 from equibench import cache
 from equibench.data import sets
 from equibench.measure.quality.reference import reference_of_images
+from equibench.run.kept_plans import remembered
 
 
 @pytest.fixture
@@ -19,6 +20,7 @@ def folder(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     folder = cache.cache_folder()
     reference_of_images("test", IMAGES, extractor())
+    remembered({}, dict, lambda there: True)
     (folder / "MNIST" / "raw").mkdir(parents=True)
     (folder / "MNIST" / "raw" / "train-images-idx3-ubyte.gz").write_bytes(bytes(1000))
     (folder / "cifar-10-python.tar.gz").write_bytes(bytes(500))
@@ -41,11 +43,12 @@ def put_others(folder, tmp_path):
 
 def test_what_equibench_made_is_listed_and_cleared_and_nothing_else(folder, tmp_path):
     before = {path for path in folder.rglob("*") if path.is_file()}
-    assert len(before) == 4  # features, statistics, two of data
+    assert len(before) == 5  # features, statistics, a plan, two of data
     everything = put_others(folder, tmp_path)
     found = cache.kept(sets.downloads())
     assert [(one.what, len(one.files)) for one in found] == [
-        ("features of images, computed", 2), ("data set mnist, downloaded", 1), ("data set cifar10, downloaded", 1),
+        ("features of images, and plans of entrants, computed", 3),
+        ("data set mnist, downloaded", 1), ("data set cifar10, downloaded", 1),
     ]  # fmt: skip
     assert sum(one.size_bytes for one in found) == sum(path.stat().st_size for path in before)
     assert cache.clear(found) == sum(one.size_bytes for one in found)

@@ -18,6 +18,7 @@ from equibench.record.schema import Budget
 from equibench.run import fitting, sizing
 from equibench.run.counting import Counted, counted
 from equibench.run.families import check_sides, check_tuned, resolve_family, validated
+from equibench.run.kept_plans import remembered
 from equibench.run.labels import check_labels
 from equibench.run.train import Allowance
 from equibench.suite import Cell
@@ -123,16 +124,43 @@ def _named(cell: Cell) -> Iterator[None]:
         raise UserError(f"entrant {cell.name!r} on {cell.suite.dataset}: {error}") from None
 
 
-@functools.cache  # the seeds of an entrant are planned alike, before the run and again in their cells
+@functools.cache  # the seeds of an entrant are planned alike
 def _fitted(family_name: str, fields_json: str, budget: Budget, shape: Shape) -> Fitted:
-    family, fields = resolve_family(family_name), json.loads(fields_json)
+    def found() -> dict[str, Any]:
+        return _found(family_name, json.loads(fields_json), budget.params, shape)._asdict()
+
+    if family_name in FAMILIES:
+        question = {"family": family_name, "fields": fields_json, "params": budget.params, "shape": shape}
+        fitted = _read(remembered(question, found, lambda there: bool(_read(there))))
+    else:
+        fitted = _read(found())
+    costs = fitted.costs
+    _check_state(family_name, fitted.params, fitted.state_bytes)
+    if not any(costs.flops):
+        raise UserError(f"an update of {family_name} takes no FLOPs: it has no matrix product and no convolution")
+    if costs.uncounted and budget.unit == "flops":
+        raise UserError(
+            f"the FLOPs of {', '.join(costs.uncounted)}, which an update of {family_name} runs, are not known; "
+            "register a formula with torch.utils.flop_counter.register_flop_formula, or set a budget in another unit"
+        )
+    return fitted
+
+
+def _read(found: dict[str, Any]) -> Fitted:
+    """A Fitted of JSON, where tuples are lists. Raises KeyError, TypeError or ValueError for what is none."""
+    flops, kept_bytes, uncounted = found["costs"]
+    costs = Counted(tuple(map(float, flops)), int(kept_bytes), tuple(map(str, uncounted)))
+    return Fitted(dict(found["config"]), int(found["params"]), int(found["state_bytes"]), costs)
+
+
+def _found(family_name: str, fields: dict[str, Any], params: int, shape: Shape) -> Fitted:
+    family = resolve_family(family_name)
     try:
-        fields |= fitting.turned(family, fields, shape, budget.params)
+        fields |= fitting.turned(family, fields, shape, params)
         config = family.config_type.model_validate(fields).model_dump()
         size = _size(family_name, config, shape)
         if size:
-            # gradients and two moments of each trainable number come to the state
-            sizing.check_memory(size.state_bytes + 12 * size.params, f"{family_name} with {size.params:,} parameters")
+            _check_state(family_name, size.params, size.state_bytes)
         costs = counted(family, config, shape, 1 if family_name in FAMILIES else TRIED)
         size = size or sizing.of(family.build(config, shape))
     except UserError:
@@ -142,14 +170,12 @@ def _fitted(family_name: str, fields_json: str, budget: Budget, shape: Shape) ->
         raise UserError(
             f"the family {family_name} cannot be built and updated once ({type(error).__name__}: {said})"
         ) from None
-    if not any(costs.flops):
-        raise UserError(f"an update of {family_name} takes no FLOPs: it has no matrix product and no convolution")
-    if costs.uncounted and budget.unit == "flops":
-        raise UserError(
-            f"the FLOPs of {', '.join(costs.uncounted)}, which an update of {family_name} runs, are not known; "
-            "register a formula with torch.utils.flop_counter.register_flop_formula, or set a budget in another unit"
-        )
     return Fitted(config, size.params, size.state_bytes, costs)
+
+
+def _check_state(family_name: str, params: int, state_bytes: int) -> None:
+    """Gradients and two moments of each trainable number come to the state. Raises UserError."""
+    sizing.check_memory(state_bytes + 12 * params, f"{family_name} with {params:,} parameters")
 
 
 def _size(family_name: str, config: dict[str, Any], shape: Shape) -> sizing.Size | None:

@@ -123,9 +123,10 @@ def planned(family, config, unit="updates", amount=UPDATES):
 
 
 @pytest.fixture
-def fakes(monkeypatch):
-    """Fake tensors for all that can do with them."""
+def fakes(monkeypatch, tmp_path):
+    """Fake tensors for all that can do with them, and no plan that was counted before."""
     monkeypatch.setattr(counting, "SMALL", 0)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
 
 
 def class_of(family):

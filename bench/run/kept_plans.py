@@ -1,0 +1,35 @@
+"""What planning found of a shipped family, kept in the user's cache for the processes that plan the same again: those
+of a run's cells, and the next run. Building and counting take seconds each time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from equibench import atomic
+from equibench.cache import cache_folder
+from equibench.hashing import digest
+from equibench.machine.code import code_digest
+
+Found = dict[str, Any]  # of JSON
+
+
+def remembered(question: Found, find: Callable[[], Found], valid: Callable[[Found], bool]) -> Found:
+    """What `find` gives, kept under the hash of the question, this code and PyTorch's version. A file that cannot be
+    read, or is not `valid`, is found anew; a cache that cannot be written is no reason to stop.
+    """
+    identity = {"question": question, "code": code_digest(), "torch": torch.__version__}
+    file = cache_folder() / f"plan-{digest(identity)}.json"
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        there = json.loads(file.read_bytes())
+        if valid(there):
+            return dict(there)
+    found = find()
+    with contextlib.suppress(OSError):
+        atomic.write(file, json.dumps(found).encode())
+    return found
