@@ -33,6 +33,7 @@ from studies.gate_page import Design, Fault, page
 ROOT = Path(__file__).parent.parent
 PLAN, PAGE = Path(__file__).with_suffix(".toml"), ROOT / "docs" / "gate.md"
 PACKAGES = {"bench": "equibench", "models": "equibench_models"}
+BASELINE_SEED, OTHER_SEED = 20, 100  # the first of each
 WORKERS = 2  # cells of a run, or runs of one cell, side by side
 BUSY_SEC = (2.0, 15.0)  # how long another job lasts, and how long until the next
 
@@ -69,18 +70,18 @@ def main(folder: Path, minutes: float) -> None:
 
 
 def steps(design: Design, folder: Path) -> Iterator[Step]:
-    """All invocations, in the order in which they are made. Seeds of the baseline follow those of the equal runs."""
+    """All invocations, in the order in which they are made."""
     clean = tree(folder / "sources", None)
     for i in range(design.baseline):
-        yield Step(folder / "baseline" / str(i), clean, design.equal + i)
+        yield Step(folder / "baseline" / str(i), clean, BASELINE_SEED + i)
     for i in range(design.equal):
-        yield Step(folder / "equal" / str(i), clean, i, disturbed=i % design.disturbed_every == 0)
+        yield Step(folder / "equal" / str(i), clean, OTHER_SEED + i, disturbed=i % design.disturbed_every == 0)
     for fault in design.fault:
         planted = tree(folder / "planted" / fault.name, fault)
         for i in range(fault.runs):
             weights = None if fault.trains else folder / "equal" / str(i)
             alone = not {"quality", "likelihood"}.issuperset(fault.categories)
-            yield Step(folder / fault.name / str(i), planted, i, fault.entrant, weights, alone=alone)
+            yield Step(folder / fault.name / str(i), planted, OTHER_SEED + i, fault.entrant, weights, alone=alone)
 
 
 def tree(folder: Path, fault: Fault | None) -> Path:
