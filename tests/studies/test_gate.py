@@ -68,3 +68,12 @@ def test_the_faulty_entrant_shares_the_error_rate_with_all_others(tmp_path):
     ]
     assert gate_page.moved(STUDY.fault[4], [found]).startswith("FD_5k +240.5 % (+14.0 %; +18.4 %); bits_per_dim ")
     assert judged[0]["FD_5k"] == (judged[1]["FD_5k"][0], "regression")
+
+
+@pytest.mark.slow
+def test_a_vae_whose_divergence_costs_nothing_is_named_against_the_committed_baseline(tmp_path):
+    fault = next(one for one in STUDY.fault if one.name == "KL weight 0")
+    step = gate.Step(tmp_path / "run", gate.tree(tmp_path / "planted", fault), 1, fault.entrant)
+    gate.take(step, STUDY.suite)
+    found = gate_page.checked([step.out], [gate.ROOT / "baselines" / "ci"], gate_page.Gates())
+    assert {(line.row, line.category) for line in found.regressions} >= {("vae", "quality"), ("vae", "likelihood")}

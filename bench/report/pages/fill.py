@@ -12,7 +12,7 @@ from typing import Any
 import jinja2
 from markupsafe import escape
 
-from equibench.quantities.text import POWERS, budget_words, join, number, superscript
+from equibench.quantities.text import MISSING, POWERS, budget_words, join, number, superscript
 from equibench.report.pages.facts import attributes
 from equibench.report.pages.headline import headline_view, short
 from equibench.report.pages.view import pick, view
@@ -120,7 +120,7 @@ def markdown_table(table: Table) -> str:
     said = [
         f"{markdown(found.labels[i])}: {shown(found.lines[0].entries[i], '')}"
         for i in cut
-        if found.lines[0].entries[i].text
+        if found.lines[0].entries[i].text not in ("", MISSING)
     ]
     shorter = pick(found, [i for i in range(len(found.names)) if i not in cut])
     rows = [
