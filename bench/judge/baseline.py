@@ -23,12 +23,14 @@ def make(results: Sequence[Path], out: Path, *, update: bool = False, allow_dirt
     The noise of the baseline that is replaced stays, in a small file beside the new one (judge/older.py).
 
     Raises UserError, with nothing written, for cells that failed, for records that were changed by hand, for code with
-    uncommitted changes, for a folder that
-    holds a baseline already unless `update`, which replaces it as a whole, and for one that a run wrote. What else lies
-    in the folder, a README say, stays. A baseline that is being replaced is marked as such until it is whole.
+    uncommitted changes, for a folder that holds a baseline already unless `update`, which replaces it as a whole, and
+    for one that a run wrote. What else lies in the folder, a README say, stays. A baseline that is being replaced is
+    marked as such until it is whole.
     """
     found = find.read_all(list(results))
     new = rows([one for _, one in found], "the run")
+    kept = {id(one) for row in new.values() for one in row.values()}
+    found = [(path, one) for path, one in found if id(one) in kept]
     find.refuse_edited([one for _, one in found], "a baseline holds records as they were written")
     _refuse([one for _, one in found], allow_dirty)
     old = _old(out, update)

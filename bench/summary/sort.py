@@ -250,12 +250,16 @@ class RowKey(NamedTuple):
 
 
 def rows(records: Sequence[Record], whose: str) -> Rows:
-    """Records by row and seed, in a fixed order. Raises UserError if a seed of a row is there twice."""
+    """Records by row and seed, in a fixed order. A floor that several runs have measured alike counts once. Raises
+    UserError if a seed of a row is there twice.
+    """
     found: Rows = {}
     for one in sorted(records, key=lambda r: (r.role == "floor", r.entrant, r.seed, r.key)):
         row = found.setdefault(RowKey(one.data.name, one.budget, one.role, one.entrant), {})
         if one.seed in row:
             there = row[one.seed]
+            if _same_floor(one, there):
+                continue
             words = config_words(there, one)
             apart = f" of other configs ({words[0]}; {words[1]})" if any(words) else ""
             raise UserError(
@@ -264,6 +268,13 @@ def rows(records: Sequence[Record], whose: str) -> Rows:
             )
         row[one.seed] = one
     return found
+
+
+def _same_floor(one: Record, other: Record) -> bool:
+    """Whether two runs have measured a floor alike, which each does for itself."""
+    if "floor" not in (one.role, other.role) or one.key != other.key or one.status != other.status:
+        return False
+    return (one.quality, one.likelihood) == (other.quality, other.likelihood)
 
 
 Rows = dict[RowKey, dict[int, Record]]  # by row and seed

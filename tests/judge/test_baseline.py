@@ -5,10 +5,10 @@ import subprocess
 import sys
 
 import pytest
-from fixtures import failed, make, save
+from fixtures import failed, floor, make, save
 
 from equibench.errors import UserError
-from equibench.judge import baseline
+from equibench.judge import baseline, check
 from equibench.record import find
 
 CLEAN = [make(family) for family in ("gan", "vae")]  # seed 0: the fixtures say that the code of seed 1 was changed
@@ -24,6 +24,22 @@ def test_it_holds_the_records_and_their_arrays(tmp_path):
     assert changes == ["gan: new (seed 0)", "vae: new (seed 0)"]
     assert contents(tmp_path / "baseline") == contents(results)
     assert len(contents(results)) == 4
+
+
+def test_a_floor_that_each_run_has_measured_alike_is_there_once(tmp_path):
+    """Runs of one seed each, in folders of their own, as jobs of a batch system leave them."""
+    folders = [tmp_path / str(seed) for seed in range(3)]
+    for seed, folder in enumerate(folders):
+        save([make("vae", seed), floor("uniform", bits=8.0)], folder)
+    baseline.make(folders, tmp_path / "base", allow_dirty=True)
+    assert [one.entrant for _, one in find.read_all([tmp_path / "base"])] == ["uniform", "vae", "vae", "vae"]
+    assert not check.check([tmp_path / "base"], folders).regressions
+    for file in folders[2].glob("uniform-*"):
+        file.unlink()
+    save([floor("uniform", bits=8.1)], folders[2])
+    with pytest.raises(UserError, match="there are two records of uniform with seed 0 in the run"):
+        baseline.make(folders, tmp_path / "other", allow_dirty=True)
+    assert not (tmp_path / "other").exists()
 
 
 def test_an_update_replaces_it_and_says_what_changes(tmp_path):
