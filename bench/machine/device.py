@@ -148,18 +148,25 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in first_line(error)
 
 
+PRODUCTS, PATIENCE = 4, 4.0  # least of a size; how many times the time that is meant may go by
+
+
 def time_matrix_products(device: torch.device, seconds: float = 1.5) -> MatrixProducts:
     """FLOP/s of products of square matrices in `precision(device)`, of several sizes, in about so many seconds.
 
-    The fastest repeat of each size: what the hardware can do, not what is left while others use it.
+    The fastest repeat of each size: what the hardware can do, not what is left while others use it. A size is left out
+    where the one before says that it would take far longer: bfloat16 without instructions for it is a thousand times
+    slower than with them.
     """
     sides = (2048, 4096, 8192) if device.type == "cuda" else (512, 1024, 2048)
     synchronize = synchronizer(device)
     found: dict[int, float] = {}
     for side in sides:
+        if found and PRODUCTS * 2 * side**3 / max(found.values()) > PATIENCE * seconds:
+            break
         a, b = (torch.randn(side, side, device=device, dtype=precision(device)) for _ in range(2))
         product = partial(torch.mm, a, b, out=torch.empty_like(a))
-        taken = repeat(product, synchronize, warmup=2, repeats=1000, limit_sec=seconds / len(sides))
+        taken = repeat(product, synchronize, warmup=PRODUCTS - 2, repeats=1000, limit_sec=seconds / len(sides))
         found[side] = 2 * side**3 / min(taken)
     return MatrixProducts(precision=str(precision(device)).removeprefix("torch."), flops_per_sec=found)
 

@@ -101,3 +101,17 @@ def test_apple_s_gpu_is_refused_with_the_reason(monkeypatch):
     with pytest.raises(UserError, match="'mps' has no float64, in which distances and likelihoods are computed"):
         resolve_device("mps")
     assert resolve_device("auto") == torch.device("cpu")
+
+
+@pytest.mark.parametrize(("flops_per_sec", "sides"), [(1e12, [512, 1024, 2048]), (1e10, [512, 1024]), (1e9, [512])])
+def test_products_that_would_take_minutes_are_left_out(monkeypatch, flops_per_sec, sides):
+    """As those in bfloat16 do on a processor without instructions for it."""
+    multiplied = []
+
+    def repeat(product, _synchronize, *, warmup, limit_sec, repeats):  # noqa: ARG001
+        multiplied.append(len(product.args[0]))
+        return [2 * multiplied[-1] ** 3 / flops_per_sec]
+
+    monkeypatch.setattr(module, "repeat", repeat)
+    found = module.time_matrix_products(torch.device("cpu"), 1.0)
+    assert multiplied == sides == list(found.flops_per_sec)
