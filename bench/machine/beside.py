@@ -28,9 +28,9 @@ class Seen(Strict):
 class Around:
     """A timed block, which begins as this is made, with some repeats of the reference workload."""
 
-    def __init__(self, name: str, meter: LoadMeter, work: ReferenceWork) -> None:
-        self._name, self._meter, self._work = name, meter, work
-        self._before_sec = work.seconds()
+    def __init__(self, name: str, meter: LoadMeter, work: ReferenceWork, limit_sec: float = 1.0) -> None:
+        self._name, self._meter, self._work, self._limit_sec = name, meter, work, limit_sec
+        self._before_sec = work.seconds(limit_sec)
 
     def look(self) -> None:
         """Take note, now and then, while the block goes on."""
@@ -45,7 +45,7 @@ class Around:
 
     def end(self) -> TimedBlock:
         """The block is over."""
-        after_sec = self._work.seconds()
+        after_sec = self._work.seconds(self._limit_sec)
         reference = ReferenceWorkload(name=self._work.name, before_sec=self._before_sec, after_sec=after_sec)
         self._meter.lengthen()
         return TimedBlock(name=self._name, load=self._meter.load(), reference=reference)
@@ -62,14 +62,16 @@ class Around:
 
 
 class Beside:
-    """Makes the above for the blocks of one device; the reference workload is set up at its first use."""
+    """Makes the above for the blocks of one device; the reference workload is set up at its first use, and takes some
+    `limit_sec` each time at most.
+    """
 
-    def __init__(self, device: torch.device) -> None:
-        self._device = device
+    def __init__(self, device: torch.device, limit_sec: float = 1.0) -> None:
+        self._device, self._limit_sec = device, limit_sec
 
     def around(self, name: str) -> Around:
         """The block `name` begins."""
-        return Around(name, LoadMeter(others_on_gpu(self._device)), self._work)
+        return Around(name, LoadMeter(others_on_gpu(self._device)), self._work, self._limit_sec)
 
     @contextmanager
     def block(self, name: str, into: list[TimedBlock]) -> Iterator[None]:

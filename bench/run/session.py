@@ -86,9 +86,13 @@ class Session:
 
     @cached_property
     def matrix_products(self) -> MatrixProducts:
-        """The machine's rate, measured once for all cells of the same precision."""
+        """The machine's rate, measured once for all cells of the same precision, for about as long as the suite times
+        sampling at three batch sizes, and 1.5 s at most.
+        """
         known, wanted = self.known_products, str(precision(self.device)).removeprefix("torch.")
-        return known if known and known.precision == wanted else time_matrix_products(self.device)
+        if known and known.precision == wanted:
+            return known
+        return time_matrix_products(self.device, min(1.5, 3 * self.suite.measure.speed_limit_sec))
 
     @cached_property
     def counter(self) -> energy.Counter | energy.NoCounter:
@@ -107,7 +111,7 @@ class Session:
     @cached_property
     def beside(self) -> Beside:
         """Takes note of the machine around timed blocks."""
-        return Beside(self.device)
+        return Beside(self.device, min(1.0, 2 * self.suite.measure.speed_limit_sec))
 
     @cached_property
     def cache(self) -> Path:
