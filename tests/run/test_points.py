@@ -129,7 +129,7 @@ def test_what_keeping_a_point_takes_is_no_time_energy_or_load_of_the_training(im
             return 50 * clock[0]
 
     meter = LoadMeter(usage=lambda: Usage(clock[0], clock[0], clock[0] - others_sec[0]), now=lambda: clock[0])
-    around = Around("train", meter, type("Work", (), {"name": "none", "seconds": lambda self: [1.0]})())
+    around = Around("train", meter, type("Work", (), {"name": "none", "seconds": lambda self, limit_sec: [1.0]})())
     points = Points(tmp_path, halvings(2))
     spent, curve = train(
         Slow(clock, 1.0),

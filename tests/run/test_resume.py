@@ -269,7 +269,7 @@ def test_what_the_machine_did_beside_each_part_of_a_training_is_kept(images, tmp
         left = itertools.chain(usages, itertools.repeat(usages[-1]))
         return Around("train", LoadMeter(usage=lambda: next(left)), work)
 
-    work = SimpleNamespace(name="none", seconds=lambda: [1.0])
+    work = SimpleNamespace(name="none", seconds=lambda _limit_sec: [1.0])
     file = tmp_path / "training"
     run("vae", images, file, stop_after=3, around=around(Usage(0, 0, 0), Usage(10, 10, 0)))
     second = around(Usage(500, 0, 0), Usage(530, 0, 0))
