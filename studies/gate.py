@@ -108,10 +108,8 @@ def take(step: Step, suite: str) -> None:
     part = step.out.with_name(step.out.name + ".partial")
     part.mkdir(parents=True, exist_ok=True)
     arguments = ["run", suite, "--seeds", str(step.seed), "--out", str(part), "--no-report", "--threads", "1"]
-    if step.only is None:
-        arguments += ["--workers", str(WORKERS)]  # as `make gate` runs it
-    if step.only:
-        arguments += ["--only", step.only]
+    # all entrants as `make gate` runs them
+    arguments += ["--only", step.only] if step.only else ["--workers", str(WORKERS)]
     if step.weights:
         arguments += ["--keep"]
         for file in step.weights.glob(f"{step.only}-*.safetensors"):

@@ -20,7 +20,7 @@ def folder(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     folder = cache.cache_folder()
     reference_of_images("test", IMAGES, extractor())
-    remembered({}, dict, lambda there: True)
+    remembered({}, dict, dict)
     (folder / "MNIST" / "raw").mkdir(parents=True)
     (folder / "MNIST" / "raw" / "train-images-idx3-ubyte.gz").write_bytes(bytes(1000))
     (folder / "cifar-10-python.tar.gz").write_bytes(bytes(500))

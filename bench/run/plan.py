@@ -131,7 +131,7 @@ def _fitted(family_name: str, fields_json: str, budget: Budget, shape: Shape) ->
 
     if family_name in FAMILIES:
         question = {"family": family_name, "fields": fields_json, "params": budget.params, "shape": shape}
-        fitted = _read(remembered(question, found, lambda there: bool(_read(there))))
+        fitted = remembered(question, found, _read)
     else:
         fitted = _read(found())
     costs = fitted.costs

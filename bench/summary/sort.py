@@ -272,9 +272,8 @@ def rows(records: Sequence[Record], whose: str) -> Rows:
 
 def _same_floor(one: Record, other: Record) -> bool:
     """Whether two runs have measured a floor alike, which each does for itself."""
-    if "floor" not in (one.role, other.role) or one.key != other.key or one.status != other.status:
-        return False
-    return (one.quality, one.likelihood) == (other.quality, other.likelihood)
+    alike = all(getattr(one, field) == getattr(other, field) for field in ("key", "status", "quality", "likelihood"))
+    return one.role == "floor" and alike
 
 
 Rows = dict[RowKey, dict[int, Record]]  # by row and seed
