@@ -89,7 +89,7 @@ def validate(entrant: Entrant, shape: Shape = SHAPE, *, allow_code: bool) -> lis
     path = Path(entrant.load)
     kind = kind_of(path)
     if kind == "samples":
-        return _of_samples(path)
+        return _of_samples(of_path(path), str(path))
     if kind == "checkpoint":
         model, provenance = checkpoint.load(path, torch.device("cpu"), allow_code)
         checkpoint.check_finite(model, path)
@@ -197,16 +197,15 @@ def _of_sum(family: type[Model], total: Mass) -> ClaimResult:
 
 def _of_command(command: str) -> list[ClaimResult]:
     with tempfile.TemporaryDirectory() as folder:
-        written: list[Path] = []
+        written: list[Source] = []
 
-        def run(part: str, seed: int) -> Path:
-            return written_by(command, Path(folder) / part, FEW_SAMPLES, seed)
+        def run(part: str, seed: int) -> Source:
+            return of_path(written_by(command, Path(folder) / part, FEW_SAMPLES, seed))
 
         def writes() -> str:
             written.append(run("one", 0))
-            count = of_path(written[0]).count
-            if count != FEW_SAMPLES:
-                raise ValueError(f"it was asked for {FEW_SAMPLES} images ({{n}}) and wrote {count}")
+            if written[0].count != FEW_SAMPLES:
+                raise ValueError(f"it was asked for {FEW_SAMPLES} images ({{n}}) and wrote {written[0].count}")
             return ""
 
         first = found("it writes as many samples as it is asked for", writes)
@@ -214,39 +213,33 @@ def _of_command(command: str) -> list[ClaimResult]:
             return [first]
 
         def repeats() -> str:
-            if (of_path(written[0]).whole() != of_path(run("again", 0)).whole()).any():
+            if (written[0].whole() != run("again", 0).whole()).any():
                 raise ValueError("two runs with one seed ({seed}) wrote other images")
             return ""
 
         def moves() -> str:
-            if (of_path(written[0]).whole() == of_path(run("other", 1)).whole()).all():
+            if (written[0].whole() == run("other", 1).whole()).all():
                 raise ValueError("another seed ({seed}) wrote the same images")
             return ""
 
         return [
             first,
-            *_of_samples(written[0]),
+            *_of_samples(written[0], "what it wrote"),
             found("the same seed gives the same images", repeats),
             found("the noise matters", moves),
         ]
 
 
-def _of_samples(path: Path) -> list[ClaimResult]:
-    read: list[Source] = []
-
-    def opens() -> str:
-        read.append(of_path(path))
-        return f"{read[0].count:,} images of {'x'.join(map(str, read[0].shape))}"
-
+def _of_samples(read: Source, name: str) -> list[ClaimResult]:
     def levels() -> str:
         seen = Levels()
-        for images in read[0].batches(batch_size(read[0].shape)):
+        for images in read.batches(batch_size(read.shape)):
             seen.see(images)
-        seen.check(str(path))
+        seen.check(name)
         return ""
 
     def differ() -> str:
-        batches = read[0].batches(batch_size(read[0].shape))
+        batches = read.batches(batch_size(read.shape))
         digests = [digest.tobytes() for images in batches for digest in image_digests(images)]
         copies = len(digests) - len(set(digests))
         if copies > len(digests) // 2:
@@ -254,15 +247,13 @@ def _of_samples(path: Path) -> list[ClaimResult]:
         return f"{copies:,} copies"
 
     def lossless() -> str:
-        if read[0].lossy:
-            raise ValueError(f"{read[0].lossy}, were compressed with loss, which moves every distance; save PNG files")
+        if read.lossy:
+            raise ValueError(f"{read.lossy}, were compressed with loss, which moves every distance; save PNG files")
         return ""
 
-    first = found("they are read as images of one size", opens)
-    if not read:
-        return [first]
+    shape = "x".join(map(str, read.shape))
     return [
-        first,
+        ClaimResult("they are read as images of one size", True, f"{read.count:,} images of {shape}"),
         found("their values are 8-bit levels", levels),
         found("they are not copies of one another", differ),
         found("they were saved without loss", lossless),

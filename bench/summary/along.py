@@ -145,7 +145,7 @@ def lead_sentences(section: Section) -> list[Sentence]:
     for metric, name in metric_names(metrics(section)).items():
         rows = [row for row in section.rankable if target_of(row, metric) is not None]
         at = _at_shares(rows, metric)
-        lead = [(label, rows[_lowest(stats)]) for label, stats in at.items()]
+        lead = [(label, rows[lowest(stats)]) for label, stats in at.items()]
         if len({id(row) for _, row in lead}) < 2:
             continue
         held = [[label for label, _ in run] for _, run in itertools.groupby(lead, key=lambda at: id(at[1]))]
@@ -175,7 +175,7 @@ def _at(row: Row, label: str, metric: Metric) -> Stat | None:
     return Stat(tuple(found)) if len(found) == len(row.cells) > 0 else None
 
 
-def _lowest(stats: list[Stat]) -> int:
+def lowest(stats: list[Stat]) -> int:
     means = [stat.mean for stat in stats]
     return means.index(min(means))
 
@@ -186,7 +186,7 @@ def _told(rows: list[Row], at: dict[str, list[Stat]], other: list[tuple[str, Row
     untold = [Ground("test", *side) for side in sides.values()]
     ps: dict[tuple[str, int, int], float] = {}
     for label in (label for label, _ in other):
-        for (a, one), (b, two) in itertools.combinations(zip(rows, map(_logs, at[label]), strict=True), 2):
+        for (a, one), (b, two) in itertools.combinations(zip(rows, map(logs, at[label]), strict=True), 2):
             if min(one.n, two.n) < RANKING_SEEDS:
                 return Sentence("So few seeds do not tell whether another training would go the same way.", untold)
             ps[label, id(a), id(b)] = welch(one, two)
@@ -207,7 +207,7 @@ def _told(rows: list[Row], at: dict[str, list[Stat]], other: list[tuple[str, Row
     return Sentence(words, [*tested, *(Ground("test", *side) for label, side in sides.items() if label not in told)])
 
 
-def _logs(stat: Stat) -> Stat:
+def logs(stat: Stat) -> Stat:
     return Stat(tuple(math.log(max(value, LEAST)) for value in stat.values))
 
 

@@ -16,6 +16,7 @@ from equibench.record.schema import Record
 from equibench.summary.along import lead_sentences, order_sentences
 from equibench.summary.beside import of_loaded
 from equibench.summary.codes import notes_on
+from equibench.summary.equal_seconds import equal_second_sentences
 from equibench.summary.evidence import Ground, Sentence, TestedFinding, fact, records_of
 from equibench.summary.pairs import COVERAGE, LATENCY, RECALL, SAMPLE_MEMORY, SPEED, TRAIN_MEMORY
 from equibench.summary.sections import Row, Section
@@ -228,7 +229,8 @@ def _covers(section: Section, one: Standing, name: str) -> OneNumber:
 
 def _along(section: Section) -> TestedFinding | None:
     by_unit, by_share = order_sentences(section), lead_sentences(section)
-    sentences = [*by_unit, *by_share]
+    by_second = equal_second_sentences(section)
+    sentences = [*by_unit, *by_share, *by_second]
     if not sentences:
         return None
     grounds = [ground._replace(said="") for ground in sentences[0].grounds]
@@ -236,6 +238,10 @@ def _along(section: Section) -> TestedFinding | None:
         words = "Which of two entrants needs less to reach a distance changes with the unit that is counted."
     elif any(ground.how == "p" for sentence in by_share for ground in sentence.grounds):
         words = "Which entrant has the lowest distance changes along training."
+    elif any(ground.how == "p" for sentence in by_second for ground in sentence.grounds):
+        words = "Which entrant has the lowest distance at equal seconds is another than at the end of the budget."
+    elif not by_share:
+        words = "Not decided: which entrant has the lowest distance at equal seconds of training."
     else:
         words = "Not decided: which entrant has the lowest distance at each share of the training."
     return TestedFinding("along", Sentence(words, grounds), tuple(sentences), ())

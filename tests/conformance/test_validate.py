@@ -283,6 +283,16 @@ def test_samples_that_are_copies_or_floats_in_disguise_are_named(tmp_path):
     assert "their values are 8-bit levels" in failing(validate(named(str(tmp_path / "cast.npy")), allow_code=False))
 
 
+def test_samples_that_cannot_be_opened_are_a_sentence_and_no_claim(tmp_path):
+    (tmp_path / "empty").mkdir()
+    mixed = write_pngs(tmp_path / "mixed", pixels(2, 8, 8))
+    write_pngs(mixed / "other", pixels(2, 9, 9))
+    np.savez(tmp_path / "labels.npz", labels=np.arange(4))
+    for name, words in (("empty", "no images"), ("mixed", "images differ in size"), ("labels.npz", "holds labels")):
+        with pytest.raises(UserError, match=words):
+            validate(named(str(tmp_path / name)), allow_code=False)
+
+
 def test_a_command_that_ignores_its_seed_is_named(tmp_path):
     images = "numpy.random.default_rng(3).integers(0, 256, (64, 8, 8), 'u1')"
     code = f"import sys, numpy; numpy.save(sys.argv[1] + '.npy', {images})"

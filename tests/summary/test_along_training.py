@@ -9,6 +9,7 @@ from fixtures import make
 from equibench.record.surroundings import Load, TimedBlock
 from equibench.report.tables.along import along, to_target
 from equibench.summary.along import Spending, lead_sentences, metrics, order_sentences, spending
+from equibench.summary.equal_seconds import distance_at, equal_second_sentences
 from equibench.summary.sections import FiledRecord
 from equibench.summary.sort import summarise
 
@@ -145,6 +146,33 @@ def test_who_took_more_than_an_upper_bound_is_not_said_to_have_taken_less():
     gan, vae = trained("gan", 0, power(20), sec=3000.0), trained("vae", 0, power(100))
     assert spending(gan, METRIC, "train_sec", 100.0).at_most
     assert order_sentences(section_of(gan, vae)) == []
+
+
+def test_who_leads_at_equal_seconds_is_said_where_it_is_another():
+    """80 s^-1/2 at a third of the seconds' speed: when the VAE is done at 100 s, the GAN is at 80 x 3^(1/2) = 139."""
+    gan, vae = three("gan", 80, sec=300.0), three("vae", 100)
+    assert distance_at(gan[1], METRIC, 100.0) == pytest.approx(80 * math.sqrt(3))
+    assert distance_at(gan[1], METRIC, 300.0) == distance_at(gan[1], METRIC, math.inf) == pytest.approx(80)
+    assert distance_at(gan[1], METRIC, 300.0 * SHARES[0] - 1) is None
+    (found,) = equal_second_sentences(section_of(*gan, *vae))
+    assert found.startswith(
+        "After 100 s of training, when the VAE has used its budget, the VAE has the lowest FD_1300 (EfficientNet-Lite0)"
+        "; at the end of the budget the GAN has. At that moment the seeds tell the two apart (p "
+    )
+    (one_seed,) = equal_second_sentences(section_of(gan[0], vae[0]))
+    assert one_seed.endswith("So few seeds do not tell whether another training would go the same way.")
+    (untold,) = equal_second_sentences(section_of(*three("gan", 80, 0.4, sec=300.0), *three("vae", 100, 0.4)))
+    assert untold.endswith("The seeds do not tell the VAE from the GAN at that moment.")
+
+
+def test_equal_seconds_are_not_compared_where_nothing_changes_or_they_cannot_be():
+    assert equal_second_sentences(section_of(*three("gan", 80, sec=120.0), *three("vae", 100))) == []
+    assert equal_second_sentences(section_of(make("gan", along=[]))) == []
+    late = three("gan", 80, sec=1000.0)  # its first point comes when the VAE is done
+    assert equal_second_sentences(section_of(*late, *three("vae", 100))) == []
+    busy = [TimedBlock(name="train", load=Load(others_cpu_share=0.5))]
+    gan, vae = trained("gan", 0, power(80), sec=300.0, timed=busy), trained("vae", 0, power(100))
+    assert equal_second_sentences(section_of(gan, vae)) == []
 
 
 def column(table, name):
