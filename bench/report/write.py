@@ -127,7 +127,7 @@ def all_tables(sections: list[Section], climbed: list[Ladder]) -> dict[str, list
         [comparison(sections)],
         [side_by_side(shown, sections)],
         [abilities(shown)],
-        [numbers(shown)],
+        [numbers(shown, sections)],
         [provenance(sections)],
     ]
     return {tables[0].name: tables for tables in found} | tables_of_ladders(climbed)

@@ -64,6 +64,7 @@ def test_macros_are_named_by_letters_and_hold_the_numbers(folder):
     assert len(macros) > 400
     assert all(re.fullmatch("[A-Za-z]+", name) for name in macros)
     assert len(re.findall(r"\\newcommand", text)) == len(macros)  # none is defined twice
+    assert not any("AgainAgain" in name for name in macros)  # lines are told apart by their words
     # 96.5 times 1, 1.02 and 1.04: the budget of 1e13 is section A, that of 2e13 section B
     assert macros["eqbHeadlineBVaeFdFiveKEfficientnetLiteZero"] == r"98.4 \ensuremath{\pm} 1.9"
     assert float(macros["eqbHeadlineBVaeFdFiveKEfficientnetLiteZeroRaw"]) == pytest.approx(96.5 * 1.02)

@@ -15,7 +15,7 @@ from equibench.report.diagrams.overview import FamilyWay
 from equibench.report.diagrams.svg import Drawing, safe
 from equibench.report.sprites import Sprite
 
-WIDTH, LEFT, BLOCK, GAP = 340, 40, 150, 16
+WIDTH, LEFT, BLOCK, GAP = 340, 28, 164, 16
 SIDE = 40  # of an image
 # what each family's ways through it are called: from the image, and from the noise
 BETWEEN = {

@@ -24,7 +24,7 @@ from equibench.terminal import visible
 DIGITS = ("Zero", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine")
 # A line is named by its words: columns that say what was measured. The others hold what was found.
 IDENTIFYING = ("entrant", "other", "seed", "measure", "quantity", "from", "to", "setting", "name", "metric", "ability",
-               "number", "key")  # fmt: skip
+               "number", "key", "what", "class", "point", "ended", "mode", "batch_size")  # fmt: skip
 ENTRANTS = ("entrant", "other")  # columns of these, whose raw value is the name that commands take
 
 

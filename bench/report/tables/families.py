@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 
 from equibench.quantities.glossary import BITS, heading, of
 from equibench.quantities.metric import Metric, bits_kind, metric_names
@@ -43,25 +43,35 @@ def entrants(section: Section) -> list[str]:
 
 def abilities(cells: list[FiledRecord]) -> Table:
     """What the families can do, as declared: a line an ability, a column a family."""
-    return _by_family("abilities", "Ability", cells, "abilities")
-
-
-def numbers(cells: list[FiledRecord]) -> Table:
-    """What was measured of each family: a line a number, a column a family."""
-    return _by_family("numbers", "Number", cells, "numbers")
-
-
-def _by_family(name: str, label: str, cells: list[FiledRecord], part: str) -> Table:
-    """A table with a line for each key of a portrait's dictionary and a column for each family."""
-    found = [(cell.record, cell.record.portrait) for cell in cells]
-    keys = dict.fromkeys(key for _, portrait in found for key in getattr(portrait, part))
 
     def of(record: Record) -> Callable[[str], Entry]:
-        return lambda key: read_entry(record, f"portrait.{part}.{key}")
+        return lambda key: read_entry(record, f"portrait.abilities.{key}")
 
-    columns: list[Column[str]] = [(label.lower(), label, lambda key: Entry(spoken_key(key), key))]
-    columns += [(r.family or r.entrant, p.title, of(r)) for r, p in found if p]
-    return fill_table(name, columns, list(keys), lambda _: None)
+    declared = [(cell.record, portrait) for cell in cells if (portrait := cell.record.portrait)]
+    columns: list[Column[str]] = [("ability", "Ability", _key)]
+    columns += [(record.family or record.entrant, portrait.title, of(record)) for record, portrait in declared]
+    return fill_table("abilities", columns, _keys(portrait.abilities for _, portrait in declared), lambda _: None)
+
+
+def numbers(cells: list[FiledRecord], sections: list[Section]) -> Table:
+    """What was measured of each family alone, over seeds: a line a number, a column a family."""
+
+    def of(row: Row) -> Callable[[str], Entry]:
+        return lambda key: _mean(row, f"portrait.numbers.{key}")
+
+    measured = [(_row_of(cell, sections), portrait) for cell in cells if (portrait := cell.record.portrait)]
+    columns: list[Column[str]] = [("number", "Number", _key)]
+    columns += [(row.first.family or row.label, portrait.title, of(row)) for row, portrait in measured]
+    return fill_table("numbers", columns, _keys(portrait.numbers for _, portrait in measured), lambda _: None)
+
+
+def _key(key: str) -> Entry:
+    return Entry(spoken_key(key), key)
+
+
+def _keys(found: Iterable[Mapping[str, object]]) -> list[str]:
+    """All keys, each once, in the order in which they come."""
+    return list(dict.fromkeys(key for one in found for key in one))
 
 
 def side_by_side(cells: list[FiledRecord], sections: list[Section]) -> Table:
@@ -96,6 +106,11 @@ def _row_of(cell: FiledRecord, sections: list[Section]) -> Row:
 
 def _line(label: str, name: str, entries: list[Entry]) -> Line:
     return Line((Entry(label, name), *entries))
+
+
+def _mean(row: Row, path: str) -> Entry:
+    found = row.stat(path)
+    return stat_entry(found, Origin(row.having(path), path, "mean")) if found else Entry(MISSING)
 
 
 def _distance(row: Row, metric: Metric) -> Entry:
