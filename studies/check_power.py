@@ -31,7 +31,7 @@ from equibench.summary.sort import rows
 
 PAGE = Path(__file__).parent.parent / "docs" / "check_power.md"
 SPEED_SD, MEMORY_SD = 0.054, 0.03
-SIDES = ((1, 1), (2, 2), (3, 1), (3, 3), (5, 3), (5, 5), (10, 3))
+SIDES = ((1, 1), (2, 2), (3, 1), (3, 3), (5, 3), (5, 5), (10, 1), (10, 3))
 STORED, FRESH = (5, 10), 3  # seeds of the baseline of a job, and those that confirm
 PERCENTS = (5, 10, 20, 30, 50)
 BITS_MORE = (0.02, 0.05, 0.1)

@@ -79,12 +79,12 @@ def side_by_side(session: Session) -> Crew | None:
     """A crew for a processor that has cores for several of the session's cells, of as many threads each as this process
     has; what is timed still has the machine alone.
     """
-    import psutil
     import torch
 
     from equibench.engine.local import LaneCrew
+    from equibench.machine.cores import usable_cores
 
-    cores = (psutil.cpu_count(logical=True) or 1) if session.device.type == "cpu" else 1
+    cores = usable_cores() if session.device.type == "cpu" else 1
     workers = min(cores // torch.get_num_threads(), len(session.cells))
     return LaneCrew(session, workers) if workers > 1 else None
 

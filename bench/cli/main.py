@@ -27,6 +27,7 @@ from equibench.cli import (
     turns,
 )
 from equibench.errors import UserError, nearest
+from equibench.machine.cores import limit_threads
 from equibench.protocol import PROTOCOL, __version__
 
 PROGRAM, COMPLETE = "equibench", "_EQUIBENCH_COMPLETE"
@@ -81,6 +82,7 @@ def main() -> None:
         cli.main(prog_name=PROGRAM)
     try:
         endings.prepare()
+        limit_threads()
         with cli.make_context(PROGRAM, sys.argv[1:]) as context:
             cli.invoke(context)
         sys.stdout.flush()

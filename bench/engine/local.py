@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from multiprocessing.connection import wait
 from pathlib import Path
 
-import psutil
 import torch
 
 from equibench.engine.lane import Errand, Lane, calling
 from equibench.errors import UserError
+from equibench.machine.cores import usable_cores
 from equibench.machine.turns import forget_turns
 from equibench.run.crew import Word
 from equibench.run.session import Session
@@ -84,7 +84,7 @@ def _environments(device: torch.device, workers: int) -> list[Mapping[str, str]]
         if workers > len(devices):
             raise UserError(f"{workers} workers take as many GPUs, and there are {len(devices)}; give fewer --workers")
         return [{**os.environ, VISIBLE: one} for one in devices[:workers]]
-    cores, threads = psutil.cpu_count(logical=True) or 1, torch.get_num_threads()
+    cores, threads = usable_cores(), torch.get_num_threads()
     if workers * threads > cores:
         raise UserError(
             f"{workers} workers of {threads} threads each take {workers * threads} cores, and there are {cores}; give "

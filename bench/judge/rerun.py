@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -64,8 +63,10 @@ def threads_of(one: Record) -> Iterator[None]:
     """
     import torch
 
+    from equibench.machine.cores import usable_cores
+
     before = torch.get_num_threads()
-    if one.machine.device == "cpu" and one.machine.threads <= (os.cpu_count() or 1):
+    if one.machine.device == "cpu" and one.machine.threads <= usable_cores():
         torch.set_num_threads(one.machine.threads)
     try:
         yield

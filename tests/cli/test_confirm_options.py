@@ -54,7 +54,7 @@ def test_who_does_not_look_worse_leaves_no_folder(sides):
 def test_fresh_seeds_are_trained_side_by_side_where_there_are_cores(
     monkeypatch, cores, threads, cells, device, workers
 ):
-    monkeypatch.setattr("psutil.cpu_count", lambda logical: cores)
+    monkeypatch.setattr("equibench.machine.cores.usable_cores", lambda: cores)
     monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
     monkeypatch.setattr("equibench.engine.local.LaneCrew", lambda _, workers: workers)
     session = SimpleNamespace(device=torch.device(device), cells=range(cells))

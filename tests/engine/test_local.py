@@ -3,7 +3,6 @@
 import dataclasses
 import os
 import time
-from types import SimpleNamespace
 
 import psutil
 import pytest
@@ -25,7 +24,7 @@ def children():
 
 def cores(monkeypatch, many):
     """As many as there are for lanes; the machine's key stays what it is."""
-    monkeypatch.setattr(local, "psutil", SimpleNamespace(cpu_count=lambda logical: many))
+    monkeypatch.setattr(local, "usable_cores", lambda: many)
 
 
 def test_two_lanes_give_the_records_of_one_process(small, tmp_path, monkeypatch):

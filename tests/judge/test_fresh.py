@@ -95,7 +95,7 @@ def test_the_threads_are_the_record_s_where_there_are_cores_for_them(monkeypatch
     rebuilt_as(monkeypatch, one.key, {})
     monkeypatch.setattr(loop, "run_cells", run_cells)
     monkeypatch.setattr(fresh, "replace", lambda thing, **changes: SimpleNamespace(**vars(thing) | changes))
-    monkeypatch.setattr("os.cpu_count", lambda: cores)
+    monkeypatch.setattr("equibench.machine.cores.usable_cores", lambda: cores)
     fresh.Trainer({one.key: tmp_path}, tmp_path, Rerun())({one.seed: one}, [4])
     assert heard == [before + more]
     assert torch.get_num_threads() == before
