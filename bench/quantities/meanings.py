@@ -71,7 +71,7 @@ MEANINGS = {
     "spent.flops_per_image": "Floating-point operations of one training image in an update.",
     "spent.parts_sec.*": "Wall time of one part of the training.",
     "matrix_products.flops_per_sec.*": "Rate of the fastest product of square matrices, timed in the same run.",
-    "portrait.numbers.*": "Measured by the family's own file, on the first seed.",
+    "portrait.numbers.*": "Measured of one family alone, by its own code.",
     "clock.*": "Wall time of one part of the cell.",
     "training.images_per_sec": "Training images per second of training.",
     "training.flops_per_sec": "Floating-point operations per second of training.",

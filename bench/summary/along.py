@@ -138,8 +138,8 @@ def order_sentences(section: Section) -> list[Sentence]:
 
 def lead_sentences(section: Section) -> list[Sentence]:
     """Who has the lowest mean distance at each share of the budget, where that changes, and where tests over training
-    seeds tell who leads there from who leads at the end: Welch's of logarithms, with Holm's correction over all pairs
-    of entrants at these shares, as who leads was read off the same numbers.
+    seeds tell who leads there from the others that lead anywhere: Welch's of logarithms, with Holm's correction over
+    all pairs of entrants at all shares, as who leads was read off the same numbers.
     """
     found = []
     for metric, name in metric_names(metrics(section)).items():
@@ -149,11 +149,10 @@ def lead_sentences(section: Section) -> list[Sentence]:
         if len({id(row) for _, row in lead}) < 2:
             continue
         held = [[label for label, _ in run] for _, run in itertools.groupby(lead, key=lambda at: id(at[1]))]
-        by_label, last = dict(lead), lead[-1][1]
+        by_label = dict(lead)
         parts = [f"that of {by_label[run[0]].spoken} at {join(run)}" for run in held]
-        other = [(label, row) for label, row in lead if row is not last]
-        told = _told(rows, at, other, last)
-        words = f"Along training the lowest {name} is {join(parts)} of the budget. {told}"
+        told = _told(rows, at, lead)
+        words = f"Along training the lowest mean {name} is {join(parts)} of the budget. {told}"
         found.append(Sentence(words, told.grounds))
     return found
 
@@ -180,30 +179,30 @@ def lowest(stats: list[Stat]) -> int:
     return means.index(min(means))
 
 
-def _told(rows: list[Row], at: dict[str, list[Stat]], other: list[tuple[str, Row]], last: Row) -> Sentence:
-    """At which shares the seeds tell the one that leads there from `last`, who leads at the end, with grounds "p"."""
-    sides = {label: (f"along.{label}.quality.value", records_of([row]), records_of([last])) for label, row in other}
-    untold = [Ground("test", *side) for side in sides.values()]
-    ps: dict[tuple[str, int, int], float] = {}
-    for label in (label for label, _ in other):
-        for (a, one), (b, two) in itertools.combinations(zip(rows, map(logs, at[label]), strict=True), 2):
-            if min(one.n, two.n) < RANKING_SEEDS:
-                return Sentence("So few seeds do not tell whether another training would go the same way.", untold)
-            ps[label, id(a), id(b)] = welch(one, two)
-    corrected = dict(zip(ps, holm(list(ps.values())), strict=True))
-    told = {
-        label: (row, p)
-        for label, row in other
-        for p in [min(corrected.get((label, *pair), 1.0) for pair in ((id(row), id(last)), (id(last), id(row))))]
-        if p <= SIGNIFICANCE
+def _told(rows: list[Row], at: dict[str, list[Stat]], lead: list[tuple[str, Row]]) -> Sentence:
+    """At which shares the seeds tell the one that leads there from all others that lead anywhere, with grounds "p"."""
+    leaders = list({id(row): row for _, row in lead}.values())
+    others = {label: [one for one in leaders if one is not row] for label, row in lead}
+    sides = {
+        label: (f"along.{label}.quality.value", records_of([row]), records_of(others[label])) for label, row in lead
     }
+    untold = [Ground("test", *side) for side in sides.values()]
+    if any(stat.n < RANKING_SEEDS for stats in at.values() for stat in stats):
+        return Sentence("So few seeds do not tell whether another training would go the same way.", untold)
+    ps = {
+        (label, frozenset((id(a), id(b)))): welch(one, two)
+        for label, stats in at.items()
+        for (a, one), (b, two) in itertools.combinations(zip(rows, map(logs, stats), strict=True), 2)
+    }
+    corrected = dict(zip(ps, holm(list(ps.values())), strict=True))
+    most = {label: max(corrected[label, frozenset((id(row), id(one)))] for one in others[label]) for label, row in lead}
+    told = {label: row for label, row in lead if most[label] <= SIGNIFICANCE}
     if not told:
-        names = join(dict.fromkeys(row.spoken for _, row in other))
-        shares = join(label for label, _ in other)
-        return Sentence(f"The seeds do not tell {names} from {last.spoken} at {shares}.", untold)
-    parts = join(f"{row.spoken} at {label} ({p_words(p)})" for label, (row, p) in told.items())
-    words = f"Of these the seeds tell {parts} from {last.spoken}."
-    tested = [Ground("p", *sides[label], p_number(p)) for label, (_, p) in told.items()]
+        names = join(row.spoken for row in leaders)
+        return Sentence(f"At none of these shares do the seeds tell {names} apart.", untold)
+    parts = join(f"{label} ({row.spoken}, {p_words(most[label])})" for label, row in told.items())
+    words = f"The seeds tell the one ahead from {'the other' if len(leaders) == 2 else 'all others named'} at {parts}."
+    tested = [Ground("p", *sides[label], p_number(most[label])) for label in told]
     return Sentence(words, [*tested, *(Ground("test", *side) for label, side in sides.items() if label not in told)])
 
 

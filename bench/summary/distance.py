@@ -85,9 +85,8 @@ def _of_distance(found: Sequence[ClassParts], real: str, usual: Mapping[str, flo
     clearly = (x for x in known if x[1] >= CLEARLY * max(x[2], usual.get(x[0], 0.0)))
     much = sorted(clearly, key=lambda x: x[2] - x[1])[:NAMED]
     if not much:
-        if usual:
-            real += ", or than it has in the distance of real images"
-        return [f"No class stands out: none has a much larger share of the distance than of the {real}."]
+        of = f"both of the {real} and of the distance of real images" if usual else f"of the {real}"
+        return [f"No class stands out: none makes {CLEARLY:g} times its share {of}."]
     (name, part, images), *others = much
     first = f"Class {name} makes {_percent(part)} of the distance and has {_percent(images)} of the {real}"
     rest = [f"{_class(name)} makes {_percent(part)} and has {_percent(images)}" for name, part, images in others]

@@ -138,19 +138,21 @@ def _bounds(one: Standing) -> list[Sentence]:
     found = []
     closer = [one.best, *(row for row in one.rows[1:] if one.by_tighter(row))]
     if len(closer) > 1:
-        paths = {pair.measure.path for row in closer[1:] if (pair := one.pair(row, one.best))}
-        found.append(
-            Sentence(
-                f"{named_first(closer)} were compared by a tighter upper bound, which "
-                f"{'both' if len(closer) == 2 else 'all of these'} have.",
-                [fact(path, closer) for path in sorted(paths)],
-            )
+        paths = sorted({pair.measure.path for row in closer[1:] if (pair := one.pair(row, one.best))})
+        counts = [path.replace("bits_per_dim", "n_images") for path in paths]
+        said = {path: f"{value_at(one.best.first, path):,}" for path in counts}
+        images = [Ground("fact", path, records_of(closer), said=count) for path, count in said.items()]
+        words = (
+            f"{named_first(closer)} were compared by a tighter upper bound, which "
+            f"{'both' if len(closer) == 2 else 'all of these'} have for {join(dict.fromkeys(said.values()))} "
+            "of the test images; what other images would change is not in its interval."
         )
+        found.append(Sentence(words, [*(fact(path, closer) for path in paths), *images]))
     if one.measure.of_bounds:
         found.append(
             Sentence(
-                "All of these are upper bounds, each looser by an unknown amount: the order of the true values may "
-                "be another.",
+                "All of these are upper bounds, each above the true value by an unknown amount: the order of the true "
+                "values may be another.",
                 [fact("likelihood.kind", one.rows)],
             )
         )
@@ -171,14 +173,14 @@ def _speed(found: list[Standing]) -> TestedFinding | None:
     fast, single = measured(found, SPEED), measured(found, LATENCY)
     if fast is None:
         return None
-    parts = [OneNumber(fast, "Images per second at each one's best batch size: ")]
+    parts = [OneNumber(fast, "Images per second at the best batch size of each seed: ")]
     parts += [OneNumber(single, "Milliseconds for a single image: ", "single image")] if single else []
-    disturbed = {id(row): row for part in parts for row in part.one.busy}
     more = []
-    if disturbed:
-        names, whose = listed(row.spoken for row in disturbed.values()), "its" if len(disturbed) == 1 else "their"
-        words = f"The machine was not steady as {names} ran: do not trust {whose} times."
-        more.append(Sentence(words, [fact("timed", disturbed.values())]))
+    for one, what in ((fast, "images per second"), (single, "milliseconds")):
+        if one and one.busy:
+            names, whose = listed(row.spoken for row in one.busy), "its" if len(one.busy) == 1 else "their"
+            words = f"The machine was not steady as {names} ran: do not trust {whose} {what}."
+            more.append(Sentence(words, [fact("timed", one.busy)]))
     return topic("speed", claim_of(fast, "samples fastest", "who samples fastest"), parts, more)
 
 
@@ -204,7 +206,10 @@ def _peaks(one: Standing, what: str) -> OneNumber:
     path = one.measure.path.replace("peak_bytes", "batch_size")
     batches = sorted({value_at(record, path) for row in one.rows for record in one.records(row)})
     grounds = tuple(Ground("fact", path, records_of(one.rows), said=str(batch)) for batch in batches)
-    return OneNumber(one, f"MiB for {what} at batch {listed(map(str, batches), 'or')}: ", what, more=grounds)
+    kinds = sorted({record.memory.quantity for row in one.rows for record in one.records(row) if record.memory})
+    counted = f"{join(kinds)}, batch {listed(map(str, batches), 'or')}"
+    grounds += (fact("memory.quantity", one.rows),)
+    return OneNumber(one, f"MiB for {what} ({counted}): ", what, more=grounds)
 
 
 def _diversity(section: Section, found: list[Standing]) -> TestedFinding | None:
@@ -236,7 +241,10 @@ def _along(section: Section) -> TestedFinding | None:
     grounds = [ground._replace(said="") for ground in sentences[0].grounds]
     if by_unit:
         words = "Which of two entrants needs less to reach a distance changes with the unit that is counted."
-    elif any(ground.how == "p" for sentence in by_share for ground in sentence.grounds):
+    elif (
+        len({ground.records[0].entrant for sentence in by_share for ground in sentence.grounds if ground.how == "p"})
+        > 1
+    ):
         words = "Which entrant has the lowest distance changes along training."
     elif any(ground.how == "p" for sentence in by_second for ground in sentence.grounds):
         words = "Which entrant has the lowest distance at equal seconds is another than at the end of the budget."

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from equibench.quantities.metric import compared_kind
 from equibench.quantities.text import number, p_words
 from equibench.record.budget import kept_budget
+from equibench.record.paths import value_at
 from equibench.summary.beside import measured_alike
 from equibench.summary.pairs import SPEED, TRAIN_MEMORY, Category
 from equibench.summary.ratios import Effect
@@ -67,8 +68,13 @@ def next_to(one: Standing) -> tuple[Row, Effect]:
 
 
 def by_which_bound(one: Standing, row: Row) -> str:
-    """That two bounds were compared by a tighter one than the usual, as the difference is of that one."""
-    return ", by a tighter bound that both have" if one.by_tighter(row) else ""
+    """That two bounds were compared by a tighter one than the usual, as the difference is of that one, and on how many
+    test images.
+    """
+    if not one.by_tighter(row) or (pair := one.pair(row, one.best)) is None:
+        return ""
+    count = value_at(row.first, pair.measure.path.replace("bits_per_dim", "n_images"))
+    return f", by a tighter bound on {count:,} test images"
 
 
 def behind(one: Standing, row: Row, effect: Effect) -> str:
@@ -78,7 +84,7 @@ def behind(one: Standing, row: Row, effect: Effect) -> str:
     far = number(effect.value, 2)
     if not one.by_tighter(row):
         return f"is {far} higher"
-    return f"has {one.shown(row)}; by a tighter bound that both have, the difference is {far}"
+    return f"has {one.shown(row)}; the difference is {far}{by_which_bound(one, row)}"
 
 
 def interval(effect: Effect, digits: int = 3) -> str:

@@ -12,6 +12,7 @@ from equibench.summary.standing import listed, times, usual_way
 from equibench.summary.verdict import turn_words
 from equibench.summary.ways import SampledWay, SettingPair, common_metric, compared, other_ways, sided, steps, turned
 
+MOST, DRAWN = 6, 3  # changes of the order that are said, and whose ratios are shown
 FEW_SEEDS = "Fewer than three seeds: these are values of the trained models, not tested."
 
 
@@ -28,14 +29,16 @@ def of_ways(section: Section) -> TestedFinding | None:
     sentences = [_change(pair) for pair in within]
     tests = [_test(pair) for pair in (*within, *turned(found))]
     over_seeds = all(len(pair.b.by_seed) >= RANKING_SEEDS for pair in within)
-    changes = turned(found)
-    for change in changes[:3]:
+    changes = sorted(turned(found), key=lambda change: not change.decided)
+    for change in changes[:MOST]:
         sentences.append(turn_words(change))
     if not over_seeds:
         sentences.append(Sentence(FEW_SEEDS, [fact("seed", section.rankable)]))
         claim = "In this run, not tested: how a model is sampled changes its distance."
-    elif changes:
+    elif any(change.decided for change in changes):
         claim = "How a model is sampled changes the order of entrants."
+    elif changes:
+        claim = "How a model is sampled changes which entrants the tests tell apart."
     elif any(pair.decided for pair in within):
         claim = "How a model is sampled changes its distance, and not the order of entrants."
     else:
@@ -59,7 +62,7 @@ def of_ways(section: Section) -> TestedFinding | None:
         Evidence(
             f"{p.a.row.name} / {p.b.row.name}, {p.b.setting.label}", p.effect, p.p_holm, _name(p), over_seeds, _sides(p)
         )
-        for p in changes[:3]
+        for p in changes[:DRAWN]
     ]
     return TestedFinding("ways", Sentence(claim, tests), tuple(sentences), tuple(shown), over_seeds)
 
@@ -127,7 +130,7 @@ def _of_steps(row: Row, sides: list[SampledWay], pairs: list[SettingPair]) -> Te
     elif better:
         claim = f"More steps than {now} make the samples of {row.spoken} better."
     elif more:
-        claim = f"These seeds show no gain of {row.spoken} from more than {now} steps."
+        claim = f"Over these seeds, {row.spoken} gains nothing from more than {now} steps."
     else:
         worse = [pair for _, pair in there if pair.decided and pair.effect.value < 1]
         told = "make the samples of {0} worse" if len(worse) == len(there) else "of {0} are not all told from these"

@@ -61,7 +61,7 @@ def test_one_seed_speaks_of_the_trained_models_alone(tmp_path):
     assert claims["likelihood"].claim == (
         "Not decided between the flow and the VAE, as trained here: who has the lowest upper bound on bits/dim."
     )
-    assert "All of these are upper bounds, each looser by an unknown amount" in words(section)
+    assert "All of these are upper bounds, each above the true value by an unknown amount" in words(section)
     assert "no ranking is claimed" in words(section)
     table = tables.headline(section)
     assert not any(entry.strong or "±" in entry.text for line in table.lines for entry in line.entries)

@@ -210,7 +210,11 @@ def with_way(records, label, fd):
     ("fd", "claim", "word"),
     [
         (250, "changes its distance, and not the order of entrants", "No other way to sample that was measured brings"),
-        (110, "changes the order of entrants", "the VAE is not told apart from the GAN (FD 110 and 110, of 1,500"),
+        (
+            110,
+            "changes which entrants the tests tell apart",
+            "the VAE is not told apart from the GAN (FD 110 and 110, of 1,500",
+        ),
         (50, "changes the order of entrants", "the VAE is ahead of the GAN (FD 50.0 and 110, of 1,500 samples)"),
     ],
 )
