@@ -48,20 +48,17 @@ class Entrant(SuiteTable):
     is there already, a file or folder to load or a command that writes samples, which is measured alone.
     """
 
-    name: str
-    # a name of equibench_models.FAMILIES, that of an installed entry point, or one's own as module:Class; of what is
-    # loaded it is found there
-    family: str = ""
+    name: str  # in records, tables and file names; of the same name in an extended suite: changes that one
+    family: str = ""  # a shipped one, an installed entry point, or one's own as module:Class; not of what is loaded
     load: str | None = None  # a path, in a file from the suite's, or hub:...; see docs/own-models.md
     command: str | None = None  # writes samples: {out}, {n} and {seed} in it are filled in
     generator: GeneratorSetting | None = None  # of a TorchScript or torch.export file
-    config: dict[str, Scalar] = {}
+    config: dict[str, Scalar] = {}  # fields of the family's config; those left out keep their defaults
     labels: bool = False  # class-conditional: told the labels of the data, whose number goes into the config
     sampler: dict[str, Scalar] = {}  # options of `sample` for the headline numbers
     precision: Precision | None = None  # bf16 where the hardware multiplies it by default, else fp32
     compile: bool | None = None  # train through torch.compile
-    # in a file the study that chose these settings, relative to the suite's; once loaded, what that study says
-    tuned: str | Tuning | None = None
+    tuned: str | Tuning | None = None  # the file of the study that chose these settings; once read, what it says
 
     @property
     def defining(self) -> dict[str, Any]:

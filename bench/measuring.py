@@ -29,12 +29,14 @@ class SuiteTable(Strict):
         return value
 
 
+Way = Literal["importance weighting", "uniform dequantization", "full chain", "continuous time", "probability-flow ODE"]
+Unlike = Literal["inverted", "constant", "noise", "shuffled pixels"]
+
+
 class BoundSetting(SuiteTable):
     """Another way to the likelihood than the usual one, for the families that declare it."""
 
-    name: Literal[
-        "importance weighting", "uniform dequantization", "full chain", "continuous time", "probability-flow ODE"
-    ]
+    name: Way  # a family declares those that it has
     images: Several  # of the likelihood's, drawn
     passes: Count = 1  # for importance weighting K, else draws to average
     check_steps: bool = True  # where a chain or a solver has steps, measure twice as many too
@@ -43,10 +45,10 @@ class BoundSetting(SuiteTable):
 class Annealing(SuiteTable):
     """Annealed importance sampling through the decoder, for the families that have one."""
 
-    images: Several = 16
-    chains: Count = 8
-    temperatures: Several = 500
-    leapfrog_steps: Count = 10
+    images: Several = 16  # of the test split, drawn, and as many of the model's own
+    chains: Count = 8  # for each image
+    temperatures: Several = 500  # from the prior to the posterior
+    leapfrog_steps: Count = 10  # of Hamiltonian Monte Carlo at each temperature
     sigma: float = Field(0.1, gt=0)  # deviation of the Gaussian observation model, images in [0, 1]
 
 
@@ -86,17 +88,17 @@ class Measuring(SuiteTable):
     sweep_samples: Several = 5000  # for the distance at each of these settings, at most `samples`
     sweep_evaluations: Count = 1000  # settings that take more passes through the network are left out
     along: AlongTraining | None = None  # measure points of the training too, after it and off its clock
-    likelihood_images: Count = 10_000
-    likelihood_passes: Count = 1
-    bound: list[BoundSetting] = []
-    annealing: Annealing | None = None
-    out_of_distribution: list[Literal["inverted", "constant", "noise", "shuffled pixels"]] = []
-    out_of_distribution_images: Several = 500
+    likelihood_images: Count = 10_000  # of the test split, drawn
+    likelihood_passes: Count = 1  # draws for each image, averaged
+    bound: list[BoundSetting] = []  # other ways to the likelihood, beside the usual one
+    annealing: Annealing | None = None  # annealed importance sampling through decoders
+    out_of_distribution: list[Unlike] = []  # images made from test images, whose bits/dim are measured too
+    out_of_distribution_images: Several = 500  # of each of these kinds
     speed_batch_sizes: list[Count] = Field([16, 64, 256], min_length=1)  # the headline shows the fastest
     speed_modes: list[Literal["compile", "cuda graph"]] = []  # beside eager mode, which is always measured
     speed_limit_sec: Seconds = 3.0  # for each batch size, after warm-up
     latency_limit_sec: Seconds = 10.0  # for 100 repeats at batch 1
-    memory_batch_size: Count = 64
+    memory_batch_size: Count = 64  # of training and of sampling, for their peaks of memory
     by_class: ClassSetting | None = None  # numbers by class too
     probes: ProbeSetting | None = None  # probe the models for classes
 

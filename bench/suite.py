@@ -50,20 +50,20 @@ class Suite(Extension):
 
     model_config = ConfigDict(json_schema_extra=_needs_less_where_it_extends)
 
-    name: str
-    about: str
-    dataset: str
+    name: str  # what it is called in records and file names
+    about: str  # a line for `equibench ls`
+    dataset: str  # a name of `equibench ls`, a folder or a file
     more_datasets: list[str] = []  # on which all of it is done too; each has cells of its own
     train_images: Count | None = None  # n of the split, drawn by the protocol's seed; all by default
-    test_images: Count | None = None
-    seeds: list[Seed] = Field(min_length=1)
-    budget: list[Budget] = Field(min_length=1)
+    test_images: Count | None = None  # likewise, of the test split
+    seeds: list[Seed] = Field(min_length=1)  # of training, each with cells of its own
+    budget: list[Budget] = Field(min_length=1)  # what each training may spend; each with cells of its own
     precision: Precision | None = None  # of all entrants that do not say theirs
     compile: bool | None = None  # likewise
-    entrant: list[Entrant] = Field(min_length=1)
+    entrant: list[Entrant] = Field(min_length=1)  # what is compared
     cell_limit_sec: float | None = Field(None, gt=0, le=MOST)  # a cell that takes longer is stopped: timed out
     checkpoint_sec: Seconds = 60.0  # of training between two saves, which take less than 2 % all the same
-    measure: Measuring = Measuring()
+    measure: Measuring = Measuring()  # what is measured, and with how much
 
     @property
     def datasets(self) -> list[str]:

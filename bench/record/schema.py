@@ -46,9 +46,9 @@ USUAL = "headline"  # label of the sampler setting that the headline table shows
 class Budget(Strict):
     """What training may spend: a cap on trainable parameters, and an amount of one unit."""
 
-    params: int = Field(gt=0)
-    unit: BudgetUnit = "flops"
-    amount: float = Field(gt=0)
+    params: int = Field(gt=0)  # trainable parameters at most, of all networks that training needs
+    unit: BudgetUnit = "flops"  # what is counted of the training
+    amount: float = Field(gt=0)  # of that unit, for one training
 
 
 class Spent(Strict):

@@ -124,5 +124,5 @@ class Tuning(Strict):
     flops: float | None = None  # of training, over all trials and full runs
     train_sec: float | None = None  # likewise
     study: str | None = None  # name of the study, which is committed beside the suite
-    study_sha256: str | None = None
+    study_sha256: str | None = None  # of the study's file
     chosen: dict[str, Scalar] = {}  # all settings of what the study's rule chose, but those that fit it to the budget

@@ -145,6 +145,8 @@ def test_the_schemas_name_every_field_with_its_comment():
     assert {name for kind, name in told if not kind} == set(Record.model_fields)
     assert told["Load", "others_cpu_share"].endswith("in [0, 1]")
     assert told["Quality", "stderr"] == "of `value`, over samples"
+    untold = [key for key, about in described(json_schema(Suite)).items() if not about]
+    assert untold == []  # someone who writes a suite is told what every key means
     assert described(json_schema(Suite))["Measuring", "samples"] == "for the Frechet distance"
     assert described(json_schema(Suite))["", "cell_limit_sec"].startswith("a cell that takes longer")
 
