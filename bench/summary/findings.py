@@ -21,7 +21,7 @@ from equibench.summary.evidence import Ground, Sentence, TestedFinding, fact, re
 from equibench.summary.pairs import COVERAGE, LATENCY, RECALL, SAMPLE_MEMORY, SPEED, TRAIN_MEMORY
 from equibench.summary.sections import Row, Section
 from equibench.summary.spaces import of_spaces
-from equibench.summary.standing import ONE_PASS, Standing, leading, listed, named_first, setting_words, standings, times
+from equibench.summary.standing import ONE_PASS, Standing, leading, listed, named_first, setting_words, standings
 from equibench.summary.topics import OneNumber, claim_of, measured, topic
 from equibench.summary.ways_findings import of_steps, of_ways
 
@@ -69,17 +69,9 @@ def _real(section: Section, one: Standing) -> list[Sentence]:
     for row in section.references:
         stat = row.quality(metric) if metric else None
         if stat and stat.mean > 0:
-            real, best = row.having(one.measure.path), one.records(one.best)
-            said = number(stat.mean), times(one.stat(one.best).mean / stat.mean)
-            grounds = [
-                Ground("mean", one.measure.path, real, said=said[0]),
-                Ground("ratio of means", one.measure.path, best, real, said[1]),
-            ]
-            words = (
-                f"Real training images have {said[0]}, where {one.best.spoken} has {said[1]} times that "
-                "(a value, not a test)."
-            )
-            return [Sentence(words, grounds)]
+            said = number(stat.mean)
+            words = f"Real training images have {said}."
+            return [Sentence(words, [Ground("mean", one.measure.path, row.having(one.measure.path), said=said)])]
     return []
 
 

@@ -30,24 +30,25 @@ def test_a_fault_whose_text_is_gone_stops_the_study(tmp_path):
 
 def test_the_page_counts_what_is_named_of_the_kinds_that_a_fault_touches(tmp_path):
     faults = [
-        STUDY.fault[1].model_copy(update={"runs": 1, "entrant": "vae"}),
-        STUDY.fault[4].model_copy(update={"runs": 1, "entrant": "vae", "categories": ["memory"]}),
+        STUDY.fault[1].model_copy(update={"runs": 4, "entrant": "vae"}),
+        STUDY.fault[4].model_copy(update={"runs": 4, "entrant": "vae", "categories": ["memory"]}),
     ]
-    design = gate_page.Design(suite="ci", baseline=2, equal=2, disturbed_every=2, draws=1, fault=faults)
-    for folder, seed in (("baseline/0", 8), ("baseline/1", 9), ("equal/0", 0), ("equal/1", 1)):
-        save([make("vae", seed)], tmp_path / folder, with_arrays=False)
-    usual = make("vae", 0)
-    wrong = usual.quality.model_copy(update={"value": 1.04 * usual.quality.value})
-    save([make("vae", 0, quality=wrong)], tmp_path / faults[0].name / "0", with_arrays=False)
-    worse = usual.quality.model_copy(update={"value": 3 * usual.quality.value})
-    other = {"weights_sha256": "c" * 64, "quality": worse}
-    save([make("vae", 0, **other)], tmp_path / faults[1].name / "0", with_arrays=False)
+    design = gate_page.Design(suite="ci", baseline=2, equal=5, disturbed_every=5, draws=1, fault=faults)
+    for folder, seed in [("baseline/0", 8), ("baseline/1", 9), *((f"equal/{i}", i) for i in range(5))]:
+        alike = {name: getattr(make("vae", 0), name) for name in ("quality", "likelihood", "bounds", "speed")}
+        save([make("vae", seed, **alike)], tmp_path / folder, with_arrays=False)
+    for seed in range(4):
+        usual = make("vae", seed)
+        for fault, times, more in ((faults[0], 1.04, {}), (faults[1], 3, {"weights_sha256": f"{seed}" * 64})):
+            quality = usual.quality.model_copy(update={"value": times * make("vae", 0).quality.value})
+            save([make("vae", seed, quality=quality, **more)], tmp_path / fault.name / f"{seed}", with_arrays=False)
     none, disturbed, first, second = gate_page.rows(design, tmp_path)
-    assert (none.failed, disturbed.failed) == (0, 0)
-    assert (first.failed, len(first.found)) == (1, 1)  # equal weights, another number
-    assert second.failed == 0  # its quality is named, which this fault is not looked for in
-    assert "vae FD_5k (1)" in str(second)
-    assert str(first).startswith("| metric factor | the Frechet distance is 1.04 times too large |  | 1 of 1 | ")
+    assert [row.failed(row.confirmed) for row in (none, disturbed)] == [0, 0]
+    # equal weights, another number: no fresh seed acquits it
+    assert [first.failed(found) for found in (first.found, first.confirmed)] == [4, 4]
+    assert [second.failed(found) for found in (second.found, second.confirmed)] == [0, 0]
+    assert "vae FD_5k (4)" in str(second)  # its quality is named, which this fault is not looked for in
+    assert " 1.04 times too large |  | 4 of 4 | 4 of 4 | " in str(first)
 
 
 def test_the_faulty_entrant_shares_the_error_rate_with_all_others(tmp_path):
