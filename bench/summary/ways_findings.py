@@ -130,7 +130,7 @@ def _of_steps(row: Row, sides: list[SampledWay], pairs: list[SettingPair]) -> Te
     elif better:
         claim = f"More steps than {now} make the samples of {row.spoken} better."
     elif more:
-        claim = f"Over these seeds, {row.spoken} gains nothing from more than {now} steps."
+        claim = f"These seeds do not show that {row.spoken} gains from more than {now} steps."
     else:
         worse = [pair for _, pair in there if pair.decided and pair.effect.value < 1]
         told = "make the samples of {0} worse" if len(worse) == len(there) else "of {0} are not all told from these"
