@@ -23,7 +23,7 @@ from equibench.summary.sections import Row, Section
 from equibench.summary.spaces import of_spaces
 from equibench.summary.standing import ONE_PASS, Standing, leading, listed, named_first, setting_words, standings
 from equibench.summary.topics import OneNumber, claim_of, measured, topic
-from equibench.summary.ways_findings import of_steps, of_ways
+from equibench.summary.ways_findings import of_steps, of_ways, recall_otherwise
 
 CAUTION = (
     "With fewer than three training seeds this tells nothing of the families, nor of another training: no ranking is "
@@ -210,7 +210,8 @@ def _diversity(section: Section, found: list[Standing]) -> TestedFinding | None:
     if not parts:
         return None
     words = f"covers most of the real images' variety ({parts[0].called})"
-    return topic("diversity", claim_of(parts[0].one, words, f"who {words}"), parts)
+    other = recall_otherwise(numbers["recall"]) if numbers["recall"] else []
+    return topic("diversity", claim_of(parts[0].one, words, f"who {words}"), parts, other)
 
 
 def _covers(section: Section, one: Standing, name: str) -> OneNumber:

@@ -8,7 +8,7 @@ from equibench.quantities.metric import with_count
 from equibench.quantities.text import number
 from equibench.summary.evidence import ComparedNumber, Evidence, Ground, Sentence, TestedFinding, fact
 from equibench.summary.sections import Row, Section
-from equibench.summary.standing import listed, times, usual_way
+from equibench.summary.standing import Standing, listed, times, usual_way
 from equibench.summary.verdict import turn_words
 from equibench.summary.ways import SampledWay, SettingPair, common_metric, compared, other_ways, sided, steps, turned
 
@@ -65,6 +65,25 @@ def of_ways(section: Section) -> TestedFinding | None:
         for p in changes[:DRAWN]
     ]
     return TestedFinding("ways", Sentence(claim, tests), tuple(sentences), tuple(shown), over_seeds)
+
+
+def recall_otherwise(one: Standing) -> list[Sentence]:
+    """The highest recall that an entrant has when sampled in another way than usual, where it is above the best's."""
+    found = [
+        (stat.mean, row, setting, path)
+        for row in one.rows
+        for setting in row.settings()
+        if setting.point.startswith("ways.")
+        for path in [f"{setting.point}.{one.measure.path}"]
+        if (stat := row.stat(path))
+    ]
+    most, row, setting, path = max(found, key=lambda way: way[0], default=(0.0, one.best, None, ""))
+    if setting is None or most <= one.stat(one.best).mean:
+        return []
+    said = number(most)
+    words = f"Sampled by “{setting.label}”, {row.spoken} has a recall of {said} (a value, not a test)."
+    label = Ground("fact", f"{setting.point}.label", row.having(path))
+    return [Sentence(words, [Ground("mean", path, row.having(path), said=said), label])]
 
 
 def _test(pair: SettingPair) -> Ground:

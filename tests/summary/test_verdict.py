@@ -246,6 +246,21 @@ def test_a_way_with_as_many_samples_as_the_headline_is_compared_on_those(tmp_pat
     assert "Whether “other noise” changes the FD_1500 of the GAN (from 110 to 110) is not decided." in ways.sentences
 
 
+@pytest.mark.parametrize(("recall", "said"), [(0.95, True), (0.0, False)])
+def test_another_way_that_covers_more_than_the_best_is_named(tmp_path, recall, said):
+    records = [fixtures.make(name, seed) for name in ("gan", "vae") for seed in range(3)]
+    for i, one in enumerate(records[3:], 3):
+        also = [m.model_copy(update={"value": recall}) if m.name == "recall" else m for m in one.quality.also]
+        quality = one.quality.model_copy(update={"also": also})
+        cost = {"images_per_sec": 100.0, "network_evaluations": 1, "flops_per_image": 1e6}
+        point = fixtures.schema.SamplerPoint(label="mean decoding", options={"way": "m"}, quality=quality, **cost)
+        records[i] = one.model_copy(update={"ways": [point]})
+    (found,) = [one for one in findings(section_of(tmp_path, *records)) if one.topic == "diversity"]
+    words = "Sampled by “mean decoding”, the VAE has a recall of 0.950 (a value, not a test)."
+    assert (words in found.sentences) == said
+    assert any("has a recall of" in sentence for sentence in found.sentences) == said
+
+
 def many(tmp_path):
     yield section_of(tmp_path, *fixtures.everything(3))
     yield section_of(tmp_path, *fixtures.everything(1))
