@@ -33,7 +33,7 @@ def test_every_claim_stands_in_its_family_s_text(claim):
     ("gan", PIXELS, {}, "Fewer random numbers than pixels"),
     ("flow", PIXELS, {}, ""),
     ("flow", 10, {}, "the noise has as many numbers as the image"),
-    ("diffusion", 10, {}, "it is as large as the image"),
+    ("diffusion", 10, {}, "The noise is as large as the image"),
     ("vae", 10, {"structure": structure(10, True, True)}, "Two networks serve the two directions"),
 ])  # fmt: skip
 def test_a_sentence_that_the_run_contradicts_is_cut(family, numbers, changes, cut):

@@ -71,7 +71,7 @@ CLAIMS = (
     FamilyClaim("flow", "no information is lost", "portrait.numbers.inverse_max_abs_error", _undone),
     FamilyClaim("flow", "the noise has as many numbers as the image", NOISE, _as_large),
     FamilyClaim("flow", "which makes bits per dimension a bound", KIND, _of_kind("upper bound")),
-    FamilyClaim("diffusion", "it is as large as the image", NOISE, _as_large),
+    FamilyClaim("diffusion", "The noise is as large as the image", NOISE, _as_large),
     FamilyClaim("diffusion", "Each step of sampling is one pass through the network", PASSES, _many_passes),
     FamilyClaim("diffusion", "The likelihood is a bound", KIND, _of_kind("upper bound")),
 )
