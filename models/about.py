@@ -106,8 +106,8 @@ ABOUT = {
         structure="One convolutional network with dense layers over its coarsest maps, told the noise level, for all "
         "steps; trained by denoising at random levels, some for the bound and most for samples. A fast solver or the "
         "full chain samples.",
-        differs="The way to noise is not learned. The noise is as large as the image and drawn at random, so that it is "
-        "no code; a deterministic variant, the probability-flow ODE, would give one. Training is "
+        differs="The way to noise is not learned. The noise is as large as the image and drawn at random, so that it "
+        "is no code; a deterministic variant, the probability-flow ODE, would give one. Training is "
         "regression at random noise levels, without an opponent. Each step of sampling is one pass through the "
         "network, and the number of steps is chosen after training. The likelihood is a bound, summed over the steps "
         "of the chain.",

@@ -40,7 +40,8 @@ def test_a_class_that_makes_as_much_of_the_distance_of_real_images_is_no_weaknes
     assert class_sentences(found, "gan")[0].startswith("Class bag makes 40 % of the distance")
     usual = {**EVEN, "bag": 0.35}
     assert class_sentences(found, "gan", usual=usual)[0] == (
-        "No class stands out: none makes 1.5 times its share both of the test images and of the distance of real images."
+        "No class stands out: none makes 1.5 times its share both of the test images and of the distance of "
+        "real images."
     )
 
 
