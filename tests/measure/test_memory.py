@@ -5,12 +5,14 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import sys
 
 import numpy as np
 import pytest
 import torch
 from torch._C import _len_torch_dispatch_stack
 
+from equibench.conformance import skeleton
 from equibench.measure.cost import memory
 from equibench_models import FAMILIES
 
@@ -74,6 +76,20 @@ def test_two_processes_count_alike(family):
     assert one.train_peak_bytes == two.train_peak_bytes > 0
     assert one.sample_peak_bytes == two.sample_peak_bytes > 0
     assert min(one.train_resident_bytes, one.sample_resident_bytes) > 0
+
+
+def test_a_family_of_the_working_folder_is_measured_there(tmp_path, monkeypatch):
+    """The fresh process has the paths of this one, on which the working folder is not where `equibench` was started as
+    a command.
+    """
+    skeleton.write("kept_here", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    assert str(tmp_path) not in sys.path
+    found = memory.peak_memory("kept_here:KeptHere", {}, (1, 8, 8), {}, CPU, train_batch_size=4, sample_batch_size=4)
+    assert found.reason is None
+    assert min(found.train_peak_bytes, found.sample_peak_bytes) > 0
+    missing = memory.peak_memory("not_here:Not", {}, (1, 8, 8), {}, CPU, train_batch_size=4, sample_batch_size=4)
+    assert "cannot import not_here:Not" in missing.reason
 
 
 def bear_no_watching(device):

@@ -14,10 +14,10 @@ from equibench.machine.apart import apart
 from equibench.machine.clock import repeat
 from equibench.machine.device import synchronizer
 from equibench.measure.cost import modes
+from equibench.measure.cost.memory import built
 from equibench.measure.cost.speed import BATCHES, SINGLES, p90
 from equibench.record.base import Scalar
 from equibench.record.cost import ModeSpeed
-from equibench_models import family as load_family
 from equibench_models.contract import Shape
 
 PREPARING_SEC = 300.0  # for compiling twice, at most: a graph of many thousand kernels takes minutes
@@ -65,7 +65,7 @@ def _timed(
     limit_sec: float,
     latency_limit_sec: float,
 ) -> dict[str, Any]:
-    model, synchronize = load_family(family).build(config, shape).to(device), synchronizer(device)
+    model, synchronize = built(device, family, config, shape), synchronizer(device)
     many, first_sec = modes.prepare(mode, model, options, device, batch_size)
     batches = repeat(many, synchronize, warmup=1, repeats=BATCHES, limit_sec=limit_sec)
     one, again_sec = modes.prepare(mode, model, options, device, 1)

@@ -21,6 +21,8 @@ from equibench.machine.device import autocast, synchronizer
 from equibench.measure.cost.live import LiveTensors
 from equibench.record.base import Scalar
 from equibench.record.cost import Memory
+from equibench.usercode import import_name
+from equibench_models import FAMILIES, LOADED
 from equibench_models import family as load_family
 from equibench_models.contract import Model, Shape
 
@@ -110,7 +112,7 @@ def _measure(
 
 
 def _train(device: torch.device, family: str, config: dict[str, Any], shape: Shape, batch_size: int) -> None:
-    model = _build(device, family, config, shape)
+    model = built(device, family, config, shape)
     for _ in range(UPDATES):
         images = torch.randint(0, 256, (batch_size, *shape), dtype=torch.uint8, device=device)
         labels = [torch.zeros(batch_size, dtype=torch.int64, device=device)] if model.classes else []
@@ -126,12 +128,17 @@ def _sample(
     options: dict[str, Any],
     batch_size: int,
 ) -> None:
-    model = _build(device, family, config, shape)
+    model = built(device, family, config, shape)
     with autocast(device):
         model.sample(batch_size, torch.Generator(device), batch_size=batch_size, **options)
 
 
-def _build(device: torch.device, family: str, config: dict[str, Any], shape: Shape) -> Model:
+def built(device: torch.device, family: str, config: dict[str, Any], shape: Shape) -> Model:
+    """A model of random weights. A family of the user's own is found in the working folder too, which is no place that
+    a fresh process looks in by itself.
+    """
+    if family not in FAMILIES and family not in LOADED:
+        import_name(family)
     return load_family(family).build(config, shape).to(device)
 
 
