@@ -203,7 +203,7 @@ def _both(
 
 def page(design: Design, folder: Path) -> str:
     lines = "\n".join(map(str, rows(design, folder)))
-    where = find.read_all([folder / "baseline" / "0"])[0][1].machine
+    where = _read(folder / "baseline" / "0")[0][1].machine
     return TEXT.format(
         suite=design.suite, baseline=design.baseline, lines=lines, draws=design.draws,
         equal=design.baseline + design.equal, busy=len(range(0, design.equal, design.disturbed_every)),

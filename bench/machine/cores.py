@@ -23,8 +23,8 @@ def limit_threads(root: Path = Path("/")) -> None:
     cores there are, and a limit of two on 64 cores would leave 64 threads waiting for each other. What the user has set
     holds.
     """
-    if usable_cores(root) < _bound():
-        os.environ.setdefault(THREADS, str(usable_cores(root)))
+    if (usable := usable_cores(root)) < _bound():
+        os.environ.setdefault(THREADS, str(usable))
 
 
 def _bound() -> int:

@@ -184,23 +184,20 @@ def _pair(a: SampledWay, b: SampledWay) -> SettingPair | None:
 
 
 def turned(found: list[SettingPair]) -> list[SettingPair]:
-    """Of `compared`: where another way to sample (b) changes the order, of an entrant that the tests put behind another
-    one (a) with the usual settings of both, or told from it in neither way, and that comes level with the one that was
-    ahead of it, or ahead of it, in this way.
+    """Of `compared`: where another way to sample (b) changes the order. An entrant that the tests put behind another
+    one (a) with the usual settings of both is not behind it in this way, or one that they did not put ahead is ahead.
     """
-    behind, ahead = set(), set()
+    ahead = set()
     for pair in found:
         if pair.between and pair.b.usual and pair.decided:
             worse, better = (pair.b, pair.a) if pair.effect.value < 1 else (pair.a, pair.b)
-            behind.add((pair.a.setting.metric, id(worse.row), id(better.row)))
             ahead.add((pair.a.setting.metric, id(better.row), id(worse.row)))
     changes = []
     for pair in found:
         if pair.between and not pair.b.usual and pair.effect.p is not None:
-            sides = pair.a.setting.metric, id(pair.b.row), id(pair.a.row)
-            told_ahead = pair.decided and pair.effect.value > 1
-            told_behind = pair.decided and pair.effect.value < 1
-            if (told_ahead and sides not in ahead) or (sides in behind and not told_behind):
+            metric, a, b = pair.a.setting.metric, id(pair.a.row), id(pair.b.row)
+            now_ahead, now_behind = pair.decided and pair.effect.value > 1, pair.decided and pair.effect.value < 1
+            if (now_ahead and (metric, b, a) not in ahead) or ((metric, a, b) in ahead and not now_behind):
                 changes.append(pair)
     return changes
 

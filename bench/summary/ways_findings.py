@@ -27,9 +27,9 @@ def of_ways(section: Section) -> TestedFinding | None:
     if not within:
         return None
     sentences = [_change(pair) for pair in within]
-    tests = [_test(pair) for pair in (*within, *turned(found))]
-    over_seeds = all(len(pair.b.by_seed) >= RANKING_SEEDS for pair in within)
     changes = sorted(turned(found), key=lambda change: not change.decided)
+    tests = [_test(pair) for pair in (*within, *changes)]
+    over_seeds = all(len(pair.b.by_seed) >= RANKING_SEEDS for pair in within)
     for change in changes[:MOST]:
         sentences.append(turn_words(change))
     if not over_seeds:
@@ -70,20 +70,21 @@ def of_ways(section: Section) -> TestedFinding | None:
 def recall_otherwise(one: Standing) -> list[Sentence]:
     """The highest recall that an entrant has when sampled in another way than usual, where it is above the best's."""
     found = [
-        (stat.mean, row, setting, path)
+        (stat.mean, row, setting.label, setting.point)
         for row in one.rows
         for setting in row.settings()
-        if setting.point.startswith("ways.")
-        for path in [f"{setting.point}.{one.measure.path}"]
-        if (stat := row.stat(path))
+        if setting.point.startswith("ways.") and (stat := row.stat(f"{setting.point}.{one.measure.path}"))
     ]
-    most, row, setting, path = max(found, key=lambda way: way[0], default=(0.0, one.best, None, ""))
-    if setting is None or most <= one.stat(one.best).mean:
+    if not found:
+        return []
+    most, row, way, point = max(found, key=lambda way: way[0])
+    if most <= one.stat(one.best).mean:
         return []
     said = number(most)
-    words = f"Sampled by “{setting.label}”, {row.spoken} has a recall of {said} (a value, not a test)."
-    label = Ground("fact", f"{setting.point}.label", row.having(path))
-    return [Sentence(words, [Ground("mean", path, row.having(path), said=said), label])]
+    words = f"Sampled by “{way}”, {row.spoken} has a recall of {said} (a value, not a test)."
+    path = f"{point}.{one.measure.path}"
+    records = row.having(path)
+    return [Sentence(words, [Ground("mean", path, records, said=said), Ground("fact", f"{point}.label", records)])]
 
 
 def _test(pair: SettingPair) -> Ground:
