@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -22,6 +23,7 @@ from equibench.summary.sections import Row, Section
 
 Unit = Literal["flops", "images", "train_sec"]
 LEAST = 1e-9  # of a distance, whose logarithm is taken
+FEW_SEEDS = "So few seeds do not tell whether another training would go the same way."
 UNITS: dict[Unit, str] = {"flops": "training FLOPs", "images": "training images", "train_sec": "seconds of training"}
 
 
@@ -145,12 +147,12 @@ def lead_sentences(section: Section) -> list[Sentence]:
     for metric, name in metric_names(metrics(section)).items():
         rows = [row for row in section.rankable if target_of(row, metric) is not None]
         at = _at_shares(rows, metric)
-        lead = [(label, rows[lowest(stats)]) for label, stats in at.items()]
-        if len({id(row) for _, row in lead}) < 2:
+        lead = [(label, lowest(stats)) for label, stats in at.items()]
+        if len({i for _, i in lead}) < 2:
             continue
-        held = [[label for label, _ in run] for _, run in itertools.groupby(lead, key=lambda at: id(at[1]))]
+        held = [[label for label, _ in run] for _, run in itertools.groupby(lead, key=lambda at: at[1])]
         by_label = dict(lead)
-        parts = [f"that of {by_label[run[0]].spoken} at {join(run)}" for run in held]
+        parts = [f"that of {rows[by_label[run[0]]].spoken} at {join(run)}" for run in held]
         told = _told(rows, at, lead)
         words = f"Along training the lowest mean {name} is {join(parts)} of the budget. {told}"
         found.append(Sentence(words, told.grounds))
@@ -179,26 +181,21 @@ def lowest(stats: list[Stat]) -> int:
     return means.index(min(means))
 
 
-def _told(rows: list[Row], at: dict[str, list[Stat]], lead: list[tuple[str, Row]]) -> Sentence:
+def _told(rows: list[Row], at: dict[str, list[Stat]], lead: list[tuple[str, int]]) -> Sentence:
     """At which shares the seeds tell the one that leads there from all others that lead anywhere, with grounds "p"."""
-    leaders = list({id(row): row for _, row in lead}.values())
-    others = {label: [one for one in leaders if one is not row] for label, row in lead}
+    leaders = list(dict.fromkeys(i for _, i in lead))
+    others = {label: [j for j in leaders if j != i] for label, i in lead}
     sides = {
-        label: (f"along.{label}.quality.value", records_of([row]), records_of(others[label])) for label, row in lead
+        label: (f"along.{label}.quality.value", records_of([rows[i]]), records_of(rows[j] for j in others[label]))
+        for label, i in lead
     }
     untold = [Ground("test", *side) for side in sides.values()]
-    if any(stat.n < RANKING_SEEDS for stats in at.values() for stat in stats):
-        return Sentence("So few seeds do not tell whether another training would go the same way.", untold)
-    ps = {
-        (label, frozenset((id(a), id(b)))): welch(one, two)
-        for label, stats in at.items()
-        for (a, one), (b, two) in itertools.combinations(zip(rows, map(logs, stats), strict=True), 2)
-    }
-    corrected = dict(zip(ps, holm(list(ps.values())), strict=True))
-    most = {label: max(corrected[label, frozenset((id(row), id(one)))] for one in others[label]) for label, row in lead}
-    told = {label: row for label, row in lead if most[label] <= SIGNIFICANCE}
+    if (ps := pair_ps(at)) is None:
+        return Sentence(FEW_SEEDS, untold)
+    most = {label: max(ps[label, frozenset((i, j))] for j in others[label]) for label, i in lead}
+    told = {label: rows[i] for label, i in lead if most[label] <= SIGNIFICANCE}
     if not told:
-        names = join(row.spoken for row in leaders)
+        names = join(rows[i].spoken for i in leaders)
         return Sentence(f"At none of these shares do the seeds tell {names} apart.", untold)
     parts = join(f"{label} ({row.spoken}, {p_words(most[label])})" for label, row in told.items())
     words = f"The seeds tell the one ahead from {'the other' if len(leaders) == 2 else 'all others named'} at {parts}."
@@ -206,7 +203,21 @@ def _told(rows: list[Row], at: dict[str, list[Stat]], lead: list[tuple[str, Row]
     return Sentence(words, [*tested, *(Ground("test", *side) for label, side in sides.items() if label not in told)])
 
 
-def logs(stat: Stat) -> Stat:
+def pair_ps(at: Mapping[str, list[Stat]]) -> dict[tuple[str, frozenset[int]], float] | None:
+    """p of each pair of rows, by their places, at each label: Welch's test of the logarithms of distances, after Holm's
+    correction over all of them. None where a row has too few seeds.
+    """
+    if any(stat.n < RANKING_SEEDS for stats in at.values() for stat in stats):
+        return None
+    ps = {
+        (label, frozenset((i, j))): welch(one, two)
+        for label, stats in at.items()
+        for (i, one), (j, two) in itertools.combinations(enumerate(map(_logs, stats)), 2)
+    }
+    return dict(zip(ps, holm(list(ps.values())), strict=True))
+
+
+def _logs(stat: Stat) -> Stat:
     return Stat(tuple(math.log(max(value, LEAST)) for value in stat.values))
 
 

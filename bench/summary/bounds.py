@@ -59,6 +59,11 @@ def bound_words(record: Record, path: str) -> str:
     return f"{found.kind} by {found.name}{weights}, on {found.n_images:,} images"
 
 
+def count_path(path: str) -> str:
+    """Where the number of test images is that the bits per dimension at `path` are of."""
+    return f"{path.rpartition('.')[0]}.n_images"
+
+
 def _kind(record: Record) -> str:
     found = record.likelihood
     return found.kind if found and found.bits_per_dim is not None else ""

@@ -4,17 +4,16 @@ budget, and slower ones are still on their way.
 
 from __future__ import annotations
 
-import itertools
 import math
 
 import numpy as np
 
-from equibench.protocol import RANKING_SEEDS, SIGNIFICANCE
+from equibench.protocol import SIGNIFICANCE
 from equibench.quantities.metric import Metric, metric_names
 from equibench.quantities.text import number, p_number, p_words
 from equibench.record.schema import Record
-from equibench.stats import Stat, holm, welch
-from equibench.summary.along import LEAST, distances, logs, lowest, metrics, target_of
+from equibench.stats import Stat
+from equibench.summary.along import FEW_SEEDS, LEAST, distances, lowest, metrics, pair_ps, target_of
 from equibench.summary.evidence import Ground, Sentence, records_of
 from equibench.summary.load import busy
 from equibench.summary.sections import Row, Section
@@ -75,11 +74,9 @@ def _told(rows: list[Row], stats: list[Stat], leads: int, last: int) -> Sentence
     one, other = rows[leads], rows[last]
     sides = "along.*.train_sec", records_of([one]), records_of([other])
     untold = [Ground("test", *sides)]
-    if min(stat.n for stat in stats) < RANKING_SEEDS:
-        return Sentence("So few seeds do not tell whether another training would go the same way.", untold)
-    pairs = list(itertools.combinations(range(len(rows)), 2))
-    corrected = holm([welch(logs(stats[i]), logs(stats[j])) for i, j in pairs])
-    p = corrected[pairs.index((min(leads, last), max(leads, last)))]
+    if (ps := pair_ps({"": stats})) is None:
+        return Sentence(FEW_SEEDS, untold)
+    p = ps["", frozenset((leads, last))]
     if p > SIGNIFICANCE:
         return Sentence(f"The seeds do not tell {one.spoken} from {other.spoken} at that moment.", untold)
     return Sentence(f"At that moment the seeds tell the two apart ({p_words(p)}).", [Ground("p", *sides, p_number(p))])

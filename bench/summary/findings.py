@@ -15,6 +15,7 @@ from equibench.record.paths import value_at
 from equibench.record.schema import Record
 from equibench.summary.along import lead_sentences, order_sentences
 from equibench.summary.beside import of_loaded
+from equibench.summary.bounds import count_path
 from equibench.summary.codes import notes_on
 from equibench.summary.equal_seconds import equal_second_sentences
 from equibench.summary.evidence import Ground, Sentence, TestedFinding, fact, records_of
@@ -131,7 +132,7 @@ def _bounds(one: Standing) -> list[Sentence]:
     closer = [one.best, *(row for row in one.rows[1:] if one.by_tighter(row))]
     if len(closer) > 1:
         paths = sorted({pair.measure.path for row in closer[1:] if (pair := one.pair(row, one.best))})
-        counts = [path.replace("bits_per_dim", "n_images") for path in paths]
+        counts = [count_path(path) for path in paths]
         said = {path: f"{value_at(one.best.first, path):,}" for path in counts}
         images = [Ground("fact", path, records_of(closer), said=count) for path, count in said.items()]
         words = (
@@ -234,18 +235,20 @@ def _along(section: Section) -> TestedFinding | None:
     grounds = [ground._replace(said="") for ground in sentences[0].grounds]
     if by_unit:
         words = "Which of two entrants needs less to reach a distance changes with the unit that is counted."
-    elif (
-        len({ground.records[0].entrant for sentence in by_share for ground in sentence.grounds if ground.how == "p"})
-        > 1
-    ):
+    elif len(_told_ahead(by_share)) > 1:
         words = "Which entrant has the lowest distance changes along training."
-    elif any(ground.how == "p" for sentence in by_second for ground in sentence.grounds):
+    elif _told_ahead(by_second):
         words = "Which entrant has the lowest distance at equal seconds is another than at the end of the budget."
     elif not by_share:
         words = "Not decided: which entrant has the lowest distance at equal seconds of training."
     else:
         words = "Not decided: which entrant has the lowest distance at each share of the training."
     return TestedFinding("along", Sentence(words, grounds), tuple(sentences), ())
+
+
+def _told_ahead(sentences: Sequence[Sentence]) -> set[str]:
+    """Entrants that tests put ahead, as grounds of these sentences."""
+    return {ground.records[0].entrant for one in sentences for ground in one.grounds if ground.how == "p"}
 
 
 def _notes(section: Section, found: list[Standing]) -> TestedFinding | None:

@@ -9,6 +9,7 @@ from equibench.quantities.text import number, p_words
 from equibench.record.budget import kept_budget
 from equibench.record.paths import value_at
 from equibench.summary.beside import measured_alike
+from equibench.summary.bounds import count_path
 from equibench.summary.pairs import SPEED, TRAIN_MEMORY, Category
 from equibench.summary.ratios import Effect
 from equibench.summary.sections import Row, Section
@@ -73,7 +74,7 @@ def by_which_bound(one: Standing, row: Row) -> str:
     """
     if not one.by_tighter(row) or (pair := one.pair(row, one.best)) is None:
         return ""
-    count = value_at(row.first, pair.measure.path.replace("bits_per_dim", "n_images"))
+    count = value_at(row.first, count_path(pair.measure.path))
     return f", by a tighter bound on {count:,} test images"
 
 
@@ -82,9 +83,8 @@ def behind(one: Standing, row: Row, effect: Effect) -> str:
     one than those that are shown.
     """
     far = number(effect.value, 2)
-    if not one.by_tighter(row):
-        return f"is {far} higher"
-    return f"has {one.shown(row)}; the difference is {far}{by_which_bound(one, row)}"
+    bound = by_which_bound(one, row)
+    return f"has {one.shown(row)}; the difference is {far}{bound}" if bound else f"is {far} higher"
 
 
 def interval(effect: Effect, digits: int = 3) -> str:
