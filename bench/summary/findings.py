@@ -17,12 +17,13 @@ from equibench.summary.along import lead_sentences, order_sentences
 from equibench.summary.beside import of_loaded
 from equibench.summary.bounds import count_path
 from equibench.summary.codes import notes_on
+from equibench.summary.cost_findings import of_memory, of_speed
 from equibench.summary.equal_seconds import equal_second_sentences
 from equibench.summary.evidence import Ground, Sentence, TestedFinding, fact, records_of
-from equibench.summary.pairs import COVERAGE, LATENCY, RECALL, SAMPLE_MEMORY, SPEED, TRAIN_MEMORY
+from equibench.summary.pairs import COVERAGE, RECALL
 from equibench.summary.sections import Row, Section
 from equibench.summary.spaces import of_spaces
-from equibench.summary.standing import ONE_PASS, Standing, leading, listed, named_first, setting_words, standings
+from equibench.summary.standing import ONE_PASS, Standing, leading, named_first, setting_words, standings
 from equibench.summary.topics import OneNumber, claim_of, measured, topic
 from equibench.summary.ways_findings import of_steps, of_ways, recall_otherwise
 
@@ -42,9 +43,9 @@ def findings(section: Section) -> list[TestedFinding]:
         of_spaces(section),
         of_ways(section),
         _likelihood(section, [one for one in found if one.measure.category == "likelihood"]),
-        _speed(found),
+        of_speed(found),
         *of_steps(section),
-        _memory(found),
+        of_memory(section, found),
         _diversity(section, found),
         _along(section),
         of_loaded(section),
@@ -160,49 +161,6 @@ def _best_rule(section: Section) -> list[Sentence]:
     said = number(least, 4)
     words = f"The best rule without training ({row.name}) has {said} bits/dim."
     return [Sentence(words, [Ground("mean", BITS, row.having(BITS), said=said)])]
-
-
-def _speed(found: list[Standing]) -> TestedFinding | None:
-    fast, single = measured(found, SPEED), measured(found, LATENCY)
-    if fast is None:
-        return None
-    parts = [OneNumber(fast, "Images per second at the best batch size of each seed: ")]
-    parts += [OneNumber(single, "Milliseconds for a single image: ", "single image")] if single else []
-    more = []
-    for one, what in ((fast, "images per second"), (single, "milliseconds")):
-        if one and one.busy:
-            names, whose = listed(row.spoken for row in one.busy), "its" if len(one.busy) == 1 else "their"
-            words = f"The machine was not steady as {names} ran: do not trust {whose} {what}."
-            more.append(Sentence(words, [fact("timed", one.busy)]))
-    return topic("speed", claim_of(fast, "samples fastest", "who samples fastest"), parts, more)
-
-
-def _memory(found: list[Standing]) -> TestedFinding | None:
-    train, sample = measured(found, TRAIN_MEMORY), measured(found, SAMPLE_MEMORY)
-    parts = [_peaks(one, what) for one, what in ((train, "training"), (sample, "sampling")) if one]
-    if not parts:
-        return None
-    verb = "trains in the least memory" if train else "samples in the least memory"
-    claim = claim_of(parts[0].one, verb, f"who {verb}")
-    if train and sample and len(train.level) == len(sample.level) == 1 and train.over_seeds and sample.over_seeds:
-        grounds = [*claim.grounds, *claim_of(sample, "", "").grounds]
-        words = (
-            f"{train.best.first_words} trains and samples in the least memory."
-            if sample.best is train.best
-            else f"{train.best.first_words} trains in the least memory; {sample.best.spoken} samples in the least."
-        )
-        claim = Sentence(words, grounds)
-    return topic("memory", claim, parts)
-
-
-def _peaks(one: Standing, what: str) -> OneNumber:
-    path = one.measure.path.replace("peak_bytes", "batch_size")
-    batches = sorted({value_at(record, path) for row in one.rows for record in one.records(row)})
-    grounds = tuple(Ground("fact", path, records_of(one.rows), said=str(batch)) for batch in batches)
-    kinds = sorted({record.memory.quantity for row in one.rows for record in one.records(row) if record.memory})
-    counted = f"{join(kinds)}, batch {listed(map(str, batches), 'or')}"
-    grounds += (fact("memory.quantity", one.rows),)
-    return OneNumber(one, f"MiB for {what} ({counted}): ", what, more=grounds)
 
 
 def _diversity(section: Section, found: list[Standing]) -> TestedFinding | None:

@@ -175,6 +175,16 @@ def test_real_data_stand_in_the_table_below_entrants(page):
     assert pd.read_csv(out / "tables" / "distance.csv").entrant.tolist() == ["gan"] * 2 + ["real data"] * 2
 
 
+def test_shares_stand_beside_those_of_real_images(page):
+    of_real = {**CLASSES, "class_shares": {"bag": 0.31, "<b>coat</b>": 0.69}}
+    floors = floor("real data", fd=3.1).model_copy(update={"distance_parts": DistanceParts(**of_real)})
+    part, _ = page(whole(), (floors, None))
+    heads = re.findall(r'<th scope="col"[^>]*>(\w+)</th>', part)
+    assert heads == ["Class", "Distance", "Real", "Images", "Samples", "Reached"]
+    cells = re.findall(r'<td class="n"[^>]*data-path="[^"]*\.bag"[^>]*><button[^>]*>(\d+)</button></td>', part)
+    assert cells == ["62", "31", "25", "2", "6"]
+
+
 def test_the_part_is_the_same_in_every_report_of_the_made_up_records(page):
     """Records as of before, of all kinds: nothing to show, and nothing that fails."""
     part, _ = page(*((found, None) for found in fixtures.everything()))

@@ -107,3 +107,19 @@ def test_settings_are_listed_by_their_passes():
     places = [sentence.index(f"{steps} steps") for steps in (5, 10, 25, 100) if f" {steps} steps" in sentence]
     assert places == sorted(places)
     assert len(places) == 4
+
+
+def test_the_numbers_of_steps_that_a_diffusion_takes_elsewhere_are_named():
+    found = make("diffusion")
+    likelihood = found.likelihood.model_copy(update={"detail": {"chain_steps": 1000}})
+
+    def said(**changes):
+        (section,) = summarise([FiledRecord(Path("d"), found.model_copy(update=changes))])
+        return of_exhibits._numbers_of_steps(section.ran[0])
+
+    passes = round(found.speed.network_evaluations)
+    assert f"take {passes} passes of a faster solver, bits/dim are of a chain of 1,000 steps" in said(
+        likelihood=likelihood
+    )
+    assert said(likelihood=likelihood.model_copy(update={"detail": {}})) == ""
+    assert said(likelihood=likelihood, speed=None) == ""

@@ -37,7 +37,8 @@ def entrant(name, fd, bits=None, speed=100.0, mib=100, seeds=3, like=None, **cha
             "sampler_points": [],
             "speed": found.speed.model_copy(update={"images_per_sec": speed * shift}),
             "memory": Memory(quantity="peak of live tensors", train_peak_bytes=mib * 2**20, train_batch_size=64,
-                             sample_peak_bytes=2**20, sample_batch_size=64),
+                             sample_peak_bytes=2**20, sample_batch_size=64,
+                             train_resident_bytes=round(1.5 * mib * shift * 2**20)),
         }  # fmt: skip
         yield found.model_copy(update={**changed, "key": f"{name}{seed}".ljust(64, "0")[:64], **changes})
 
@@ -64,6 +65,21 @@ def test_effect_sizes_of_every_winner(tmp_path):
         "Diffusion makes the best samples (FD_5k 100; mine, next, has 1.5 times that) and has the lowest upper bound "
         "on bits/dim (3.000; mine, next, is 0.50 higher); mine samples fastest (2.0 times as fast as diffusion) and "
         "trains in the least memory (diffusion, next, takes 2.0 times that)."
+    )
+
+
+def test_what_the_process_held_stands_beside_its_tensors(tmp_path):
+    section = section_of(tmp_path, *entrant("gan", 100, mib=300), *entrant("vae", 200, bits=3.0, mib=100))
+    memory = next(one for one in findings(section) if one.topic == "memory")
+    assert any(
+        "in training by 150.0 ± 1.5 for the VAE and 450.0 ± 4.5 for the GAN (MiB;" in x for x in memory.sentences
+    )
+    gone = [
+        one.model_copy(update={"memory": one.memory.model_copy(update={"train_resident_bytes": None})})
+        for one in (*entrant("gan", 100), *entrant("vae", 200))
+    ]
+    assert "process" not in " ".join(
+        sentence for one in findings(section_of(tmp_path, *gone)) for sentence in one.sentences
     )
 
 

@@ -37,7 +37,9 @@ class DistanceShown:
 
     row: Row
     sentences: list[str]
-    classes: list[tuple[ClassParts, list[Entry]]]  # those that make most, in the data set's order, with their SHARES
+    # those that make most, in the data set's order, with their shares
+    classes: list[tuple[ClassParts, list[Entry]]]
+    beside_real: bool  # the second share of a class is that in the distance of real training images
     more_classes: int  # than those
     highest: float  # share that a bar of full length stands for
     shown: list[tuple[Sprite, str]]  # with captions
@@ -70,11 +72,13 @@ def _shown(row: Row, section: Section) -> DistanceShown | None:
     sprites = _sprites(parts, parts.record.distance_parts, arrays)
     if not found and not sprites:
         return None
+    real = next((one for one in section.references if any(found.of_distance for found in classes(one))), None)
     shares = [stat.mean for one in shown for stat in (one.of_distance, one.of_images, one.of_samples) if stat]
     return DistanceShown(
         row=row,
         sentences=class_sentences(found, row.spoken, usual=usual_shares(section)),
-        classes=[(one, [share_entry(row, share, one.name) for share in SHARES]) for one in shown],
+        classes=[(one, _entries(row, real, one.name)) for one in shown],
+        beside_real=real is not None,
         more_classes=len(found) - len(shown),
         highest=max(shares, default=1.0) or 1.0,
         shown=[(picture, CAPTIONS[field]) for field, picture in sprites.items() if field not in FOLDED],
@@ -82,6 +86,12 @@ def _shown(row: Row, section: Section) -> DistanceShown | None:
         seed=parts.record.seed if sprites else None,
         nothing_missed=parts.record.distance_parts.missed is None,
     )
+
+
+def _entries(row: Row, real: Row | None, name: str) -> list[Entry]:
+    """The shares of one class; that of the distance stands beside the one in the distance of real images."""
+    of_distance, *others = (share_entry(row, share, name) for share in SHARES)
+    return [of_distance, *([share_entry(real, SHARES[0], name)] if real else []), *others]
 
 
 def _sprites(cell: FiledRecord, parts: DistanceParts, arrays: Mapping[str, np.ndarray]) -> dict[str, Sprite]:

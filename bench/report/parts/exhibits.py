@@ -130,6 +130,18 @@ def _label(setting: SamplerSetting) -> str:
     return usual if setting.label == USUAL else setting.label
 
 
+def _numbers_of_steps(row: Row) -> str:
+    """How many steps the other numbers of a diffusion take, as no two of them need the same."""
+    speed, likelihood = row.first.speed, row.first.likelihood
+    chain = likelihood.detail.get("chain_steps") if likelihood else None
+    if not (speed and speed.network_evaluations and isinstance(chain, int)):
+        return ""
+    return (
+        f"The samples of the headline table take {amount(speed.network_evaluations)} passes of a faster solver, "
+        f"bits/dim are of a chain of {chain:,} steps: one network serves any number of them."
+    )
+
+
 def _error_in_levels(row: Row) -> str:
     found = row.stat("portrait.numbers.inverse_max_abs_error")
     if found is None:
@@ -172,7 +184,7 @@ _KNOWN = {
     ),
     ("flow", "temperatures"): _Known("Less noise", (), (_by_setting,), listed=True),
     ("diffusion", "forward_chain"): _Known("To noise", rows=2),
-    ("diffusion", "reverse_chain"): _Known("The learned way back", rows=2),
+    ("diffusion", "reverse_chain"): _Known("The learned way back", (), (_numbers_of_steps,), rows=2),
     ("diffusion", "learned_step"): _Known(
         "One step: mean and deviation",
         ("noisy", "estimate", "deviation"),
