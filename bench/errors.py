@@ -32,12 +32,25 @@ def first_line(error: BaseException) -> str:
     """What an error says, in one line for a sentence, cut where it is long; its kind where it says nothing. Of an error
     of TorchScript it is the last line, as the first is always the same.
     """
+    lines = _lines(error)
+    return _for_a_sentence(lines[-1] if lines[0].startswith(_TORCHSCRIPT) else lines[0])
+
+
+def last_line(error: BaseException) -> str:
+    """Likewise the last line, where a library's errors end with what went wrong."""
+    return _for_a_sentence(_lines(error)[-1])
+
+
+def _lines(error: BaseException) -> list[str]:
+    """At least one."""
     try:
         text = str(error).strip()
     except Exception:  # an exception of a user's own may fail to say what it is
         text = ""
-    lines = text.splitlines() or [type(error).__name__]
-    line = lines[-1] if lines[0].startswith(_TORCHSCRIPT) else lines[0]
+    return text.splitlines() or [type(error).__name__]
+
+
+def _for_a_sentence(line: str) -> str:
     line = line.encode(errors="backslashreplace").decode()  # of a path that is no UTF-8, which no file of JSON can hold
     return line if len(line) <= LONGEST_REASON else line[: LONGEST_REASON - 1] + "…"
 

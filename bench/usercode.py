@@ -13,7 +13,7 @@ import os
 import sys
 from typing import Any
 
-from equibench.errors import UserError
+from equibench.errors import UserError, last_line
 
 
 def require_consent(what: str, allowed: bool) -> None:
@@ -53,8 +53,8 @@ def import_name(name: str) -> Any:
     try:
         return getattr(importlib.import_module(module), attribute)
     except (Exception, SystemExit) as error:  # whatever another's module raises as it is imported
-        reason = str(error).strip().splitlines()[-1] if str(error).strip() else "without a word"
+        kind, words = type(error).__name__, last_line(error)
+        reason = kind if words == kind else f"{kind}: {words}"
         raise UserError(
-            f"cannot import {name} ({type(error).__name__}: {reason}); run equibench in the folder that holds the "
-            "module, or install it"
+            f"cannot import {name} ({reason}); run equibench in the folder that holds the module, or install it"
         ) from None

@@ -112,7 +112,9 @@ class GAN(Model):
             each = lead[:, None, None, None]
             at_first = -torch.sigmoid(each[:few]) / n * slope[few:].float()
             slope_of_rest = rest if rest.grad is None else rest.grad.float()  # none is left where all had a penalty
-            at_rest = -each[few:].clamp(max=30).exp() * slope_of_rest
+            # times what the critic's own slope, which has the factor sigmoid(f - r), lacks; beyond 60 that is so small
+            # that float32 might lose it
+            at_rest = -each[few:].clamp(max=60).exp() * slope_of_rest
             gradient = torch.cat([at_first, at_rest])
             generator_loss = self.part.mean(F.softplus(lead), n)
         step((self._generator_muon, self._generator_adam), (fake * gradient).sum(), rate, self.part)

@@ -33,7 +33,7 @@ class GANConfig(LabelledConfig):
     discriminator_fine_blocks: int = Field(0, ge=0, description="the discriminator's, at half the side")
     discriminator_blocks: int = Field(1, ge=0, description="its residual blocks at a quarter of the side")
     penalty: float = Field(3.0, ge=0, description="weight gamma of the gradient penalties at the start")
-    penalty_end: float = Field(1.0, ge=0, description="and at the end; the way between is geometric")
+    penalty_end: float = Field(1.0, gt=0, description="and at the end; the way between is geometric")
     penalty_share: float = Field(0.125, gt=0, le=1, description="of the batch, on which penalties are taken")
     average_gamma: float = Field(5.0, ge=0)
     leak: float = Field(0.1, ge=0, le=1, description="slope outside [-1, 1] of the images that the critic is shown")

@@ -18,7 +18,7 @@ class BatchPart:
     """Of a batch, every `ranks`-th image from number `rank` on. All processes are given the whole batch and draw the
     noise of all of it, from the same random numbers, and keep the rows that are theirs: so each has noise of its own,
     and all together that of one process. Losses are parts of the whole batch's mean: their sum over all processes is
-    the loss, and the sum of their gradients its gradient, whatever number of images each has.
+    the loss, and the sum of their gradients its gradient, whatever number of images each has, at least one.
     """
 
     rank: int = 0

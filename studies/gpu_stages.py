@@ -10,7 +10,7 @@ from unittest import mock
 import torch
 from torch import Generator, Tensor
 
-from equibench.measure.cost.speed import BATCHES, SINGLES
+from equibench.measure.cost.speed import LATENCY_REPEATS, THROUGHPUT_REPEATS
 from equibench.measure.likelihood import annealing
 from equibench.measure.likelihood.bounds import BATCH
 from equibench.measuring import Measuring
@@ -155,8 +155,8 @@ def timing_sec(one: Entrant) -> float:
         return max(min(limit_sec, repeats * call_sec), 2 * call_sec) + call_sec
 
     calls = [sampling(one, largest, options, largest).sec for options in settings(one)]
-    batches = [series(sec, BATCHES, measure.speed_limit_sec) for sec in calls]
-    single = series(sampling(one, 1, one.options).sec, SINGLES, measure.latency_limit_sec)
+    batches = [series(sec, THROUGHPUT_REPEATS, measure.speed_limit_sec) for sec in calls]
+    single = series(sampling(one, 1, one.options).sec, LATENCY_REPEATS, measure.latency_limit_sec)
     total = len(measure.speed_batch_sizes) * batches[0] + single + sum(batches[1:])
     return total + sum(COMPILING_SEC[mode] + batches[0] + single for mode in measure.speed_modes)
 

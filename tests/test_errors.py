@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from equibench.errors import is_of_the_machine
+from equibench.errors import first_line, is_of_the_machine, last_line
 
 
 def error(number, *file):
@@ -35,3 +35,18 @@ def test_a_socket_without_a_peer_is_the_program_s():
 @pytest.mark.parametrize("other", [error(errno.ENOENT, "x"), error(errno.EMFILE), TimeoutError("slow"), ValueError()])
 def test_other_errors_are_the_program_s(other):
     assert not is_of_the_machine(other)
+
+
+class Mute(Exception):
+    def __str__(self):
+        raise RuntimeError("it cannot say what it is")
+
+
+@pytest.mark.parametrize(("one", "first", "last"), [
+    (ValueError("a\nb"), "a", "b"),
+    (ValueError(" \n "), "ValueError", "ValueError"),
+    (KeyError(), "KeyError", "KeyError"),
+    (Mute(), "Mute", "Mute"),
+])  # fmt: skip
+def test_every_error_has_a_line_for_a_sentence(one, first, last):
+    assert (first_line(one), last_line(one)) == (first, last)

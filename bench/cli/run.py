@@ -31,6 +31,7 @@ from equibench.cli.options import (
 from equibench.cli.plan import plan_of, print_plans, working
 from equibench.errors import UserError, first_line
 from equibench.measure.features.names import extractor_named
+from equibench.protocol import RANKING_SEEDS
 from equibench.terminal import visible
 
 if TYPE_CHECKING:
@@ -45,7 +46,6 @@ if TYPE_CHECKING:
     from equibench.suite import Cell, Suite, Which
 
 NO_REPORT = "EQUIBENCH_NO_REPORT"
-RANKED_SEEDS = 3  # that a ranking takes
 
 
 @click.command(epilog=SUITE_HELP, short_help="Train or load every cell of a suite, and measure it.")
@@ -233,7 +233,7 @@ def end(done: list[Finished], out: Path, written: Path | None, screen: Screen) -
     if not failed:
         more = f"`{given_again(seeds='0,1,2')}` trains three seeds, without which nothing is ranked"
         cite = f"`equibench cite METRIC ENTRANT --results {shlex.quote(str(out))}` prints a number to cite"
-        screen.print(f"Next: {more if 0 < len(seeds) < RANKED_SEEDS else cite}.", soft_wrap=True)
+        screen.print(f"Next: {more if 0 < len(seeds) < RANKING_SEEDS else cite}.", soft_wrap=True)
         return
     endings.say(f"{failed} of {len(done)} cells are not ok; their records say why, and --retry tries them again")
     raise click.exceptions.Exit(endings.CELLS_NOT_OK)

@@ -6,6 +6,8 @@ import math
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from equibench.entrant import CLASSES
+from equibench.measure.cost.speed import LATENCY_REPEATS, THROUGHPUT_REPEATS
 from equibench.measure.features.names import BFLOAT16
 from equibench.measure.labels.classifier import EPOCHS
 from equibench.measuring import Measuring
@@ -54,7 +56,9 @@ def estimate(
     drawn = [(measure.samples, settings[0]), *((measure.sweep_samples, steps) for steps in settings[1:])]
     if along := measure.along:
         drawn += [(along.samples, settings[0])] * (along.points + 1)
-    passes = sum(n * steps for n, steps in drawn) + _likelihood_passes(family, measure)
+    passes = sum(n * steps for n, steps in drawn) + _likelihood_passes(
+        family, measure, bool(planned.config.get(CLASSES))
+    )
     feature_flops, dims = FEATURES.get(extractor.removesuffix(BFLOAT16), UNKNOWN)
     images = sum(n for n, _ in drawn) + 2 * measure.memorization_images
     distances = 2 * measure.splits + measure.resamples + len(drawn)
@@ -65,7 +69,7 @@ def estimate(
     flops = sum(measure.samples * one + elsewhere * d**3 for one, d in of_more)
     flops += passes * pass_flops + images * feature_flops + distances * DISTANCE * dims**3
     if measure.by_class:  # the judge, and where there are labels one of samples
-        of_samples = measure.samples if planned.config.get("classes") else 0
+        of_samples = measure.samples if planned.config.get(CLASSES) else 0
         classified = EPOCHS * (measure.by_class.train_images + of_samples)
         flops += classified * CLASSIFIER * shape[1] * shape[2]
     train_flops = planned.train_flops
@@ -89,8 +93,8 @@ def _steps(options: dict[str, Any]) -> int:
     return int(options.get("steps", 1))
 
 
-def _likelihood_passes(family: type[Model], measure: Measuring) -> float:
-    """Of the usual likelihood and the others, of what is no data, and of annealing."""
+def _likelihood_passes(family: type[Model], measure: Measuring, conditional: bool) -> float:
+    """Of the usual likelihood and the others, of what is no data, and of annealing, which no conditional model has."""
     passes = 0.0
     if family.likelihood != "none":
         passes += measure.likelihood_images * measure.likelihood_passes
@@ -102,7 +106,7 @@ def _likelihood_passes(family: type[Model], measure: Measuring) -> float:
                 steps = family.bounds[one.name].steps or 1
                 twice = 3 if steps > 1 and one.check_steps else 1  # once, and with twice the steps
                 passes += one.images * one.passes * steps * twice
-    if (annealing := measure.annealing) and family.decode is not Model.decode:
+    if (annealing := measure.annealing) and family.decode is not Model.decode and not conditional:
         chains = 2 * annealing.images * annealing.chains  # of test images and of simulated ones
         passes += 3 * chains * annealing.temperatures * annealing.leapfrog_steps  # forth and back
     return passes
@@ -114,8 +118,8 @@ def _timed_sec(measure: Measuring, settings: list[int], pass_sec: float) -> floa
     def series(images: int, steps: int, repeats: int, limit_sec: float) -> float:
         return min(limit_sec, repeats * max(images * steps * pass_sec, steps * FASTEST_SEC))
 
-    modes = 1 + len(measure.speed_modes)
+    modes, repeats = 1 + len(measure.speed_modes), 1 + THROUGHPUT_REPEATS  # one is for warm-up
     sizes = [*measure.speed_batch_sizes, *(max(measure.speed_batch_sizes) for _ in measure.speed_modes)]
-    taken = sum(series(size, settings[0], 11, measure.speed_limit_sec) for size in sizes)
-    taken += sum(series(max(sizes), steps, 11, measure.speed_limit_sec) for steps in settings[1:])
-    return taken + modes * series(1, settings[0], 100, measure.latency_limit_sec)
+    taken = sum(series(size, settings[0], repeats, measure.speed_limit_sec) for size in sizes)
+    taken += sum(series(max(sizes), steps, repeats, measure.speed_limit_sec) for steps in settings[1:])
+    return taken + modes * series(1, settings[0], LATENCY_REPEATS, measure.latency_limit_sec)

@@ -19,14 +19,22 @@ from equibench.terminal import visible
 
 
 def check_shared(session: Session) -> None:
-    """Raises UserError for an entrant whose training several processes cannot share."""
+    """Raises UserError for an entrant whose training the processes of the session cannot share."""
+    ranks = session.ranks.ranks if session.ranks else 1
     for cell in session.cells:
         if cell.entrant is None or cell.loaded:
             continue
-        if not resolve_family(cell.entrant.family).shared:
+        family = resolve_family(cell.entrant.family)
+        if not family.shared:
             raise UserError(
                 f"the family {cell.entrant.family} does not say (shared = True) that its update keeps to a part of the "
                 "batch; run it without torchrun"
+            )
+        batch_size = family.config_type.model_validate(cell.entrant.config).batch_size
+        if batch_size < ranks:
+            raise UserError(
+                f"{cell.name} trains on batches of {batch_size}, which {ranks} processes cannot share, as each "
+                "needs an image; give torchrun fewer processes or the entrant a larger batch_size"
             )
 
 

@@ -18,6 +18,8 @@ Tensors = dict[str, Tensor]
 Plain = dict[str, Any]  # as JSON holds it
 
 _OF_EVERY_MODULE = set(vars(nn.Module())) - {"training"}
+# what the contract declares, and a family may declare anew for its config: no training changes it
+_DECLARED = set(Model.__annotations__)
 _PLAIN = (bool, int, float, str, type(None))
 _STATELESS = (nn.Module, BaseModel, BatchPart, torch.dtype, torch.device, torch.memory_format, type)
 
@@ -87,8 +89,9 @@ def _weights(model: Model) -> Iterator[tuple[str, Tensor]]:
 def _attributes(model: Model) -> Iterator[tuple[str, Any]]:
     """What modules hold beside weights and modules: dotted path and value."""
     for place, module in model.named_modules():
+        left_out = _OF_EVERY_MODULE if place else _OF_EVERY_MODULE | _DECLARED
         for name, value in vars(module).items():
-            if name not in _OF_EVERY_MODULE and not isinstance(value, _STATELESS) and not _is_function(value):
+            if name not in left_out and not isinstance(value, _STATELESS) and not _is_function(value):
                 yield f"{place}.{name}".lstrip("."), value
 
 

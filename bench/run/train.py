@@ -107,9 +107,9 @@ def train(
     every update, from where the first one's training is; that one decides when it ends.
 
     The device is waited for only where losses are read, at most `CURVE_POINTS` times, where an epoch's order is copied
-    to it, and where the training is saved; what "data" queues on it is therefore charged to "update", which waits.
-    Raises UserError for a budget below one update, DivergedError when a loss is not finite, StoppedError when the watch
-    says so.
+    to it, and where the training is saved; a budget in seconds waits after every update, as the clock must be read.
+    What "data" queues on the device is therefore charged to "update", which waits. Raises UserError for a budget below
+    one update, DivergedError when a loss is not finite, StoppedError when the watch says so.
     """
     watch = watch or Watch()
     updates, budget = allowance.updates, allowance.budget

@@ -1,6 +1,6 @@
 """What the machine did beside a record's timed blocks: whether a timing is to be trusted, and the reference workload.
 
-Without torch; what fills `Record.timed` is bench/machine/surroundings.py.
+Without torch; what fills `Record.timed` is bench/machine/beside.py.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Records to sections: cells sorted into those that may be compared, in a fixed order, and the frame of them all.
+"""Records to sections: cells sorted into those that may be compared, in a fixed order.
 
 The sections are what tables and plots read. No torch.
 """

@@ -14,14 +14,13 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import partial
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import torch
-from pydantic import Field
 from torch import Generator, Tensor
 
 from equibench_models.about import ABOUT
-from equibench_models.contract import Bound, Component, Model, Options, Shape, Showing
+from equibench_models.contract import Bound, Component, Model, Shape, Showing
 from equibench_models.diffusion.components import components
 from equibench_models.diffusion.network import Denoiser, DiffusionConfig, predict
 from equibench_models.diffusion.process import (
@@ -31,28 +30,24 @@ from equibench_models.diffusion.process import (
     log_gaussian_mass,
     log_normal,
     prior_nats,
-    reverse,
     signal_and_noise,
     spread_draws,
     step_kl,
     stratified,
 )
+from equibench_models.diffusion.samplers import USUAL_SAMPLER, USUAL_STEPS, DiffusionOptions, Sampler, reverse_steps
 from equibench_models.diffusion.showing import by_steps, one_step
-from equibench_models.layers import Average, in_batches, learning_rate, rows, step, to_float, to_uint8
+from equibench_models.layers import Average, learning_rate, rows, step, to_float, to_uint8
 from equibench_models.muon import optimizers
 
-Sampler = Literal["sde-dpm-solver++", "dpm-solver++", "ancestral"]
 ODE_STEPS = 50
 LEVEL_READ = 2.0  # log signal-to-noise ratio at which features are read: as of most of the training
 
 
-class DiffusionOptions(Options):
-    sampler: Sampler = Field("sde-dpm-solver++", description="how the reverse process is solved, or drawn from")
-    steps: int = Field(10, ge=1, le=100_000, description="passes through the network")
-
-
 class Diffusion(Model):
-    """Minimises the error of v and, for the deviations alone, the bound of the chain (iDDPM, section 3.1)."""
+    """Minimises the error of v and, weighted less, the bound of the chain. From the KL of its steps only the deviations
+    learn, as in iDDPM (section 3.1); from its last step, which gives the pixels, the estimate learns too.
+    """
 
     config_type = DiffusionConfig
     options_type = DiffusionOptions
@@ -62,7 +57,7 @@ class Diffusion(Model):
     shared = True
     samplers: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         **{f"{steps} steps": {"steps": steps} for steps in (2, 3, 5, 8, 15, 25, 50)},
-        "1000 ancestral steps": {"sampler": "ancestral", "steps": 1000},  # the chain of the bound, by default
+        "1000 ancestral steps": {"sampler": "ancestral", "steps": 1000},  # as many as the bound has, by default
     }
     about = ABOUT["diffusion"]
 
@@ -77,7 +72,9 @@ class Diffusion(Model):
         )
 
     def update(self, images: Tensor, progress: float = 0.0, labels: Tensor | None = None) -> dict[str, Tensor]:
-        """Mean squared error of v, plus the bound's terms, of which the deviations alone learn (iDDPM, section 3.1)."""
+        """Mean squared error of v, plus the bound's terms: the KL of its steps, with `deviation_weight`, from which the
+        deviations alone learn (iDDPM, section 3.1), and its last step, from which the estimate learns too.
+        """
         config, part, n = self.config, self.part, len(images)
         levels, n_last = self._training_levels(n, images.device)
         noise = part.of(torch.randn(images.shape, device=images.device))
@@ -186,13 +183,14 @@ class Diffusion(Model):
         generator: Generator,
         *,
         batch_size: int = 250,
-        sampler: Sampler = "sde-dpm-solver++",
-        steps: int = 10,
+        sampler: Sampler = USUAL_SAMPLER,
+        steps: int = USUAL_STEPS,
         labels: Tensor | None = None,
     ) -> Tensor:
         """`sde-dpm-solver++` and `dpm-solver++` solve the reverse process and its probability-flow equation in few
-        steps, second order; `ancestral` draws from the learned reverse process: the chain itself at `chain_steps`
-        steps, a strided one at fewer.
+        steps, second order; `ancestral` draws from the learned reverse process, by the chain's own steps where there
+        are `chain_steps`, else by larger ones. As in DDPM it clips each estimate and ends with the last, which the
+        bound does not.
         """
         DiffusionOptions(sampler=sampler, steps=steps)  # raises for a sampler that is none
         told = self.to_sample(n, generator, labels)
@@ -213,7 +211,9 @@ class Diffusion(Model):
             chain = [z for _, z in self._reverse(start, told, generator, shown, "ancestral", steps)]
             z, _ = diffuse(to_float(images), middle, generator)
             clean, code = predict(self.average.network, z, middle, self.untold(len(z)))
-        reverse = torch.stack([start, *chain[:: steps // (snapshots - 1)][: snapshots - 2], chain[-1]], dim=1)
+        shares = torch.linspace(0, 1, snapshots)[1:]
+        kept = [chain[round(float(share) * (steps - 1))] for share in shares]
+        reverse = torch.stack([start, *kept], dim=1)
         return Showing(
             numbers={
                 # at equal parts of signal and noise, where guessing the mean image would cost the data's variance
@@ -242,7 +242,7 @@ class Diffusion(Model):
         return [self.shape]
 
     def network_evaluations(self, **options: Any) -> int:
-        return int(options.get("steps", 10))
+        return int(options.get("steps", USUAL_STEPS))
 
     def sampling_parameters(self) -> int:
         return sum(p.numel() for p in self.average.network.parameters())
@@ -266,35 +266,7 @@ class Diffusion(Model):
     def _reverse(
         self, z: Tensor, told: Tensor | None, generator: Generator, batch_size: int, sampler: Sampler, steps: int
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        """Steps of the reverse process from noise z: (estimated clean images, less noisy z) after each; on equal steps
-        of lam, the last without noise. The solvers (Lu et al. 2022, DPM-Solver++(2M), with and without noise) guess by
-        a line through this estimate and the one before what it will be half a step ahead.
-        """
-        grid = torch.linspace(self.config.least, self.config.greatest, steps, device=z.device)
-        before: Tensor | None = None
-        for i, lam in enumerate(grid):
-            # both halves of the prediction travel through in_batches as one tensor
-            both = in_batches(
-                lambda z, *told, lam=lam: torch.stack(
-                    predict(self.average.network, z, lam.expand(len(z)), *told), dim=1
-                ),
-                batch_size,
-                [z] if told is None else [z, told],
-            )
-            clean, code = both.unbind(dim=1)
-            clean = clean.clamp(-1, 1)
-            if i + 1 == steps:
-                yield clean, clean
-                return
-            learned = sampler == "ancestral"
-            ahead = clean if learned or before is None else 1.5 * clean - 0.5 * before
-            before = clean
-            (a, s), (a_next, s_next) = signal_and_noise(lam[None]), signal_and_noise(grid[i + 1][None])
-            if sampler == "dpm-solver++":
-                z = s_next / s * z - a_next * torch.expm1((lam - grid[i + 1]) / 2) * ahead
-            else:
-                weight, log_variance = reverse(code if learned else None, lam[None], grid[i + 1][None])
-                mean = a_next * (1 - weight) / a * z + a_next * weight * ahead
-                noise = torch.randn(z.shape, generator=generator, device=z.device)
-                z = mean + torch.exp(0.5 * log_variance) * noise
-            yield clean, z
+        """`reverse_steps` of the averaged network, over the whole range of levels."""
+        levels = torch.linspace(self.config.least, self.config.greatest, steps, device=z.device)
+        by_network = partial(predict, self.average.network)
+        return reverse_steps(by_network, z, told, levels, generator, batch_size, sampler)

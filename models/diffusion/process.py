@@ -1,6 +1,6 @@
 """The fixed forward process, and the likelihood of its reversal by any denoiser.
 
-Notation as in diffusion.py: z = a x + s e with a^2 = sigmoid(lam), s^2 = sigmoid(-lam), e normal, and lam the log
+Notation as in model.py: z = a x + s e with a^2 = sigmoid(lam), s^2 = sigmoid(-lam), e normal, and lam the log
 signal-to-noise ratio. `clean` is a denoiser's estimate of x from z.
 """
 

@@ -6,12 +6,14 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from equibench import suite
 from equibench.cli import engines, plan
 from equibench.cli.main import cli
 from equibench.cli.options import given_again
 from equibench.cli.workload import Workload
 from equibench.errors import UserError
 from equibench.run import ranks
+from equibench_models import family
 
 OPTIONS = {"engine": "local", "workers": None, "threads": None, "address": None, "node": None, "device": "cpu"}
 CPU = torch.device("cpu")
@@ -91,15 +93,31 @@ def test_each_process_of_torchrun_has_a_gpu_of_its_own(monkeypatch):
 def test_a_family_that_does_no_part_of_a_batch_is_refused(monkeypatch):
     from equibench.run import helping
 
-    monkeypatch.setattr(helping, "resolve_family", lambda name: SimpleNamespace(shared=name == "vae"))
+    monkeypatch.setattr(
+        helping,
+        "resolve_family",
+        lambda name: SimpleNamespace(shared=name == "vae", config_type=family("vae").config_type),
+    )
     entrants = [SimpleNamespace(entrant=None, loaded=False)]
     entrants += [
-        SimpleNamespace(entrant=SimpleNamespace(family=family), loaded=family != "vae") for family in ("vae", "samples")
+        SimpleNamespace(entrant=SimpleNamespace(family=name, config={}), loaded=name != "vae")
+        for name in ("vae", "samples")
     ]  # what is loaded is trained by nobody
-    helping.check_shared(SimpleNamespace(cells=entrants))
+    helping.check_shared(SimpleNamespace(cells=entrants, ranks=None))
     entrants.append(SimpleNamespace(entrant=SimpleNamespace(family="mine:Own"), loaded=False))
     with pytest.raises(UserError, match="the family mine:Own does not say"):
-        helping.check_shared(SimpleNamespace(cells=entrants))
+        helping.check_shared(SimpleNamespace(cells=entrants, ranks=None))
+
+
+def test_more_processes_than_images_of_a_batch_are_refused():
+    from equibench.run import helping
+
+    cells = [cell for cell in suite.cells(suite.load("smoke")) if cell.entrant and cell.entrant.name == "gan"]
+    batch_size = family("gan").config_type.model_validate(cells[0].entrant.config).batch_size
+    for processes in (1, batch_size):
+        helping.check_shared(SimpleNamespace(cells=cells, ranks=SimpleNamespace(ranks=processes)))
+    with pytest.raises(UserError, match=f"batches of {batch_size}, which {batch_size + 1} processes cannot share"):
+        helping.check_shared(SimpleNamespace(cells=cells, ranks=SimpleNamespace(ranks=batch_size + 1)))
 
 
 @pytest.mark.parametrize(("machine_key", "device"), [(None, "cuda"), ("of a node", "cpu")])

@@ -53,6 +53,8 @@ def test_decoders_are_measured(family):
     found = annealing.measure(model, setting, images, CPU, seed=1)
     assert found.simulated_lower_nats <= found.simulated_upper_nats + 0.05  # each is a bound in expectation
     assert found == annealing.measure(model, setting, images, CPU, seed=1)
+    more = setting.model_copy(update={"images": 9})  # than there are
+    assert annealing.measure(model, more, images, CPU, seed=1) == found
 
 
 @pytest.mark.parametrize("family", FAMILIES)

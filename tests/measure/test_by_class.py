@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from equibench.measure.labels import classifier
 from equibench.measure.labels.by_class import FEWEST, Labelled, by_class
 from equibench.measure.labels.classifier import judged, trained_on
 from equibench.measure.labels.probes import by_linear_map, by_neighbours, chance, probe
@@ -105,6 +106,19 @@ def test_classifiers_are_trained_alike_and_leave_random_numbers_alone():
     other = trained_on(TRAIN.images, TRAIN.labels, 3, CPU)
     assert all(torch.equal(a, b) for a, b in zip(one.parameters(), other.parameters(), strict=True))
     assert (judged(one, TEST.images) == TEST.labels).all()
+
+
+def test_a_classifier_leaves_the_random_numbers_of_its_gpu_alone(monkeypatch):
+    """`torch.manual_seed` seeds those of all GPUs too."""
+    kept = []
+    fork = torch.random.fork_rng
+    monkeypatch.setattr(torch.random, "fork_rng", lambda devices: kept.append(devices) or fork(devices=[]))
+    monkeypatch.setattr(classifier.Classifier, "to", lambda self, device: self)
+    monkeypatch.setattr(classifier, "EPOCHS", 0)
+    monkeypatch.setattr(torch.Tensor, "to", lambda self, device: self)
+    trained_on(TEST.images, TEST.labels, 3, torch.device("cuda:1"))
+    trained_on(TEST.images, TEST.labels, 3, CPU)
+    assert kept == [[torch.device("cuda:1")], []]
 
 
 def blobs(n, seed, apart=6.0):

@@ -99,6 +99,18 @@ def bear_no_watching(device):
         raise RuntimeError(f"who is there, beside {held.numel()}?")
 
 
+def narrow(device, mib):
+    """A family that cannot be as small as the twin that is to go before it."""
+    if mib < 1:
+        raise ValueError("too small")
+    hold(device, 1, mib)
+
+
+def test_a_family_that_can_have_no_twin_is_measured_all_the_same():
+    found = memory.in_fresh_process(narrow, (0.5,), (8.0,), CPU)
+    assert (found.reason, found.peak_bytes) == (None, 8 * MIB)
+
+
 def test_what_cannot_be_counted_has_what_the_process_took_and_a_reason():
     found = memory.in_fresh_process(bear_no_watching, (), (), CPU)
     assert found.peak_bytes is None

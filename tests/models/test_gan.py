@@ -61,6 +61,24 @@ def test_one_pass_gives_both_players_their_gradients():
         assert torch.allclose(losses["discriminator_loss"], loss, atol=1e-5)
 
 
+def test_a_critic_that_is_far_ahead_still_gives_the_generator_its_gradient():
+    """Pairs that it tells apart by much have the greatest gradients of all."""
+    one = model(penalty=0.0, penalty_share=0.125)
+    with torch.no_grad():
+        one.discriminator.out.weight.mul_(200)
+    frozen = copy.deepcopy(one)
+    torch.manual_seed(5)
+    fake = frozen.generator(torch.randn(8, frozen.config.latent))
+    fake = frozen.config.leak * fake + (1 - frozen.config.leak) * fake.clamp(-1, 1)
+    lead = frozen.discriminator(images().float() / 127.5 - 1) - frozen.discriminator(fake)
+    assert 35 < float(lead.detach().max()) < 60
+    expected = torch.autograd.grad(F.softplus(lead).mean(), list(frozen.generator.parameters()))
+    torch.manual_seed(5)
+    one.update(images(), 0.3)
+    for p, b in zip(one.generator.parameters(), expected, strict=True):
+        assert torch.allclose(p.grad, b, atol=1e-3 * float(b.abs().max()))
+
+
 def test_in_turns_the_generator_meets_the_critic_that_has_moved():
     turns, one = model(one_stage=False), model(one_stage=True)
     for each in (turns, one):

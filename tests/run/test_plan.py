@@ -204,3 +204,24 @@ def test_points_along_training_are_estimated_as_samples_and_likelihoods_of_their
     (without, one_pass), (with_points, _) = measure_flops(None), measure_flops({"samples": 1300})
     by_hand = 5 * (1300 * (one_pass + 1e8) + 500 * one_pass + 16 * 1280**3)
     assert with_points - without == pytest.approx(by_hand, rel=1e-6)
+
+
+def test_annealing_is_estimated_only_where_it_is_done():
+    """The decoder of a conditional model needs a label, so that its likelihood is left out."""
+    quick = suite.load("quick")
+    without = {**quick.measure.model_dump(), "annealing": None}
+
+    def added_sec(classes):
+        def measure_sec(chosen):
+            vae = chosen.entrant[1]
+            vae = vae.model_copy(update={"tuned": None}).with_classes(classes) if classes else vae
+            found = plan.plan(Cell(chosen, vae.name, 0, vae, quick.budget[0]), (1, 28, 28))
+            return estimate(found, (1, 28, 28), "efficientnet-lite0", 1e9).measure_sec
+
+        with_annealing = {**without, "annealing": {"images": 10}}
+        return measure_sec(suite.changed(quick, measure=with_annealing)) - measure_sec(
+            suite.changed(quick, measure=without)
+        )
+
+    assert added_sec(None) > 0
+    assert added_sec(10) == 0

@@ -86,7 +86,9 @@ def test_a_training_cut_three_times_ends_in_the_same_bits(name, images, whole, t
     file = tmp_path / "training"
     for updates in (2, 1, 3):
         assert run(name, images, file, stop_after=updates) is None
+        assert file.exists()
     resumed = run(name, images, file)
+    assert resumed.keeping.resumed_sec > 0  # a training from the start would end in the same bits
     assert same(resumed, whole[name])
     assert (resumed.spent.updates, resumed.spent.images, resumed.spent.flops) == (UPDATES, UPDATES * BATCH, UPDATES)
     assert resumed.curve.updates == whole[name].curve.updates
@@ -208,6 +210,24 @@ def test_other_code_or_threads_start_again(images, whole, tmp_path):
     again = run("gan", images, file, identity="after")
     assert again.keeping.resumed_sec == 0
     assert same(again, whole["gan"])
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_processes_of_a_team_start_alike(name):
+    """The first one's training is what all others get, and go on from."""
+    shared = []
+
+    def member(rank):
+        torch.manual_seed(rank)
+        model = family(name).build({"width": 16, "batch_size": BATCH}, SHAPE)
+        course = Course(np.zeros((20, *SHAPE), np.uint8), BATCH, rank, CPU, NO_COUNTER, time.perf_counter)
+        share = shared.append if rank == 0 else lambda _: shared[0]
+        kept.start_alike(SimpleNamespace(ranks=SimpleNamespace(rank=rank), share=share), model, course, CPU)
+        return model
+
+    first, second = member(0), member(1)
+    weights = second.state_dict()
+    assert all(torch.equal(value, weights[key]) for key, value in first.state_dict().items())
 
 
 def test_a_model_that_holds_what_cannot_be_kept_is_not():

@@ -15,7 +15,7 @@ from equibench.machine.clock import repeat
 from equibench.machine.device import synchronizer
 from equibench.measure.cost import modes
 from equibench.measure.cost.memory import built
-from equibench.measure.cost.speed import BATCHES, SINGLES, p90
+from equibench.measure.cost.speed import LATENCY_REPEATS, THROUGHPUT_REPEATS, p90
 from equibench.record.base import Scalar
 from equibench.record.cost import ModeSpeed
 from equibench_models.contract import Shape
@@ -67,9 +67,9 @@ def _timed(
 ) -> dict[str, Any]:
     model, synchronize = built(device, family, config, shape), synchronizer(device)
     many, first_sec = modes.prepare(mode, model, options, device, batch_size)
-    batches = repeat(many, synchronize, warmup=1, repeats=BATCHES, limit_sec=limit_sec)
+    batches = repeat(many, synchronize, warmup=1, repeats=THROUGHPUT_REPEATS, limit_sec=limit_sec)
     one, again_sec = modes.prepare(mode, model, options, device, 1)
-    singles = repeat(one, synchronize, warmup=3, repeats=SINGLES, limit_sec=latency_limit_sec)
+    singles = repeat(one, synchronize, warmup=3, repeats=LATENCY_REPEATS, limit_sec=latency_limit_sec)
     return ModeSpeed(
         mode=mode,
         batch_size=batch_size,

@@ -17,7 +17,7 @@ from equibench.measure.cost.modes import Mode
 from equibench.record.cost import Energy, ModeSpeed, Speed, SpeedPoint
 from equibench_models.contract import Model
 
-BATCHES, SINGLES = 10, 100  # repeats of throughput and of latency, if the time limits allow
+THROUGHPUT_REPEATS, LATENCY_REPEATS = 10, 100  # if the time limits allow
 
 
 def sampling_flops(model: Model, options: Mapping[str, Any], device: torch.device) -> float:
@@ -52,7 +52,7 @@ def sampling_speed(
     best = max(sweep, key=lambda point: point.images_per_sec or 0.0)
     assert best.images_per_sec is not None
     with block("latency"):
-        singles = _repeats(_sampler(model, options, device, 1), device, 3, SINGLES, latency_limit_sec)
+        singles = _repeats(_sampler(model, options, device, 1), device, 3, LATENCY_REPEATS, latency_limit_sec)
     others: list[ModeSpeed] = []
     if in_mode and other_modes:
         with block("other modes"):
@@ -111,7 +111,7 @@ def throughput(
     sample()
     synchronizer(device)()
     spent = EnergyMeter(counter)
-    taken = _repeats(sample, device, 0, BATCHES, limit_sec)
+    taken = _repeats(sample, device, 0, THROUGHPUT_REPEATS, limit_sec)
     spent.read()
     point = SpeedPoint(batch_size=batch_size, repeats_sec=taken, images_per_sec=batch_size / statistics.median(taken))
     return point, spent.energy(batch_size * len(taken))

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from equibench.errors import UserError, first_line
+from equibench.errors import UserError, first_line, last_line
 from equibench.hashing import file_sha256
 from equibench.measure.features.extractor import Extractor, make_extractor
 from equibench.measure.features.probe import probe_sha256
@@ -59,10 +59,9 @@ def _own(name: str, identity: str, network: Callable[[Tensor], Any], device: tor
             if not isinstance(found, Tensor) or found.ndim != 2 or not found.is_floating_point():
                 raise ValueError(f"it gives {getattr(found, 'dtype', type(found))} {list(getattr(found, 'shape', []))}")
         except Exception as error:  # anything may go wrong in another's code
-            reason = str(error).strip().splitlines()[-1] if str(error) else type(error).__name__
             shape = [len(images), 3, *images.shape[2:]]
             raise UserError(
-                f"the extractor {name} failed on uint8 {shape} ({reason}); it must return floats [N, d]"
+                f"the extractor {name} failed on uint8 {shape} ({last_line(error)}); it must return floats [N, d]"
             ) from None
         return found
 

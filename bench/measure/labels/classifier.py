@@ -47,7 +47,7 @@ def trained_on(
     """A classifier trained on images with their labels: Adam, its rate falling to 0 along half a cosine. Weights and
     order at the start are the protocol's, the same for all.
     """
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(CLASSIFIER_SEED)
         model = Classifier((images.shape[1], images.shape[2], images.shape[3]), classes).to(device)
     order = np.random.default_rng(CLASSIFIER_SEED)

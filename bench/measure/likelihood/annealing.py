@@ -127,9 +127,11 @@ def measure(
     seed: int,
     progress: Callable[[float], None] = lambda share: None,
 ) -> DecoderLikelihood:
-    """log p(x) of the first of `images` (uint8 `[N, C, H, W]`) with uniform noise, and the bracket."""
+    """log p(x) of the first of `images` (uint8 `[N, C, H, W]`), as many as the setting says or there are, with uniform
+    noise, and the bracket.
+    """
     generator = torch.Generator(device).manual_seed(seed)
-    n = setting.images
+    n = min(setting.images, len(images))
 
     def decoder(z: Tensor) -> Tensor:
         return (model.decode(z).float() + 1) / 2

@@ -23,7 +23,7 @@ def memorization_test(
     pictures: int = 8,
     neighbours: int = 3,
 ) -> tuple[Memorization, NDArray[np.uint8]]:
-    """The test of `fidelity.memorization` against as many training as held-out images, and the samples that lie nearest
+    """`nearness_test` against as many training as held-out images, and the samples that lie nearest
     to a training image beside their nearest ones: uint8 `[pictures, 1 + neighbours, C, H, W]`.
     """
     n = min(len(train_features), len(held_out_features))

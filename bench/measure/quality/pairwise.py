@@ -1,6 +1,7 @@
-"""Distances between sets of features: tensors in, numbers out. No files, no printing; the device is the tensors'.
+"""Metrics of all pairs of two sets of features: kernels, and balls around nearest neighbours. Tensors in, numbers out;
+the device is the tensors'.
 
-Moments, eigenvalues and sums are float64; products of features are in the features' own precision.
+Sums are float64; products of features are in the features' own precision.
 """
 
 from __future__ import annotations
@@ -19,9 +20,6 @@ PAIRS = 2**23  # in a block at most: of very many images fewer rows at a time
 COPIED = 2**24  # numbers of features of which a centred copy is held; of more, a part is centred at a time
 PRECISION_NEIGHBOURS = 3  # Kynkaanniemi et al. 2019
 COVERAGE_NEIGHBOURS = 5  # Naeem et al. 2020
-
-
-# --- pairs -----------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,4 @@
-"""Tables with a line an entrant or a column a family. Units are converted here.
-
-The headline, the settings of the samplers, and what the families can do.
-"""
+"""The headline table: a line an entrant and way to sample, in the units that people read."""
 
 from __future__ import annotations
 

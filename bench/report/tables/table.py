@@ -55,7 +55,7 @@ class Origin(NamedTuple):
     """Where a number came from: `how` says what was made of the values at `path` of `records`, and of `against`."""
 
     records: tuple[Record, ...]
-    path: str  # as `sections.value_at` reads it
+    path: str  # as `record.paths.value_at` reads it
     how: How = "value"
     against: tuple[Record, ...] = ()  # the other side of a difference
     over: str = ""  # path of the divisor of a ratio
