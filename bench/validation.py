@@ -5,6 +5,7 @@ from __future__ import annotations
 import tomllib
 import typing
 from collections.abc import Mapping
+from datetime import date, time
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -87,11 +88,15 @@ def explain(error: ValidationError, root: type[BaseModel], values: Mapping[str, 
 
 
 def shortened(value: Any) -> str:
-    """A value as Python writes it, its start where it is long."""
+    """A value as a file has it, its start where it is long."""
     try:
         shown = repr(value)
     except ValueError:
         return "a number of thousands of digits"
+    if isinstance(value, bool):  # as TOML and JSON write it
+        shown = shown.lower()
+    elif isinstance(value, date | time):
+        shown = str(value)
     return shown if len(shown) <= LONGEST else f"{shown[:LONGEST]}..."
 
 
@@ -107,6 +112,10 @@ def _said(kind: str, context: Mapping[str, Any], value: Any, place: Place, messa
         words, key = LIMITS[kind]
         limit = context[key]
         must = f"{words} {f'{limit:g}' if isinstance(limit, float) else limit}"
+    elif kind == "string_pattern_mismatch":
+        must = f"text of the form {context['pattern']}"
+    elif kind == "string_too_short":
+        must = f"text of at least {context['min_length']} character{'s' * (context['min_length'] > 1)}"
     elif kind == "finite_number":
         must = "a finite number"
     elif kind == "literal_error":

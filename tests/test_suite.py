@@ -37,7 +37,7 @@ def test_suites_that_ship_are_sound(name):
         ("amount = 4", "amount = nan", "budget 1: amount must be a finite number, not nan"),
         ("amount = 4", "amount = 1e400", "inf is no amount that a machine could spend"),
         ("amount = 4", "amount = 1e300", "1e\\+300 is no amount"),
-        ("amount = 4", "amount = true", "True is no amount"),
+        ("amount = 4", "amount = true", "true is no amount"),
         ("amount = 4", "amount = -4", "budget 1: amount must be more than 0, not -4"),
         ("amount = 4", "amunt = 4", "unknown key 'budget 1: amunt'; did you mean 'amount'"),
         ('unit = "updates"', 'unit = "hours"', "budget 1: unit must be one of 'flops', .*, not 'hours'"),

@@ -104,7 +104,12 @@ def _cells(records: Sequence[Record], path: str) -> list[Record]:
     """Each cell once. Raises UserError for one that was measured twice and did not give the same number."""
     found: dict[str, Record] = {}
     for one in records:
-        if look_up(found.setdefault(one.key, one), path) != look_up(one, path):
+        if found.setdefault(one.key, one).seed != one.seed:
+            raise UserError(
+                f"records of {one.entrant} with seeds {found[one.key].seed} and {one.seed} have the same key, "
+                f"{one.key[:8]}, so that one of them was changed; keep the other"
+            )
+        if look_up(found[one.key], path) != look_up(one, path):
             raise UserError(
                 f"{one.entrant} with seed {one.seed} was measured twice ({one.key[:8]}), with another {path}; name the "
                 "folder that counts with --results"

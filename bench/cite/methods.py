@@ -170,7 +170,7 @@ def _speed(group: Sequence[Record]) -> list[str]:
         group,
         lambda r: (
             f"{r.machine.processor if r.machine.device == 'cpu' else r.machine.device} "
-            f"({r.machine.threads} threads, {precision_of(r, 'sampling')}, torch {r.versions.get('torch', 'unknown')})"
+            f"({_threads(r)}, {precision_of(r, 'sampling')}, torch {r.versions.get('torch', 'unknown')})"
         ),
     )
     return [
@@ -191,3 +191,7 @@ def _memory(group: Sequence[Record]) -> list[str]:
 
 def _all(group: Sequence[Record], what: Callable[[Record], str]) -> str:
     return join(dict.fromkeys(what(one) for one in group))
+
+
+def _threads(one: Record) -> str:
+    return f"{one.machine.threads} thread{'s' * (one.machine.threads > 1)}"

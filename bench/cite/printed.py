@@ -20,10 +20,14 @@ from equibench.quantities.identity import KEY_DIGITS, path_of
 from equibench.quantities.tex import plain
 from equibench.terminal import visible
 
+BREAK = "\ue000"  # a hyphen at the end of a line, which is the text's own or the typesetter's
 LONGEST_NAME = 300  # characters, line breaks included
 _REC = re.compile(r"\|\s*r\s*e\s*c\s*:\s*")  # the last field: it ends with hexadecimal digits, whatever follows
 _FIELD = re.compile(r"\s*([a-z]\s*(?:[a-z]\s*)*):([^=]*)", re.DOTALL)
-_KEY = re.compile(rf"\s*([0-9a-f]{{{KEY_DIGITS},64}}|[0-9a-f](?:[\s-]*[0-9a-f]){{{KEY_DIGITS - 1}}})(?![0-9a-zA-Z])")
+_KEY = re.compile(
+    rf"\s*([0-9a-f]{{{KEY_DIGITS},64}}|[0-9a-f](?:[\s{BREAK}-]*[0-9a-f]){{{KEY_DIGITS - 1}}})(?![0-9a-zA-Z])"
+)
+_VALUE = re.compile(r"=\s*[-+]?\d[\d.e+-]*(?:\s*±\s*\d[\d.e+-]*)?\s*\|\s*[A-Za-z]+\s*:")  # and the first field's key
 _DASHES = dict.fromkeys(map(ord, "\u2010\u2011\u2012\u2013\u2212\ufe63\uff0d"), "-")
 _BARS = dict.fromkeys(map(ord, "\u2014\u2223\u2502\u2758\u01c0\u00a6"), "|")  # fonts of TeX set a bar as an em dash
 _GONE = dict.fromkeys(map(ord, "\u00ad\u200b\u200c\u200d\u2060\ufeff"))  # where a line may break
@@ -44,7 +48,7 @@ class Signature(NamedTuple):
 
     @property
     def seeds(self) -> list[int]:
-        return [int(seed) for seed in self.fields["seeds"].split(",")]
+        return [int(seed) for seed in as_read(self.fields["seeds"]).split(",")]
 
     @property
     def keys(self) -> list[str]:
@@ -60,7 +64,7 @@ class Signature(NamedTuple):
     def shown(self) -> str:
         """What it says of which entrant, in short."""
         value = f"{self.value:g}" + ("" if self.spread is None else f"±{self.spread:g}")
-        return f"{self.name}={value} of {self.fields.get('entrant', 'an unnamed entrant')}"
+        return f"{self.name}={value} of {as_read(self.fields.get('entrant', 'an unnamed entrant'))}"
 
 
 def parse(text: str) -> Signature:
@@ -85,6 +89,17 @@ def signatures_in(text: str) -> list[Signature]:
     return whole[-1] if changed else whole[0]
 
 
+def broken_in(text: str) -> list[str]:
+    """Beginnings of what looks like a signature in a text and is not whole, as where a part of it was lost."""
+    *_, printed = _readings(_with_ends(text))
+    found = []
+    for segment, whole in _segments(printed):
+        starts = list(_VALUE.finditer(segment))
+        broken = starts[:-1] if whole else starts
+        found += [visible("".join(segment[max(one.start() - 12, 0) : one.end()].split())) for one in broken]
+    return found
+
+
 def _with_ends(text: str) -> str:
     """The page of a report with each signature whole: their ends, which many share, stand in a list of their own."""
     listed = _ENDS.search(text)
@@ -94,18 +109,37 @@ def _with_ends(text: str) -> str:
     return _SHORTENED.sub(lambda found: f'"{found[1]}|{ends.get(int(found[2]), "")}"', text)
 
 
-def same(one: Signature, other: Signature) -> bool:
-    """Whether two signatures say the same but for what print may change: spaces, and hyphens at the end of a line."""
-    return (one.value, one.spread) == (other.value, other.spread) and _bare(one) == _bare(other)
+def same(one: Signature, written: Signature) -> bool:
+    """Whether a signature in print says the same as the `written` one but for what print may change: spaces, hyphens at
+    the end of a line, and those between letters, which are lost where a line broke at them. Of forms before 2, which
+    had spaces, all hyphens may differ.
+    """
+    if (one.value, one.spread) != (written.value, written.spread) or one.fields.keys() != written.fields.keys():
+        return False
+    alike = _alike if one.form >= FORM else lambda printed, text: folded(printed) == folded(text)
+    return all(
+        alike(a, b) for a, b in [(one.name, written.name), *((one.fields[k], written.fields[k]) for k in one.fields)]
+    )
 
 
 def folded(text: str) -> str:
     """Without what print may change in a name or a field."""
-    return re.sub(r"[\s-]", "", unicodedata.normalize("NFKC", text).translate(_DASHES))
+    return re.sub(rf"[\s{BREAK}-]", "", unicodedata.normalize("NFKC", text).translate(_DASHES))
 
 
-def _bare(one: Signature) -> tuple[str, dict[str, str]]:
-    return folded(one.name), {key: folded(value) for key, value in one.fields.items()}
+def as_read(text: str) -> str:
+    """A part of a signature as a person reads it."""
+    return text.replace(BREAK, "-")
+
+
+def _alike(printed: str, written: str) -> bool:
+    """Whether print can have made the one of the other."""
+    printed, written = (unicodedata.normalize("NFKC", text).translate(_DASHES) for text in (printed, written))
+    parts = []
+    for i, sign in enumerate(written):
+        within = 0 < i < len(written) - 1 and written[i - 1].isalpha() and written[i + 1].isalpha()
+        parts.append(f"[-{BREAK}]{'?' * within}" if sign == "-" else re.escape(sign))
+    return re.fullmatch(f"{BREAK}?".join(parts), printed) is not None
 
 
 def _readings(text: str) -> Iterator[str]:
@@ -113,19 +147,26 @@ def _readings(text: str) -> Iterator[str]:
     yield text
     there = re.sub(r"\\u([0-9a-fA-F]{4})", lambda found: chr(int(found[1], 16)), html.unescape(text))
     there = re.sub(r"(?<=\n)[ \t]*[%>#*]+[ \t]+", "", unicodedata.normalize("NFKC", there))  # marks before each line
-    there = there.translate(_DASHES | _BARS | _GONE)
+    there = re.sub(r"(?<=\S)-[ \t]*\n\s*", BREAK, there.translate(_DASHES | _BARS | _GONE))
     yield there
     yield plain(there)
 
 
 def _found(text: str) -> Iterator[Signature]:
+    return (one for _, one in _segments(text) if one is not None)
+
+
+def _segments(text: str) -> Iterator[tuple[str, Signature | None]]:
+    """The text cut before every last field, and the whole signature that ends there; then what is left."""
     start = 0
     for found in _REC.finditer(text):
-        head, fields = _fields(text[start : found.start()])
+        segment = text[start : found.start()]
+        head, fields = _fields(segment)
         said = dict(fields)
         keys, start = _keys(text, found.end(), said.get("seeds", "").count(",") + 1)
-        if len(said) == len(fields) and (one := _signature(head, {**said, "rec": ",".join(keys)})) is not None:
-            yield one
+        once = len(said) == len(fields)
+        yield segment, _signature(head, {**said, "rec": ",".join(keys)}) if once else None
+    yield text[start:], None
 
 
 def _fields(text: str) -> tuple[str, list[tuple[str, str]]]:
@@ -157,7 +198,7 @@ def _keys(text: str, place: int, most: int) -> tuple[list[str], int]:
         one = _KEY.match(text, comma.end() if comma else place)
         if one is None or (found and not comma):
             break
-        found.append(re.sub(r"[\s-]", "", one[1]))
+        found.append(folded(one[1]))
         place = one.end()
     return found, place
 
@@ -166,10 +207,10 @@ def _signature(head: str, fields: dict[str, str]) -> Signature | None:
     """A signature of its parts; None where they are not whole."""
     name_text, equals, number = head.rpartition("=")
     number = re.sub(r"\+\s*/?\s*-(?=\s*[\d.])", "±", number)  # as some write it
-    value, plus_minus, spread = re.sub(r"\s", "", number).partition("±")
+    value, plus_minus, spread = re.sub(r"\s", "", as_read(number)).partition("±")
     try:
         parsed = float(value), float(spread) if plus_minus else None
-        seeds = [int(seed) for seed in fields["seeds"].split(",")]
+        seeds = [int(seed) for seed in as_read(fields["seeds"]).split(",")]
         name = _name(name_text[-LONGEST_NAME:], int(fields.get("sig", 1)))
     except (ValueError, KeyError):
         return None
@@ -181,7 +222,9 @@ def _signature(head: str, fields: dict[str, str]) -> Signature | None:
 def _name(text: str, form: int) -> str:
     """The name at the end of a text: the longest that is a number's, of what may be its beginning."""
     text = text.strip()
-    starts = [0, *(place.end() for place in re.finditer(rf"\s+|[{re.escape(_OPENING)}]", text))]
+    # a name may stand behind any sign: the longest known one counts, else what follows a space or an opening sign
+    starts = [0, *(place.start() + 1 for place in re.finditer(r"\W(?=\w)", text))]
+    behind = [0, *(place.end() for place in re.finditer(rf"\s+|[{re.escape(_OPENING)}]", text))]
     # in form 2 every space is a line break, the newline before others; before it, a name may have spaces of its own
     ways = ((r"[^\S\n]*\n\s*", ""), (r"\s+", "")) if form >= FORM else ((r"\s+", " "), (r"\s+", ""))
     for break_of_line, instead in ways:
@@ -189,7 +232,7 @@ def _name(text: str, form: int) -> str:
             name = re.sub(break_of_line, instead, text[start:])
             if (form < FORM or not re.search(r"\s", name)) and _known(name := unescaped(name, form)):
                 return name
-    return unescaped(text[max(starts) :], form)
+    return unescaped(text[max(behind) :], form)
 
 
 def _known(name: str) -> bool:

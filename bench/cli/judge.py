@@ -169,11 +169,13 @@ def verify(signature: str, results: tuple[Path, ...], rerun: bool, as_json: bool
             click.echo(visible(f"{'  ' if document else ''}{mark}: {finding.sentence}"))
     if any(finding.holds is False for one in found for finding in one.findings):
         raise click.exceptions.Exit(WORSE)
-    if missing := sum(bool(one.missing) for one in found):
-        raise UserError(
-            f"{missing} of {sum(one.signature is not None for one in found)} signatures could not be verified; "
-            "give their records with --results"
-        )
+    if missing := [one for one in found if one.missing]:
+        total = sum(bool(one.signature or one.missing) for one in found)
+        what_to_do = [
+            *(["give their records with --results"] if any(one.signature for one in missing) else []),
+            *(["look at those that are not whole"] if not all(one.signature for one in missing) else []),
+        ]
+        raise UserError(f"{len(missing)} of {total} signatures could not be verified; {', and '.join(what_to_do)}")
 
 
 def _as_json(one: Verified) -> dict[str, Any]:

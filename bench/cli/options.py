@@ -124,7 +124,7 @@ def chosen_suite(options: dict[str, Any], read: Callable[[str], Suite]) -> Suite
         except ValueError:
             raise UserError(f"--seeds takes whole numbers with commas between, not {options['seeds']!r}") from None
         suite.changed(chosen, seeds=changes["seeds"])  # raises for one that is no seed, or is there twice
-    if options["only"]:
+    if options["only"] is not None:
         names = [entrant.name for entrant in chosen.entrant]
         wanted = options["only"].split(",")
         for name in wanted:

@@ -141,7 +141,7 @@ def noise_of(repeats: Sequence[Sequence[float]], least_sd: float = 0.0) -> Scatt
     """
     n, df = len(repeats), sum(len(point) - 1 for point in repeats)
     if n < LEAST_POINTS:
-        return f"{n} commits; it takes {LEAST_POINTS} to tell a step from noise"
+        return f"{n} commit{'s' * (n > 1)}; it takes {LEAST_POINTS} to tell a step from noise"
     means = np.array([np.mean(point) for point in repeats])
     if df >= LEAST_DF:
         apart = np.concatenate([np.asarray(point) - mean for point, mean in zip(repeats, means, strict=True)])

@@ -28,7 +28,7 @@ def make(results: Sequence[Path], out: Path, *, update: bool = False, allow_dirt
     marked as such until it is whole.
     """
     found = find.read_all(list(results))
-    new = rows([one for _, one in found], "the run")
+    new = rows([one for _, one in found], "the results")
     kept = {id(one) for row in new.values() for one in row.values()}
     found = [(path, one) for path, one in found if id(one) in kept]
     find.refuse_edited([one for _, one in found], "a baseline holds records as they were written")

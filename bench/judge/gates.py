@@ -6,6 +6,8 @@ else is reported, and gates only when asked. A gates file is TOML; `equibench sc
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal, NamedTuple, Self
 
@@ -79,6 +81,15 @@ class NumberTable(Strict):
     prior_sd: Deviation | None = None  # assumed noise between seeds, or between invocations of speed and memory
     prior_df: Freedom | None = None  # degrees of freedom that it counts for
 
+    @field_validator("tolerance")
+    @classmethod
+    def _a_share(cls, tolerance: float | None) -> float | None:
+        if tolerance is not None and tolerance > 1:
+            raise ValueError(
+                f"must be a share, such as 0.05 for 5 %, or for a likelihood bits/dim, and at most 1, not {tolerance:g}"
+            )
+        return tolerance
+
 
 class CategoryTable(NumberTable):
     """Limits of a category: the tolerance of all its numbers, the prior of its primary ones."""
@@ -116,7 +127,12 @@ class EntrantTable(Strict):
     @field_validator("number")
     @classmethod
     def _known(cls, tables: dict[str, NumberTable]) -> dict[str, NumberTable]:
-        return {compared_path(name): table for name, table in tables.items()}
+        called: dict[str, str] = {}
+        for name in tables:
+            other = called.setdefault(compared_path(name), name)
+            if other != name:
+                raise ValueError(f"{other!r} and {name!r} are the same number; give its limits once")
+        return {path: tables[name] for path, name in called.items()}
 
     @model_validator(mode="after")
     def _own_numbers(self) -> Self:
@@ -133,7 +149,7 @@ class Window(Strict):
 
     entrant: str
     number: str
-    weights_sha256: str = Field(pattern="^[0-9a-f]{8,64}$")  # its first digits, as the record gives it
+    weights_sha256: str  # its first digits, as the record gives it
     low: float | None = Field(None, strict=True)
     high: float | None = Field(None, strict=True)
 
@@ -141,6 +157,13 @@ class Window(Strict):
     @classmethod
     def _known(cls, name: str) -> str:
         return compared_path(name)
+
+    @field_validator("weights_sha256")
+    @classmethod
+    def _digits(cls, text: str) -> str:
+        if not re.fullmatch("[0-9a-f]{8,64}", text):
+            raise ValueError(f"must be the first 8 to 64 digits (0-9, a-f) that the record gives, not {text!r}")
+        return text
 
     @model_validator(mode="after")
     def _an_end_at_least(self) -> Self:
@@ -154,9 +177,11 @@ class Window(Strict):
 class SameNoise(Strict):
     """How samples of the same noise are judged, image by image."""
 
-    gate: bool = True
-    other_machines: bool = False  # judge across processors and devices too, which round differently by themselves
-    trainings: bool = False  # judge other weights of a training with the same seed and settings too
+    gate: bool = Field(True, strict=True)
+    other_machines: bool = Field(
+        False, strict=True
+    )  # judge across processors and devices too, which round differently by themselves
+    trainings: bool = Field(False, strict=True)  # judge other weights of a training with the same seed and settings too
 
 
 class Gates(EntrantTable):
@@ -280,8 +305,11 @@ def amount_in(option: str, category: Category, text: str) -> float:
     try:
         found = float(text.strip().removesuffix("bits" if in_bits else "%")) / (1 if in_bits else 100)
     except ValueError:
-        found = -1.0
-    if not 0 <= found < 1000:
+        found = math.nan
+    if found < 0 or found >= 1000:
+        most = "1,000 bits per dimension" if in_bits else "100,000 %"
+        raise UserError(f"{option}: a tolerance is at least 0 and less than {most}")
+    if math.isnan(found):
         example = "bits per dimension as a number, such as likelihood=0.01" if in_bits else (
             f"per cent as a number, such as {category}=10"
         )  # fmt: skip

@@ -7,13 +7,15 @@ from equibench.judge.gates import Gates
 from equibench.judge.proof import first_difference
 from equibench.judge.values import Row
 from equibench.quantities.text import join
-from equibench.summary.codes import code_of
+from equibench.summary.codes import code_of, same_weights
 from equibench.summary.sort import RowKey, Rows
 
 
 def notes_of(key: RowKey, baseline: Row, run: Row) -> list[str]:
     """Sentences without their full stop."""
     notes = [*_config(key, baseline, run), *_seeds(key, baseline, run), *_weights(key, baseline, run)]
+    for whose, row in (("the baseline's", baseline), ("the run's", run)):
+        notes += [f"{key}: {whose} {words}" for words in same_weights(list(row.values()))]
     codes = {code_of(one) for one in baseline.values() if one.code.sources_sha256}
     if len(codes) > 1:
         notes.append(f"{key}: the baseline's seeds come from {len(codes)} versions of the code; noise is within each")

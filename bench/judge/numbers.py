@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -11,9 +12,19 @@ from equibench.judge.gates import CATEGORIES, Gates, Limits
 from equibench.judge.matching import refuse_other_measurement
 from equibench.judge.noisetest import Gated, Setting, tested
 from equibench.judge.proof import Proof, proof
-from equibench.judge.values import BLOCKS, Row, as_share, is_counted, measured, on_scale, stat_of_row, why_missing
+from equibench.judge.values import (
+    BLOCKS,
+    Row,
+    as_share,
+    is_counted,
+    measured,
+    on_scale,
+    stat_as_compared,
+    stat_of_row,
+    why_missing,
+)
 from equibench.quantities.glossary import BITS, COMPARED, Quantity, of
-from equibench.quantities.identity import name_of
+from equibench.quantities.identity import look_up, name_of
 from equibench.quantities.text import join
 from equibench.stats import Stat
 from equibench.summary.bounds import tightest_common
@@ -36,9 +47,14 @@ def compared(key: RowKey, baseline: Row, run: Row, gates: Gates) -> list[Compare
     """
     gated = {path for category in CATEGORIES for path in gates.gated(key.entrant, category)}
     found = [Compared(quantity.path, quantity, quantity.path in gated) for quantity in COMPARED]
-    sides = [list(measured(BITS, side).values()) for side in (baseline, run)]
-    tightest = tightest_common(*sides) if all(sides) else BITS
-    return found if tightest == BITS else [*found, Compared(tightest, of(tightest), BITS in gated)]
+    before, after = (list(measured(BITS, side).values()) for side in (baseline, run))
+    if not before or not after:
+        return found
+    tightest, of_baseline = tightest_common(before, after), tightest_common(before, before)
+    bounds = {tightest}
+    if any(look_up(one, of_baseline) is None for one in after):  # a line of its own says that it is lost
+        bounds.add(of_baseline)
+    return [*found, *(Compared(path, of(path), BITS in gated) for path in sorted(bounds - {BITS}))]
 
 
 def number_lines(key: RowKey, compared: Compared, baseline: Row, run: Row, setting: Setting) -> list[Undecided]:
@@ -64,6 +80,7 @@ def number_lines(key: RowKey, compared: Compared, baseline: Row, run: Row, setti
         if isinstance(timed, Undecided):
             return [*lines, timed]
         had, has, about = timed
+        line = replace(line, baseline=stat_as_compared(quantity, path, had), run=stat_as_compared(quantity, path, has))
     else:
         about = ()
     limits = setting.gates.limits(key.entrant, path)
@@ -77,7 +94,7 @@ def number_lines(key: RowKey, compared: Compared, baseline: Row, run: Row, setti
     if proved.reproduced:
         about += (f"seed{'s' * (len(proved.reproduced) > 1)} {join(map(str, proved.reproduced))} reproduced exactly",)
     if is_counted(quantity, {**had, **has}):
-        return [*lines, Undecided(_counted(line, quantity, path, had, has, limits, gates))]
+        return [*lines, Undecided(_counted(line, quantity, path, had, has, limits, gates, about))]
     if not gates:
         change = _worse_by(quantity, path, had, has, limits)
         return [*lines, _said(replace(line, worse_by=change), "reported", _unasked(quantity, path, about))]
@@ -86,15 +103,22 @@ def number_lines(key: RowKey, compared: Compared, baseline: Row, run: Row, setti
 
 def _timed(line: Comparison, path: str, had: Row, has: Row) -> Undecided | tuple[Row, Row, tuple[str, ...]]:
     """Records of one machine whose timing is to be trusted; or a line that says why there are none."""
-    machines = {one.machine.key for one in had.values()} & {one.machine.key for one in has.values()}
-    if len(machines) != 1:
-        theirs, ours = ({one.machine.key for one in side.values()} for side in (had, has))
+    theirs, ours = ({one.machine.key for one in side.values()} for side in (had, has))
+    if not theirs & ours:
         sentence = f"measured on other machines: {join(sorted(theirs))} in the baseline, {join(sorted(ours))} here"
         return _said(line, "skipped", sentence)
-    had, has = ({s: r for s, r in side.items() if r.machine.key in machines} for side in (had, has))
-    if path not in BLOCKS:
-        return had, has, ()
+    if len(theirs & ours) > 1:
+        both = join(sorted(theirs & ours))
+        return _said(line, "skipped", f"measured on several machines on both sides ({both}); give the records of one")
     about = []
+    there: list[Row] = []
+    for side, whose in ((had, "baseline"), (has, "run")):
+        kept = {seed: one for seed, one in side.items() if one.machine.key in theirs & ours}
+        about += _left_out(whose, [seed for seed in side if seed not in kept], "of another machine")
+        there.append(kept)
+    had, has = there
+    if path not in BLOCKS:
+        return had, has, tuple(about)
     quiet: list[Row] = []
     for side, whose in ((had, "baseline"), (has, "run")):
         reasons = {seed: why for seed, one in side.items() if (why := busy(one, BLOCKS[path]))}
@@ -102,13 +126,13 @@ def _timed(line: Comparison, path: str, had: Row, has: Row) -> Undecided | tuple
         if not kept:
             why = next(iter(reasons.values()))
             return _said(line, "skipped", f"no timing of the {whose} is to be trusted: {why}")
-        if reasons:
-            seeds = join(map(str, reasons))
-            about.append(
-                f"without seed{'s' * (len(reasons) > 1)} {seeds} of the {whose}, when the machine was not steady"
-            )
+        about += _left_out(whose, list(reasons), "when the machine was not steady")
         quiet.append(kept)
     return quiet[0], quiet[1], tuple(about)
+
+
+def _left_out(whose: str, seeds: Sequence[int], why: str) -> list[str]:
+    return [f"without seed{'s' * (len(seeds) > 1)} {join(map(str, seeds))} of the {whose}, {why}"] if seeds else []
 
 
 def _seeds_without(line: Comparison, path: str, baseline: Row, run: Row, has: Row) -> list[Undecided]:
@@ -127,27 +151,25 @@ def _seeds_without(line: Comparison, path: str, baseline: Row, run: Row, has: Ro
 
 
 def _counted(
-    line: Comparison, quantity: Quantity, path: str, had: Row, has: Row, limits: Limits, gates: bool
-) -> Comparison:
+    line: Comparison, quantity: Quantity, path: str, had: Row, has: Row, limits: Limits, gates: bool,
+    about: tuple[str, ...],
+) -> Comparison:  # fmt: skip
     tolerance = max(limits.tolerance if quantity.category == "cost" else limits.counted_tolerance, line.margin or 0.0)
     change = _worse_by(quantity, path, had, has, limits)
     kept: Verdict = "passed" if line.margin is None else "within"
     verdict: Verdict = ("regression" if change > tolerance else kept) if gates else "reported"
-    sentence = "counted, without noise" if gates else "counted, and not gated"
+    sentence = "; ".join(["counted, without noise" if gates else "counted, and not gated", *about])
     return replace(line, verdict=verdict, sentence=sentence, worse_by=change, tolerance=tolerance if gates else None)
 
 
 def _worse_by(quantity: Quantity, path: str, had: Row, has: Row, limits: Limits) -> float:
     """The change of the mean, as a share."""
-    mean = stat_of_row(path, had).mean
+    mean, lower = stat_of_row(path, had).mean, quantity.better != "higher"
     before, after = (
-        Stat(tuple(
-            on_scale(value, limits.scale, mean, lower=quantity.better != "higher")
-            for value in stat_of_row(path, side).values
-        )).mean
+        Stat(tuple(on_scale(v, limits.scale, mean, lower=lower) for v in stat_as_compared(quantity, path, side).values))
         for side in (had, has)
-    )  # fmt: skip
-    return as_share(after - before, limits.scale, mean)
+    )
+    return as_share(after.mean - before.mean, limits.scale, mean)
 
 
 def _unasked(quantity: Quantity, path: str, about: tuple[str, ...]) -> str:

@@ -47,7 +47,7 @@ def print_check(check: Check, console: Console, everything: bool = False) -> Non
     hidden = {title: len(parts[title]) for title in parts if title not in shown and parts[title]}
     if hidden:
         counted = join(f"{many} {HIDDEN[title].format(s='s' * (many > 1))}" for title, many in hidden.items())
-        console.print(f"Not shown: {counted}; -v shows all.")
+        console.print(f"Left out: {counted}; -v shows all.")
     for note in check.notes:
         console.print(f"Note: {note}.")
     console.print(verdict(check))
@@ -104,7 +104,11 @@ def verdict(check: Check) -> str:
     """The outcome in one sentence, with what stands behind it."""
     counts = {kind: sum(line.verdict == kind for line in check.lines) for kind in STYLES}
     told = ", ".join(f"{count} {kind}" for kind, count in counts.items() if count)
-    kinds = (("Measurement error", check.errors), ("Regression", check.regressions), ("Not shown", check.not_shown))
+    kinds = (
+        ("Measurement error", check.errors),
+        ("Regression", check.regressions),
+        ("Not shown to be within the margin", check.not_shown),
+    )
     found = [f"{kind}: {_places(lines)}" for kind, lines in kinds if lines]
     if found:
         return f"{'; '.join(found)} ({told})."

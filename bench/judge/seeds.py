@@ -69,7 +69,7 @@ def target(texts: Sequence[str]) -> Target:
             if not 0 < bits < 1000:
                 raise UserError(f"--detect {text}: give bits per dimension as a number, such as --detect 0.02bits")
         else:
-            share = share_in("--detect", text)
+            share = share_in("--detect ", text)
     return Target(share, bits)
 
 
@@ -117,7 +117,8 @@ def _need(
         if wanted.share is None:
             return need._replace(why="no likelihood: give a share too, as --detect 5%")
         return need._replace(why="its bits/dim are unknown: give --from-records, or --detect 0.02bits")
-    counted = bool(has) and is_counted(quantity, has)
+    # nothing but counts of memory is recorded today
+    counted = is_counted(quantity, has) if has else quantity.category == "memory"
     allowed = limits.counted_tolerance if counted else limits.tolerance
     tolerance = math.log1p(allowed) if limits.scale == "log" else allowed
     if change <= tolerance:

@@ -51,6 +51,14 @@ def stat_of_row(path: str, row: Row) -> Stat:
     return Stat(values_of(path, row))
 
 
+def stat_as_compared(quantity: Quantity, path: str, row: Row) -> Stat:
+    """A value a seed, or where an invocation is the unit of the noise, the mean over the seeds of each."""
+    if not by_invocation(quantity):
+        return stat_of_row(path, row)
+    groups = grouped(row.values(), lambda one: one.invocation)
+    return Stat(tuple(Stat(tuple(look_up(one, path) or 0.0 for one in group)).mean for group in groups))
+
+
 def by_invocation(quantity: Quantity) -> bool:
     """Whether an invocation, not a seed, is the unit of a number's noise."""
     return quantity.category in ("speed", "memory")

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from equibench.cite.printed import Signature, folded, parse, same, signatures_in
+from equibench.cite.printed import Signature, as_read, broken_in, folded, parse, same, signatures_in
 from equibench.cite.signature import FORM, earlier_signatures, signature
 from equibench.errors import UserError
 from equibench.judge.rerun import Rerun, again
-from equibench.quantities.identity import look_up, name_of
+from equibench.quantities.identity import KEY_DIGITS, look_up, name_of
 from equibench.quantities.numbers import numbers
 from equibench.record import archive, find
 from equibench.record import files as record_files
@@ -57,7 +57,8 @@ def verify(
 def verify_all(
     text: str, results: Sequence[Path], *, rerun: Rerun | None = None, without: Sequence[str] = ()
 ) -> list[Verified]:
-    """The same of every signature in a text, such as a paper's, each once; one without its records is `missing`.
+    """The same of every signature in a text, such as a paper's, each once; one without its records, or that is not
+    whole, is `missing`.
 
     Raises UserError if there is none.
     """
@@ -73,17 +74,24 @@ def verify_all(
                 found.append(Verified(one, looked.verified(one, rerun)))
             except UserError as error:
                 found.append(Verified(one, [], str(error)))
+    found += [
+        Verified(None, [], f"{one!r} begins no whole signature: a part is lost or changed") for one in broken_in(text)
+    ]
     packed = list(_archives(results))
     return [*found, *([Verified(None, packed)] if packed else [])]
 
 
 def text_of(given: str) -> tuple[str, bool]:
     """What `verify` is given, and whether it is a document, which may hold many signatures: a file's text, that of
-    stdin for "-", or else a signature itself. Raises UserError for a file that cannot be read, or is no text.
+    stdin for "-", or else a signature itself. Raises UserError for a file that cannot be read, or is no text, and for
+    what is neither a file nor may be a signature.
     """
     if given == "-":
         content = sys.stdin.buffer.read()
-    elif not _is_file(given):
+    elif not _is(Path.is_file, given):
+        if "=" not in given:  # no signature, but a name
+            there = "is a folder" if _is(Path.is_dir, given) else "is neither a file nor a signature"
+            raise UserError(f"{given!r} {there}; name a text file that holds signatures, or give one, NAME=VALUE|...")
         return given, False
     else:
         try:
@@ -95,9 +103,9 @@ def text_of(given: str) -> tuple[str, bool]:
     return content.decode("utf-8-sig", errors="replace"), True
 
 
-def _is_file(given: str) -> bool:
+def _is(kind: Callable[[Path], bool], given: str) -> bool:
     try:
-        return Path(given).is_file()
+        return kind(Path(given))
     except (OSError, ValueError):  # far too long for a name, or a null byte
         return False
 
@@ -127,9 +135,9 @@ class _Results:
 
     def _find(self, key: str, parsed: Signature) -> list[Filed]:
         """The records of a key: several where the cell was measured in several folders. Files may have been renamed."""
-        by_name = [file for file in self.files if file.stem.endswith(f"-{key}")]
+        by_name = [file for file in self.files if file.stem.endswith(f"-{key[:KEY_DIGITS]}")]
         others = [file for file in self.files if not find.NAME.fullmatch(file.name)]
-        for some in (by_name, others):
+        for some in (by_name, others, self.files):
             read = [(file, self._record(file)) for file in some]
             if there := [(file, one) for file, one in read if one and one.key.startswith(key)]:
                 return there
@@ -178,9 +186,13 @@ def _value(parsed: Signature, path: str, records: Sequence[Record]) -> Finding:
     other = now[0]
     if (parsed.value, parsed.spread) != (other.value, other.spread):
         return Finding(False, f"the records give {_shown(texts[0])}, which is not what the signature says")
-    differing = [key for key in {**parsed.fields, **other.fields} if parsed.fields.get(key) != other.fields.get(key)]
-    apart = ", ".join(f"{k} ({other.fields.get(k, 'none')}, not {parsed.fields.get(k, 'none')})" for k in differing)
-    return Finding(False, f"the value is that of the records, but they differ in {apart or 'the name of the number'}")
+    said = {key: as_read(text) for key, text in parsed.fields.items()}
+    differing = [key for key in {**said, **other.fields} if said.get(key) != other.fields.get(key)]
+    apart = ", ".join(f"{k} ({other.fields.get(k, 'none')}, not {said.get(k, 'none')})" for k in differing)
+    named = f"the number is called {other.name} and not {as_read(parsed.name)}"
+    return Finding(
+        False, f"the value is that of the records, but {f'the records differ in {apart}' if apart else named}"
+    )
 
 
 def _shown(text: str | None) -> str:

@@ -44,7 +44,7 @@ def record_of(content: bytes, name: str) -> Record:
     which is remarked on, as it is on one that was changed after it was written. Raises NoRecordError.
     """
     found = _read(content, name)
-    if found.content_sha256 and not as_written(content):
+    if as_written(content) is False:
         remark(f"{name} was changed by hand after it was written, and no signature of it holds any more")
         found._edited = True
     return found

@@ -1,4 +1,4 @@
-"""Whether one code, with one set of libraries, made the records that stand for one row."""
+"""Whether one code and one set of libraries made the records that stand for one row, each by a training of its own."""
 
 from __future__ import annotations
 
@@ -18,8 +18,9 @@ def code_of(record: Record) -> str:
 
 
 def notes_on(records: Sequence[Record]) -> list[str]:
-    """That seeds of one row were made by several codes, or with several versions of a library, a clause each; empty
-    where they were not, as far as is known. Records without a digest of their sources go by their commit.
+    """That seeds of one row were made by several codes, or with several versions of a library, or have the same
+    weights, a clause each; empty where they were not, as far as is known. Records without a digest of their sources go
+    by their commit.
     """
     known = all(record.code.sources_sha256 for record in records)
     codes = [
@@ -31,7 +32,22 @@ def notes_on(records: Sequence[Record]) -> list[str]:
         versions = [f"{library} {record.versions[library]}" for record in records if library in record.versions]
         if len(versions) == len(records):
             found += [f"not all seeds are of one version of {library}: {by}." for by in _apart(records, versions)]
-    return found
+    return [*found, *(f"{words}." for words in same_weights(records))]
+
+
+def same_weights(records: Sequence[Record]) -> list[str]:
+    """That trainings with several seeds ended in the same weights, as those of a model that does not heed its seed, so
+    that they are no repeats; a clause for each set.
+    """
+    found: dict[str, list[str]] = {}
+    for record in records:
+        if record.weights_sha256 and record.loaded is None:
+            found.setdefault(record.weights_sha256, []).append(str(record.seed))
+    return [
+        f"seeds {join(seeds)} have the same weights, which is one training and not {len(seeds)}"
+        for seeds in found.values()
+        if len(seeds) > 1
+    ]
 
 
 def _apart(records: Sequence[Record], made_by: Sequence[str]) -> list[str]:

@@ -263,8 +263,8 @@ def rows(records: Sequence[Record], whose: str) -> Rows:
             words = config_words(there, one)
             apart = f" of other configs ({words[0]}; {words[1]})" if any(words) else ""
             raise UserError(
-                f"there are two records of {one.entrant} with seed {one.seed}{apart} in {whose} ({there.key[:8]} and "
-                f"{one.key[:8]}); keep the one that counts"
+                f"there are two records of {one.entrant} with seed {one.seed}{apart} in {whose} ({there.key[:8]}"
+                f"{f' and {one.key[:8]}' if one.key != there.key else ', a copy'}); keep the one that counts"
             )
         row[one.seed] = one
     return found

@@ -237,7 +237,9 @@ def test_the_command_line(results):
         (["cite", "FDD", "vae", "--results", results], "did you mean 'FD"),
         (["cite", "FD"], "give METRIC and ENTRANT"),
         (["cite", "FD", "vae", "--results", "nowhere"], "no record"),
-        (["verify", "hello"], "not a whole signature"),
+        (["verify", "hello"], "'hello' is neither a file nor a signature"),
+        (["verify", "FD=3|x:y"], "not a whole signature"),
+        (["verify", results], "is a folder"),
     ):
         done = equibench(*arguments)
         assert done.returncode == 2, done.stdout

@@ -11,7 +11,7 @@ from hypothesis import configuration, given, settings
 from hypothesis import strategies as st
 
 from equibench.cite import citation, names
-from equibench.cite.printed import parse, signatures_in
+from equibench.cite.printed import broken_in, parse, same, signatures_in
 from equibench.cite.signature import signature
 from equibench.errors import UserError
 from equibench.quantities.tex import plain, tex
@@ -101,7 +101,7 @@ def test_a_printed_form_is_the_signature(form):
     def printed(rows, path):
         text = signature(rows, path)
         assert text is not None
-        assert parse(FORMS[form](text)) == parse(text)
+        assert same(parse(FORMS[form](text)), parse(text))
 
     for_many(12, printed)
 
@@ -147,10 +147,43 @@ def test_a_whole_form_by_hand():
         ("also known as bits_per_dim", "likelihood.bits_per_dim"),
         ("note = {bits_per_dim", "likelihood.bits_per_dim"),
         ("sliced_Wasser\nstein_1234", "quality.also.sliced Wasserstein"),
+        *((f"{sign}FD_5k", "quality.value") for sign in "\u2022\u2192\u2020&\u2026/\u00a7#!?)].\u300c"),
+        ("1.FD_5k", "quality.value"),
     ],
 )
 def test_a_name_is_told_from_what_stands_before_it(name, path):
     assert parse(f"{name}=1.5|entrant:a|seeds:0|sig:2|rec:0123abcd").path == path
+
+
+WRITTEN = "FD_5k=1.5|entrant:vae|data:fashion-mnist-10k|budget:7e12flops|seeds:0,1|sig:2|rec:0123abcd,89abcdef"
+
+
+@pytest.mark.parametrize(("before", "after", "holds"), [
+    ("fashion-", "fashion-\n", True),
+    ("fashion", "fash-\nion", True),
+    ("fashion-mnist", "fashionmnist", True),  # a line broke at the hyphen, and a program joined it again
+    ("7e12", "7e-\n12", True),
+    ("7e12", "7e-12", False),
+    ("vae", "v-ae", False),
+    ("vae", "vae-", False),
+    ("0,1", "0,-1", False),
+    ("mnist-10k", "mnist10k", False),
+    ("vae", "va", False),
+])  # fmt: skip
+def test_a_hyphen_is_part_of_a_signature_but_at_the_end_of_a_line(before, after, holds):
+    assert same(parse(WRITTEN.replace(before, after)), parse(WRITTEN)) == holds
+
+
+@pytest.mark.parametrize(("before", "after"), [
+    ("|rec:0123abcd,89abcdef", ""), ("rec:0", "rec:l"), ("|seeds", "|SEEDS"), ("seeds:0", "seeds:O"),
+    ("|sig:2", "|sig:2|sig:2"),
+])  # fmt: skip
+def test_what_is_left_of_a_signature_is_not_passed_over(before, after):
+    broken = WRITTEN.replace(before, after)
+    for text in (f"{WRITTEN} and {broken}.", f"{broken}; {WRITTEN}."):
+        assert len(signatures_in(text)) == 1
+        assert [one.endswith("FD_5k=1.5|entrant:") for one in broken_in(text)] == [True]
+    assert broken_in(f"{WRITTEN} a = 5 | b, x=1|2 {WRITTEN}") == []
 
 
 def test_several_signatures_are_found_in_their_order():

@@ -240,3 +240,12 @@ def test_the_tightest_bound_that_both_have_is_another_face_of_a_likelihood():
     assert "the tightest bound that both sides have, upper bound by importance weighting, K = 4" in line.sentence
     other = [one.model_copy(update={"bounds": [one.bounds[0].model_copy(update={"passes": 64})]}) for one in worse]
     assert not compare(before, other).failed  # with other weights it is another bound
+
+
+def test_a_tightest_bound_that_is_gone_is_a_regression():
+    before = [make("vae", seed) for seed in SEEDS]
+    bound = ("vae", "bounds.importance weighting.bits_per_dim")
+    for lacking in (SEEDS, SEEDS[1:2]):
+        after = [scaled(one) if one.seed not in lacking else changed(scaled(one), bounds=[]) for one in before]
+        assert regressions(compare(before, after)) == {bound}
+    assert not compare([changed(one, bounds=[]) for one in before], [scaled(one) for one in before]).failed

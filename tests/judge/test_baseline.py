@@ -37,7 +37,7 @@ def test_a_floor_that_each_run_has_measured_alike_is_there_once(tmp_path):
     for file in folders[2].glob("uniform-*"):
         file.unlink()
     save([floor("uniform", bits=8.1)], folders[2])
-    with pytest.raises(UserError, match="there are two records of uniform with seed 0 in the run"):
+    with pytest.raises(UserError, match="there are two records of uniform with seed 0 in the results"):
         baseline.make(folders, tmp_path / "other", allow_dirty=True)
     assert not (tmp_path / "other").exists()
 

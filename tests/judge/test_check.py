@@ -174,6 +174,43 @@ def test_the_fastest_batch_size_may_be_another_one(slower, found, batch_size):
     assert ("speed.images_per_sec" in {number for _, number in regressions(compare(before, after))}) == found
 
 
+def of_machine(one, key, slower=1.0):
+    """The record of a machine with this key, in an invocation of its own."""
+    other = changed(scaled(one, slower=slower), machine={"key": key})
+    return other.model_copy(update={"invocation": f"{key}-{one.seed}"})
+
+
+def test_what_was_timed_on_another_machine_is_left_out_aloud():
+    before = [of_machine(make("vae", seed), "a" * 12) for seed in SEEDS]
+    after = [of_machine(one, "b" * 12 if one.seed == 0 else "a" * 12, 0.05 if one.seed == 0 else 1.0) for one in before]
+    lines = {line.number: line for line in compare(before, after).lines}
+    for number in ("speed.images_per_sec", "memory.train_peak_bytes"):
+        assert "without seed 0 of the run, of another machine" in lines[number].sentence
+        assert lines[number].run.n == 2
+    assert lines["speed.images_per_sec"].run.mean < 2 * lines["speed.images_per_sec"].baseline.mean
+    both = compare(after, after).lines
+    assert any("on several machines on both sides (" in line.sentence for line in both if line.verdict == "skipped")
+
+
+def test_a_speed_is_shown_as_it_is_compared():
+    """Seeds of one invocation share what the machine did, and count once."""
+    before = [of_machine(make("vae", seed), "a" * 12) for seed in SEEDS]
+    again = [
+        changed(one, key=str(seed) * 64, seed=seed, weights_sha256=str(seed) * 64)
+        for one, seed in [(before[0], 7), (before[0], 8)]
+    ]
+    line = {one.number: one for one in compare(before, [*before, *again]).lines}["speed.images_per_sec"]
+    assert line.run == line.baseline
+
+
+def test_seeds_with_the_same_weights_are_no_repeats():
+    once = make("vae")
+    same = [changed(once, seed=seed, key=str(seed) * 64) for seed in SEEDS]
+    found = compare([make("vae", seed) for seed in SEEDS], same)
+    words = "the run's seeds 0, 1 and 2 have the same weights, which is one training and not 3"
+    assert any(words in note for note in found.notes)
+
+
 def test_a_seed_counts_once():
     twice = changed(make("vae"), key="f" * 64)
     with pytest.raises(UserError, match="two records of vae with seed 0"):

@@ -137,7 +137,15 @@ def test_a_window_holds_numbers_of_fixed_weights_in_both_directions(tmp_path):
         ('[quality]\nalso = "latency"', "speed.latency_p50_sec is no number of quality, but of speed"),
         ("[number.recal]\ntolerance = 1", "unknown number 'recal'; did you mean 'recall'?"),
         ("[quality]\ntolerance = -1", "quality.tolerance must be at least 0, not -1"),
-        ("[quality]\ntolerance = true", "quality.tolerance must be a number, not True"),
+        ("[quality]\ntolerance = true", "quality.tolerance must be a number, not true"),
+        ("[quality]\ntolerance = 5", "quality.tolerance must be a share, such as 0.05 for 5 %"),
+        ("[quality]\ntolerance = 2020-01-01", "quality.tolerance must be a number, not 2020-01-01"),
+        ("[same_noise]\ngate = 'no'", "same_noise.gate must be true or false, not 'no'"),
+        ("[number.FD]\n[number.'quality.value']", "'FD' and 'quality.value' are the same number"),
+        (
+            "[[window]]\nentrant = 'vae'\nnumber = 'FD'\nweights_sha256 = '740d'\nlow = 1",
+            "window 1: weights_sha256 must be the first 8 to 64 digits (0-9, a-f)",
+        ),
         ("[quality]\nprior_sd = 0", "quality.prior_sd must be more than 0, not 0"),
         ("[quality]\nalpha = 0.9", "quality.alpha must be at most 0.5, not 0.9"),
         ("[quality]\nprior_sd = inf", "quality.prior_sd must be a finite number"),
@@ -168,7 +176,9 @@ def test_a_file_that_is_none_is_said(tmp_path):
 
 @pytest.mark.parametrize("text", ["qualty=3", "quality", "quality=a", "quality=-1", "quality=inf", "likelihood=1%"])
 def test_bad_tolerances_are_one_sentence(text):
-    with pytest.raises(UserError, match=r"did you mean 'quality'|per cent as a number|bits per dimension as a number"):
+    with pytest.raises(
+        UserError, match=r"did you mean .quality.|per cent as a number|bits per dimension as a number|at least 0"
+    ):
         Gates().with_options(tolerances=[text])
 
 

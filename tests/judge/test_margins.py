@@ -103,7 +103,7 @@ def test_margins_as_on_the_command_line():
     assert margins(["5%"]) == {"quality": 0.05, "likelihood": 0.05}
     assert margins(["5", "speed=10%"]) == {"quality": 0.05, "likelihood": 0.05, "speed": 0.1}
     for text in ("qualty=5", "x", "-1", "0", "speed=", "nan", "inf"):
-        with pytest.raises(UserError, match=r"did you mean|per cent as a number"):
+        with pytest.raises(UserError, match=r"did you mean|per cent as a number|more than 0 and less than 100,000 %"):
             margins([text])
 
 
@@ -115,7 +115,7 @@ def test_the_command_line(tmp_path):
         "check", same, "--baseline", good, "--not-worse-than", "5%", "--junit", tmp_path / "x.xml", "--github"
     )
     assert done.returncode == 1, done.stderr
-    assert "Not shown: vae FD_5k" in done.stdout
+    assert "Not shown to be within the margin: vae FD_5k" in done.stdout
     assert "::error title=equibench%3A vae%2C FD_5k::" in done.stdout
     assert 'failures="1"' in (tmp_path / "x.xml").read_text()
     assert equibench("check", same, "--baseline", good, "--not-worse-than", "30%").returncode == 0

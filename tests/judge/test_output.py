@@ -61,7 +61,7 @@ def test_json_holds_raw_values(worse):
 def test_failures_come_first_and_passes_when_asked_for(worse, capsys):
     print_check(worse, console())
     short = capsys.readouterr().out
-    assert short.index("Failed") < short.index("FD_5k") < short.index("Not judged") < short.index("Not shown: ")
+    assert short.index("Failed") < short.index("FD_5k") < short.index("Not judged") < short.index("Left out: ")
     assert "-v shows all" in short
     assert "Train memory" not in short
     print_check(worse, console(), everything=True)

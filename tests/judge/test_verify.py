@@ -54,6 +54,8 @@ def test_verify_finds_a_record_that_was_changed_by_hand(tmp_path):
     assert sentences[f"{file.name} was changed by hand after it was written"] is False
     file.write_text(re.sub(r'"content_sha256": "\w+"', '"content_sha256": null', file.read_text()))
     assert verify(text, [folder])[1].holds is False  # a hash is not lost by accident
+    with pytest.raises(UserError, match="changed by hand"):
+        citation.cite("FD", "vae", [folder])
     file.write_text(re.sub(r'"schema_version": \d+', '"schema_version": 0', file.read_text()))
     assert verify(text, [folder])[1].holds is None
 
@@ -82,7 +84,11 @@ def test_all_signatures_of_a_document_are_verified(tmp_path):
     paper.write_text(paper.read_text().replace(forged, ""))
     done = equibench("verify", "-", "--results", folder, input=paper.read_text())
     assert done.returncode == 2
-    assert "1 of 4 signatures could not be verified" in done.stderr
+    assert "1 of 4 signatures could not be verified; give their records with --results" in done.stderr
+    done = equibench("verify", "-", "--results", folder, input=f"{cited[0].signature} {cited[1].signature[:-3]}")
+    assert done.returncode == 2
+    assert "begins no whole signature" in done.stdout
+    assert "1 of 2 signatures could not be verified; look at those that are not whole" in done.stderr
     done = equibench("verify", paper, "--results", next(folder.glob("vae-*.json")))
     assert done.returncode == 2
     for content, sentence in ((b"%PDF-1.7\n\0", "is no text"), (b"nothing", "there is no signature in the text")):
