@@ -18,6 +18,7 @@ _OF_A_MOUNT = {errno.ENOTCONN, errno.EHOSTDOWN, errno.ETIMEDOUT}
 # by which TorchScript begins: a listing of the program follows, and what went wrong stands at the end
 _TORCHSCRIPT = "The following operation failed in the TorchScript interpreter"
 LFS_POINTER = b"version https://git-lfs.github.com/"  # what a file starts with that Git LFS has not fetched yet
+A_POINTER = "a pointer of Git LFS, not the file itself; fetch that with `git lfs pull`"  # what such a file is
 
 
 class UserError(Exception):

@@ -14,9 +14,8 @@ from collections.abc import Sequence
 
 from scipy.special import ndtri, stdtr, stdtrit
 
+from equibench.protocol import LEVEL
 from equibench.record.schema import Interval
-
-LEVEL = 0.95
 
 
 def split_differences(halves: Sequence[float]) -> list[float]:

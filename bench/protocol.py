@@ -14,3 +14,4 @@ LEAST_SHARE_OF_CAP = 0.95  # of parameters: what a cell with less has missed (pr
 LEAST_SHARE_WITH_TWO_KNOBS = 0.98  # what an entrant is sized to at least, where two settings are free for it
 RANKING_SEEDS = 3  # protocol, rule 13: no ranking with fewer
 SIGNIFICANCE = 0.05  # of the family of tests, after Holm's correction
+LEVEL = 0.95  # of all intervals

@@ -162,8 +162,8 @@ class Model(nn.Module, ABC):
         ends = self.label_shares.cumsum(0).to(uniform.device)
         return torch.searchsorted(ends / ends[-1], uniform, right=True).clamp(max=self.classes - 1)
 
-    def told(self, labels: Tensor | None) -> Tensor | None:
-        """Labels int64 `[B]` as networks are told them: one-hot `[B, classes]` float32; None without classes. Raises
+    def one_hot(self, labels: Tensor | None) -> Tensor | None:
+        """Labels int64 `[B]` as networks take them: one-hot `[B, classes]` float32; None without classes. Raises
         ValueError where there are labels and no classes, or the other way round.
         """
         if (labels is None) != (self.classes == 0):
@@ -173,7 +173,7 @@ class Model(nn.Module, ABC):
         # not F.one_hot, which waits for the device to tell how great a label is
         return (labels[:, None] == torch.arange(self.classes, device=labels.device)).float()
 
-    def checked(self, labels: Tensor | None, n: int) -> Tensor | None:
+    def checked_labels(self, labels: Tensor | None, n: int) -> Tensor | None:
         """The labels of n images, as they were given. Raises ValueError where they are not int64 `[n]` of classes that
         the model has.
         """
@@ -185,13 +185,13 @@ class Model(nn.Module, ABC):
             raise ValueError(f"labels are 0 to {self.classes - 1}, not {int(labels.min())} to {int(labels.max())}")
         return labels
 
-    def to_sample(self, n: int, generator: Generator, labels: Tensor | None) -> Tensor | None:
-        """What networks are told of n samples `[n, classes]`: given labels, or drawn ones; None without classes."""
+    def sample_labels(self, n: int, generator: Generator, labels: Tensor | None) -> Tensor | None:
+        """One-hot labels of n samples `[n, classes]`, those given or drawn ones; None without classes."""
         drawn = self.classes and labels is None
-        return self.told(self.draw_labels(n, generator) if drawn else self.checked(labels, n))
+        return self.one_hot(self.draw_labels(n, generator) if drawn else self.checked_labels(labels, n))
 
-    def untold(self, n: int) -> Tensor | None:
-        """What networks are told of n images whose labels they shall not know: the classes' frequencies
+    def label_frequencies(self, n: int) -> Tensor | None:
+        """In place of the one-hot labels of n images that a network shall not know: the classes' frequencies
         `[n, classes]`; None without classes.
         """
         return self.label_shares.expand(n, -1) if self.classes else None

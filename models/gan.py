@@ -53,11 +53,12 @@ class GAN(Model):
         if not config.classes:  # a generator of the noise alone
             self.latent_dims = config.latent
         decay, momentum = config.weight_decay, config.momentum
-        players = (
-            optimizers(player, config.optimizer, (0.0, 0.99), decay, edges=edges, momentum=momentum)
-            for player, edges in ((self.generator, ("start", "head")), (self.discriminator, ("stem", "out", "label")))
+        self._generator_muon, self._generator_adam = optimizers(
+            self.generator, config.optimizer, (0.0, 0.99), decay, edges=("start", "head"), momentum=momentum
         )
-        (self._generator_muon, self._generator_adam), (self._discriminator_muon, self._discriminator_adam) = players
+        self._discriminator_muon, self._discriminator_adam = optimizers(
+            self.discriminator, config.optimizer, (0.0, 0.99), decay, edges=("stem", "out", "label"), momentum=momentum
+        )
 
     def update(self, images: Tensor, progress: float = 0.0, labels: Tensor | None = None) -> dict[str, Tensor]:
         """A step of each player, from one pass through the critic or in turns. With classes both images of a pair have
@@ -67,55 +68,55 @@ class GAN(Model):
         rate = learning_rate(config.learning_rate, progress)
         gamma = config.penalty * (config.penalty_end / config.penalty) ** progress if config.penalty else 0.0
         n, part = len(images), self.part
-        real, told = to_float(part.of(images)), self.told(labels if labels is None else part.of(labels))
-        fake = self.generator(part.of(torch.randn(n, config.latent, device=images.device)), told)
+        real, label = to_float(part.of(images)), self.one_hot(labels if labels is None else part.of(labels))
+        fake = self.generator(part.of(torch.randn(n, config.latent, device=images.device)), label)
         # beyond black and white, where samples are clipped, what differs matters less, but still pulls back
         fake = config.leak * fake + (1 - config.leak) * fake.clamp(-1, 1)
-        losses = (self._one_stage if config.one_stage else self._in_turns)(real, fake, told, n, gamma, rate)
+        losses = (self._one_stage if config.one_stage else self._in_turns)(real, fake, label, n, gamma, rate)
         self.average.update(self.generator)
         return losses
 
     def _in_turns(
-        self, real: Tensor, fake: Tensor, told: Tensor | None, n: int, gamma: float, rate: float
+        self, real: Tensor, fake: Tensor, label: Tensor | None, n: int, gamma: float, rate: float
     ) -> dict[str, Tensor]:
         """A turn of the discriminator, then one of the generator. `n` is of the whole batch."""
         fixed, few = fake.detach(), self.part.count(self._penalized(n))
-        real_value, fake_value = self.discriminator(torch.cat([real, fixed]), _twice(told)).chunk(2)
-        penalties = self._penalty(torch.cat([real[:few], fixed[:few]]), _twice(told, few))
+        real_value, fake_value = self.discriminator(torch.cat([real, fixed]), _twice(label)).chunk(2)
+        penalties = self._penalty(torch.cat([real[:few], fixed[:few]]), _twice(label, few))
         losses = self._step_of_critic(real_value, fake_value, penalties, n, gamma, rate)
 
         self.discriminator.requires_grad_(False)  # no gradients for weights that this turn does not change
-        generator_loss = self.part.mean(F.softplus(real_value.detach() - self.discriminator(fake, told)), n)
+        generator_loss = self.part.mean(F.softplus(real_value.detach() - self.discriminator(fake, label)), n)
         step((self._generator_muon, self._generator_adam), generator_loss, rate, self.part)
         self.discriminator.requires_grad_(True)
         return {**losses, "generator_loss": generator_loss}
 
     def _one_stage(
-        self, real: Tensor, fake: Tensor, told: Tensor | None, n: int, gamma: float, rate: float
+        self, real: Tensor, fake: Tensor, label: Tensor | None, n: int, gamma: float, rate: float
     ) -> dict[str, Tensor]:
         """Both players step from one pass through the critic (Shen et al. 2021). With r and f the values of a pair, the
         generator's gradient at a sample is the discriminator's times -sigmoid(r - f) / sigmoid(f - r) = -exp(r - f).
         `n` is of the whole batch.
         """
-        here, few = len(real), self.part.count(self._penalized(n))
-        fixed = fake.detach()
-        first, slope = self._with_slope(torch.cat([real[:few], fixed[:few]]), _twice(told, few))
-        rest = fixed[few:].clone().requires_grad_(True)
-        of_rest = _twice(None if told is None else told[few:])
-        others = self.discriminator(torch.cat([real[few:], rest]), of_rest) if few < here else first[:0]
-        real_value = torch.cat([first[:few], others[: here - few]])
-        fake_value = torch.cat([first[few:], others[here - few :]])
+        penalized, fixed = self.part.count(self._penalized(n)), fake.detach()
+        values, slope = self._with_slope(torch.cat([real[:penalized], fixed[:penalized]]), _twice(label, penalized))
+        real_value, fake_value = values.chunk(2)
+        rest = fixed[penalized:].clone().requires_grad_(True)
+        if len(rest):
+            of_rest = _twice(None if label is None else label[penalized:])
+            real_rest, fake_rest = self.discriminator(torch.cat([real[penalized:], rest]), of_rest).chunk(2)
+            real_value, fake_value = torch.cat([real_value, real_rest]), torch.cat([fake_value, fake_rest])
         penalties = slope.float().square().sum(dim=(1, 2, 3))
         losses = self._step_of_critic(real_value, fake_value, penalties, n, gamma, rate)
         with torch.no_grad():
             lead = real_value - fake_value
-            each = lead[:, None, None, None]
-            at_first = -torch.sigmoid(each[:few]) / n * slope[few:].float()
-            slope_of_rest = rest if rest.grad is None else rest.grad.float()  # none is left where all had a penalty
-            # times what the critic's own slope, which has the factor sigmoid(f - r), lacks; beyond 60 that is so small
-            # that float32 might lose it
-            at_rest = -each[few:].clamp(max=60).exp() * slope_of_rest
-            gradient = torch.cat([at_first, at_rest])
+            by_image = lead[:, None, None, None]
+            gradient = -torch.sigmoid(by_image[:penalized]) / n * slope[penalized:].float()
+            if rest.grad is not None:
+                # times what the critic's own slope, which has the factor sigmoid(f - r), lacks; beyond 60 that is so
+                # small that float32 might lose it
+                rest_gradient = -by_image[penalized:].clamp(max=60).exp() * rest.grad.float()
+                gradient = torch.cat([gradient, rest_gradient])
             generator_loss = self.part.mean(F.softplus(lead), n)
         step((self._generator_muon, self._generator_adam), (fake * gradient).sum(), rate, self.part)
         return {**losses, "generator_loss": generator_loss}
@@ -146,9 +147,9 @@ class GAN(Model):
 
     @torch.no_grad()
     def sample(self, n: int, generator: Generator, *, batch_size: int = 250, labels: Tensor | None = None) -> Tensor:
-        told = self.to_sample(n, generator, labels)
+        label = self.sample_labels(n, generator, labels)
         z = torch.randn(n, self.config.latent, generator=generator, device=generator.device)
-        inputs = [z] if told is None else [z, told]
+        inputs = [z] if label is None else [z, label]
         return in_batches(lambda *slices: to_uint8(self.average.network(*slices)), batch_size, inputs)
 
     def decode(self, z: Tensor) -> Tensor:
@@ -157,16 +158,16 @@ class GAN(Model):
 
     @torch.no_grad()
     def show(self, images: Tensor, generator: Generator) -> Showing:
-        device, untold = images.device, self.untold(len(images))
+        device, frequencies = images.device, self.label_frequencies(len(images))
         fake = self.sample(len(images), generator)
-        real_value, fake_value = (self.discriminator(to_float(one), untold) for one in (images, fake))
+        real_value, fake_value = (self.discriminator(to_float(one), frequencies) for one in (images, fake))
         ends = torch.randn(2, 4, self.config.latent, generator=generator, device=device)
         # along the great circle, where normal noise of many dimensions lies
         angle = torch.linspace(0, math.pi / 2, 12, device=device)[:, None, None]
         between = torch.cos(angle) * ends[0] + torch.sin(angle) * ends[1]
-        told = self.to_sample(4, generator, None)
-        told = None if told is None else told.repeat(12, 1)
-        path = to_uint8(self.average.network(between.flatten(0, 1), told)).unflatten(0, (12, 4)).transpose(0, 1)
+        label = self.sample_labels(4, generator, None)
+        label = None if label is None else label.repeat(12, 1)
+        path = to_uint8(self.average.network(between.flatten(0, 1), label)).unflatten(0, (12, 4)).transpose(0, 1)
         return Showing(
             # every test image against every sample: 0.5 is chance, 1 a discriminator that is never fooled
             numbers={
@@ -189,21 +190,21 @@ class GAN(Model):
     def sampling_parameters(self) -> int:
         return sum(p.numel() for p in self.generator.parameters())
 
-    def _penalty(self, x: Tensor, told: Tensor | None = None) -> Tensor:
+    def _penalty(self, x: Tensor, label: Tensor | None = None) -> Tensor:
         """|grad D(x)|^2 of every image `[B]`, differentiable by D's weights (Mescheder et al. 2018, R1 and R2)."""
-        return self._with_slope(x, told)[1].float().square().sum(dim=(1, 2, 3))
+        return self._with_slope(x, label)[1].float().square().sum(dim=(1, 2, 3))
 
-    def _with_slope(self, x: Tensor, told: Tensor | None) -> tuple[Tensor, Tensor]:
+    def _with_slope(self, x: Tensor, label: Tensor | None) -> tuple[Tensor, Tensor]:
         """D(x) `[B]` and grad D(x), both differentiable by D's weights. There may be no images."""
         if not len(x):
             return x.new_zeros(0), x
         # times one: FLOP counting hooks gradients, and cannot where x is a leaf
         x = x.detach().requires_grad_(True) * 1
-        value = self.discriminator(x, told)
+        value = self.discriminator(x, label)
         (slope,) = torch.autograd.grad(value.sum(), x, create_graph=True)
         return value, slope
 
 
-def _twice(told: Tensor | None, n: int | None = None) -> Tensor | None:
-    """What is told of the first n pairs, for their real images and then for the generated ones."""
-    return None if told is None else torch.cat([told[:n], told[:n]])
+def _twice(label: Tensor | None, n: int | None = None) -> Tensor | None:
+    """Labels of the first n pairs, for their real images and then for the generated ones."""
+    return None if label is None else torch.cat([label[:n], label[:n]])

@@ -62,7 +62,7 @@ def page(count: int) -> str:
         "# How often `history` finds a step",
         "",
         f"Written by `python -m studies.history_steps --series {count}`; the module says how. Per cent of series, each",
-        f"a family of its own at {100 * steps.SIGNIFICANCE:g} %. The spike is one commit {SPIKE_SD:g} standard",
+        f"a family of its own at {100 * steps.FALSE_DISCOVERY_RATE:g} %. The spike is one commit {SPIKE_SD:g} standard",
         "deviations off: a step found there is false.",
         "",
         f"| Commits | Repeats | No step | The same, t({TAILS}) tails | Spike, in the middle | Spike, at the end | "

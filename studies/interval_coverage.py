@@ -23,6 +23,7 @@ from equibench.data import sets
 from equibench.measure.features.load import load_extractor
 from equibench.measure.quality.frechet import Resampler, Statistics, frechet_distance, statistics
 from equibench.measure.quality.reference import features_of
+from equibench.protocol import LEVEL
 from equibench.record.schema import Interval
 
 RATIOS = (1, 2, 3, 5, 10)  # N / d
@@ -94,7 +95,7 @@ def without_bias(
         values.append(value)
         halves, drawn = resampler.halves(splits, trial), resampler.bootstrap(resamples, trial)
         corrected, interval = intervals.corrected(value, halves, drawn)
-        percentile = Interval(low=min(drawn), high=max(drawn), level=intervals.LEVEL, method="range of the resamples")
+        percentile = Interval(low=min(drawn), high=max(drawn), level=LEVEL, method="range of the resamples")
         hits += [one.low <= truth <= one.high for one in (interval, percentile)]
         left += [2 * value - float(np.mean(drawn)), 2 * value - float(np.mean(halves)), corrected]
     return [*(hits / trials), float(np.mean(values)) / truth, *(left / trials / truth - 1)]

@@ -177,7 +177,7 @@ def channels_first(rows: NDArray[np.uint8]) -> Images:
 def _array(path: Path, key: str | None, stream: IO[bytes], size: int) -> StoredArray:
     """What the header at the beginning of `stream` says; `size` bytes are there, the header's among them."""
     start = stream.read(8)
-    if start[:6] != b"\x93NUMPY" or len(start) < 8 or start[6] not in (1, 2, 3):
+    if start[:6] != np.lib.format.MAGIC_PREFIX or len(start) < 8 or start[6] not in (1, 2, 3):
         what = f"{key} in it" if key is not None else "it"
         raise UserError(f"cannot read {path} ({what} is no array of numpy's); save it again with numpy.savez")
     counted = stream.read(2 if start[6] == 1 else 4)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from equibench.errors import LFS_POINTER, UserError, first_line
+from equibench.errors import A_POINTER, LFS_POINTER, UserError, first_line
 
 FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "TIFF")  # of no other: some are programs, which Pillow hands on
 MOST_PIXELS = 2**26  # of one image, 8192 x 8192; below where Pillow warns
@@ -22,7 +22,8 @@ _READ = (*_GREY, "P", "PA", "RGB", "RGBA")
 _OTHER_FORMATS = {
     b"GIF8": "a GIF", b"\x00\x00\x00\x0cjP": "a JPEG 2000", b"\xff\x4f\xff\x51": "a JPEG 2000",
     b"\xff\x0a": "a JPEG XL", b"\x00\x00\x00\x0cJXL": "a JPEG XL", b"%!PS": "a PostScript program", b"8BPS": "a PSD",
-    b"P5": "a PGM", b"P6": "a PPM", b"PK\x03\x04": "an archive", b"\x93NUMPY": "an array", b"%PDF": "a PDF",
+    b"P5": "a PGM", b"P6": "a PPM", b"PK\x03\x04": "an archive", np.lib.format.MAGIC_PREFIX: "an array",
+    b"%PDF": "a PDF",
 }  # fmt: skip
 _TIFF_LOSSY = {"tiff_jpeg": "JPEG", "jpeg": "JPEG", "webp": "WebP"}
 _BITS, _STRIPS, _TILES, _SAMPLE_FORMAT = 258, 273, 324, 339  # tags of TIFF
@@ -98,7 +99,7 @@ def check_not_a_pointer(path: Path, start: bytes) -> None:
     if not start:
         raise UserError(f"{path} is empty; replace or remove it")
     if start.startswith(LFS_POINTER):
-        raise UserError(f"{path} is a Git LFS pointer, not the file itself; fetch that with `git lfs pull`")
+        raise UserError(f"{path} is {A_POINTER}")
 
 
 def _check_content(file: Path, stream: BinaryIO) -> None:

@@ -13,6 +13,7 @@ from scipy.special import stdtrit
 from equibench.history import steps
 from equibench.history.points import Measurement, Point, Series, evaluation_sd
 from equibench.history.steps import Fit, Scatter
+from equibench.protocol import LEVEL
 from equibench.record.paths import value_at
 from equibench.record.schema import Interval, Quality
 from equibench.stats import Stat
@@ -78,7 +79,7 @@ class Judged:
 def judge(
     series: Sequence[Series],
     baseline: Callable[[Series], Sequence[Measurement]] = lambda one: (),
-    level: float = steps.SIGNIFICANCE,
+    level: float = steps.FALSE_DISCOVERY_RATE,
 ) -> list[Judged]:
     """All series, of whose steps no more than `level` are false on average. `baseline` gives the measurements of the
     baseline that compare with a series.
@@ -179,7 +180,7 @@ def _range(one: Series, point: Point, noise: Scatter | None) -> Range:
         found = _back(one, stat.mean, noise.quantile * noise.sd / math.sqrt(stat.n), noise.source)
         return found._replace(value=value) if stat.n == 1 else found  # to the last bit
     if stat.sd is not None:
-        reach = float(stdtrit(stat.n - 1, (1 + steps.LEVEL) / 2)) * stat.sd / math.sqrt(stat.n)
+        reach = float(stdtrit(stat.n - 1, (1 + LEVEL) / 2)) * stat.sd / math.sqrt(stat.n)
         return _back(one, stat.mean, reach, "its own measurements")
     if len(point.records) == 1:
         parent = value_at(point.first, one.path.rpartition(".")[0])

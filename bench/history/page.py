@@ -65,7 +65,7 @@ def page(found: History) -> bytes:
         "alone": steps.LEAST_POINTS_ALONE,
         "least": steps.LEAST_POINTS,
         "least_df": steps.LEAST_DF,
-        "significance": f"{100 * steps.SIGNIFICANCE:g}",
+        "significance": f"{100 * steps.FALSE_DISCOVERY_RATE:g}",
     }
     return fill.fill("history.html.j2", context)
 

@@ -29,9 +29,6 @@ from equibench.record.schema import Code, Record
 from equibench.summary.load import busy
 from equibench.summary.sections import FiledRecord
 
-# the timed block that a number was measured in
-_BLOCKS = (("speed.latency", "latency"), ("speed.", "speed"), ("spent.", "train"), ("training.", "train"))
-
 
 class CodeKey(NamedTuple):
     """What ran, so far as records know it: a commit, and sources where that does not say all."""
@@ -155,8 +152,8 @@ def usable(found: Sequence[tuple[Path, Record]]) -> tuple[list[FiledRecord], lis
 
 def is_busy(record: Record, path: str) -> bool:
     """Whether a number was timed while the machine did other work."""
-    block = next((block for begin, block in _BLOCKS if path.startswith(begin)), None)
-    return block is not None and glossary.of(path).timed and busy(record, block) is not None
+    block = glossary.of(path).block
+    return bool(block) and busy(record, block) is not None
 
 
 def created_of(record: Record) -> datetime:

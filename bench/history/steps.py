@@ -17,13 +17,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtr, stdtrit
 
+from equibench.protocol import LEVEL
+
 Values = NDArray[np.float64]
 LEAST_PIECE = 2  # points: one alone is a spike
 LEAST_POINTS, LEAST_DF = 4, 4  # where measurements repeat within commits: two points a side, and so much known of noise
 LEAST_POINTS_ALONE = 12  # where the noise comes from differences of neighbours
 SPIKE_SD = 3.0
-SIGNIFICANCE = 0.05  # of the family of all series
-LEVEL = 0.95  # of intervals
+FALSE_DISCOVERY_RATE = 0.05  # over the family of all series
 _FARTHEST = 1e6  # standard deviations: beyond it, squares say no more
 _RESOLUTION = 1e-9  # relative: what repeats to the last bit has a noise of no less
 
@@ -38,7 +39,7 @@ class Scatter:
 
     @property
     def quantile(self) -> float:
-        """Standard errors to either side that make an interval of `LEVEL`."""
+        """Standard errors to either side that make an interval of `protocol.LEVEL`."""
         return float(stdtrit(self.df, (1 + LEVEL) / 2))
 
 
@@ -201,7 +202,7 @@ def without_spikes(values: Values, weights: Values) -> Values:
     return np.where(np.abs(values - middle) > SPIKE_SD / np.sqrt(weights), middle, values)
 
 
-def threshold(p: Sequence[float], level: float = SIGNIFICANCE) -> float:
+def threshold(p: Sequence[float], level: float = FALSE_DISCOVERY_RATE) -> float:
     """The largest p that counts in a family of tests of which, on average, no more than `level` of those that count are
     false (Benjamini & Hochberg); -1 where none does.
     """

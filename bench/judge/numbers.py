@@ -13,7 +13,6 @@ from equibench.judge.matching import refuse_other_measurement
 from equibench.judge.noisetest import Gated, Setting, tested
 from equibench.judge.proof import Proof, proof
 from equibench.judge.values import (
-    BLOCKS,
     Row,
     as_share,
     is_counted,
@@ -117,11 +116,12 @@ def _timed(line: Comparison, path: str, had: Row, has: Row) -> Undecided | tuple
         about += _left_out(whose, [seed for seed in side if seed not in kept], "of another machine")
         there.append(kept)
     had, has = there
-    if path not in BLOCKS:
+    block = of(path).block
+    if not block:
         return had, has, tuple(about)
     quiet: list[Row] = []
     for side, whose in ((had, "baseline"), (has, "run")):
-        reasons = {seed: why for seed, one in side.items() if (why := busy(one, BLOCKS[path]))}
+        reasons = {seed: why for seed, one in side.items() if (why := busy(one, block))}
         kept = {seed: one for seed, one in side.items() if seed not in reasons}
         if not kept:
             why = next(iter(reasons.values()))

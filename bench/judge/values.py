@@ -12,7 +12,7 @@ from typing import NamedTuple, TypeVar
 
 from equibench.judge.gates import BOUNDS, Limits, Scale
 from equibench.judge.rule import Spread, spread_of
-from equibench.quantities.glossary import BITS, Quantity
+from equibench.quantities.glossary import BITS, Quantity, of
 from equibench.quantities.identity import look_up
 from equibench.record.schema import Record
 from equibench.stats import Stat, root_mean_square
@@ -24,7 +24,6 @@ T = TypeVar("T")
 Row = Mapping[int, Record]  # of one entrant, by seed
 LEAST, MOST = 5e-324, 1e150  # so that a logarithm is finite, and a square
 MONTE_CARLO = "stderr_monte_carlo_bits_per_dim"  # of a likelihood or another bound
-BLOCKS = {"speed.images_per_sec": "speed", "speed.latency_p50_sec": "latency"}  # timed blocks of a record
 FOLDER = "folder "  # and its path: the invocation of records that do not say theirs
 COUNTED = ("peak allocated on the GPU", "peak of live tensors")  # quantities of memory that have no noise
 
@@ -80,7 +79,7 @@ def sample_of(quantity: Quantity, path: str, row: Row, limits: Limits, baseline:
     relative changes are shares; `with_reference`: a speed is divided by that of the reference workload beside it.
     """
     lower = quantity.better != "higher"
-    block = BLOCKS.get(path, "") if with_reference else ""
+    block = quantity.block if with_reference else ""
 
     def value(one: Record) -> float:
         found = on_scale(look_up(one, path) or 0.0, limits.scale, baseline, lower=lower)
@@ -112,8 +111,8 @@ def together(spreads: Iterable[Spread], what: str = "") -> Spread:
 
 def references(path: str, rows: Iterable[Row]) -> bool:
     """Whether all records of a speed have one and the same reference workload beside it."""
-    block = BLOCKS.get(path)
-    if block is None:
+    block = of(path).block
+    if not block:
         return False
     found = {(reference_name(one, block), bool(reference_sec(one, block))) for row in rows for one in row.values()}
     return len(found) == 1 and all(name is not None and there for name, there in found)
@@ -121,8 +120,9 @@ def references(path: str, rows: Iterable[Row]) -> bool:
 
 def reference_shift(path: str, baseline: Row, run: Row) -> float:
     """How much longer the reference workload took beside the run's speed, as a logarithm."""
+    block = of(path).block
     before, after = (
-        [math.log(sec) for one in row.values() if (sec := reference_sec(one, BLOCKS[path]))] for row in (baseline, run)
+        [math.log(sec) for one in row.values() if (sec := reference_sec(one, block))] for row in (baseline, run)
     )
     return Stat(tuple(after)).mean - Stat(tuple(before)).mean
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from equibench.cite.printed import Signature, as_read, broken_in, folded, parse, same, signatures_in
 from equibench.cite.signature import FORM, earlier_signatures, signature
-from equibench.errors import UserError
+from equibench.errors import A_POINTER, UserError
 from equibench.judge.rerun import Rerun, again
 from equibench.quantities.identity import KEY_DIGITS, look_up, name_of
 from equibench.quantities.numbers import numbers
@@ -240,9 +240,7 @@ def _arrays(path: Path, one: Record) -> Finding:
     if not file.is_file():
         return Finding(None, f"{file.name} is not here")
     if record_files.is_lfs_pointer(file):
-        return Finding(
-            None, f"{file.name} is a pointer of Git LFS, not the file itself; fetch that with `git lfs pull`"
-        )
+        return Finding(None, f"{file.name} is {A_POINTER}")
     try:
         record_files.read_arrays(path, one)
     except UserError:
@@ -257,7 +255,7 @@ def _checkpoint(path: Path, one: Record) -> list[Finding]:
     if not file.is_file():
         return [Finding(None, f"the weights {file.name} are not here")]
     if record_files.is_lfs_pointer(file):
-        return [Finding(None, f"the weights {file.name} are a pointer of Git LFS; fetch them with `git lfs pull`")]
+        return [Finding(None, f"{file.name}, the weights, is {A_POINTER}")]
     from equibench.run import checkpoint  # loads torch
 
     try:

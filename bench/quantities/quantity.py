@@ -16,6 +16,11 @@ class Shown(NamedTuple):
     scale: float
 
 
+# by the beginnings of paths: the timed block of a record in which a number was measured
+_BLOCKS = {
+    "speed.other_modes.": "other modes", "speed.latency": "latency", "speed.": "speed", "spent.": "train",
+    "training.": "train",
+}  # fmt: skip
 MS, MIB, MILLION, PERCENT = Shown("ms", 1e-3), Shown("MiB", 2**20), Shown("M", 1e6), Shown("%", 0.01)
 
 
@@ -38,6 +43,13 @@ class Quantity:
     def derived(self) -> bool:
         """Made of several numbers of a record; its path leads to none."""
         return self.path.startswith(("training.", "energy."))
+
+    @property
+    def block(self) -> str:
+        """The timed block of a record in which it was measured: "speed", "latency", "other modes", "train"; empty where
+        none was, or where it does not depend on the machine.
+        """
+        return next((block for begin, block in _BLOCKS.items() if self.timed and self.path.startswith(begin)), "")
 
     @property
     def scale(self) -> float:

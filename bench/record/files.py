@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from equibench import atomic
-from equibench.errors import LFS_POINTER, UserError, first_line
+from equibench.errors import A_POINTER, LFS_POINTER, UserError, first_line
 from equibench.record.reading import NoRecordError, content_sha256, record_of
 from equibench.record.schema import Record
 from equibench.terminal import visible
@@ -112,7 +112,7 @@ def read_arrays(path: Path, record: Record) -> dict[str, np.ndarray]:
     except OSError as error:
         raise UserError(f"cannot read {file} ({error.strerror}); make it readable, or move it away") from None
     if content.startswith(LFS_POINTER):
-        raise UserError(f"{file} is a pointer of Git LFS, not the file itself; fetch that with `git lfs pull`")
+        raise UserError(f"{file} is {A_POINTER}")
     if hashlib.sha256(content).hexdigest() != record.arrays_sha256:
         raise UserError(
             f"{file} is not the file that its record was written with; put that back, or move this one away"

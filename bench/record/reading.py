@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from equibench.errors import LFS_POINTER, Remark
+from equibench.errors import A_POINTER, LFS_POINTER, Remark
 from equibench.hashing import digest
 from equibench.record.schema import SCHEMA_VERSION, Record
 
@@ -95,7 +95,7 @@ def value_of(content: bytes) -> Any:
     NoRecordError.
     """
     if content.startswith(LFS_POINTER):
-        raise NoRecordError("it is a pointer of Git LFS, not the file itself; fetch that with `git lfs pull`")
+        raise NoRecordError(f"it is {A_POINTER}")
     if not content.strip():
         raise NoRecordError("it is empty")
     encoding = next((name for mark, name in _BYTE_ORDER_MARKS.items() if content.startswith(mark)), "utf-8")

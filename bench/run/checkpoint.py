@@ -15,7 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as serialize
 
 from equibench import atomic
-from equibench.errors import LFS_POINTER, UserError, first_line
+from equibench.errors import A_POINTER, LFS_POINTER, UserError, first_line
 from equibench.record.base import Strict
 from equibench.record.cost import MatrixProducts
 from equibench.record.schema import Code, Curve, Spent
@@ -134,7 +134,7 @@ def _opened(path: Path) -> Iterator[Any]:
         if path.is_file():
             with path.open("rb") as stream:
                 if stream.read(len(LFS_POINTER)) == LFS_POINTER:
-                    raise UserError(f"{path} is a Git LFS pointer; `git lfs pull` fetches the file")
+                    raise UserError(f"{path} is {A_POINTER}")
         with safe_open(path, framework="pt") as file:
             yield file
     except (OSError, SafetensorError, ValueError) as error:

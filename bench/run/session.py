@@ -151,13 +151,17 @@ class Session:
     @cached_property
     def drawn_test(self) -> NDArray[np.uint8]:
         """The test images in an order that looks random, by pixels and the protocol's seed: the first n are n drawn."""
-        return self.data.test[drawn_order(image_digests(self.data.test))]
+        return self.data.test[self._test_order]
 
     @property
     def drawn_test_labels(self) -> NDArray[np.int64] | None:
         """Of these, where they are known."""
         labels = self.data.test_labels
-        return None if labels is None else labels[drawn_order(image_digests(self.data.test))]
+        return None if labels is None else labels[self._test_order]
+
+    @cached_property
+    def _test_order(self) -> NDArray[np.intp]:
+        return drawn_order(image_digests(self.data.test))
 
     @property
     def likelihood_images(self) -> NDArray[np.uint8]:

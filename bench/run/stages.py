@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -39,7 +39,6 @@ from equibench.run.work import Found, Work, attempt, needed
 from equibench.suite import Cell
 from equibench_models.contract import Shape
 
-T = TypeVar("T")
 PICTURES = 64  # samples kept for the report
 NOISE_DIMS = 32  # of the features kept of samples from the same noise
 NEIGHBOURS = (

@@ -119,17 +119,19 @@ def train(
     clock, meter, done = course.clock, course.meter, False
     while not done:
         with clock.part("data"):
-            batch, *told = course.batches.draw_labelled()
+            batch, *batch_labels = course.batches.draw_labelled()
         with clock.part("update"):
-            share = min(meter.updates / updates if updates else meter.share(budget), 1.0)
+            progress = min(meter.updates / updates if updates else meter.share(budget), 1.0)
             with autocast(device):
-                course.curve.add(_whole(model.update(batch, share, *told), model.part))
+                course.curve.add(_whole(model.update(batch, progress, *batch_labels), model.part))
             meter.add(allowance.batch_size, allowance.flops(meter.updates))
-            done, share = _progress(course, updates, budget, team, synchronize)
+            done, share = _spent_share(course, updates, budget, team, synchronize)
             at_point = done or share - course.logged >= 1 / CURVE_POINTS
-            if (kept_point := None if done else course.points.due(share)) or at_point:
+            kept_point = None if done else course.points.due(share)
+            if kept_point or at_point:
                 synchronize()
-                meter.sec = clock.elapsed("measurement") if updates else meter.sec
+                if updates:  # else the clock was read for the share
+                    meter.sec = clock.elapsed("measurement")
         if kept_point:
             with course.off_the_clock():
                 course.points.keep(model, kept_point, share, meter)
@@ -157,7 +159,7 @@ def _begin(model: Model, course: Course, keeping: Keeping | None, team: Team | N
         start_alike(team, model, course, device)
 
 
-def _progress(
+def _spent_share(
     course: Course, updates: int | None, budget: Budget, team: Team | None, synchronize: Callable[[], None]
 ) -> tuple[bool, float]:
     """Whether the training is done, and the share of the budget that is spent."""

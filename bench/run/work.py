@@ -80,9 +80,6 @@ class Found:
         return self.plus(failures={**self.results.failures, what: why})
 
 
-Stage = Callable[[Work, Found], Found]
-
-
 class MissingError(Exception):
     """A stage before did not give what this one starts from."""
 

@@ -19,8 +19,7 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 from scipy.special import fdtrc, stdtrit
 
-from equibench.intervals import LEVEL
-from equibench.protocol import RANKING_SEEDS, SIGNIFICANCE
+from equibench.protocol import LEVEL, RANKING_SEEDS, SIGNIFICANCE
 from equibench.record.schema import Interval
 from equibench.stats import root_mean_square
 

@@ -13,10 +13,8 @@ from dataclasses import dataclass
 
 from scipy.special import stdtr, stdtrit
 
-from equibench.protocol import RANKING_SEEDS
+from equibench.protocol import LEVEL, RANKING_SEEDS
 from equibench.stats import Stat, welch
-
-LEVEL = 0.95
 
 
 @dataclass(frozen=True)

@@ -15,12 +15,11 @@ from equibench.record.paths import value_at
 from equibench.record.schema import Record
 from equibench.stats import Stat
 from equibench.summary.load import busy
-from equibench.summary.pairs import LATENCY, MAIN, SPEED, Category, Criterion, Pair, criteria, effect_of, tested
+from equibench.summary.pairs import MAIN, Category, Criterion, Pair, criteria, effect_of, tested
 from equibench.summary.ratios import Effect
 from equibench.summary.sections import Row, Section
 from equibench_models.about import ABOUT
 
-BLOCKS = {SPEED: "speed", LATENCY: "latency"}  # timed blocks of the record that a number was measured in
 ONE_PASS = "one pass"
 
 
@@ -140,7 +139,7 @@ class Standing:
     @property
     def busy(self) -> list[Row]:
         """Rows of which a seed was timed while other work was in its way."""
-        block = BLOCKS.get(self.measure.path)
+        block = of(self.measure.path).block
         return [row for row in self.rows if block and any(busy(cell.record, block) for cell in row.cells)]
 
     @property

@@ -81,7 +81,7 @@ class Diffusion(Model):
         x, lam, last_here = to_float(part.of(images)), part.of(levels), part.count(n_last)
         a, s = signal_and_noise(lam)
         z = a * x + s * noise
-        v, code = self.network(z, lam, self.told(labels if labels is None else part.of(labels)))
+        v, code = self.network(z, lam, self.one_hot(labels if labels is None else part.of(labels)))
         clean = a * z - s * v
         last_step = part.mean(-log_gaussian_mass(x, clean, self._last_std(code, lam))[:last_here], n_last)
         distance = (config.greatest - config.least) / (config.chain_steps - 1)
@@ -113,14 +113,14 @@ class Diffusion(Model):
         self, images: Tensor, generator: Generator, chain_steps: int, drawn: int, labels: Tensor | None
     ) -> Tensor:
         """The bound of a chain of so many steps by `drawn` of them."""
-        config, x, told = self.config, to_float(images), self.told(self.checked(labels, len(images)))
-        total = self._last_step(x, told, generator)[0] + self._prior(x)
+        config, x, label = self.config, to_float(images), self.one_hot(self.checked_labels(labels, len(images)))
+        total = self._last_step(x, label, generator)[0] + self._prior(x)
         distance = (config.greatest - config.least) / (chain_steps - 1)
         for i in range(drawn):
             # t runs over 2..T, from each lam to the one before it in the chain
             t = 2 + (spread_draws(x, generator, i, drawn) * (chain_steps - 1)).floor().clamp(max=chain_steps - 2)
             lam = config.greatest - (t - 1) * distance
-            clean, code = predict(self.average.network, diffuse(x, lam, generator)[0], lam, told)
+            clean, code = predict(self.average.network, diffuse(x, lam, generator)[0], lam, label)
             kl = step_kl(x, clean, code, lam, lam + distance).sum(dim=(1, 2, 3))
             total = total + (chain_steps - 1) / drawn * kl
         return total
@@ -130,12 +130,12 @@ class Diffusion(Model):
         self, images: Tensor, generator: Generator, _steps: int | None, labels: Tensor | None = None
     ) -> Tensor:
         """The limit of infinitely many steps (VDM), by `bound_steps` draws."""
-        config, x, told = self.config, to_float(images), self.told(self.checked(labels, len(images)))
-        total = self._last_step(x, told, generator)[0] + self._prior(x)
+        config, x, label = self.config, to_float(images), self.one_hot(self.checked_labels(labels, len(images)))
+        total = self._last_step(x, label, generator)[0] + self._prior(x)
         width = config.greatest - config.least
         for i in range(config.bound_steps):
             lam = config.least + width * spread_draws(x, generator, i, config.bound_steps)
-            clean, _ = predict(self.average.network, diffuse(x, lam, generator)[0], lam, told)
+            clean, _ = predict(self.average.network, diffuse(x, lam, generator)[0], lam, label)
             total = total + width / config.bound_steps * continuous_rate(x, clean, lam)
         return total
 
@@ -144,12 +144,12 @@ class Diffusion(Model):
         self, images: Tensor, generator: Generator, steps: int | None, labels: Tensor | None = None
     ) -> Tensor:
         """Last step, log q of the noisy image z of step 1, and the density of z by the probability flow."""
-        x, told = to_float(images), self.told(self.checked(labels, len(images)))
-        last, z, noise = self._last_step(x, told, generator)
+        x, label = to_float(images), self.one_hot(self.checked_labels(labels, len(images)))
+        last, z, noise = self._last_step(x, label, generator)
         _, s = signal_and_noise(torch.full((len(x),), self.config.greatest, device=x.device))
         log_q = (log_normal(noise) - torch.log(s)).sum(dim=(1, 2, 3))
         ends = self.config.greatest, self.config.least
-        by_network = partial(predict, self.average.network, told=told)
+        by_network = partial(predict, self.average.network, label=label)
         return last + log_q - flow_log_density(z, by_network, *ends, steps or ODE_STEPS, generator)
 
     bounds: Mapping[str, Bound] = {
@@ -166,11 +166,11 @@ class Diffusion(Model):
         ),
     }
 
-    def _last_step(self, x: Tensor, told: Tensor | None, generator: Generator) -> tuple[Tensor, Tensor, Tensor]:
+    def _last_step(self, x: Tensor, label: Tensor | None, generator: Generator) -> tuple[Tensor, Tensor, Tensor]:
         """-log p(x | z) in nats `[B]` of a noisy z of step 1, z and the noise in it."""
         first = torch.full((len(x),), self.config.greatest, device=x.device)
         z, noise = diffuse(x, first, generator)
-        clean, code = predict(self.average.network, z, first, told)
+        clean, code = predict(self.average.network, z, first, label)
         return -log_gaussian_mass(x, clean, self._last_std(code, first)).sum(dim=(1, 2, 3)), z, noise
 
     def _prior(self, x: Tensor) -> Tensor:
@@ -193,9 +193,9 @@ class Diffusion(Model):
         bound does not.
         """
         DiffusionOptions(sampler=sampler, steps=steps)  # raises for a sampler that is none
-        told = self.to_sample(n, generator, labels)
+        label = self.sample_labels(n, generator, labels)
         start = torch.randn(n, *self.shape, generator=generator, device=generator.device)
-        for clean, _ in self._reverse(start, told, generator, batch_size, sampler, steps):
+        for clean, _ in self._reverse(start, label, generator, batch_size, sampler, steps):
             last = clean  # the steps before it are let go: a thousand of them would fill a machine's memory
         return to_uint8(last)
 
@@ -205,12 +205,12 @@ class Diffusion(Model):
         levels = torch.linspace(self.config.greatest, self.config.least, snapshots, device=x.device)
         forward = torch.stack([diffuse(x, lam.expand(shown), generator)[0] for lam in levels], dim=1)
         start = torch.randn(shown, *self.shape, generator=generator, device=x.device)
-        steps, told = 8 * snapshots, self.to_sample(shown, generator, None)
+        steps, label = 8 * snapshots, self.sample_labels(shown, generator, None)
         middle = torch.zeros(len(images), device=x.device)
         with torch.no_grad():
-            chain = [z for _, z in self._reverse(start, told, generator, shown, "ancestral", steps)]
+            chain = [z for _, z in self._reverse(start, label, generator, shown, "ancestral", steps)]
             z, _ = diffuse(to_float(images), middle, generator)
-            clean, code = predict(self.average.network, z, middle, self.untold(len(z)))
+            clean, code = predict(self.average.network, z, middle, self.label_frequencies(len(z)))
         shares = torch.linspace(0, 1, snapshots)[1:]
         kept = [chain[round(float(share) * (steps - 1))] for share in shares]
         reverse = torch.stack([start, *kept], dim=1)
@@ -223,7 +223,9 @@ class Diffusion(Model):
             pictures={
                 "forward_chain": ("The fixed forward process: noise added step by step", rows(*forward)),
                 "reverse_chain": (f"The learned reverse process, {steps} steps from noise to images", rows(*reverse)),
-                **one_step(partial(predict, self.average.network), images, self.untold(12), self.config, generator),
+                **one_step(
+                    partial(predict, self.average.network), images, self.label_frequencies(12), self.config, generator
+                ),
                 **by_steps(self.sample, generator),
             },
         )
@@ -233,7 +235,7 @@ class Diffusion(Model):
         """Means of the denoiser's coarsest maps for the images with some noise."""
         lam = torch.full((len(images),), LEVEL_READ, device=images.device)
         z, _ = diffuse(to_float(images), lam, generator)
-        return {"denoiser": self.average.network.features(z, lam, self.untold(len(images)))}
+        return {"denoiser": self.average.network.features(z, lam, self.label_frequencies(len(images)))}
 
     def components(self) -> list[Component]:
         return components(self.network, self.config, self.shape)
@@ -264,9 +266,9 @@ class Diffusion(Model):
         return 2 * signal_and_noise(lam)[1] * torch.exp(-math.log(100) * torch.sigmoid(code - 1))
 
     def _reverse(
-        self, z: Tensor, told: Tensor | None, generator: Generator, batch_size: int, sampler: Sampler, steps: int
+        self, z: Tensor, label: Tensor | None, generator: Generator, batch_size: int, sampler: Sampler, steps: int
     ) -> Iterator[tuple[Tensor, Tensor]]:
         """`reverse_steps` of the averaged network, over the whole range of levels."""
         levels = torch.linspace(self.config.least, self.config.greatest, steps, device=z.device)
         by_network = partial(predict, self.average.network)
-        return reverse_steps(by_network, z, told, levels, generator, batch_size, sampler)
+        return reverse_steps(by_network, z, label, levels, generator, batch_size, sampler)

@@ -116,8 +116,8 @@ class Denoiser(nn.Module):
         return g
 
 
-def predict(network: nn.Module, z: Tensor, lam: Tensor, told: Tensor | None = None) -> tuple[Tensor, Tensor]:
+def predict(network: nn.Module, z: Tensor, lam: Tensor, label: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """-> estimate of the clean images x = a z - s v, and the deviation codes."""
     a, s = signal_and_noise(lam)
-    v, code = network(z, lam) if told is None else network(z, lam, told)
+    v, code = network(z, lam) if label is None else network(z, lam, label)
     return a * z - s * v, code

@@ -19,16 +19,16 @@ Picture = tuple[str, Tensor]
 def one_step(
     predict: Callable[..., tuple[Tensor, Tensor]],
     images: Tensor,
-    told: Tensor | None,
+    label: Tensor | None,
     config: DiffusionConfig,
     generator: Generator,
 ) -> dict[str, Picture]:
     """The mean and the deviation that were learned, of one of uint8 images `[B, C, H, W]` at twelve noise levels. What
-    is `told` of its label is `[12, classes]`.
+    `label` is `[12, classes]`.
     """
     levels = torch.linspace(config.greatest, config.least, 12, device=images.device)
     z, _ = diffuse(to_float(images[:1]).expand(12, *images.shape[1:]), levels, generator)
-    clean, code = predict(z, levels, told)
+    clean, code = predict(z, levels, label)
     caption = (
         "An image with more and more noise (top), the clean image that the network estimates from it (middle), and the "
         "learned deviation of the step back (bottom): black where its log variance is the least that an optimal step "

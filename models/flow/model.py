@@ -65,8 +65,8 @@ class Flow(Model):
     def update(self, images: Tensor, progress: float = 0.0, labels: Tensor | None = None) -> dict[str, Tensor]:
         dims, part, n = math.prod(self.shape), self.part, len(images)
         uniform = torch.rand(images.shape, device=images.device)
-        told = self.told(labels if labels is None else part.of(labels))
-        each, each_log_q = self._bound(self.network, part.of(images), part.of(uniform), told)
+        label = self.one_hot(labels if labels is None else part.of(labels))
+        each, each_log_q = self._bound(self.network, part.of(images), part.of(uniform), label)
         nats, log_q = part.mean(each, n), part.mean(each_log_q, n)
         rate = learning_rate(self.config.learning_rate, progress)
         norm = step((self._muon, self._adam), nats / dims, rate, part, clip=1.0)
@@ -83,10 +83,10 @@ class Flow(Model):
         """Bound of the negative log-likelihood in nats, one draw of the dequantization noise; the same draw is -log of
         a weight for importance weighting. In float32: the density is that of the very map that `sample` inverts.
         """
-        told = self.told(self.checked(labels, len(images)))
+        label = self.one_hot(self.checked_labels(labels, len(images)))
         uniform = torch.rand(images.shape, generator=generator, device=images.device)
         with torch.autocast(images.device.type, enabled=False):
-            return self._bound(self.average.network, images, uniform, told)[0]
+            return self._bound(self.average.network, images, uniform, label)[0]
 
     def _weight(self, images: Tensor, generator: Generator, _steps: int | None, labels: Tensor | None = None) -> Tensor:
         return self.nats(images, generator, labels)
@@ -95,10 +95,10 @@ class Flow(Model):
     def _uniformly_dequantized(
         self, images: Tensor, generator: Generator, _steps: int | None, labels: Tensor | None = None
     ) -> Tensor:
-        told = self.told(self.checked(labels, len(images)))
+        label = self.one_hot(self.checked_labels(labels, len(images)))
         uniform = torch.rand(images.shape, generator=generator, device=images.device)
         with torch.autocast(images.device.type, enabled=False):
-            return self._nats(self.average.network, images, uniform, told)
+            return self._nats(self.average.network, images, uniform, label)
 
     bounds: Mapping[str, Bound] = {
         "uniform dequantization": Bound(
@@ -123,8 +123,8 @@ class Flow(Model):
     ) -> Tensor:
         """`temperature` multiplies the noise; 1 samples the model's own distribution. Always in float32."""
         network, device = self.average.network, generator.device
-        told = self.to_sample(n, generator, labels)
-        also = [] if told is None else [told]
+        label = self.sample_labels(n, generator, labels)
+        also = [] if label is None else [label]
         uniform = [torch.rand(n, *shape, generator=generator, device=device) for shape in network.noise_shapes()]
 
         noise = [temperature * logistic(u) for u in uniform]
@@ -144,7 +144,7 @@ class Flow(Model):
         uniform = torch.rand(images.shape, generator=generator, device=images.device)
         y = (images.float() + uniform) / 128 - 1
         with torch.no_grad(), torch.autocast(images.device.type, enabled=False):
-            untold = self.untold(len(y))
+            untold = self.label_frequencies(len(y))
             noise, _ = network(y, untold)
             again = network.inverse(list(noise), untold)
         picture = _noise_picture(noise)
@@ -181,7 +181,7 @@ class Flow(Model):
     def represent(self, images: Tensor, _generator: Generator) -> Mapping[str, Tensor]:
         """The noise that it maps the middle of each level's bin to."""
         with torch.autocast(images.device.type, enabled=False):
-            noise, _ = self.average.network((images.float() + 0.5) / 128 - 1, self.untold(len(images)))
+            noise, _ = self.average.network((images.float() + 0.5) / 128 - 1, self.label_frequencies(len(images)))
         return {"noise": torch.cat([z.flatten(1) for z in noise], dim=1)}
 
     def components(self) -> list[Component]:
@@ -220,18 +220,18 @@ class Flow(Model):
         return sum(p.numel() for name, p in network.named_parameters() if not name.startswith("dequantizer"))
 
     def _bound(
-        self, network: FlowNetwork, images: Tensor, uniform: Tensor, told: Tensor | None
+        self, network: FlowNetwork, images: Tensor, uniform: Tensor, label: Tensor | None
     ) -> tuple[Tensor, Tensor]:
         """-(log p(x + u) - log q(u | x)) and log q in nats `[B]`, u drawn from q by `uniform`."""
         u, log_q = network.dequantizer(to_float(images), uniform)
-        return self._nats(network, images, u, told) + log_q, log_q
+        return self._nats(network, images, u, label) + log_q, log_q
 
-    def _nats(self, network: FlowNetwork, images: Tensor, u: Tensor, told: Tensor | None) -> Tensor:
+    def _nats(self, network: FlowNetwork, images: Tensor, u: Tensor, label: Tensor | None) -> Tensor:
         """-log p(x + u) in nats `[B]`. The network's density is over y = (x + u) / 128 - 1: over x + u it is p(y) / 128
         in every dimension.
         """
         y = (images.float() + u) / 128 - 1
-        return math.prod(self.shape) * math.log(128) - network.log_density(y, told)
+        return math.prod(self.shape) * math.log(128) - network.log_density(y, label)
 
 
 def _noise_picture(noise: list[Tensor]) -> Tensor:

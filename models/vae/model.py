@@ -64,8 +64,8 @@ class VAE(Model):
         """`labels`: int64 `[B]`, needed where the config has classes."""
         part, n = self.part, len(images)
         noise = [part.of(z) for z in self.network.noise(n, None, images.device)]
-        told = self.told(labels if labels is None else part.of(labels))
-        each, kls = self._bound(self.network, part.of(images), noise, told)
+        label = self.one_hot(labels if labels is None else part.of(labels))
+        each, kls = self._bound(self.network, part.of(images), noise, label)
         reconstruction, kl = part.mean(each, n), part.mean(torch.stack(kls).sum(dim=0), n)
         weight = min(1.0, 0.05 + progress / self.config.warm_up) if self.config.warm_up else 1.0
         dims = math.prod(self.shape)
@@ -82,17 +82,17 @@ class VAE(Model):
     @torch.no_grad()
     def nats(self, images: Tensor, generator: Generator, labels: Tensor | None = None) -> Tensor:
         """Negative ELBO in nats, one draw of the latents."""
-        told = self.told(self.checked(labels, len(images)))
+        label = self.one_hot(self.checked_labels(labels, len(images)))
         noise = self.network.noise(len(images), generator, images.device)
-        reconstruction, kls = self._bound(self.average.network, images, noise, told)
+        reconstruction, kls = self._bound(self.average.network, images, noise, label)
         return reconstruction + torch.stack(kls).sum(dim=0)
 
     @torch.no_grad()
     def _weight(self, images: Tensor, generator: Generator, _steps: int | None, labels: Tensor | None = None) -> Tensor:
         """-log of the weight p(x, z) / q(z | x) of one draw of the latents, in nats."""
-        told = self.told(self.checked(labels, len(images)))
+        label = self.one_hot(self.checked_labels(labels, len(images)))
         noise = self.network.noise(len(images), generator, images.device)
-        reconstruction, kls = self._bound(self.average.network, images, noise, told, drawn=True)
+        reconstruction, kls = self._bound(self.average.network, images, noise, label, drawn=True)
         return reconstruction + torch.stack(kls).sum(dim=0)
 
     bounds: Mapping[str, Bound] = {
@@ -123,17 +123,17 @@ class VAE(Model):
         VAEOptions(decoding=decoding, temperature=temperature)  # raises for a decoding that is none
         network, device = self.average.network, generator.device
         channels, height, width = self.shape
-        told = self.to_sample(n, generator, labels)
+        label = self.sample_labels(n, generator, labels)
         noise = [temperature * z for z in network.noise(n, generator, device)]
         noise = [z * (coarse_temperature if 0 < i <= self.config.coarse_latents else 1.0) for i, z in enumerate(noise)]
         uniform = torch.rand(n, 2, 4 * channels, height // 2, width // 2, generator=generator, device=device)
 
         def decode(uniform: Tensor, *rest: Tensor) -> Tensor:
-            mixture, _ = network.decode(list(rest[: len(noise)]), label=rest[-1] if told is not None else None)
+            mixture, _ = network.decode(list(rest[: len(noise)]), label=rest[-1] if label is not None else None)
             x = mixture.draw(uniform) if decoding == "sample" else mixture.expected()
             return to_uint8(F.pixel_shuffle(x, 2))
 
-        return in_batches(decode, batch_size, [uniform, *noise, *([] if told is None else [told])])
+        return in_batches(decode, batch_size, [uniform, *noise, *([] if label is None else [label])])
 
     def decode(self, z: Tensor) -> Tensor:
         noise = self.network.noise(1, None, z.device)
@@ -148,21 +148,21 @@ class VAE(Model):
         """The mean of the vector's posterior."""
         network = self.average.network
         _, coarse = network.encode(to_float(images))
-        return {"mean of z0": network.posterior_of(coarse, self.untold(len(images)))[0]}
+        return {"mean of z0": network.posterior_of(coarse, self.label_frequencies(len(images)))[0]}
 
     @torch.no_grad()
     def reconstruct(self, images: Tensor, generator: Generator) -> Tensor:
         """uint8 images decoded from a draw of their own posterior, by mean decoding."""
         network = self.average.network
         noise = network.noise(len(images), generator, images.device)
-        mixture, _ = network.decode(noise, network.encode(to_float(images)), self.untold(len(images)))
+        mixture, _ = network.decode(noise, network.encode(to_float(images)), self.label_frequencies(len(images)))
         return to_uint8(F.pixel_shuffle(mixture.expected(), 2))
 
     def show(self, images: Tensor, generator: Generator) -> Showing:
         again = self.reconstruct(images, generator)
         noise = self.network.noise(len(images), generator, images.device)
         with torch.no_grad():
-            reconstruction, kls = self._bound(self.average.network, images, noise, self.untold(len(images)))
+            reconstruction, kls = self._bound(self.average.network, images, noise, self.label_frequencies(len(images)))
         bits = 1 / (math.prod(self.shape) * math.log(2))
         levels = {f"kl_bits_per_dim_of_z{i}": float(kl.mean()) * bits for i, kl in enumerate(kls)}
         return Showing(
@@ -182,10 +182,10 @@ class VAE(Model):
     def _pictures_of_noise(self, generator: Generator) -> dict[str, tuple[str, Tensor]]:
         """What samples are made of: the ways between two, the levels of the latents, and the two ways of decoding."""
         network, n, device = self.average.network, 12, generator.device
-        told = self.to_sample(n, generator, None)
+        label = self.sample_labels(n, generator, None)
 
         def mixture(noise: list[Tensor]) -> LogisticMixture:
-            return network.decode(noise, label=told)[0]
+            return network.decode(noise, label=label)[0]
 
         def images(x: Tensor) -> Tensor:
             return to_uint8(F.pixel_shuffle(x, 2))
@@ -242,11 +242,11 @@ class VAE(Model):
         network: Autoencoder,
         images: Tensor,
         noise: list[Tensor],
-        told: Tensor | None,
+        label: Tensor | None,
         *,
         drawn: bool = False,
     ) -> tuple[Tensor, list[Tensor]]:
         """-log p(x | z) in nats `[B]`, and the KL of every latent."""
         x = to_float(images)
-        mixture, kls = network.decode(noise, network.encode(x), told, drawn=drawn)
+        mixture, kls = network.decode(noise, network.encode(x), label, drawn=drawn)
         return -mixture.log_mass(F.pixel_unshuffle(x, 2)).sum(dim=(1, 2, 3)), kls

@@ -197,7 +197,7 @@ def test_an_npz_that_is_none(tmp_path, content):
 @pytest.mark.parametrize("suffix", [".npy", ".npz"])
 @pytest.mark.parametrize(
     ("content", "sentence"),
-    [(b"", "is empty"), (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "is a Git LFS pointer")],
+    [(b"", "is empty"), (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "is a pointer of Git LFS")],
 )
 def test_files_that_are_not_there_yet(tmp_path, suffix, content, sentence):
     (tmp_path / f"a{suffix}").write_bytes(content)

@@ -258,7 +258,7 @@ def test_paths_of_nothing(tmp_path, kind):
         refused(path, "is a link to nothing (gone)")
     elif kind == "pointer":
         path.write_text("version https://git-lfs.github.com/spec/v1\n")
-        refused(path, "is a Git LFS pointer")
+        refused(path, "is a pointer of Git LFS")
     else:
         (tmp_path / "a").mkdir()
         refused(tmp_path / "a", "holds no images")

@@ -183,7 +183,7 @@ def test_a_file_of_another_format_is_named_and_not_handed_on(tmp_path, content, 
     ("content", "sentence"),
     [
         (b"", "is empty; replace or remove it"),
-        (b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 9\n", "is a Git LFS pointer"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 9\n", "is a pointer of Git LFS"),
         (b"words", "cannot read the image"),
         (b"\x89PNG\r\n\x1a\n", "cannot read the image"),
         (b"RIFF\x10\0\0\0WEBPVP8 ", "cannot read the image"),

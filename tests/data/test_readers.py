@@ -45,7 +45,7 @@ def test_cifar_batch_runs_no_code(tmp_path, capsys):
         ("train-images-idx3-ubyte.gz", b"not gzip", "train-images-idx3-ubyte.gz (Not a gzipped file"),
         ("train-images-idx3-ubyte", idx(pixels(6, 28, 28))[:-1], "is not a whole IDX file of 3-dimensional bytes"),
         ("train-images-idx3-ubyte", b"", "train-images-idx3-ubyte is empty"),
-        ("train-images-idx3-ubyte", b"version https://git-lfs.github.com/spec/v1\n", "is a Git LFS pointer"),
+        ("train-images-idx3-ubyte", b"version https://git-lfs.github.com/spec/v1\n", "is a pointer of Git LFS"),
         ("train-images-idx3-ubyte", b"\0\0\x08\x03", "is not a whole IDX file of 3-dimensional bytes"),
         ("train-images-idx3-ubyte", idx(pixels(6, 28, 28)) + b"\0", "is not a whole IDX file of 3-dimensional bytes"),
         # no image, of a size that no array may have

@@ -45,12 +45,14 @@ def test_looks_add_up_and_a_least_is_kept(monkeypatch):
 
 
 def test_a_look_comes_no_sooner_than_asked_for():
-    now = [0.0]
-    found = meter(Usage(0, 0, 0), Usage(10, 9, 0), now=lambda: now[0])
+    now, readings = [0.0], []
+    found = LoadMeter(usage=lambda: readings.append(now[0]) or Usage(now[0], 0, 0), now=lambda: now[0])
     for now[0] in (1.0, 4.0, 9.9):
-        found.look(10.0)  # another reading would be one too many
+        found.look(10.0)
+    assert readings == [0.0]
     now[0] = 10.0
     found.look(10.0)
+    assert readings == [0.0, 10.0]
 
 
 def test_what_an_earlier_process_saw_counts():

@@ -149,7 +149,7 @@ def encrypted(path):
         ("a.npz", lambda _: None, "there are no statistics at"),
         ("a.npy", lambda path: np.save(path, SIGMA), "is one array"),
         ("a.png", lambda path: path.write_bytes(b"\x89PNG\r\n\x1a\n"), "is a picture; .*--dataset"),
-        ("a.npz", lambda path: path.write_text("version https://git-lfs.github.com/spec/v1\n"), "Git LFS pointer"),
+        ("a.npz", lambda path: path.write_text("version https://git-lfs.github.com/spec/v1\n"), "pointer of Git LFS"),
         ("a.npz", lambda path: path.write_bytes(b""), "is no .npz"),
         ("a.npz", encrypted, "cannot read the reference statistics"),
         ("a.npz", lambda path: archive(path, mu=b"\x93NUMPY\x01\x00"), "cannot read the reference statistics"),

@@ -131,7 +131,7 @@ def a_tensor(folder, _theirs):
         (pickled, "could run code"), (saved_by_torch, "could run code"), (saved_by_old_torch, "could run code"),
         (torchscript, "does not hold"), (truncated, "does not hold"), (wrong_keys, "does not hold.*[Mm]issing key"),
         (wrong_shape, "does not hold.*fc.weight"), (not_finite, "fc.bias holds NaN"), (bomb, "unpacks to 400,000,0"),
-        (too_large, "it has 10,000,000,000 bytes"), (pointer, "Git LFS pointer"), (empty, "does not hold"),
+        (too_large, "it has 10,000,000,000 bytes"), (pointer, "pointer of Git LFS"), (empty, "does not hold"),
         (a_tensor, "no dictionary of tensors"),
     ],
 )  # fmt: skip

@@ -109,7 +109,7 @@ def test_weights_that_are_no_numbers_are_refused_before_they_are_measured(file, 
     [
         (b"", "cannot read the checkpoint"),
         (b"\xff" * 100, "cannot read the checkpoint"),
-        (b"version https://git-lfs.github.com/spec/v1\n", "Git LFS pointer"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "pointer of Git LFS"),
         (None, "cannot read the checkpoint"),
         ("folder", "is no file"),
     ],

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from equibench.errors import LFS_POINTER, UserError, first_line
+from equibench.errors import A_POINTER, LFS_POINTER, UserError, first_line
 
 SLACK = 2  # of a file's size over that of the network's own numbers: double precision, names
 
@@ -29,7 +29,7 @@ def read_weights(path: Path, what: str, numbers: int) -> tuple[str, dict[str, Te
             raise ValueError(f"it has {path.stat().st_size:,} bytes, and the weights have {4 * numbers:,}")
         content = path.read_bytes()
         if content.startswith(LFS_POINTER):
-            raise ValueError("it is a Git LFS pointer; `git lfs pull` fetches the file")
+            raise ValueError(f"it is {A_POINTER}")
         unpacked = _unpacked_bytes(content)
         if unpacked > most_bytes:
             raise ValueError(f"it unpacks to {unpacked:,} bytes, and the weights have {4 * numbers:,}")

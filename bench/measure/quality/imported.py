@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from equibench.errors import LFS_POINTER, UserError, first_line
+from equibench.errors import A_POINTER, LFS_POINTER, UserError, first_line
 from equibench.measure.features.extractor import Extractor
 from equibench.measure.quality.frechet import Statistics, statistics
 from equibench.measure.quality.pairwise import within
@@ -31,7 +31,7 @@ COUNTS = ("n", "N", "count", "num", "n_samples", "num_samples", "n_images", "num
 FEATURES = ("feats", "reps", "features", "activations", "acts")
 MOST_IMAGES = 2**53
 COARSE = 1e-6  # relative rounding that float32 stays below
-NPY = b"\x93NUMPY"
+NPY = np.lib.format.MAGIC_PREFIX
 PICTURES = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"BM")  # WebP has its name behind a length
 PICKLES = (".pkl", ".pickle", ".pt", ".pth")
 SAVE = "save mu and sigma with numpy.savez(FILE, mu=mu, sigma=sigma, n=n)"
@@ -84,7 +84,7 @@ def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
         if start.startswith(PICTURES) or start[8:12] == b"WEBP":
             raise UserError(f"{path} is a picture; give a folder of pictures with --dataset")
         if start.startswith(LFS_POINTER):
-            raise UserError(f"{path} is a Git LFS pointer; `git lfs pull` fetches the file")
+            raise UserError(f"{path} is {A_POINTER}")
         if not zipfile.is_zipfile(path):
             pickled = start.startswith(b"\x80") or path.suffix.lower() in PICKLES
             raise UserError(f"{path} is a pickle of another tool; {SAVE}" if pickled else f"{path} is no .npz; {SAVE}")

@@ -22,17 +22,17 @@ class FamilyClaim(NamedTuple):
     holds: Callable[[Record], bool]  # of a record that has it
 
 
-def _numbers(record: Record) -> int:
-    """Of noise behind one sample."""
+def noise_numbers(record: Record) -> int:
+    """How many numbers of noise stand behind one sample; 0 where the record does not say."""
     return sum(math.prod(shape) for shape in record.structure.noise_shapes) if record.structure else 0
 
 
 def _as_large(record: Record) -> bool:
-    return _numbers(record) == math.prod(record.data.shape)
+    return noise_numbers(record) == math.prod(record.data.shape)
 
 
 def _smaller(record: Record) -> bool:
-    return _numbers(record) < math.prod(record.data.shape)
+    return noise_numbers(record) < math.prod(record.data.shape)
 
 
 def _of_kind(kind: str) -> Callable[[Record], bool]:

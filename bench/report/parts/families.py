@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -20,7 +19,7 @@ from equibench.report.diagrams.overview import FamilyWay, overview
 from equibench.report.diagrams.shares import bar
 from equibench.report.diagrams.structure import drawn
 from equibench.report.figures import images
-from equibench.report.parts.claims import held
+from equibench.report.parts.claims import held, noise_numbers
 from equibench.report.parts.exhibits import Exhibit, chain, exhibits, first_images, of_players
 from equibench.report.parts.part import PagePart, Whole
 from equibench.summary.sections import FiledRecord, Row, Section
@@ -151,13 +150,8 @@ def _passes(record: Record) -> float | None:
     return record.speed.network_evaluations if record.speed else None
 
 
-def _numbers(record: Record) -> int:
-    """Of noise behind one sample at its start; 0 where the record does not say."""
-    return sum(math.prod(shape) for shape in record.structure.noise_shapes) if record.structure else 0
-
-
 def _facts(record: Record, portrait: Portrait, passes: float | None) -> tuple[str, ...]:
-    numbers = _numbers(record)
+    numbers = noise_numbers(record)
     found = [f"{numbers:,} numbers of noise"] if numbers else []
     found += [f"{amount(passes)} pass{'' if passes == 1 else 'es'} for a sample"] if passes else []
     likelihood = record.likelihood.kind if record.likelihood else None
@@ -172,7 +166,7 @@ def _way(cell: FiledRecord) -> FamilyWay:
     record = cell.record
     assert record.portrait is not None
     known = objective(record.family, record.config)
-    numbers = _numbers(record)
+    numbers = noise_numbers(record)
     noise = sprites.noise(record.structure.noise_shapes) if numbers and record.structure else sprites.noise([[784]])
     gist = known.gist if known else record.portrait.concept
     ends, pictures = first_images(cell), chain(cell)

@@ -30,9 +30,9 @@ RUN: list[Column[CellRow]] = [
 
 def marked_if_busy(entry: Entry, records: Sequence[Record], block: str, notes: Notes, row: Row | None = None) -> Entry:
     """The entry of a timing, with a mark and a footnote where the machine was not steady as one of `records`
-    was timed in `block`. The footnote is of all records of `row`, where that is given: its seeds share one.
+    was timed in `block`, if in any. The footnote is of all records of `row`, where that is given: its seeds share one.
     """
-    if not entry.is_number or not any(busy(record, block) for record in records):
+    if not block or not entry.is_number or not any(busy(record, block) for record in records):
         return entry
     told = [cell.record for cell in row.cells] if row else records
     note = "; ".join(f"as seed {one.seed} was timed, {why}" for one in told if (why := busy(one, block)))

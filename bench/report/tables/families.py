@@ -9,7 +9,6 @@ from equibench.quantities.metric import Metric, bits_kind, metric_names
 from equibench.quantities.text import MISSING, slug, spoken_key
 from equibench.record.schema import Record
 from equibench.report.tables.cells import marked_if_busy
-from equibench.report.tables.headline import TIMED
 from equibench.report.tables.table import Column, Entry, Line, Notes, Origin, Table, fill_table, read_entry, stat_entry
 from equibench.summary.sections import FiledRecord, Row, Section
 
@@ -125,4 +124,4 @@ def _measured(row: Row, path: str, notes: Notes) -> Entry:
     kind = bits_kind(row.first.likelihood) if path == BITS and row.first.likelihood else ""
     digits = 1 if path == "speed.network_evaluations" else 3
     entry = stat_entry(found, Origin(records, path, "mean"), of(path).scale, digits, kind)
-    return marked_if_busy(entry, records, TIMED[path], notes) if path in TIMED else entry
+    return marked_if_busy(entry, records, of(path).block, notes)

@@ -19,8 +19,6 @@ from equibench.summary.pairs import told_best
 from equibench.summary.sections import Row, Section
 from equibench.summary.standing import usual_way
 
-# numbers that a busy machine changes, with the timed block of the record that they were measured in
-TIMED = {"speed.images_per_sec": "speed", "speed.latency_p50_sec": "latency", "spent.train_sec": "train"}
 ENTROPY = "data.entropy_bits_per_dim"
 RECALL = "quality.also.recall.value"
 NOT_TRAINED = "Not trained here."
@@ -38,7 +36,7 @@ def headline(section: Section) -> Table:
             why = _why(row, path.partition(".")[0], missing)
             show = {"unit": of(path).scale, "digits": digits, "strong": row is best}
             shown = _over_seeds(row, row.stat(path), path, why, notes, **show)
-            return marked_if_busy(shown, row.having(path), TIMED[path], notes) if path in TIMED else shown
+            return marked_if_busy(shown, row.having(path), of(path).block, notes)
 
         return name or path.rpartition(".")[2], heading(path), entry
 
