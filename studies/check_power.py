@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from equibench.judge.confirm import SCREEN, TIMES_ALPHA
 from equibench.judge.gates import ALPHAS, USUAL
 from equibench.judge.power import critical, detectable
-from equibench.judge.rule import Verdicts, judge, noise, spread_of, upper_limit
+from equibench.judge.rule import TestStatistics, judge, noise, spread_of, upper_limit
 from equibench.quantities.glossary import Category
 from equibench.record import find
 from equibench.stats import Stat
@@ -47,12 +47,12 @@ class Simulation:
         self.checks = checks
         self.rng = np.random.default_rng(seed)
 
-    def judged(self, category: Category, sds: Any, sides: tuple[int, int], change: float = 0.0) -> Verdicts:
+    def judged(self, category: Category, sds: Any, sides: tuple[int, int], change: float = 0.0) -> TestStatistics:
         """Of numbers with these deviations, `[checks, numbers]`; the run is worse by `change` on the scale."""
         before, after = (self._draw(sds, n) for n in sides)
         return verdicts(category, before, after + change)
 
-    def with_bad_seed(self, category: Category, sd: float, sides: tuple[int, int], change: float) -> Verdicts:
+    def with_bad_seed(self, category: Category, sd: float, sides: tuple[int, int], change: float) -> TestStatistics:
         before, after = (self._draw([sd], n) for n in sides)
         after[..., 0] += change
         return verdicts(category, before, after)
@@ -69,7 +69,7 @@ class Simulation:
         return np.asarray(deviations * self.rng.normal(size=(self.checks, deviations.shape[1], n)))
 
 
-def verdicts(category: Category, before: Draws, after: Draws) -> Verdicts:
+def verdicts(category: Category, before: Draws, after: Draws) -> TestStatistics:
     """As a check comes to them, without older baselines."""
     prior, always = USUAL[category].prior, category in ("speed", "memory")
     own, others = [spread_of(before), spread_of(after)], [spread_of(before)]
@@ -82,7 +82,7 @@ def tolerance(category: Category) -> float:
     return math.log1p(limits.tolerance) if limits.scale == "log" else limits.tolerance
 
 
-def named(category: Category, found: Verdicts, tests: int) -> NDArray[np.bool_]:
+def named(category: Category, found: TestStatistics, tests: int) -> NDArray[np.bool_]:
     """Which numbers are regressions, at the strictest step of Holm's correction: `[checks, numbers]`."""
     return np.asarray(found.p_beyond(tolerance(category)) <= ALPHAS[category] / tests)
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from equibench.judge.comparison import JUDGED, Comparison
 from equibench.judge.gates import Gates, Limits
 from equibench.judge.power import critical, detectable
-from equibench.judge.rule import KnownNoise, Verdicts, upper_limit
+from equibench.judge.rule import KnownNoise, TestStatistics, upper_limit
 from equibench.judge.values import as_share
 from equibench.quantities.glossary import Category
 from equibench.quantities.text import number
@@ -22,7 +22,7 @@ class NoiseTest(NamedTuple):
     `worst`: which of the run's is the worst; `about`: what else a reader should know of the values.
     """
 
-    verdicts: Verdicts
+    statistics: TestStatistics
     noise: KnownNoise
     without_run: KnownNoise  # noise that the run had no part in, which its worst value is held against
     limits: Limits
@@ -57,8 +57,8 @@ def decide(found: Sequence[Undecided], gates: Gates) -> tuple[Comparison, ...]:
         places = [i for i, one in enumerate(found) if one.test and one.line.category == category]
         waiting = [found[i].test for i in places]
         padding = [1.0] * (count - len(places))  # what was reproduced
-        p = holm([*(float(test.verdicts.p) for test in waiting if test), *padding])
-        beyond = holm([*(float(test.verdicts.p_beyond(test.limits.tolerance)) for test in waiting if test), *padding])
+        p = holm([*(float(test.statistics.p) for test in waiting if test), *padding])
+        beyond = holm([*(float(test.statistics.p_beyond(test.limits.tolerance)) for test in waiting if test), *padding])
         for place, corrected, corrected_beyond in zip(places, p, beyond, strict=False):
             lines[place] = _decided(found[place], corrected, corrected_beyond, alphas[category], count)
     return tuple(line for line in lines if line is not None)
@@ -67,33 +67,33 @@ def decide(found: Sequence[Undecided], gates: Gates) -> tuple[Comparison, ...]:
 def _decided(found: Undecided, p: float, p_beyond: float, alpha: float, tests: int) -> Comparison:
     test = found.test
     assert test is not None
-    v, limits = test.verdicts, test.limits
-    c = critical(alpha, tests, v.df, test.counts[1])
-    error = float(v.error)
-    fails_from = max(limits.tolerance, c * error) if error else limits.tolerance
-    seen = detectable(error, v.df, c, limits.tolerance)
-    at_most = float(upper_limit(v)) if test.margin is not None else None
+    statistics, limits = test.statistics, test.limits
+    critical_value = critical(alpha, tests, statistics.df, test.counts[1])
+    error = float(statistics.error)
+    fails_from = max(limits.tolerance, critical_value * error) if error else limits.tolerance
+    seen = detectable(error, statistics.df, critical_value, limits.tolerance)
+    at_most = float(upper_limit(statistics)) if test.margin is not None else None
 
     def share(change: float | None) -> float | None:
         return None if change is None else as_share(change, limits.scale, test.baseline)
 
     line = replace(
         found.line,
-        worse_by=share(float(v.change)),
+        worse_by=share(float(statistics.change)),
         tolerance=share(limits.tolerance),
         p=p,
         alpha=alpha,
         fails_from=share(fails_from),
         detectable=share(seen),
-        df=v.df,
+        df=statistics.df,
         margin=share(test.margin),
         at_most=share(at_most),
     )
     behind = _behind(test, test.noise)
     if p_beyond <= alpha:
-        if float(v.of_mean) <= float(v.of_worst) and float(v.change) > limits.tolerance:
+        if float(statistics.of_mean) <= float(statistics.of_worst) and float(statistics.change) > limits.tolerance:
             return replace(line, verdict="regression", sentence=f"worse by more than noise explains: {behind}")
-        worst = changed_by(float(v.worst), limits, test.baseline)
+        worst = changed_by(float(statistics.worst), limits, test.baseline)
         behind = _behind(test, test.without_run)
         return replace(line, verdict="regression", sentence=f"{test.worst} alone is worse by {worst}: {behind}")
     if test.margin is not None and at_most is not None and at_most < test.margin:

@@ -19,6 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import stdtr, stdtrit
 
 from equibench.judge.gates import Prior
+from equibench.protocol import LEVEL
 
 MEAN_SHARE = 0.75  # of the error rate, of the test of the mean; the rest is the worst value's
 MEASURED_FROM = 8  # own degrees of freedom from which nothing is assumed any more
@@ -42,7 +43,7 @@ class KnownNoise(NamedTuple):
     assumed_df: float  # those of them that the prior gave
 
 
-class Verdicts(NamedTuple):
+class TestStatistics(NamedTuple):
     """`change` is of the mean, positive where the run is worse, and `error` its standard error; `worst` is the change
     of the worst value. `p_mean` and `p_worst` are one-sided and not yet corrected for anything.
     """
@@ -100,7 +101,7 @@ def noise(prior: Prior, spreads: Sequence[Spread], least_sd: Limit = 0.0, *, alw
     return KnownNoise(np.maximum(variance, np.asarray(least_sd, float) ** 2), df, weight)
 
 
-def judge(baseline: ArrayLike, run: ArrayLike, known: KnownNoise, without_run: KnownNoise) -> Verdicts:
+def judge(baseline: ArrayLike, run: ArrayLike, known: KnownNoise, without_run: KnownNoise) -> TestStatistics:
     """Both tests. `known` is the noise from all sources, `without_run` from all but the run itself."""
     before, after = np.asarray(baseline, float), np.asarray(run, float)
     a, b = before.shape[-1], after.shape[-1]
@@ -108,7 +109,7 @@ def judge(baseline: ArrayLike, run: ArrayLike, known: KnownNoise, without_run: K
     change, worst = _mean(after) - mean, after.max(-1) - mean
     error = np.sqrt(known.variance * (1 / a + 1 / b))
     p_worst = np.minimum(1.0, b * _tail(worst, np.sqrt(without_run.variance * (1 + 1 / a)), without_run.df))
-    return Verdicts(change, error, known.df, worst, _tail(change, error, known.df), p_worst, mean_share(b))
+    return TestStatistics(change, error, known.df, worst, _tail(change, error, known.df), p_worst, mean_share(b))
 
 
 def mean_share(n: int) -> float:
@@ -116,10 +117,10 @@ def mean_share(n: int) -> float:
     return MEAN_SHARE if n > 1 else 1.0
 
 
-def upper_limit(verdicts: Verdicts, level: float = 0.95) -> Values:
+def upper_limit(statistics: TestStatistics, level: float = LEVEL) -> Values:
     """What the true change of the mean is below, with that confidence, one-sided."""
-    quantile = float(stdtrit(verdicts.df, level)) if verdicts.df else np.inf
-    return np.asarray(verdicts.change + quantile * verdicts.error)
+    quantile = float(stdtrit(statistics.df, level)) if statistics.df else np.inf
+    return np.asarray(statistics.change + quantile * statistics.error)
 
 
 def _mean(values: Values) -> Values:

@@ -15,6 +15,7 @@ from equibench.quantities.quantity import Category as Category  # imported from 
 from equibench.quantities.quantity import Quantity as Quantity
 
 BITS = "likelihood.bits_per_dim"
+RECALL, COVERAGE = "quality.also.recall.value", "quality.also.coverage.value"
 
 Q = Quantity
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from equibench.quantities.glossary import BITS
+from equibench.quantities.glossary import BITS, COVERAGE, RECALL
 from equibench.quantities.metric import metric_of
 from equibench.quantities.text import join, number
 from equibench.record.paths import value_at
@@ -20,7 +20,6 @@ from equibench.summary.codes import notes_on
 from equibench.summary.cost_findings import of_memory, of_speed
 from equibench.summary.equal_seconds import equal_second_sentences
 from equibench.summary.evidence import Ground, Sentence, TestedFinding, fact, records_of
-from equibench.summary.pairs import COVERAGE, RECALL
 from equibench.summary.sections import Row, Section
 from equibench.summary.spaces import of_spaces
 from equibench.summary.standing import ONE_PASS, Standing, leading, named_first, setting_words, standings

@@ -19,7 +19,7 @@ from scipy.special import ndtr
 
 from equibench import intervals
 from equibench.protocol import RANKING_SEEDS, SIGNIFICANCE
-from equibench.quantities.glossary import BITS, of
+from equibench.quantities.glossary import BITS, COVERAGE, RECALL, of
 from equibench.quantities.metric import compared_kind, metric_names
 from equibench.quantities.text import join
 from equibench.record.paths import value_at
@@ -33,7 +33,6 @@ SEEDS, MODELS = "entrants, over training seeds", "two trained models"
 Category = Literal["quality", "diversity", "likelihood", "speed", "memory"]
 SPEED, LATENCY = "speed.images_per_sec", "speed.latency_p50_sec"
 TRAIN_MEMORY, SAMPLE_MEMORY = "memory.train_peak_bytes", "memory.sample_peak_bytes"
-RECALL, COVERAGE = "quality.also.recall.value", "quality.also.coverage.value"
 # the one number that a category's headline and tile are about
 MAIN: dict[Category, str] = {
     "quality": "quality.value",

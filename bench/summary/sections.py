@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from equibench.quantities.glossary import BITS
 from equibench.quantities.metric import Metric, metric_of
 from equibench.quantities.settings import precision_of
 from equibench.record.base import Scalar
@@ -177,7 +178,7 @@ class Section:
     def references(self) -> list[Row]:
         """Floors that were measured: distances first, then bits per dimension from the worst."""
         rows = [row for row in self.floors if not row.failed]
-        return sorted(rows, key=lambda r: -bits.mean if (bits := r.stat("likelihood.bits_per_dim")) else -math.inf)
+        return sorted(rows, key=lambda r: -bits.mean if (bits := r.stat(BITS)) else -math.inf)
 
     @property
     def rankable(self) -> list[Row]:

@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from equibench.quantities import glossary
 from equibench.quantities.glossary import BITS
 from equibench.quantities.metric import metric_names
 from equibench.report.figures.labels import Label, place
@@ -47,7 +48,7 @@ def distance(section: Section) -> PlottedNumber:
     return PlottedNumber("quality.value", f"{found}, lower is better", log=True)
 
 
-RECALL = PlottedNumber("quality.also.recall.value", "Recall, higher is better", log=False)
+RECALL = PlottedNumber(glossary.RECALL, "Recall, higher is better", log=False)
 LIKELIHOOD = PlottedNumber(BITS, "Bits/dim, lower is better", log=False)
 
 

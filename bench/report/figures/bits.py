@@ -6,6 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from equibench.quantities.glossary import BITS
 from equibench.quantities.metric import bits_kind
 from equibench.report.figures.labels import Label, place
 from equibench.report.figures.layout import (
@@ -27,7 +28,6 @@ from equibench.stats import Stat
 from equibench.summary.sections import Row, Section
 
 SIGNS = {"upper bound": "≤ ", "estimate": "≈ "}
-BITS = "likelihood.bits_per_dim"
 
 
 def bits_per_dim(section: Section, cut: Cut = PAPER) -> Figure | None:

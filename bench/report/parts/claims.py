@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 from typing import NamedTuple
 
+from equibench.quantities.glossary import BITS
 from equibench.record.paths import value_at
 from equibench.record.schema import Record
 
@@ -46,7 +47,7 @@ def _two_networks(record: Record) -> bool:
 
 def _small_code(record: Record) -> bool:
     """In bits: what the code takes is less than half of what the whole image takes."""
-    code, whole = value_at(record, "portrait.numbers.kl_bits_per_dim"), value_at(record, "likelihood.bits_per_dim")
+    code, whole = value_at(record, "portrait.numbers.kl_bits_per_dim"), value_at(record, BITS)
     return whole is None or code < whole / 2
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from equibench.quantities.glossary import BITS, heading
+from equibench.quantities.glossary import BITS, RECALL, heading
 from equibench.quantities.metric import Metric, bits_kind, metric_names, metric_of
 from equibench.quantities.text import MISSING, join, number, spread
 from equibench.record.paths import value_at
@@ -16,7 +16,6 @@ from equibench.stats import Stat
 from equibench.summary.along import UNITS, Unit, labels, metrics, spending, target_of
 from equibench.summary.sections import Row, Section
 
-RECALL = "quality.also.recall.value"
 AtPoint = tuple[Row, str]  # with the point's label
 
 

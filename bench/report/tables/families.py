@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
-from equibench.quantities.glossary import BITS, heading, of
+from equibench.quantities.glossary import BITS, COVERAGE, RECALL, heading, of
 from equibench.quantities.metric import Metric, bits_kind, metric_names
 from equibench.quantities.text import MISSING, slug, spoken_key
 from equibench.record.schema import Record
@@ -15,8 +15,8 @@ from equibench.summary.sections import FiledRecord, Row, Section
 # what is set side by side beneath the abilities; other metrics of quality follow the distance
 MEASURED = (
     BITS,
-    "quality.also.recall.value",
-    "quality.also.coverage.value",
+    RECALL,
+    COVERAGE,
     "quality.also.precision.value",
     "speed.images_per_sec",
     "speed.latency_p50_sec",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from equibench.quantities.glossary import BITS, heading, of
+from equibench.quantities.glossary import BITS, RECALL, heading, of
 from equibench.quantities.metric import Metric, bits_kind, metric_names, metric_of
 from equibench.quantities.text import MISSING, join, number, settings, slug
 from equibench.record.base import Scalar
@@ -20,7 +20,6 @@ from equibench.summary.sections import Row, Section
 from equibench.summary.standing import usual_way
 
 ENTROPY = "data.entropy_bits_per_dim"
-RECALL = "quality.also.recall.value"
 NOT_TRAINED = "Not trained here."
 NOT_MEASURED = "not measured"  # in place of a number of what was loaded
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from equibench.quantities import glossary
-from equibench.quantities.glossary import heading
+from equibench.quantities.glossary import BITS, heading
 from equibench.quantities.metric import bits_kind
 from equibench.quantities.text import number
 from equibench.record.paths import member_names, value_at
@@ -51,7 +50,7 @@ def out_of_distribution(section: Section) -> Table:
     test: Column[CellRow] = (
         "test_bits_per_dim",
         "Test images",
-        lambda run: read_entry(run[1], "likelihood.bits_per_dim", 4),
+        lambda run: read_entry(run[1], BITS, 4),
     )
 
     def of(kind: str) -> Column[CellRow]:
@@ -88,10 +87,10 @@ def _curve(run: CellRow, bound: BoundResult, name: str) -> Entry:
 def likelihood(section: Section) -> Table:
     """Bits per dimension, a line a cell, with what makes each number mean what it does."""
     everyone = runs_of([*section.ran, *section.references])
-    runs = [run for run in everyone if value_at(run[1], "likelihood.bits_per_dim") is not None]
+    runs = [run for run in everyone if value_at(run[1], BITS) is not None]
     columns: list[Column[CellRow]] = [
         *RUN,
-        measured(glossary.BITS, 4),
+        measured(BITS, 4),
         measured("likelihood.stderr_bits_per_dim", 2),
         ("kind", "Kind", lambda run: value_entry(bits_kind(run[1].likelihood) if run[1].likelihood else None)),
         measured("likelihood.n_images"),
