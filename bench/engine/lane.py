@@ -26,7 +26,7 @@ import torch
 
 from equibench.errors import UserError
 from equibench.machine import processes
-from equibench.machine.turns import Turns, turns_of
+from equibench.machine.device_lock import DeviceLock, device_lock_of
 from equibench.run.arithmetic import check_arithmetic
 from equibench.run.loop import knowing
 from equibench.run.session import Session
@@ -54,11 +54,12 @@ class Errand:
 
 
 def calling(session: Session, device: str) -> Calling:
-    """What lanes of this program share; `device` is the one of their machine at which they take turns, or a word of
-    their own where each has another.
+    """What lanes of this program share; `device` is the one of their machine that they share, or "own" where
+    each has another.
     """
-    turns = Turns() if device == "own" else turns_of(session.invocation, device)
-    bare = dataclasses.replace(session.bare, turns=turns, machine_key=None)  # it finds out what machine it is on
+    device_lock = DeviceLock() if device == "own" else device_lock_of(session.invocation, device)
+    # what machine it is on, a lane finds out
+    bare = dataclasses.replace(session.bare, device_lock=device_lock, machine_key=None)
     return Calling(bare, torch.get_num_threads(), os.getcwd())
 
 

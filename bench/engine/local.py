@@ -12,7 +12,7 @@ import torch
 from equibench.engine.lane import Errand, Lane, calling
 from equibench.errors import UserError
 from equibench.machine.cores import usable_cores
-from equibench.machine.turns import forget_turns
+from equibench.machine.device_lock import forget_device_locks
 from equibench.run.crew import Word
 from equibench.run.session import Session
 from equibench.suite import Cell
@@ -61,7 +61,7 @@ class LaneCrew:
         for lane in self._lanes.values():
             lane.stop()
         self._lanes.clear()
-        forget_turns(self._session.invocation)
+        forget_device_locks(self._session.invocation)
 
     def _word(self, place: int) -> Word:
         path, said = self._at[place], self._lanes[place].hear()

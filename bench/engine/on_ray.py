@@ -26,8 +26,8 @@ from equibench.engine.local import VISIBLE
 from equibench.engine.sent import cleared, files_of, laid_down, loading_from
 from equibench.errors import UserError, first_line
 from equibench.machine.device import resolve_device
+from equibench.machine.device_lock import device_lock_of, forget_device_locks
 from equibench.machine.provenance import describe_machine
-from equibench.machine.turns import forget_turns, turns_of
 from equibench.run.crew import Word
 from equibench.run.session import Session
 from equibench.run.status import UNFINISHED
@@ -170,7 +170,7 @@ class RayCrew:
             ray.wait(list(self._tasks), num_returns=len(self._tasks), timeout=STOP_SEC, fetch_local=False)
         self._tasks.clear()
         self._mark.unlink(missing_ok=True)
-        forget_turns(self.session.invocation)
+        forget_device_locks(self.session.invocation)
 
     def _done(self, task: Any) -> Word:
         import ray
@@ -252,10 +252,11 @@ def _lane_for(common: Calling, variables: Mapping[str, str | None], shared: bool
     what = session.invocation, session.suite.dataset, visible, str(shared)
     if _lane is None or _lane[0] != what:
         _stop_lane()
-        turns = turns_of(session.invocation, visible or "cpu")
+        device_lock = device_lock_of(session.invocation, visible or "cpu")
         environment = {**os.environ, **variables, VISIBLE: visible}
         there = {name: value for name, value in environment.items() if value is not None}
-        _lane = what, Lane(dataclasses.replace(common, session=dataclasses.replace(session, turns=turns)), there)
+        session = dataclasses.replace(session, device_lock=device_lock)
+        _lane = what, Lane(dataclasses.replace(common, session=session), there)
     return _lane[1]
 
 

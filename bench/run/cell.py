@@ -96,9 +96,9 @@ def _entrant(
         work = Work(session, model, cell.entrant.family, config, cell.entrant.sampler, cell.seed, clock, tell)
         for name in stages_of(cell, session):
             if name not in progress.done:
-                session.turns.give_way()
+                session.device_lock.yield_to_waiters()
                 tell(name.replace("_", " "), 0.0)
-                with session.turns.alone() if name in TIMED else nullcontext():
+                with session.device_lock.exclusive() if name in TIMED else nullcontext():
                     found = run_stage(name, work, found)
                 progress.done.append(name)
                 if unfinished:

@@ -70,7 +70,7 @@ def _trained(
     assert cell.entrant is not None
     with clock.part("build"):
         planned, model = _built(cell, session)
-    with session.turns.alone(), clock.part("matrix products"):
+    with session.device_lock.exclusive(), clock.part("matrix products"):
         products = session.matrix_products
     with clock.part("reference workload"):
         around = session.beside.around("train")
@@ -87,7 +87,7 @@ def _trained(
                 planned.allowance,
                 seed=stream_seed(cell.seed, "order"),
                 device=session.device,
-                watch=replace(watch, counter=session.training_counter, around=around, turns=session.turns),
+                watch=replace(watch, counter=session.training_counter, around=around, device_lock=session.device_lock),
                 keeping=keeping,
                 points=points,
                 team=session.team,

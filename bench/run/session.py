@@ -22,8 +22,8 @@ from equibench.machine import energy
 from equibench.machine.beside import Beside
 from equibench.machine.code import code_digest, own_digests, package_versions
 from equibench.machine.device import precision, time_matrix_products
+from equibench.machine.device_lock import DeviceLock
 from equibench.machine.provenance import describe_machine
-from equibench.machine.turns import Turns
 from equibench.measure.cost import in_mode, memory
 from equibench.measure.features.extractor import Extractor
 from equibench.measure.quality import metrics
@@ -63,7 +63,7 @@ class Session:
     machine_key: str | None = None
     ranks: Ranks | None = None  # where several processes train an entrant together
     team: Team | None = None  # of such a cell, in the processes that do it
-    turns: Turns = field(default_factory=Turns)  # at the device, where other cells of the run share it
+    device_lock: DeviceLock = field(default_factory=DeviceLock)  # at the device, where other cells of the run share it
     # each in a process of its own
     peak_memory: Callable[..., Memory] = memory.peak_memory
     mode_speed: Callable[..., ModeSpeed] = in_mode.mode_speed
@@ -104,7 +104,7 @@ class Session:
     @property
     def training_counter(self) -> energy.Counter | energy.NoCounter:
         """The same of training, beside which other cells may use the device; what is timed has it alone."""
-        if self.turns.folder is not None and self.device.type == "cpu":
+        if self.device_lock.folder is not None and self.device.type == "cpu":
             return energy.NoCounter("other cells shared the processor, and its counter would count theirs too")
         return self.counter
 

@@ -16,8 +16,8 @@ from torch import Tensor
 from equibench.errors import UserError
 from equibench.machine.beside import Around
 from equibench.machine.device import autocast, synchronizer
+from equibench.machine.device_lock import DeviceLock
 from equibench.machine.energy import NO_COUNTER, Counter, NoCounter
-from equibench.machine.turns import Turns
 from equibench.record.schema import Budget, Curve, Spent
 from equibench.run.course import Course
 from equibench.run.kept import Keeping, start_alike
@@ -77,7 +77,7 @@ class Allowance:
 class Watch:
     """Who follows a training: `progress` hears the share of the budget spent, `counter` counts the energy, `now` is a
     monotonic clock in seconds, `stopping` says whether to stop after the update, `around` takes note of the machine,
-    `turns` lets others have the device alone between updates, off the clock.
+    `device_lock` lets others have the device alone between updates, off the clock.
     """
 
     progress: Callable[[float], None] = lambda share: None
@@ -85,7 +85,7 @@ class Watch:
     now: Callable[[], float] = time.perf_counter
     stopping: Callable[[], bool] = lambda: False
     around: Around | None = None
-    turns: Turns = field(default_factory=Turns)
+    device_lock: DeviceLock = field(default_factory=DeviceLock)
 
 
 def train(
@@ -173,10 +173,10 @@ def _spent_share(
 
 
 def _give_way(course: Course, watch: Watch, synchronize: Callable[[], None]) -> None:
-    if watch.turns.is_wanted():
+    if watch.device_lock.is_wanted():
         synchronize()
         with course.off_the_clock():
-            watch.turns.give_way()
+            watch.device_lock.yield_to_waiters()
 
 
 def _of_first(team: Team | None, value: float) -> float:

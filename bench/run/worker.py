@@ -131,14 +131,14 @@ def machine_failed(cell: Cell, error: OSError) -> str:
 def _measure(task: Task, messenger: Messenger) -> None:
     torch.set_num_threads(task.threads)
     session, cell = task.session, task.cell
-    turns = replace(session.turns, waits=messenger.waits)
-    turns.enter()
+    device_lock = replace(session.device_lock, waits=messenger.waits)
+    device_lock.acquire_shared()
     work_on(session.device)
     session = replace(
         session.equipped(),
         peak_memory=messenger.peak_memory,
         mode_speed=messenger.mode_speed,
-        turns=turns,
+        device_lock=device_lock,
     )
     if session.identity(cell) != task.identity:
         raise UserError(

@@ -12,7 +12,7 @@ from same import results
 from equibench.engine import local
 from equibench.engine.local import LaneCrew
 from equibench.errors import UserError
-from equibench.machine import energy, turns
+from equibench.machine import device_lock, energy
 from equibench.run.loop import run_cells
 
 
@@ -41,7 +41,7 @@ def test_two_lanes_give_the_records_of_one_process(small, tmp_path, monkeypatch)
     assert [("shared the processor" in one.reason) for one in energies] == [True, True]
     assert {("one", 0, "train"), ("one", 1, "train")} <= heard
     assert children() == set()
-    assert not turns.turns_of(small.invocation, "cpu").folder.parent.exists()
+    assert not device_lock.device_lock_of(small.invocation, "cpu").folder.parent.exists()
     assert {*os.listdir(small.out / ".cells")} - {"cache"} == {"wanted"}  # the former where a user has none
 
 
@@ -85,7 +85,7 @@ def test_the_energy_of_training_is_not_counted_where_cells_share_its_processor(s
     alone = object()
     monkeypatch.setattr(energy, "counter", lambda device: alone)
     assert small.training_counter is alone
-    shared = dataclasses.replace(small, turns=turns.turns_of(small.invocation, "cpu"))
+    shared = dataclasses.replace(small, device_lock=device_lock.device_lock_of(small.invocation, "cpu"))
     assert "other cells shared the processor" in shared.training_counter.reason
     assert shared.counter is alone  # what is timed has it alone
     on_gpu = dataclasses.replace(shared, device=torch.device("cuda"))

@@ -6,21 +6,21 @@ import signal
 
 import pytest
 
-from equibench.machine.turns import Turns
+from equibench.machine.device_lock import DeviceLock
 
 
 def work(folder, end):
     """Take part until told to stop, saying what happens."""
-    mine = Turns(folder, waits=lambda begins: end.send(f"waits {begins}"))
-    mine.enter()
+    mine = DeviceLock(folder, waits=lambda begins: end.send(f"waits {begins}"))
+    mine.acquire_shared()
     end.send("in")
     while True:
         if end.poll(0.005) and end.recv() == "time it":
-            with mine.alone():
+            with mine.exclusive():
                 end.send("alone")
                 end.recv()
             end.send("not alone")
-        mine.give_way()
+        mine.yield_to_waiters()
 
 
 @pytest.fixture
@@ -65,9 +65,9 @@ def test_one_that_is_killed_keeps_nobody_waiting(two):
 
 
 def test_nothing_is_shared_without_a_folder():
-    mine = Turns()
-    mine.enter()
+    mine = DeviceLock()
+    mine.acquire_shared()
     assert not mine.is_wanted()
-    mine.give_way()
-    with mine.alone():
+    mine.yield_to_waiters()
+    with mine.exclusive():
         pass

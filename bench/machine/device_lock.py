@@ -1,8 +1,8 @@
-"""Turns at a device that several cells of one run share: what is timed has it alone, and all else waits meanwhile.
+"""A shared and exclusive lock on a device that several cells of one run use: what is timed has it alone.
 
-Each cell's process holds a lock on the device together with the others as it works; who times something asks at the
-gate, which stops the others where their work can wait, and holds the device alone. The locks are the system's, so that
-a process that ends in any way leaves none behind.
+It is a readers-writer lock with a gate, so that a writer does not starve: each cell's process holds the device's lock
+shared as it works; who times something takes the gate, at which the others stop where their work can wait, and then the
+device's lock for itself. The locks are the system's (flock), so that a process that ends in any way leaves none behind.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ def _nobody(_begins: bool) -> None:
     """Hears of waits."""
 
 
-def turns_of(run: str, device: str) -> Turns:
-    """Those of the cells of one run at a device of this machine."""
-    return Turns(Path(tempfile.gettempdir()) / f"equibench-turns-{run}" / device)
+def device_lock_of(run: str, device: str) -> DeviceLock:
+    """That of the cells of one run at a device of this machine."""
+    return DeviceLock(Path(tempfile.gettempdir()) / f"equibench-turns-{run}" / device)
 
 
-def forget_turns(run: str) -> None:
+def forget_device_locks(run: str) -> None:
     """The run is over."""
     shutil.rmtree(Path(tempfile.gettempdir()) / f"equibench-turns-{run}", ignore_errors=True)
 
 
 @dataclass
-class Turns:
-    """Of a process, at the device that `folder` on its machine stands for; with None nothing is shared and nothing is
-    ever waited for. `waits` hears True as a wait begins and False as it ends.
+class DeviceLock:
+    """A process's hold on the device that `folder` on its machine stands for; with None nothing is shared, and nothing
+    is ever waited for. `waits` hears True as a wait begins and False as it ends.
     """
 
     folder: Path | None = None
@@ -42,7 +42,7 @@ class Turns:
     _gate: int = field(default=-1, init=False)
     _device: int = field(default=-1, init=False)
 
-    def enter(self) -> None:
+    def acquire_shared(self) -> None:
         """Begin to use the device together with others. Raises OSError."""
         if self.folder is None:
             return
@@ -63,14 +63,14 @@ class Turns:
         fcntl.flock(self._gate, fcntl.LOCK_UN)
         return False
 
-    def give_way(self) -> None:
+    def yield_to_waiters(self) -> None:
         """Wait while others have the device alone. The device's queue must be empty."""
         if self.is_wanted():
             fcntl.flock(self._device, fcntl.LOCK_UN)
             self._join()
 
     @contextmanager
-    def alone(self) -> Iterator[None]:
+    def exclusive(self) -> Iterator[None]:
         """The block has the device alone."""
         if self._gate < 0:
             yield
