@@ -19,8 +19,8 @@ from equibench.record.schema import Interval
 
 
 def split_differences(halves: Sequence[float]) -> list[float]:
-    """Half the difference between the two halves of each split; `halves` lists them in turn. Each has, on average, the
-    square of the standard error of the whole: what is common to both halves, their bias, cancels.
+    """Half the difference between the two halves of each split; `halves` lists them in turn. The mean of their squares
+    is that of the standard error of the whole, squared: what is common to both halves, their bias, cancels.
     """
     return [(a - b) / 2 for a, b in zip(halves[::2], halves[1::2], strict=True)]
 

@@ -64,7 +64,7 @@ def holm(p: list[float]) -> list[float]:
 
 
 def welch(a: Stat, b: Stat) -> float:
-    """Two-sided p of Welch's t-test, from Welch (1947) with Satterthwaite's degrees of freedom."""
+    """Two-sided p of Welch's t-test (1947) with Satterthwaite's degrees of freedom; each side needs two values."""
     part_a, part_b = (a.sd or 0.0) ** 2 / a.n, (b.sd or 0.0) ** 2 / b.n
     if part_a + part_b == 0:  # seeds that agree to the last bit
         return float(a.mean == b.mean)
@@ -74,6 +74,8 @@ def welch(a: Stat, b: Stat) -> float:
 
 @dataclass(frozen=True)
 class Estimate:
+    """A number with its standard errors, in its own unit."""
+
     value: float
     stderr: float | None  # over samples, the reference taken as given
     stderr_with_reference: float | None = None  # over samples and reference together

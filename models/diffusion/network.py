@@ -117,7 +117,9 @@ class Denoiser(nn.Module):
 
 
 def predict(network: nn.Module, z: Tensor, lam: Tensor, label: Tensor | None = None) -> tuple[Tensor, Tensor]:
-    """-> estimate of the clean images x = a z - s v, and the deviation codes."""
+    """Noisy images z `[B, C, H, W]` at `lam` `[B]`, with classes `label` `[B, classes]` -> the estimate of the clean
+    images, x = a z - s v, and the deviation codes, both of the shape of z.
+    """
     a, s = signal_and_noise(lam)
     v, code = network(z, lam) if label is None else network(z, lam, label)
     return a * z - s * v, code

@@ -25,14 +25,15 @@ def signal_and_noise(lam: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def diffuse(x: Tensor, lam: Tensor, generator: Generator | None = None) -> tuple[Tensor, Tensor]:
-    """x -> (z, e): noisy images at `lam`, and the noise in them."""
+    """x `[B, C, H, W]` in [-1, 1] -> (z, e): noisy images at log signal-to-noise ratios `lam` `[B]`, and the noise."""
     noise = torch.randn(x.shape, generator=generator, device=x.device)
     a, s = signal_and_noise(lam)
     return a * x + s * noise, noise
 
 
 def reverse(code: Tensor | None, lam: Tensor, lam_next: Tensor) -> tuple[Tensor, Tensor]:
-    """The step from lam to the greater lam_next: the weight c of the clean image in the mean, and the log variance.
+    """The step from lam `[B]` to the greater lam_next: the weight c of the clean image in the mean `[B, 1, 1, 1]`, and
+    the log variance, of the shape of `code` `[B, C, H, W]`.
 
     c = 1 - e^(lam - lam_next). The true posterior's variance s_next^2 c and the forward step's s^2 c bound what an
     optimal reverse step needs; the code says where between them, in logs (iDDPM, eq. 15). Without a code, the least.
@@ -55,7 +56,9 @@ def step_kl(x: Tensor, clean: Tensor, code: Tensor, lam: Tensor, lam_next: Tenso
 
 
 def log_gaussian_mass(x: Tensor, mean: Tensor, std: Tensor) -> Tensor:
-    """log probability (nats) of levels x under a Gaussian cut into the 256 bins, the outer ones open (DDPM, eq. 13)."""
+    """log probability (nats a sub-pixel) of levels x in [-1, 1] under a Gaussian that is cut into the 256 bins, the
+    outer ones open (DDPM, eq. 13); x, mean and std `[B, C, H, W]`.
+    """
     upper = ((x - mean + HALF_BIN) / std).masked_fill(x > 1 - HALF_BIN, math.inf)
     lower = ((x - mean - HALF_BIN) / std).masked_fill(x < -1 + HALF_BIN, -math.inf)
     # worked in the lower tail, where log_ndtr keeps its digits; mirrored if the bin lies in the upper one

@@ -33,6 +33,8 @@ EDGES = ("stem", "head", "label")
 
 
 class FlowOptions(Options):
+    """By how much less noise than the model's own it is sampled."""
+
     temperature: float = Field(1.0, ge=0, le=100, description="times the noise; 1 samples the model's own distribution")
     middle_temperature: float = Field(1.0, ge=0, le=100, description="times that of the coarser scale's couplings, too")
     fine_temperature: float = Field(1.0, ge=0, le=100, description="times that of the finest couplings, too")
@@ -122,6 +124,9 @@ class Flow(Model):
         labels: Tensor | None = None,
     ) -> Tensor:
         """`temperature` multiplies the noise; 1 samples the model's own distribution. Always in float32."""
+        FlowOptions(  # raises for a temperature that is none
+            temperature=temperature, middle_temperature=middle_temperature, fine_temperature=fine_temperature
+        )
         network, device = self.average.network, generator.device
         label = self.sample_labels(n, generator, labels)
         also = [] if label is None else [label]

@@ -94,7 +94,7 @@ class FlowNetwork(nn.Module):
         return self.unfold([*noise[:-1], self.unmix(noise[-1], label)], label)
 
     def unmix(self, z: Tensor, label: Tensor | None = None) -> Tensor:
-        """The inverse of the dense couplings alone: the last noise map -> the coarsest map."""
+        """The inverse of the dense couplings alone: the last noise map -> the coarsest map, both `[B, C, H, W]`."""
         vector = z.flatten(1)
         for coupling in reversed(cast(list[DenseCoupling], list(self.dense))):
             vector = coupling.inverse(vector, label)

@@ -27,6 +27,8 @@ Decoding = Literal["sample", "mean"]
 
 
 class VAEOptions(Options):
+    """How pixels are taken from the decoder, and how much noise its codes have."""
+
     decoding: Decoding = Field("sample", description="of p(x | z): pixels drawn from it, or their mean")
     temperature: float = Field(1.0, ge=0, le=100, description="times the noise of the latents")
     coarse_temperature: float = Field(1.0, ge=0, le=100, description="times that of the coarse maps, too")
@@ -120,7 +122,7 @@ class VAE(Model):
         """`decoding` draws pixels from p(x | z), or takes their mean; `temperature` scales the noise of the latents.
         With classes `labels` int64 `[n]` are those of the samples; without them they are drawn.
         """
-        VAEOptions(decoding=decoding, temperature=temperature)  # raises for a decoding that is none
+        VAEOptions(decoding=decoding, temperature=temperature, coarse_temperature=coarse_temperature)  # or it raises
         network, device = self.average.network, generator.device
         channels, height, width = self.shape
         label = self.sample_labels(n, generator, labels)

@@ -169,3 +169,15 @@ def _in_float64(network, x):
     h = torch.nn.functional.leaky_relu(network.body(network.down(h)), 0.2)
     pooled = torch.einsum("bchw,chw->bc", h, network.pool)
     return network.out(torch.nn.functional.leaky_relu(pooled, 0.2))[:, 0]
+
+
+OPTIONS = [(name, option) for name in FAMILIES for option in load_family(name).options_type.model_fields]
+
+
+@pytest.mark.parametrize(("name", "option"), OPTIONS)
+def test_an_option_of_a_sampler_that_is_out_of_range_raises(name, option):
+    family = load_family(name)
+    field = family.options_type.model_fields[option]
+    model = family.build({"width": 16}, (1, 28, 28))
+    with pytest.raises(pydantic.ValidationError, match=option):
+        model.sample(1, generator(), **{option: "none" if isinstance(field.default, str) else -1})

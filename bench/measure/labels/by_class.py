@@ -43,8 +43,8 @@ def by_class(
     device: torch.device,
     progress: Progress = lambda what, share: None,
 ) -> ByClass:
-    """Numbers of samples with `features`, which a class-conditional model drew for the labels `told`, by the classes
-    that have these `names` in the order of their labels.
+    """Numbers of samples (`images` uint8 `[N, C, H, W]`, `features` `[N, d]`), which a class-conditional model drew for
+    the labels `told` `[N]`, by the classes that have these `names` in the order of their labels.
 
     Classification accuracy score (Ravuri and Vinyals 2019): a classifier is trained on the samples alone, as many as
     there are, and tried on the test images; beside it stands the judge, trained on the `train` images.

@@ -180,7 +180,8 @@ def _noise_left(
 
 def out_of_distribution(kind: str, images: Images, seed: int) -> Images:
     """Images that the training data do not hold: `inverted`; `constant`, each of one level for each channel; `noise`,
-    uniform; `shuffled pixels`, each image in an order of its own.
+    uniform; `shuffled pixels`, each image in an order of its own. As many as `images`, uint8 `[N, C, H, W]`. Raises
+    ValueError for another kind.
     """
     random = np.random.default_rng(seed)
     if kind == "inverted":

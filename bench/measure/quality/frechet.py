@@ -84,7 +84,8 @@ def frechet_distance(a: Statistics, b: Statistics) -> float:
 
     The eigenvalues of S_a S_b are those of the symmetric positive semi-definite R S_a R^T with S_b = R^T R, so one
     factorisation, kept with `b`, and symmetric eigenvalues give the trace, without the square root of a general
-    matrix. The result is clipped at 0, below which only rounding can lead.
+    matrix. The result is clipped at 0, below which only rounding can lead. Raises ValueError where the sizes of the
+    features differ.
     """
     if a.mean.shape != b.mean.shape:
         raise ValueError(f"feature sizes differ: {a.mean.shape[0]} and {b.mean.shape[0]}")

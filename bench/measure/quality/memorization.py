@@ -45,7 +45,8 @@ class NearnessTest:
 
 
 def nearness_test(samples: Tensor, train: Tensor, held_out: Tensor) -> NearnessTest:
-    """Whether `samples` lie nearer to training images than to as many images of the same source held out.
+    """Whether `samples` `[N, d]` lie nearer to training images `[n, d]`, in features, than to as many images of the
+    same source held out. Raises ValueError where these are not as many.
 
     Without memorization training and held-out images are exchangeable, so the share of samples nearest to a training
     image is 1/2 on average. Its variance over all ways to label n of the 2n images as training is
