@@ -16,9 +16,9 @@ from equibench.entrant import Entrant as Entrant  # imported from here, as the s
 from equibench.entrant import name_from as name_from
 from equibench.entrant import usable_name as usable_name
 from equibench.errors import UserError, nearest
+from equibench.extending import base_of, laid_over
 from equibench.hashing import digest
 from equibench.hub import is_hub_id
-from equibench.layers import base_of, laid_over
 from equibench.measuring import MOST, Count, Measuring, Seconds, SuiteTable
 from equibench.protocol import PROTOCOL
 from equibench.record.schema import Budget, FeatureInfo

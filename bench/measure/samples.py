@@ -22,8 +22,8 @@ from equibench.hashing import image_digests, images_sha256
 from equibench.machine.code import code_version, package_versions
 from equibench.measure.features.extractor import Extractor
 from equibench.measure.quality import imported, metrics
+from equibench.measure.quality.distance_parts import class_parts
 from equibench.measure.quality.memorization import nearness_test
-from equibench.measure.quality.parts import class_parts
 from equibench.measure.quality.reference import (
     Reference,
     extractor_batch,

@@ -10,7 +10,7 @@ from equibench.data.parts import drawn_of
 from equibench.machine.clock import Clock
 from equibench.measure.likelihood.floors import floor
 from equibench.measure.quality import metrics
-from equibench.measure.quality.parts import distance_parts
+from equibench.measure.quality.distance_parts import distance_parts
 from equibench.measure.quality.reference import features_of
 from equibench.measuring import Measuring
 from equibench.record.anatomy import DistanceParts

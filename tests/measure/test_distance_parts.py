@@ -10,8 +10,8 @@ from equibench.data.classes import UNLABELLED, Classes, classes_of
 from equibench.data.sets import Dataset
 from equibench.measure import samples
 from equibench.measure.quality import pairwise
+from equibench.measure.quality.distance_parts import contributions, distance_parts
 from equibench.measure.quality.frechet import statistics
-from equibench.measure.quality.parts import contributions, distance_parts
 from equibench.measure.quality.reference import Reference
 from equibench.record.anatomy import DistanceParts
 
