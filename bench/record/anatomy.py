@@ -52,7 +52,7 @@ class FixedNoise(Strict):
 
 
 class DistanceParts(Strict):
-    """What makes the distance between samples and the test images (measure/quality/distance_parts.py has the definitions).
+    """What makes the distance between samples and the test images; measure/quality/distance_parts.py defines it.
     Classes are those of the test images; pictures are keys of the arrays file.
     """
 
