@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal, NamedTuple, Self
 from pydantic import Field, field_validator, model_validator
 
 from equibench.errors import UserError, nearest
+from equibench.judge.compared_names import compared_path, path_of_option
 from equibench.quantities.glossary import COMPARED, Category, of
 from equibench.record.base import Strict
 
@@ -61,14 +62,6 @@ NUMBERS: dict[str, Limits] = {
     "quality.also.coverage": Limits("relative", 0.05, Prior(0.12, 4)),
     "speed.latency_p50_sec": Limits("log", 0.05, Prior(0.10, 8)),
 }
-_OTHER_NAMES = {"FD": "quality.value", "FID": "quality.value", "latency": "speed.latency_p50_sec",
-                "NFE": "speed.network_evaluations", "throughput": "speed.images_per_sec"}  # fmt: skip
-NAMES: dict[str, str] = {
-    **{quantity.path: quantity.path for quantity in COMPARED},
-    **{quantity.path.rpartition(".")[2]: quantity.path for quantity in COMPARED if quantity.path != "quality.value"},
-    **_OTHER_NAMES,
-}
-
 Percent = Annotated[float, Field(ge=0, lt=1000, strict=True)]
 Deviation = Annotated[float, Field(gt=0, le=1e6, strict=True)]
 Freedom = Annotated[float, Field(ge=1, le=1e6, strict=True)]
@@ -248,7 +241,7 @@ class Gates(EntrantTable):
             category, amount = tolerance_in(text)
             changes.setdefault(category, {})["tolerance"] = amount
         for name in also:
-            quantity = of(_called(name))
+            quantity = of(path_of_option(name))
             assert quantity.category
             known = getattr(self, quantity.category).also or []
             there = changes.setdefault(quantity.category, {}).setdefault("also", [*known])
@@ -266,28 +259,6 @@ def _laid_over(limits: Limits, table: NumberTable) -> Limits:
     if table.tolerance is None:
         return limits
     return limits._replace(tolerance=table.tolerance, counted_tolerance=table.tolerance)
-
-
-def compared_path(name: str) -> str:
-    """The path of a number that a check compares, by its name: "FD", "recall", "images_per_sec", or the path itself.
-
-    Raises ValueError for an unknown one.
-    """
-    if name not in NAMES:
-        raise ValueError(f"unknown number {name!r}{nearest(name, short_names())}")
-    return NAMES[name]
-
-
-def _called(name: str) -> str:
-    try:
-        return compared_path(name)
-    except ValueError as error:
-        raise UserError(str(error)) from None
-
-
-def short_names() -> list[str]:
-    """What numbers may be called."""
-    return [name for name in NAMES if "." not in name]
 
 
 def tolerance_in(text: str) -> tuple[Category, float]:
