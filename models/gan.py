@@ -111,12 +111,12 @@ class GAN(Model):
         with torch.no_grad():
             lead = real_value - fake_value
             by_image = lead[:, None, None, None]
-            gradient = -torch.sigmoid(by_image[:penalized]) / n * slope[penalized:].float()
-            if rest.grad is not None:
-                # times what the critic's own slope, which has the factor sigmoid(f - r), lacks; beyond 60 that is so
-                # small that float32 might lose it
-                rest_gradient = -by_image[penalized:].clamp(max=60).exp() * rest.grad.float()
-                gradient = torch.cat([gradient, rest_gradient])
+            at_penalized = -torch.sigmoid(by_image[:penalized]) / n * slope[penalized:].float()
+            slope_of_rest = torch.zeros_like(rest) if rest.grad is None else rest.grad.float()  # or none is left
+            # times what the critic's own slope, which has the factor sigmoid(f - r), lacks; beyond 60 that is so small
+            # that float32 might lose it
+            at_rest = -by_image[penalized:].clamp(max=60).exp() * slope_of_rest
+            gradient = torch.cat([at_penalized, at_rest])
             generator_loss = self.part.mean(F.softplus(lead), n)
         step((self._generator_muon, self._generator_adam), (fake * gradient).sum(), rate, self.part)
         return {**losses, "generator_loss": generator_loss}

@@ -54,10 +54,8 @@ def _resident(section: Section) -> list[Sentence]:
     least_first = sorted(known, key=lambda one: one[1].mean)[:MOST]
     said = [(spread(stat, of(path).scale), row.spoken, row.having(path)) for row, stat in least_first]
     grounds = [Ground("mean", path, records, said=text) for text, _, records in said]
-    words = (
-        f"The whole process grew in training by {listed(f'{text} for {who}' for text, who, _ in said)} (MiB; this is "
-        "what the machine needs beyond Python and its libraries, and it differs from run to run: values, not tests)."
-    )
+    grown = listed(f"{text} for {who}" for text, who, _ in said)
+    words = f"MiB by which the whole process grew in training (values, not tests): {grown}."
     return [Sentence(words, grounds)]
 
 

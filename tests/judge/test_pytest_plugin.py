@@ -140,7 +140,7 @@ def test_nothing_is_worse(equibench_check):
     [
         (1.0, "", None),
         (3.0, "", "*vae, FD_5k: *worse by more than noise explains*"),
-        (3.0, "[quality]\ntolerance = 5.0", None),
+        (1.8, "[quality]\ntolerance = 0.9", None),
         (1.0, "[qualty]", "*unknown key 'qualty'; did you mean 'quality'*"),
     ],
 )

@@ -13,6 +13,7 @@ from equibench.record import anatomy, schema, surroundings
 from equibench.record import files as record_files
 from equibench.record.json_schema import DIALECT, json_schema
 from equibench.record.paths import value_at
+from equibench.record.reading import content_sha256
 from equibench.record.schema import SCHEMA_VERSION, Record
 from equibench.suite import Suite, cells, load
 
@@ -74,7 +75,7 @@ def newer(tmp_path, change):
     value = full().model_dump(mode="json") | {"schema_version": 4}
     change(value)
     path = tmp_path / "vae-s0-0123abcd.json"
-    path.write_text(json.dumps(value))
+    path.write_text(json.dumps(value | {"content_sha256": content_sha256(value)}))
     return path
 
 

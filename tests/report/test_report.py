@@ -16,6 +16,7 @@ from fixtures import failed, floor, make, save
 from equibench.errors import UserError
 from equibench.record import files as record_files
 from equibench.record.paths import value_at
+from equibench.record.reading import content_sha256
 from equibench.report import write
 from equibench.report.figures import style
 from equibench.summary.frame import load_frame
@@ -90,8 +91,8 @@ def test_text_from_records_is_escaped(tmp_path):
     record = make("gan", entrant="<b>|gan|</b>", status="crashed", reason="<script>alert(1)</script>\n| a *b*")
     save([record.model_copy(update={"entrant": "gan"})], tmp_path / "records")
     path = next((tmp_path / "records").glob("*.json"))
-    value = json.loads(path.read_text()) | {"entrant": "<b>|gan|</b>", "content_sha256": None}
-    path.write_text(json.dumps(value))
+    value = json.loads(path.read_text()) | {"entrant": "<b>|gan|</b>"}
+    path.write_text(json.dumps(value | {"content_sha256": content_sha256(value)}))
     write.write([path], tmp_path)
     page, text = (tmp_path / "index.html").read_text(), (tmp_path / "report.md").read_text()
     assert "<script>alert" not in page + text

@@ -72,7 +72,8 @@ def test_what_the_process_held_stands_beside_its_tensors(tmp_path):
     section = section_of(tmp_path, *entrant("gan", 100, mib=300), *entrant("vae", 200, bits=3.0, mib=100))
     memory = next(one for one in findings(section) if one.topic == "memory")
     assert any(
-        "in training by 150.0 ± 1.5 for the VAE and 450.0 ± 4.5 for the GAN (MiB;" in x for x in memory.sentences
+        "in training (values, not tests): 150.0 ± 1.5 for the VAE and 450.0 ± 4.5 for the GAN." in x
+        for x in memory.sentences
     )
     gone = [
         one.model_copy(update={"memory": one.memory.model_copy(update={"train_resident_bytes": None})})

@@ -136,10 +136,7 @@ def _numbers_of_steps(row: Row) -> str:
     chain = likelihood.detail.get("chain_steps") if likelihood else None
     if not (speed and speed.network_evaluations and isinstance(chain, int)):
         return ""
-    return (
-        f"The samples of the headline table take {amount(speed.network_evaluations)} passes of a faster solver, "
-        f"bits/dim are of a chain of {chain:,} steps: one network serves any number of them."
-    )
+    return f"Samples elsewhere take {amount(speed.network_evaluations)} passes, bits/dim a chain of {chain:,} steps."
 
 
 def _error_in_levels(row: Row) -> str:
