@@ -10,7 +10,7 @@ from __future__ import annotations
 import html
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from equibench.cite.signature import FORM, unescaped
@@ -67,6 +67,15 @@ class Signature(NamedTuple):
         return f"{self.name}={value} of {as_read(self.fields.get('entrant', 'an unnamed entrant'))}"
 
 
+class Document(NamedTuple):
+    """What a text holds; `broken` are beginnings of what looks like a signature and is not whole, as where a part of it
+    was lost.
+    """
+
+    signatures: list[Signature]
+    broken: list[str]
+
+
 def parse(text: str) -> Signature:
     """The parts of the one signature in a text. Raises UserError if there is none, or more."""
     found = signatures_in(text)
@@ -81,19 +90,23 @@ def parse(text: str) -> Signature:
 
 def signatures_in(text: str) -> list[Signature]:
     """All whole signatures in a text, in print, TeX, HTML or JSON, in their order."""
-    readings = [list(_found(reading)) for reading in _readings(_with_ends(text))]
-    most = max(map(len, readings))
-    whole = [found for found in readings if len(found) == most]
+    return document(text).signatures
+
+
+def document(text: str) -> Document:
+    """All whole signatures in a text, and what is not whole."""
+    readings = [list(_segments(reading)) for reading in _readings(_with_ends(text))]
+    by_reading = [[one for _, one in segments if one is not None] for segments in readings]
+    most = max(map(len, by_reading))
+    whole = [found for found in by_reading if len(found) == most]
     # nothing that print changes is in a signature of form 2, while one before it may hold any sign, if seldom a TeX's
     changed = any(one.form >= FORM for found in whole for one in found) or re.search(r"\\[_%&#]", text)
-    return whole[-1] if changed else whole[0]
+    return Document(whole[-1] if changed else whole[0], _broken(readings[-1]))
 
 
-def broken_in(text: str) -> list[str]:
-    """Beginnings of what looks like a signature in a text and is not whole, as where a part of it was lost."""
-    *_, printed = _readings(_with_ends(text))
+def _broken(segments: Sequence[tuple[str, Signature | None]]) -> list[str]:
     found = []
-    for segment, whole in _segments(printed):
+    for segment, whole in segments:
         starts = list(_VALUE.finditer(segment))
         broken = starts[:-1] if whole else starts
         found += [visible("".join(segment[max(one.start() - 12, 0) : one.end()].split())) for one in broken]
@@ -117,9 +130,7 @@ def same(one: Signature, written: Signature) -> bool:
     if (one.value, one.spread) != (written.value, written.spread) or one.fields.keys() != written.fields.keys():
         return False
     alike = _alike if one.form >= FORM else lambda printed, text: folded(printed) == folded(text)
-    return all(
-        alike(a, b) for a, b in [(one.name, written.name), *((one.fields[k], written.fields[k]) for k in one.fields)]
-    )
+    return alike(one.name, written.name) and all(alike(one.fields[key], written.fields[key]) for key in one.fields)
 
 
 def folded(text: str) -> str:
@@ -150,10 +161,6 @@ def _readings(text: str) -> Iterator[str]:
     there = re.sub(r"(?<=\S)-[ \t]*\n\s*", BREAK, there.translate(_DASHES | _BARS | _GONE))
     yield there
     yield plain(there)
-
-
-def _found(text: str) -> Iterator[Signature]:
-    return (one for _, one in _segments(text) if one is not None)
 
 
 def _segments(text: str) -> Iterator[tuple[str, Signature | None]]:

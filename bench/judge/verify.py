@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from equibench.cite.printed import Signature, as_read, broken_in, folded, parse, same, signatures_in
+from equibench.cite.printed import Signature, as_read, document, folded, parse, same
 from equibench.cite.signature import FORM, earlier_signatures, signature
 from equibench.errors import A_POINTER, UserError
 from equibench.judge.rerun import Rerun, again
@@ -62,10 +62,10 @@ def verify_all(
 
     Raises UserError if there is none.
     """
-    there = signatures_in(text)
-    if not there:
+    there = document(text)
+    if not there.signatures:
         raise UserError("there is no signature in the text; `equibench cite METRIC ENTRANT` prints one, NAME=VALUE|...")
-    once = {(one.path, one.value, one.spread, *sorted(one.fields.items())): one for one in there}
+    once = {(one.path, one.value, one.spread, *sorted(one.fields.items())): one for one in there.signatures}
     found: list[Verified] = []
     with archive.unpacked(results) as places:
         looked = _Results(find.record_files(places, deep=True, without=without), results)
@@ -75,7 +75,7 @@ def verify_all(
             except UserError as error:
                 found.append(Verified(one, [], str(error)))
     found += [
-        Verified(None, [], f"{one!r} begins no whole signature: a part is lost or changed") for one in broken_in(text)
+        Verified(None, [], f"{one!r} begins no whole signature: a part is lost or changed") for one in there.broken
     ]
     packed = list(_archives(results))
     return [*found, *([Verified(None, packed)] if packed else [])]

@@ -13,6 +13,7 @@ from equibench.summary.topics import MOST, OneNumber, claim_of, measured, topic
 
 
 def of_speed(found: list[Standing]) -> TestedFinding | None:
+    """Who samples fastest, in images per second and for a single image; None where no two entrants were timed."""
     fast, single = measured(found, SPEED), measured(found, LATENCY)
     if fast is None:
         return None
@@ -28,6 +29,7 @@ def of_speed(found: list[Standing]) -> TestedFinding | None:
 
 
 def of_memory(section: Section, found: list[Standing]) -> TestedFinding | None:
+    """Who trains and samples in the least memory, MiB of each; None where that of no two entrants was measured."""
     train, sample = measured(found, TRAIN_MEMORY), measured(found, SAMPLE_MEMORY)
     parts = [_peaks(one, what) for one, what in ((train, "training"), (sample, "sampling")) if one]
     if not parts:

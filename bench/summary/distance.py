@@ -60,8 +60,13 @@ def class_sentences(
 
 def usual_shares(section: Section) -> dict[str, float]:
     """Of each class in the distance of real training images; empty where that was not measured."""
-    known = ({one.name: one.of_distance.mean for one in classes(row) if one.of_distance} for row in section.references)
-    return next((shares for shares in known if shares), {})
+    row = real_row(section)
+    return {one.name: one.of_distance.mean for one in classes(row) if one.of_distance} if row else {}
+
+
+def real_row(section: Section) -> Row | None:
+    """The row of real training images whose distance was told apart by class; None where there is none."""
+    return next((row for row in section.references if any(one.of_distance for one in classes(row))), None)
 
 
 def real_sentence(section: Section) -> str | None:

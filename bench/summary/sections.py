@@ -6,7 +6,7 @@ Numbers derived from them are computed here. Nothing is rounded or converted: un
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -239,6 +239,11 @@ class Section:
     def quantities(self) -> list[str]:
         """Quantities of memory, each a column of its own."""
         return sorted({cell.record.memory.quantity for row in self.ran for cell in row.cells if cell.record.memory})
+
+
+def row_of(cell: FiledRecord, sections: Iterable[Section]) -> Row:
+    """The row that a cell which ran stands in."""
+    return next(row for section in sections for row in section.ran if cell in row.cells)
 
 
 def failed(record: Record) -> bool:

@@ -23,8 +23,8 @@ def one_step(
     config: DiffusionConfig,
     generator: Generator,
 ) -> dict[str, Picture]:
-    """The mean and the deviation that were learned, of one of uint8 images `[B, C, H, W]` at twelve noise levels. What
-    `label` is `[12, classes]`.
+    """The mean and the deviation that were learned, of one of uint8 images `[B, C, H, W]` at twelve noise levels, with
+    classes given the `label` `[12, classes]`.
     """
     levels = torch.linspace(config.greatest, config.least, 12, device=images.device)
     z, _ = diffuse(to_float(images[:1]).expand(12, *images.shape[1:]), levels, generator)

@@ -149,9 +149,9 @@ class Flow(Model):
         uniform = torch.rand(images.shape, generator=generator, device=images.device)
         y = (images.float() + uniform) / 128 - 1
         with torch.no_grad(), torch.autocast(images.device.type, enabled=False):
-            untold = self.label_frequencies(len(y))
-            noise, _ = network(y, untold)
-            again = network.inverse(list(noise), untold)
+            frequencies = self.label_frequencies(len(y))
+            noise, _ = network(y, frequencies)
+            again = network.inverse(list(noise), frequencies)
         picture = _noise_picture(noise)
         return Showing(
             numbers={

@@ -11,7 +11,7 @@ from hypothesis import configuration, given, settings
 from hypothesis import strategies as st
 
 from equibench.cite import citation, names
-from equibench.cite.printed import broken_in, parse, same, signatures_in
+from equibench.cite.printed import document, parse, same, signatures_in
 from equibench.cite.signature import signature
 from equibench.errors import UserError
 from equibench.quantities.tex import plain, tex
@@ -182,8 +182,8 @@ def test_what_is_left_of_a_signature_is_not_passed_over(before, after):
     broken = WRITTEN.replace(before, after)
     for text in (f"{WRITTEN} and {broken}.", f"{broken}; {WRITTEN}."):
         assert len(signatures_in(text)) == 1
-        assert [one.endswith("FD_5k=1.5|entrant:") for one in broken_in(text)] == [True]
-    assert broken_in(f"{WRITTEN} a = 5 | b, x=1|2 {WRITTEN}") == []
+        assert [one.endswith("FD_5k=1.5|entrant:") for one in document(text).broken] == [True]
+    assert document(f"{WRITTEN} a = 5 | b, x=1|2 {WRITTEN}").broken == []
 
 
 def test_several_signatures_are_found_in_their_order():

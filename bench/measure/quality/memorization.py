@@ -23,8 +23,8 @@ def memorization_test(
     pictures: int = 8,
     neighbours: int = 3,
 ) -> tuple[Memorization, NDArray[np.uint8]]:
-    """`nearness_test` against as many training as held-out images, and the samples that lie nearest
-    to a training image beside their nearest ones: uint8 `[pictures, 1 + neighbours, C, H, W]`.
+    """`nearness_test` against as many training as held-out images, and the samples that lie nearest to a training image
+    beside their nearest ones: uint8 `[pictures, 1 + neighbours, C, H, W]`.
     """
     n = min(len(train_features), len(held_out_features))
     theirs, others = (torch.from_numpy(part[:n]).to(features.device) for part in (train_features, held_out_features))

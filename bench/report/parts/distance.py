@@ -14,7 +14,15 @@ from equibench.report.parts.part import PagePart, Whole
 from equibench.report.sprites import Sprite, sprite
 from equibench.report.tables.distance import share_entry
 from equibench.report.tables.table import Entry
-from equibench.summary.distance import SHARES, ClassParts, class_sentences, classes, real_sentence, usual_shares
+from equibench.summary.distance import (
+    SHARES,
+    ClassParts,
+    class_sentences,
+    classes,
+    real_row,
+    real_sentence,
+    usual_shares,
+)
 from equibench.summary.sections import FiledRecord, Row, Section
 
 COLUMNS, ROWS, WIDTH = 6, 2, 348  # of a grid of images, whole rows alone, and the pixels that it takes
@@ -72,7 +80,7 @@ def _shown(row: Row, section: Section) -> DistanceShown | None:
     sprites = _sprites(parts, parts.record.distance_parts, arrays)
     if not found and not sprites:
         return None
-    real = next((one for one in section.references if any(found.of_distance for found in classes(one))), None)
+    real = real_row(section)
     shares = [stat.mean for one in shown for stat in (one.of_distance, one.of_images, one.of_samples) if stat]
     return DistanceShown(
         row=row,

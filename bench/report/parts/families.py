@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup
@@ -22,7 +21,7 @@ from equibench.report.figures import images
 from equibench.report.parts.claims import held, noise_numbers
 from equibench.report.parts.exhibits import Exhibit, chain, exhibits, first_images, of_players
 from equibench.report.parts.part import PagePart, Whole
-from equibench.summary.sections import FiledRecord, Row, Section
+from equibench.summary.sections import FiledRecord, Row, row_of
 from equibench.summary.sort import portraits
 from equibench_models.about import ABOUT
 
@@ -59,7 +58,7 @@ def families(whole: Whole) -> PagePart:
     """One part each, of the first cell of every family that has a portrait."""
     shown = portraits(whole.sections)
     pictured = [images.of_family(cell) for cell in shown]
-    parts = [_part(i, cell, _row_of(cell, whole.sections)) for i, cell in enumerate(shown)]
+    parts = [_part(i, cell, row_of(cell, whole.sections)) for i, cell in enumerate(shown)]
     ways = [_way(cell) for cell in shown]
     return PagePart(
         {
@@ -78,10 +77,6 @@ def words_about(record: Record, portrait: Portrait) -> tuple[str, str]:
     """
     about = ABOUT.get(record.family or "")
     return (held(about.concept, record), held(about.differs, record)) if about else (portrait.concept, portrait.differs)
-
-
-def _row_of(cell: FiledRecord, sections: Sequence[Section]) -> Row:
-    return next(row for section in sections for row in section.ran if cell in row.cells)
 
 
 def _part(index: int, cell: FiledRecord, row: Row) -> FamilyPart:

@@ -10,7 +10,7 @@ from equibench.quantities.text import MISSING, slug, spoken_key
 from equibench.record.schema import Record
 from equibench.report.tables.cells import marked_if_busy
 from equibench.report.tables.table import Column, Entry, Line, Notes, Origin, Table, fill_table, read_entry, stat_entry
-from equibench.summary.sections import FiledRecord, Row, Section
+from equibench.summary.sections import FiledRecord, Row, Section, row_of
 
 # what is set side by side beneath the abilities; other metrics of quality follow the distance
 MEASURED = (
@@ -58,7 +58,7 @@ def numbers(cells: list[FiledRecord], sections: list[Section]) -> Table:
     def of(row: Row) -> Callable[[str], Entry]:
         return lambda key: _mean(row, f"portrait.numbers.{key}")
 
-    measured = [(_row_of(cell, sections), portrait) for cell in cells if (portrait := cell.record.portrait)]
+    measured = [(row_of(cell, sections), portrait) for cell in cells if (portrait := cell.record.portrait)]
     columns: list[Column[str]] = [("number", "Number", _key)]
     columns += [(row.first.family or row.label, portrait.title, of(row)) for row, portrait in measured]
     return fill_table("numbers", columns, _keys(portrait.numbers for _, portrait in measured), lambda _: None)
@@ -77,7 +77,7 @@ def side_by_side(cells: list[FiledRecord], sections: list[Section]) -> Table:
     """The families beside each other: what each declares it can do, then what was measured of it, over seeds. A line
     without a value in any column is left out.
     """
-    rows = [_row_of(cell, sections) for cell in cells]
+    rows = [row_of(cell, sections) for cell in cells]
     names = tuple(row.first.family or row.label for row in rows)
     titles = [row.first.portrait.title if row.first.portrait else row.name for row in rows]
     labels = tuple(
@@ -97,10 +97,6 @@ def side_by_side(cells: list[FiledRecord], sections: list[Section]) -> Table:
         lines.append(_line(heading(path), path, [_measured(row, path, notes) for row in rows]))
     kept = [line for line in lines if any(entry.raw is not None for entry in line.entries[1:])]
     return Table("side_by_side", ("what", *names), ("", *labels), tuple(kept), tuple(notes))
-
-
-def _row_of(cell: FiledRecord, sections: list[Section]) -> Row:
-    return next(row for section in sections for row in section.ran if cell in row.cells)
 
 
 def _line(label: str, name: str, entries: list[Entry]) -> Line:
