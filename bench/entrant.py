@@ -58,6 +58,7 @@ class Entrant(SuiteTable):
     sampler: dict[str, Scalar] = {}  # options of `sample` for the headline numbers
     precision: Precision | None = None  # bf16 where the hardware multiplies it by default, else fp32
     compile: bool | None = None  # train through torch.compile
+    cuda_graph: bool | None = None  # on a GPU, launch the kernels of an update all at once
     tuned: str | Tuning | None = None  # the file of the study that chose these settings; once read, what it says
 
     @property
@@ -65,7 +66,9 @@ class Entrant(SuiteTable):
         """What of it defines its record: not where its file lies, whose content does, and not that it has labels, whose
         number is in the config.
         """
-        unset = {name for name in ("command", "generator", "precision", "compile") if not getattr(self, name)}
+        unset = {
+            name for name in ("command", "generator", "precision", "compile", "cuda_graph") if not getattr(self, name)
+        }
         return self.model_dump(exclude={"tuned", "load", "labels", *unset})
 
     def with_classes(self, classes: Scalar) -> Self:
@@ -81,11 +84,12 @@ class Entrant(SuiteTable):
             return self.model_copy(update={"family": family, "precision": precision})
         return self.with_classes(config[CLASSES]) if self.labels and config.get(CLASSES) else self
 
-    def calculated(self, precision: Precision | None, compile: bool | None) -> Entrant:
+    def calculated(self, precision: Precision | None, compile: bool | None, cuda_graph: bool | None) -> Entrant:
         """The entrant with what its suite says of the arithmetic of all, where that applies and it says nothing."""
         given = {
             "precision": None if self.has_no_model else precision,
             "compile": None if self.loaded else compile,
+            "cuda_graph": None if self.loaded else cuda_graph,
         }
         return self.model_copy(update={key: value for key, value in given.items() if getattr(self, key) is None})
 
@@ -130,7 +134,8 @@ class Entrant(SuiteTable):
             raise ValueError("has nothing to train or to load; give it a family, or load = FILE, or command = TEXT")
         if self.family in OUTSIDE and not self.loaded:
             raise ValueError(f"is of no family that could be trained ({self.family}); give its file as load = FILE")
-        useless = [key for key in ("config", "tuned", "compile", "labels") if getattr(self, key)] if self.loaded else []
+        trained = ("config", "tuned", "compile", "cuda_graph", "labels")
+        useless = [key for key in trained if getattr(self, key)] if self.loaded else []
         if useless:
             raise ValueError(f"is loaded, not trained, so that it has no {useless[0]}; take it away")
         if self.precision and self.has_no_model:

@@ -60,6 +60,7 @@ class Suite(Extension):
     budget: list[Budget] = Field(min_length=1)  # what each training may spend; each with cells of its own
     precision: Precision | None = None  # of all entrants that do not say theirs
     compile: bool | None = None  # likewise
+    cuda_graph: bool | None = None  # likewise
     entrant: list[Entrant] = Field(min_length=1)  # what is compared
     cell_limit_sec: float | None = Field(None, gt=0, le=MOST)  # a cell that takes longer is stopped: timed out
     checkpoint_sec: Seconds = 60.0  # of training between two saves, which take less than 2 % all the same
@@ -251,7 +252,7 @@ def _with_paths(entrant: Entrant, path: Path) -> Entrant:
 
 def _calculated(suite: Suite) -> Suite:
     """The suite with what it says of the arithmetic of all in each entrant, once no other is laid over it."""
-    entrants = [entrant.calculated(suite.precision, suite.compile) for entrant in suite.entrant]
+    entrants = [entrant.calculated(suite.precision, suite.compile, suite.cuda_graph) for entrant in suite.entrant]
     return suite.model_copy(update={"entrant": entrants})
 
 

@@ -20,6 +20,7 @@ from equibench_models.gan_components import components
 from equibench_models.gan_network import Discriminator, GANConfig, GeneratorNetwork
 from equibench_models.layers import (
     Average,
+    Scalar,
     in_batches,
     learning_rate,
     rows,
@@ -43,6 +44,7 @@ class GAN(Model):
     samplers: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     differentiated_twice = ("discriminator",)  # by the gradient penalties
     shared = True
+    capturable = True
     about = ABOUT["gan"]
 
     def __init__(self, config: GANConfig, shape: Shape) -> None:
@@ -60,7 +62,7 @@ class GAN(Model):
             self.discriminator, config.optimizer, (0.0, 0.99), decay, edges=("stem", "out", "label"), momentum=momentum
         )
 
-    def update(self, images: Tensor, progress: float = 0.0, labels: Tensor | None = None) -> dict[str, Tensor]:
+    def update(self, images: Tensor, progress: Scalar = 0.0, labels: Tensor | None = None) -> dict[str, Tensor]:
         """A step of each player, from one pass through the critic or in turns. With classes both images of a pair have
         the label of the real one.
         """
@@ -77,7 +79,7 @@ class GAN(Model):
         return losses
 
     def _in_turns(
-        self, real: Tensor, fake: Tensor, label: Tensor | None, n: int, gamma: float, rate: float
+        self, real: Tensor, fake: Tensor, label: Tensor | None, n: int, gamma: Scalar, rate: Scalar
     ) -> dict[str, Tensor]:
         """A turn of the discriminator, then one of the generator. `n` is of the whole batch."""
         fixed, few = fake.detach(), self.part.count(self._penalized(n))
@@ -92,7 +94,7 @@ class GAN(Model):
         return {**losses, "generator_loss": generator_loss}
 
     def _one_stage(
-        self, real: Tensor, fake: Tensor, label: Tensor | None, n: int, gamma: float, rate: float
+        self, real: Tensor, fake: Tensor, label: Tensor | None, n: int, gamma: Scalar, rate: Scalar
     ) -> dict[str, Tensor]:
         """Both players step from one pass through the critic (Shen et al. 2021). With r and f the values of a pair, the
         generator's gradient at a sample is the discriminator's times -sigmoid(r - f) / sigmoid(f - r) = -exp(r - f).
@@ -122,7 +124,7 @@ class GAN(Model):
         return {**losses, "generator_loss": generator_loss}
 
     def _step_of_critic(
-        self, real_value: Tensor, fake_value: Tensor, penalties: Tensor, n: int, gamma: float, rate: float
+        self, real_value: Tensor, fake_value: Tensor, penalties: Tensor, n: int, gamma: Scalar, rate: Scalar
     ) -> dict[str, Tensor]:
         """Its step on the values of pairs and the penalties of real, then as many generated images; its losses."""
         part, few = self.part, self._penalized(n)

@@ -19,6 +19,7 @@ from equibench_models.cores import of_each
 from equibench_models.parts import BatchPart
 from equibench_models.quantiles import quantiles
 
+Scalar = float | Tensor  # a tensor without axes on the device, where a CUDA graph reads it
 LEVELS = 256
 HALF_BIN = 1 / 255  # half the distance of two neighbouring levels in [-1, 1]
 
@@ -98,15 +99,20 @@ class Mixer(nn.Module):
         return out
 
 
-def learning_rate(peak: float, progress: float) -> float:
+def at_most_one(value: Scalar) -> Scalar:
+    """The value, or 1 where it is above."""
+    return value.clamp(max=1) if isinstance(value, Tensor) else min(1.0, value)
+
+
+def learning_rate(peak: float, progress: Scalar) -> Scalar:
     """Linear warm-up over the first 3 % of the budget, then the peak, then linearly to zero over the second half."""
-    return peak * min(1.0, progress / 0.03 + 0.01, (1 - progress) / 0.5)
+    return peak * at_most_one(progress / 0.03 + 0.01) * at_most_one((1 - progress) / 0.5)
 
 
 def step(
     optimizers: Sequence[torch.optim.Optimizer | None],
     loss: Tensor,
-    rate: float,
+    rate: Scalar,
     part: BatchPart,
     clip: float = math.inf,
 ) -> Tensor:
@@ -142,20 +148,27 @@ Network = TypeVar("Network", bound=nn.Module)
 class Average(nn.Module, Generic[Network]):
     """Average of a network's weights over training, for sampling (Karras et al. 2024, EDM2, eq. 2): after update t it
     keeps (1 - 1/t)^(gamma+1) of itself, so that its horizon is a fixed share of the run, about 1/(gamma+2), however
-    long the run is.
+    long the run is. `updates` is t, a float64 scalar on the device where a CUDA graph counts them.
     """
 
     def __init__(self, network: Network, gamma: float) -> None:
         super().__init__()
         self.network: Network = copy.deepcopy(network).requires_grad_(False)
         self.gamma = gamma
-        self.updates = 0
+        self.updates: int | Tensor = 0
 
     @torch.no_grad()
     def update(self, network: Network) -> None:
         self.updates += 1
-        keep = (1 - 1 / self.updates) ** (self.gamma + 1)
-        torch._foreach_lerp_(list(self.network.parameters()), list(network.parameters()), 1 - keep)
+        fresh = 1 - (1 - 1 / self.updates) ** (self.gamma + 1)
+        kept: list[Tensor] = list(self.network.parameters())
+        new: list[Tensor] = list(network.parameters())
+        if isinstance(fresh, Tensor):
+            change = torch._foreach_sub(new, kept)
+            torch._foreach_mul_(change, fresh.float())
+            torch._foreach_add_(kept, change)
+        else:
+            torch._foreach_lerp_(kept, new, fresh)
 
 
 def in_batches(function: Callable[..., Tensor], batch_size: int, tensors: Iterable[Tensor]) -> Tensor:

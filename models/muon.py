@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterable
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -70,7 +70,7 @@ class Muon(torch.optim.Optimizer):
             for sides, parameters in alike.items():
                 self._step(sides, parameters, group)
 
-    def _step(self, sides: tuple[int, int], parameters: list[Tensor], group: dict[str, float]) -> None:
+    def _step(self, sides: tuple[int, int], parameters: list[Tensor], group: dict[str, Any]) -> None:
         for parameter in parameters:
             if "momentum" not in self.state[parameter]:
                 self.state[parameter]["momentum"] = torch.zeros_like(parameter)
@@ -79,9 +79,12 @@ class Muon(torch.optim.Optimizer):
         torch._foreach_lerp_(momenta, gradients, 1 - group["momentum"])
         ahead = torch._foreach_lerp(gradients, momenta, group["momentum"])
         steps = orthogonalized(torch.stack([one.reshape(sides) for one in ahead]))
-        torch._foreach_mul_(parameters, 1 - group["lr"] * group["weight_decay"])
+        rate = group["lr"]
+        torch._foreach_mul_(parameters, 1 - rate * group["weight_decay"])
+        if isinstance(rate, Tensor):  # which no `alpha` may be
+            steps, rate = steps * rate, 1.0
         shaped = [one.reshape(p.shape) for one, p in zip(steps, parameters, strict=True)]
-        torch._foreach_add_(parameters, shaped, alpha=-group["lr"] * RMS * math.sqrt(max(sides)))
+        torch._foreach_add_(parameters, shaped, alpha=-rate * RMS * math.sqrt(max(sides)))
 
 
 def orthogonalized(x: Tensor) -> Tensor:

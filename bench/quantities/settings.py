@@ -202,7 +202,7 @@ def _of_the_model(record: Record) -> Fields:
     numerics = record.numerics
     how = [precision_of(record, "training"), *_coarser(record)]
     if numerics and numerics.compilation not in (None, "eager"):
-        how.append(f"compiled by {numerics.compilation}")
+        how.append("as a CUDA graph" if numerics.compilation == "cuda graph" else f"compiled by {numerics.compilation}")
     return fields | {"train": ", ".join(how)}
 
 

@@ -58,7 +58,7 @@ class Numerics(Strict):
     tf32: bool | None = None  # in convolutions on a GPU
     deterministic: bool | None = None  # whether torch was told to use deterministic algorithms where it has them
     cudnn_benchmark: bool | None = None  # whether algorithms were chosen by timing them
-    compilation: str | None = None  # "eager", or backend and mode of the compiler that training went through
+    compilation: str | None = None  # of training: "eager", "cuda graph", or backend and mode of the compiler
     environment: dict[str, str] = {}  # variables that change arithmetic, e.g. OMP_NUM_THREADS, with their values
 
 

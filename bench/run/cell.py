@@ -69,7 +69,7 @@ def measure_cell(
         else:
             ending = _entrant(cell, session, clock, tell, stopping, unfinished)
         of_features = "bfloat16" if session.extractor.bfloat16 else "float32"
-        how = numerics(session.device, of_features, compilation(cell))
+        how = numerics(session.device, of_features, compilation(cell, session.device, team=session.team is not None))
     return ending._replace(found=ending.found.plus(numerics=how, libraries=libraries(session.device)))
 
 

@@ -80,7 +80,7 @@ def _trained(
         session.team.order("train")
     with clock.part("train"):
         torch.manual_seed(stream_seed(cell.seed, "train"))
-        with training_as(cell, model) as compiling:
+        with training_as(cell, model, session.device, team=session.team is not None) as updates:
             spent, curve = train(
                 model,
                 session.data.train,
@@ -92,8 +92,9 @@ def _trained(
                 points=points,
                 team=session.team,
                 labels=labels_for(model, session.data.train_labels),
+                updates=updates,
             )
-        spent = spent.model_copy(update={"compile_sec": compiling.sec})
+        spent = spent.model_copy(update={"compile_sec": updates.preparing_sec})
     if keeping:
         clock.add("train", keeping.resumed_sec)
     with clock.part("reference workload"):
@@ -124,7 +125,7 @@ def help_to_train(cell: Cell, session: Session) -> None:
     planned, model = _built(cell, session)
     torch.manual_seed(stream_seed(cell.seed, "train"))
     seed = stream_seed(cell.seed, "order")
-    with training_as(cell, model):
+    with training_as(cell, model, session.device, team=True) as updates:
         train(
             model,
             session.data.train,
@@ -133,6 +134,7 @@ def help_to_train(cell: Cell, session: Session) -> None:
             device=session.device,
             team=session.team,
             labels=labels_for(model, session.data.train_labels),
+            updates=updates,
         )
 
 

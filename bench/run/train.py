@@ -15,6 +15,7 @@ from torch import Tensor
 
 from equibench.errors import UserError
 from equibench.machine.beside import Around
+from equibench.machine.captured import Updates
 from equibench.machine.device import autocast, synchronizer
 from equibench.machine.device_lock import DeviceLock
 from equibench.machine.energy import NO_COUNTER, Counter, NoCounter
@@ -100,11 +101,13 @@ def train(
     points: Points | None = None,
     team: Team | None = None,
     labels: NDArray[np.int64] | None = None,
+    updates: Updates | None = None,
 ) -> tuple[Spent, Curve]:
     """Update `model` on shuffled `images` (uint8 `[N, C, H, W]`), a class-conditional one with their `labels`, until
     one more update would pass the budget. With `keeping` a training that was stopped goes on where it was last saved;
     at `points` before the end the weights are kept, off the clock. With a `team` each of its processes does its part of
-    every update, from where the first one's training is; that one decides when it ends.
+    every update, from where the first one's training is; that one decides when it ends. `updates` runs the model's
+    updates, by default as they are.
 
     The device is waited for only where losses are read, at most `CURVE_POINTS` times, where an epoch's order is copied
     to it, and where the training is saved; a budget in seconds waits after every update, as the clock must be read.
@@ -112,25 +115,26 @@ def train(
     one update, DivergedError when a loss is not finite, StoppedError when the watch says so.
     """
     watch = watch or Watch()
-    updates, budget = allowance.updates, allowance.budget
+    planned, budget = allowance.updates, allowance.budget
     synchronize = synchronizer(device)
     course = Course(images, allowance.batch_size, seed, device, watch.counter, watch.now, watch.around, points, labels)
     _begin(model, course, keeping, team, device)
+    updates = updates or Updates(model)
     clock, meter, done = course.clock, course.meter, False
     while not done:
         with clock.part("data"):
             batch, *batch_labels = course.batches.draw_labelled()
         with clock.part("update"):
-            progress = min(meter.updates / updates if updates else meter.share(budget), 1.0)
+            progress = min(meter.updates / planned if planned else meter.share(budget), 1.0)
             with autocast(device):
-                course.curve.add(_whole(model.update(batch, progress, *batch_labels), model.part))
+                course.curve.add(_whole(updates.run(batch, progress, *batch_labels), model.part))
             meter.add(allowance.batch_size, allowance.flops(meter.updates))
-            done, share = _spent_share(course, updates, budget, team, synchronize)
+            done, share = _spent_share(course, planned, budget, team, synchronize)
             at_point = done or share - course.logged >= 1 / CURVE_POINTS
             kept_point = None if done else course.points.due(share)
             if kept_point or at_point:
                 synchronize()
-                if updates:  # else the clock was read for the share
+                if planned:  # else the clock was read for the share
                     meter.sec = clock.elapsed("measurement")
         if kept_point:
             with course.off_the_clock():
@@ -141,10 +145,12 @@ def train(
         if keeping and not done and (stopping or keeping.is_due(clock.elapsed("measurement"))):
             with clock.part("checkpoint"):
                 synchronize()
+                updates.settle()
                 keeping.save(model, course, device)
         if stopping:
             raise StoppedError("training was stopped")
         _give_way(course, watch, synchronize)
+    updates.settle()
     if team:
         team.check_alike(model)
     return _spent(model, allowance, course), course.curve.curve()

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from equibench.machine.captured import BEFORE, CapturedUpdates, Updates
 from equibench.machine.compiling import compiled, lacking
 from equibench.machine.device import autocast, precision, synchronizer, time_matrix_products
 from equibench.measure.cost import modes
@@ -125,6 +126,27 @@ def compiled_update(device: torch.device, family: str) -> str:
         if not math.isclose(found[name], loss, rel_tol=1e-2, abs_tol=1e-3):
             raise NotSoError(f"{name} is {found[name]:g}, and {loss:g} in eager mode")
     return f"compiled in {watch.sec:.1f} s"
+
+
+def captured_updates(device: torch.device, family: str) -> str:
+    """Updates launched as a CUDA graph give the losses of eager ones, from the same random numbers."""
+    if device.type != "cuda":
+        raise SkippedError("CUDA graphs need a CUDA device")
+    found: list[list[dict[str, float]]] = []
+    for kind in (lambda model: Updates(model), lambda model: CapturedUpdates(model, device)):
+        updates = kind(build(family, device))
+        torch.manual_seed(1)
+        found.append([])
+        for i in range(BEFORE + UPDATES):
+            with autocast(device):
+                losses = updates.run(images(device), i / 10)
+            found[-1].append({name: float(loss.detach()) for name, loss in losses.items()})
+    eager, through = found
+    for i, (expected, told) in enumerate(zip(eager, through, strict=True)):
+        for name, loss in expected.items():
+            if not math.isclose(told[name], loss, rel_tol=1e-2, abs_tol=1e-3):
+                raise NotSoError(f"{name} of update {i + 1} is {told[name]:g}, and {loss:g} in eager mode")
+    return f"captured in {updates.preparing_sec:.1f} s"
 
 
 def float32(device: torch.device) -> str:

@@ -46,6 +46,7 @@ def trials(device: torch.device) -> list[Trial]:
         for path in (paths.update, paths.sample, paths.likelihood):
             found.append(_apart(f"{name} {path.__name__}", device, path, name))
     found += [_apart(f"{name} CUDA graph", device, paths.in_mode, name, "cuda graph") for name in FAMILIES]
+    found += [_apart(f"{name} captured updates", device, paths.captured_updates, name) for name in FAMILIES]
     found.append(Trial("energy", lambda limit_sec: _energy(device)))
     found.append(Trial("memory", lambda limit_sec: _memory(device, limit_sec)))
     found.append(Trial("second device", lambda limit_sec: _second(device, limit_sec)))

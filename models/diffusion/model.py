@@ -37,7 +37,7 @@ from equibench_models.diffusion.process import (
 )
 from equibench_models.diffusion.samplers import USUAL_SAMPLER, USUAL_STEPS, DiffusionOptions, Sampler, reverse_steps
 from equibench_models.diffusion.showing import by_steps, one_step
-from equibench_models.layers import Average, learning_rate, rows, step, to_float, to_uint8
+from equibench_models.layers import Average, Scalar, learning_rate, rows, step, to_float, to_uint8
 from equibench_models.muon import optimizers
 
 ODE_STEPS = 50
@@ -55,6 +55,7 @@ class Diffusion(Model):
     likelihood = "upper bound"
     dequantization = "none"
     shared = True
+    capturable = True
     samplers: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         **{f"{steps} steps": {"steps": steps} for steps in (2, 3, 5, 8, 15, 25, 50)},
         "1000 ancestral steps": {"sampler": "ancestral", "steps": 1000},  # as many as the bound has, by default
@@ -71,7 +72,7 @@ class Diffusion(Model):
             self.network, config.optimizer, (0.9, 0.99), config.weight_decay, edges=("stem", "head", "embed", "label")
         )
 
-    def update(self, images: Tensor, progress: float = 0.0, labels: Tensor | None = None) -> dict[str, Tensor]:
+    def update(self, images: Tensor, progress: Scalar = 0.0, labels: Tensor | None = None) -> dict[str, Tensor]:
         """Mean squared error of v, plus the bound's terms: the KL of its steps, with `deviation_weight`, from which the
         deviations alone learn (iDDPM, section 3.1), and its last step, from which the estimate learns too.
         """

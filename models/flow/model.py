@@ -25,7 +25,7 @@ from equibench_models.about import ABOUT
 from equibench_models.contract import Bound, Component, Model, Options, Shape, Showing
 from equibench_models.flow.couplings import FlowConfig, Scale, join
 from equibench_models.flow.network import FlowNetwork, logistic
-from equibench_models.layers import Average, in_batches, learning_rate, rows, step, to_float
+from equibench_models.layers import Average, Scalar, in_batches, learning_rate, rows, step, to_float
 from equibench_models.muon import optimizers
 
 TEMPERATURES = (1.0, 0.75, 0.5, 0.25)  # that are shown
@@ -54,6 +54,7 @@ class Flow(Model):
     }
     ways = ("lowered noise",)
     shared = True
+    capturable = True
     about = ABOUT["flow"]
 
     def __init__(self, config: FlowConfig, shape: Shape) -> None:
@@ -64,7 +65,7 @@ class Flow(Model):
             self.network, config.optimizer, (0.9, 0.99), config.weight_decay, edges=EDGES
         )
 
-    def update(self, images: Tensor, progress: float = 0.0, labels: Tensor | None = None) -> dict[str, Tensor]:
+    def update(self, images: Tensor, progress: Scalar = 0.0, labels: Tensor | None = None) -> dict[str, Tensor]:
         dims, part, n = math.prod(self.shape), self.part, len(images)
         uniform = torch.rand(images.shape, device=images.device)
         label = self.one_hot(labels if labels is None else part.of(labels))

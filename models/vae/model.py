@@ -18,7 +18,18 @@ from torch import Generator, Tensor
 
 from equibench_models.about import ABOUT
 from equibench_models.contract import Bound, Component, Model, Options, Shape, Showing
-from equibench_models.layers import Average, LogisticMixture, in_batches, learning_rate, rows, step, to_float, to_uint8
+from equibench_models.layers import (
+    Average,
+    LogisticMixture,
+    Scalar,
+    at_most_one,
+    in_batches,
+    learning_rate,
+    rows,
+    step,
+    to_float,
+    to_uint8,
+)
 from equibench_models.muon import optimizers
 from equibench_models.vae.components import components
 from equibench_models.vae.network import Autoencoder, VAEConfig
@@ -50,6 +61,7 @@ class VAE(Model):
     }
     ways = ("mean decoding",)
     shared = True
+    capturable = True
     about = ABOUT["vae"]
 
     def __init__(self, config: VAEConfig, shape: Shape) -> None:
@@ -62,14 +74,14 @@ class VAE(Model):
             self.network, config.optimizer, (0.9, 0.99), config.weight_decay, edges=("stem", "head")
         )
 
-    def update(self, images: Tensor, progress: float = 0.0, labels: Tensor | None = None) -> dict[str, Tensor]:
+    def update(self, images: Tensor, progress: Scalar = 0.0, labels: Tensor | None = None) -> dict[str, Tensor]:
         """`labels`: int64 `[B]`, needed where the config has classes."""
         part, n = self.part, len(images)
         noise = [part.of(z) for z in self.network.noise(n, None, images.device)]
         label = self.one_hot(labels if labels is None else part.of(labels))
         each, kls = self._bound(self.network, part.of(images), noise, label)
         reconstruction, kl = part.mean(each, n), part.mean(torch.stack(kls).sum(dim=0), n)
-        weight = min(1.0, 0.05 + progress / self.config.warm_up) if self.config.warm_up else 1.0
+        weight = at_most_one(0.05 + progress / self.config.warm_up) if self.config.warm_up else 1.0
         dims = math.prod(self.shape)
         loss = (reconstruction + weight * kl) / dims
         step((self._muon, self._adam), loss, learning_rate(self.config.learning_rate, progress), part, clip=1.0)
