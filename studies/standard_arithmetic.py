@@ -26,7 +26,7 @@ PAGE = Path(__file__).parent.parent / "docs" / "standard.md"
 SUITES = {"standard": 30.0, "cifar10": None}  # minutes that it should take
 DATA: dict[str, tuple[Shape, int]] = {"fashion-mnist": ((1, 28, 28), 60_000), "cifar10": ((3, 32, 32), 50_000)}
 BATCH_SIZES = (128, 256, 512, 1024, 2048)
-SLOW = replace(H100, launch_sec=30e-6)  # as in the virtual machine of docs/gpu.md, about
+SLOW = replace(H100, launch_sec=30e-6)  # as in eager mode in the virtual machine of docs/gpu.md, about
 FLOORS_SEC = 60.0  # of all floors: features of the reference and distances
 
 
@@ -104,8 +104,8 @@ TEXT = """
 ## `{name}`
 
 One seed takes about {total:.0f} minutes{verdict}. With batches of 1,024 for every family it would take {at_1024:.0f}.
-Where an operator of training takes {launch:.0f} microseconds to launch, as in the virtual machine of docs/gpu.md, one
-seed would take {slow:.0f} minutes.
+Without `cuda_graph = true`, where an operator of training takes {launch:.0f} microseconds to launch as in the virtual
+machine of docs/gpu.md, one seed would take {slow:.0f} minutes.
 
 {training}
 {batches}
@@ -123,7 +123,8 @@ writes. The estimate is the sum over kernels; a GPU that launches kernels ahead 
 Assumptions for an {gpu.name} (peaks from NVIDIA's data sheet, dense; the percentages are guesses, to be replaced by a
 measurement with `python -m studies.training_speed --suite standard --device cuda`):
 
-- {launch:.0f} microseconds from one operator of eager mode to the next;
+- {launch:.0f} microseconds from one operator to the next; docs/gpu.md has about 2 of a CUDA graph, 9 to 32 of eager
+  mode;
 - products and convolutions in bfloat16 at {gpu.bfloat16_share:.0%} of {bfloat16:.0f} TFLOP/s, in float32 (without TF32:
   the flow's density and inverse, heads, annealing, features) at {gpu.float32_share:.0%} of {float32:.0f};
 - {gpu.bytes_share:.0%} of {bytes:.2f} TB/s, and no help from caches;

@@ -20,7 +20,6 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 
 from equibench import suite
-from equibench.machine.captured import BEFORE, CapturedUpdates
 from equibench.machine.clock import repeat
 from equibench.machine.compiling import compiled
 from equibench.machine.device import (
@@ -34,6 +33,7 @@ from equibench.machine.device import (
 from equibench.machine.provenance import describe_machine
 from equibench.run import plan
 from equibench.run.counting import counted
+from equibench.updates import BEFORE, CapturedUpdates
 from equibench_models import family as load_family
 from equibench_models.contract import Model, Shape
 

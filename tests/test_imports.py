@@ -29,7 +29,7 @@ GROUND = {
     "validation",
     "record",
 }
-MEASURING = {"data", "hub", "machine", "models", "measuring", "entrant", "suite", "intervals"}
+MEASURING = {"data", "hub", "machine", "models", "measuring", "entrant", "suite", "intervals", "updates"}
 READING = {"intervals", "quantities", "summary", "cite", "models"}
 MAY_IMPORT = {
     "atomic": set(),
@@ -46,6 +46,7 @@ MAY_IMPORT = {
     "intervals": GROUND,
     "data": GROUND | {"hub"},
     "machine": GROUND,
+    "updates": GROUND | {"machine", "models"},
     "quantities": GROUND,
     "measuring": GROUND,
     "entrant": GROUND | {"models", "measuring"},

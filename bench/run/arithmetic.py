@@ -8,12 +8,12 @@ from contextlib import AbstractContextManager, contextmanager
 import torch
 
 from equibench.errors import UserError
-from equibench.machine.captured import CUDA_GRAPH, CapturedUpdates, Updates
 from equibench.machine.compiling import COMPILATION, compiled, lacking
 from equibench.machine.device import multiplying_in, native_precision
 from equibench.machine.numerics import EAGER
 from equibench.run.families import resolve_family
 from equibench.suite import Cell
+from equibench.updates import CUDA_GRAPH, CapturedUpdates, Updates
 from equibench_models.contract import Model
 
 

@@ -15,7 +15,6 @@ from torch import Tensor
 
 from equibench.errors import UserError
 from equibench.machine.beside import Around
-from equibench.machine.captured import Updates
 from equibench.machine.device import autocast, synchronizer
 from equibench.machine.device_lock import DeviceLock
 from equibench.machine.energy import NO_COUNTER, Counter, NoCounter
@@ -24,6 +23,7 @@ from equibench.run.course import Course
 from equibench.run.kept import Keeping, start_alike
 from equibench.run.points import Points
 from equibench.run.ranks import Team
+from equibench.updates import Updates
 from equibench_models.contract import Model
 from equibench_models.parts import BatchPart
 
@@ -106,20 +106,18 @@ def train(
     """Update `model` on shuffled `images` (uint8 `[N, C, H, W]`), a class-conditional one with their `labels`, until
     one more update would pass the budget. With `keeping` a training that was stopped goes on where it was last saved;
     at `points` before the end the weights are kept, off the clock. With a `team` each of its processes does its part of
-    every update, from where the first one's training is; that one decides when it ends. `updates` runs the model's
-    updates, by default as they are.
+    every update, from where the first one's training is; that one decides when it ends. `updates` are the model's.
 
     The device is waited for only where losses are read, at most `CURVE_POINTS` times, where an epoch's order is copied
     to it, and where the training is saved; a budget in seconds waits after every update, as the clock must be read.
     What "data" queues on the device is therefore charged to "update", which waits. Raises UserError for a budget below
     one update, DivergedError when a loss is not finite, StoppedError when the watch says so.
     """
-    watch = watch or Watch()
+    watch, updates = watch or Watch(), updates or Updates(model)
     planned, budget = allowance.updates, allowance.budget
     synchronize = synchronizer(device)
     course = Course(images, allowance.batch_size, seed, device, watch.counter, watch.now, watch.around, points, labels)
     _begin(model, course, keeping, team, device)
-    updates = updates or Updates(model)
     clock, meter, done = course.clock, course.meter, False
     while not done:
         with clock.part("data"):
@@ -143,10 +141,7 @@ def train(
             _log(course, share, watch)
         stopping = bool(_of_first(team, watch.stopping()))
         if keeping and not done and (stopping or keeping.is_due(clock.elapsed("measurement"))):
-            with clock.part("checkpoint"):
-                synchronize()
-                updates.settle()
-                keeping.save(model, course, device)
+            _keep(keeping, updates, model, course, device)
         if stopping:
             raise StoppedError("training was stopped")
         _give_way(course, watch, synchronize)
@@ -163,6 +158,13 @@ def _begin(model: Model, course: Course, keeping: Keeping | None, team: Team | N
         keeping.load(model, course, device)
     if team:
         start_alike(team, model, course, device)
+
+
+def _keep(keeping: Keeping, updates: Updates, model: Model, course: Course, device: torch.device) -> None:
+    with course.clock.part("checkpoint"):
+        updates.settle()
+        synchronizer(device)()
+        keeping.save(model, course, device)
 
 
 def _spent_share(

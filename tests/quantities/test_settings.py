@@ -122,6 +122,8 @@ KEEP: dict[str, tuple[Any, str]] = {
     "name": ("other", VAE),
     "about": ("other", VAE),
     "entrant.0.tuned": (TUNED, VAE),
+    "cuda_graph": (True, VAE),  # where there is no GPU
+    "entrant.0.cuda_graph": (True, VAE),
     "cell_limit_sec": (1e6, VAE),
     "checkpoint_sec": (1e6, VAE),
     "measure.sampler_points": (False, VAE),

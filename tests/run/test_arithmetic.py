@@ -17,13 +17,14 @@ from equibench.machine.device import asked_precision, autocast, multiplying_in, 
 from equibench.machine.provenance import describe_machine
 from equibench.record.cost import Memory
 from equibench.run import arithmetic
-from equibench.run.arithmetic import check_arithmetic
+from equibench.run.arithmetic import check_arithmetic, compilation
 from equibench.run.cell import run_here
 from equibench.run.session import Session
 from equibench_models import family
 
 CPU = torch.device("cpu")
 VAE = {"name": "one", "family": "vae", "config": {"width": 8, "batch_size": 8}}
+OTHERS = ({"precision": "fp32"}, {"precision": "bf16"}, {"compile": True}, {"cuda_graph": True})
 FEATURES = extractor().info
 NO_MEMORY = Memory(
     quantity="peak of live tensors", train_peak_bytes=None, train_batch_size=1, sample_peak_bytes=None,
@@ -59,10 +60,22 @@ def session(tmp_path):
 
 def test_cells_that_calculate_otherwise_are_others_and_all_else_is_as_before():
     plain = cell_of(VAE)
-    others = [cell_of(VAE | one) for one in ({"precision": "fp32"}, {"precision": "bf16"}, {"compile": True})]
-    assert len({key(one) for one in [plain, *others]}) == 4
+    others = [cell_of(VAE | one) for one in OTHERS]
+    assert len({key(one) for one in [plain, *others]}) == 5
     assert plain.entrant.defining == {**VAE, "sampler": {}}  # what keys of records that exist are made of
     assert key(cell_of(VAE | {"compile": False})) == key(plain)
+
+
+def test_a_cuda_graph_is_for_one_gpu_and_families_that_can_be_captured(monkeypatch):
+    """What a record says of it. A processor, several processes, and a family that does not say that it can: eager."""
+    asked, gpu = cell_of(VAE | {"cuda_graph": True}), torch.device("cuda")
+    assert compilation(asked, gpu) == "cuda graph"
+    assert compilation(cell_of(VAE, cuda_graph=True), gpu) == "cuda graph"
+    assert compilation(cell_of(VAE), gpu) == "eager"
+    assert compilation(asked, CPU) == "eager"
+    assert compilation(asked, gpu, team=True) == "eager"
+    monkeypatch.setattr(family("vae"), "capturable", False)
+    assert compilation(asked, gpu) == "eager"
 
 
 def test_a_suite_says_it_for_all_and_an_entrant_for_itself():
@@ -131,6 +144,8 @@ def test_what_the_machine_cannot_do_is_refused(monkeypatch):
     with pytest.raises(UserError, match="needs Triton and a C compiler"):
         check_arithmetic(cell_of(VAE | {"compile": True}), torch.device("cuda"))
     check_arithmetic(cell_of(VAE), CPU)
+    with pytest.raises(UserError, match="'one' has both compile and cuda_graph; set one of them to false"):
+        check_arithmetic(cell_of(VAE | {"compile": True, "cuda_graph": True}), CPU)
 
 
 def test_blocks_that_are_differentiated_twice_are_left_alone():

@@ -21,6 +21,7 @@ GAN = load_family("gan")
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
 LEFT_OUT = {
     "gan likelihood", "gan CUDA graph", "vae CUDA graph", "flow CUDA graph", "diffusion CUDA graph", "second device",
+    "gan captured updates", "vae captured updates", "flow captured updates", "diffusion captured updates",
 }  # fmt: skip
 
 
@@ -63,6 +64,7 @@ def test_every_path_of_a_gpu_is_tried_in_a_process_of_its_own(gpus):
         for path in ("update", "sample", "likelihood"):
             assert ("cuda", path, family) in gpus
         assert ("cuda", "in_mode", family, "cuda graph") in gpus
+        assert ("cuda", "captured_updates", family) in gpus
     assert {("cuda", "compiled_update", "gan"), ("cuda", "in_mode", "gan", "compile")} <= set(gpus)
     assert ("cuda:1", "second_device", "gan") in gpus
     assert len(gpus) == len(set(gpus)) == len(found) - 2

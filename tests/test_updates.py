@@ -5,8 +5,8 @@ does with it `equibench selftest` tries.
 import pytest
 import torch
 
-from equibench.machine import captured
-from equibench.machine.captured import BEFORE, CapturedUpdates, Updates
+from equibench import updates as runs
+from equibench.updates import BEFORE, CapturedUpdates, Updates
 from equibench_models import FAMILIES, family
 
 CPU = torch.device("cpu")
@@ -22,7 +22,7 @@ def replay(monkeypatch):
         made.append(function)
         return function
 
-    monkeypatch.setattr(captured, "captured", once_more)
+    monkeypatch.setattr(runs, "captured", once_more)
     return made
 
 
