@@ -1,6 +1,6 @@
 """Bad input by the thousand: an attack is a function that is tried on many inputs, a few hundred of all attacks in the
-usual tests and many thousand in the slow ones. Whatever the input, it ends within 10 s and 4 GiB, without an error or
-with a `UserError`, and no file is made, changed or removed but in the folder that it was given to write to.
+usual tests and several thousand in the slow ones. Whatever the input, it ends within 30 s and 4 GiB, without an error
+or with a `UserError`, and no file is made, changed or removed but in the folder that it was given to write to.
 """
 
 from __future__ import annotations

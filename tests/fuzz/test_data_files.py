@@ -52,14 +52,14 @@ def saved(array):
     st.one_of(npy_files(), damaged(saved(pixels(4, 8, 8, 3)))),
     as_file("images.npy"),
     few=25,
-    many=2500,
+    many=625,
     found=[FLAGGED],
 )
 def test_npy(path):
     read_images(path)
 
 
-@attack(npz_files(NAMES), as_file("images.npz"), few=25, many=2500, found=[UNLABELLED, FLAGS])
+@attack(npz_files(NAMES), as_file("images.npz"), few=25, many=625, found=[UNLABELLED, FLAGS])
 def test_npz(path):
     read_images(path)
 
@@ -119,7 +119,7 @@ def write_picture(found, folder):
     return folder
 
 
-@attack(pictures(), write_picture, few=25, many=3000)
+@attack(pictures(), write_picture, few=25, many=750)
 def test_pictures(folder):
     read_images(folder)
 
@@ -142,7 +142,7 @@ def write_idx(found, folder):
     return as_file("train-images-idx3-ubyte" + ".gz" * found[0])(found[1], folder)
 
 
-@attack(idx_files(), write_idx, few=25, many=2000)
+@attack(idx_files(), write_idx, few=25, many=500)
 def test_idx(path):
     readers.idx(path, 3)
 
@@ -167,6 +167,6 @@ def cifar_files(draw):
     return draw(damaged(made)) if draw(st.booleans()) or not keys else made
 
 
-@attack(cifar_files(), as_file("data_batch_1"), few=25, many=2000)
+@attack(cifar_files(), as_file("data_batch_1"), few=25, many=500)
 def test_cifar(path):
     readers.cifar_batch(path)

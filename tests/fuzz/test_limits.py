@@ -44,13 +44,13 @@ VALUES = (0.0, 5e-324, 1.7976931348623157e308, -1e308, 0, -1)
 @pytest.mark.slow
 @pytest.mark.parametrize("turn", range(len(VALUES)), ids=map(str, VALUES))
 def test_each_number_at_its_limits(turn):
-    """Every number of a record in turn, with every other of the values, on one side and on both, in the check of those
-    that have it and the tables of all.
+    """Every number of a record in turn, with two of the values, on one side and on both, in the check of those that
+    have it and the tables of all.
     """
     warnings.simplefilter("ignore")
     value = VALUES[turn]
     usual = [Record.model_validate(one) for one in RECORDS]
-    for place in PLACES[turn % 2 :: 2]:
+    for place in PLACES[turn % 3 :: 3]:
         trees = [put(one, place, value) for one in RECORDS]
         odd_ones = [Record.model_validate(tree) for tree in trees if is_valid(tree)]
         with_it = {one["entrant"] for one, tree in zip(RECORDS, trees, strict=True) if tree != one and is_valid(tree)}

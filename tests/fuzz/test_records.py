@@ -52,7 +52,7 @@ def write_suite(content, folder):
     return folder / "mine.toml"
 
 
-@attack(suites(), write_suite, few=25, many=3000)
+@attack(suites(), write_suite, few=25, many=750)
 def test_suites(path):
     found = suite.load(str(path))
     assert len({cell.key("0", fixtures.LITE0, "0") for cell in suite.cells(found)}) == len(list(suite.cells(found)))
@@ -78,7 +78,7 @@ def write_record(found, folder):
     return folder
 
 
-@attack(records(), write_record, few=25, many=3000)
+@attack(records(), write_record, few=25, many=750)
 def test_records(folder):
     find.read_all([folder])
 
@@ -117,7 +117,7 @@ def write_good(text, folder):
     return text, folder
 
 
-@attack(signatures(), write_good, few=15, many=1000)
+@attack(signatures(), write_good, few=15, many=250)
 def test_signatures(given):
     text, folder = given
     parse(text)

@@ -15,7 +15,7 @@ from equibench.report import write
 from equibench.summary.sort import load_cells
 
 
-@attack(odd_results(), write_files, few=15, many=400)
+@attack(odd_results(), write_files, few=15, many=133)
 def test_cite(folder):
     found = citation.gather([folder])
     for one in found[:2]:
@@ -31,7 +31,7 @@ def test_cite(folder):
     methods.methods(found)
 
 
-@attack(odd_results(), write_files, few=15, many=500)
+@attack(odd_results(), write_files, few=15, many=166)
 def test_check(folder):
     files = sorted(folder.glob("*.json"))
     for one, other in ((files, files), (files[:1], files), (files, files[:1])):
@@ -43,7 +43,7 @@ def test_check(folder):
         list(output.github_commands(found))
 
 
-@attack(odd_results(), write_files, few=15, many=700)
+@attack(odd_results(), write_files, few=15, many=233)
 def test_tables(folder):
     tables_of(load_cells([folder]))
 
@@ -53,6 +53,6 @@ PICTURED = make("gan", arrays_sha256=hashlib.sha256(TEXT).hexdigest()).model_dum
 NO_PICTURES = {"gan-s0-00000000.json": text_of(PICTURED), "gan-s0-00000000.npz": TEXT}
 
 
-@attack(odd_results(most_records=3), write_files, few=3, many=40, found=[NO_PICTURES])
+@attack(odd_results(most_records=3), write_files, few=3, many=20, found=[NO_PICTURES])
 def test_reports(folder):
     write.write([folder], folder.parent / OUT)

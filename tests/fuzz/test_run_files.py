@@ -85,7 +85,7 @@ def as_file(name):
     return write
 
 
-@attack(checkpoints(), as_file("vae.safetensors"), few=12, many=1000)
+@attack(checkpoints(), as_file("vae.safetensors"), few=12, many=250)
 def test_checkpoints(path):
     model, _ = checkpoint.load(path, CPU)
     checkpoint.check_finite(model, path)
@@ -134,7 +134,7 @@ def kept_trainings(draw):
     return content + hashlib.sha256(content).digest()
 
 
-@attack(kept_trainings(), as_file("training"), few=12, many=250)
+@attack(kept_trainings(), as_file("training"), few=12, many=83)
 def test_kept_trainings(path):
     """What is not taken up leaves the training as it was."""
     model, course = training()
@@ -191,7 +191,7 @@ FOUND_CELLS = [
 ]
 
 
-@attack(unfinished_cells(), write_files, few=25, many=1500, found=FOUND_CELLS)
+@attack(unfinished_cells(), write_files, few=25, many=375, found=FOUND_CELLS)
 def test_unfinished_cells(folder):
     """What is taken up is of the kinds that later stages take."""
     _, found = Unfinished(folder).load("same")
@@ -256,7 +256,7 @@ def test_status_opens_no_record_of_another_folder(tmp_path):
         status(write_tree(wanted(text), tmp_path / "results"))
 
 
-@attack(claimed_cells(), write_tree, few=25, many=1500, found=FOUND_CLAIMS)
+@attack(claimed_cells(), write_tree, few=25, many=375, found=FOUND_CLAIMS)
 def test_claims(folder):
     observer = claims.Observer()
     found = claims.last(folder / CELLS / "gan-s0-1a2b3c4d")
@@ -293,6 +293,6 @@ def statistics(draw):
 TOY = extractor()
 
 
-@attack(statistics(), as_file("theirs.npz"), few=25, many=2000)
+@attack(statistics(), as_file("theirs.npz"), few=25, many=500)
 def test_statistics(path):
     imported.read(path, TOY)

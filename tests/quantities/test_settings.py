@@ -19,6 +19,7 @@ from equibench.cite.printed import parse
 from equibench.cite.signature import signature
 from equibench.data.sets import Dataset
 from equibench.errors import UserError
+from equibench.machine import reference
 from equibench.machine.device import native_precision
 from equibench.machine.load import LoadMeter
 from equibench.measure.cost import speed as speed_of
@@ -38,7 +39,8 @@ from equibench.run.session import Session
 from equibench.suite import Cell, Suite
 
 CPU = torch.device("cpu")
-PRODUCTS = MatrixProducts(precision="bfloat16", flops_per_sec={512: 1e11})
+OWN_PRECISION = str(native_precision(CPU)).removeprefix("torch.")
+PRODUCTS = MatrixProducts(precision=OWN_PRECISION, flops_per_sec={512: 1e11})
 TRAIN, TEST = np.random.default_rng(0).integers(0, 256, (2, 120, 1, 8, 8), dtype=np.uint8)
 LABELS = np.arange(120) % 3
 VAE, DIFFUSION = "vae", "diffusion"
@@ -240,6 +242,7 @@ def measured(tmp_path_factory):
             for part in (sampler, repeats):
                 patched.setattr(speed_of, f"_{part.__name__}", part)
             patched.setattr(speed_of, "throughput", throughput)
+            patched.setitem(reference.SIZES, "cpu", reference.WorkSize(1, 4, 4, 1, 1))  # no number here is timed
             patched.setattr(arithmetic, "compiled", partial(arithmetic.compiled, backend="eager"))
             patched.setattr(LoadMeter, "lengthen", LoadMeter.look)  # no number here is of the machine's load
             _, record = run_here(cell, here)
