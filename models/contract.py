@@ -133,8 +133,8 @@ class Model(nn.Module, ABC):
     cycle: int = 1  # updates after which their FLOPs repeat; 16 with a term that only every 16th update takes
     # children through which an update takes second derivatives, which torch.compile cannot: it leaves them alone
     differentiated_twice: ClassVar[tuple[str, ...]] = ()
-    # whether `update` may be captured as a CUDA graph, so that it waits for nothing and draws nothing on the processor,
-    # and takes `progress` as a float32 scalar on the device too
+    # whether one update may be captured as a CUDA graph and replayed for the others: all launch the same kernels, wait
+    # for nothing, draw nothing on the processor, and take `progress` as a float32 scalar on the device too
     capturable: ClassVar[bool] = False
     shared: ClassVar[bool] = False  # whether `update` keeps to `part`, so that several processes may train it together
     part: BatchPart = BatchPart()  # of every batch, that this process does of an update
