@@ -63,8 +63,8 @@ def names_of(rows: list[Row], last: str = "and") -> str:
 
 
 def next_to(one: Standing) -> tuple[Row, Effect]:
-    """The row behind the best, and how far it lies from it."""
-    row = one.rows[1]
+    """The row behind the best, or the first that is not told from it, and how far it lies from it."""
+    row = one.level[1] if len(one.level) > 1 else one.rows[1]
     return row, one.effect(row, one.best)
 
 

@@ -99,6 +99,21 @@ def test_tiles_say_how_much_and_how_sure(tmp_path):
     assert (memory.winner, memory.value) == ("VAE", "100")
 
 
+def test_what_is_not_told_apart_is_what_the_interval_is_of(tmp_path):
+    """A model between the best and one whose seeds differ wildly is behind the best; the wild one may not be."""
+    wild = [
+        one.model_copy(update={"quality": one.quality.model_copy(update={"value": fd})})
+        for one, fd in zip(entrant("gan", 0), (2058.0, 761.0, 607.0), strict=True)
+    ]
+    found = verdict(section_of(tmp_path, *entrant("diffusion", 129), *entrant("vae", 257), *wild))
+    assert found.tiles[0].apart == "Diffusion and the GAN are not told apart."
+    # by scipy's Welch test on the logarithms
+    assert "95 % interval 1.5 to 38" in found.tiles[0].sure
+    far = "the GAN has 7.62 times the FD_5k of diffusion (95 % interval 1.52 to 38.3, which decides nothing)"
+    assert far in found.sure
+    assert "the VAE has" not in found.sure
+
+
 @pytest.mark.parametrize(
     ("seeds", "words"),
     [(1, "Of one training seed: another training may give other numbers."), (3, "Means over 3 training seeds.")],
