@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from equibench.machine.device import autocast, synchronizer
+from equibench.machine.device import aside, synchronizer
 from equibench_models.contract import Model
 from equibench_models.layers import Average
 
@@ -92,8 +92,7 @@ class CapturedUpdates(Updates):
         images, *labels = self._inputs
         for average, count in self._averages:
             average.updates = count
-        with autocast(self._device):
-            losses = self._update(images, self._progress, *labels)
+        losses = self._update(images, self._progress, *labels)
         self._losses = {name: loss.detach().float() for name, loss in losses.items()}
 
     def _captured(self) -> Callable[[], None]:
@@ -104,18 +103,6 @@ class CapturedUpdates(Updates):
         synchronize()
         self.preparing_sec += time.perf_counter() - begin
         return replay
-
-
-def aside(function: Callable[[], None], device: torch.device) -> None:
-    """Run it on a stream of its own, as PyTorch asks for before a capture; on a processor there are none."""
-    if device.type != "cuda":
-        function()
-        return
-    stream, current = torch.cuda.Stream(device), torch.cuda.current_stream(device)
-    stream.wait_stream(current)
-    with torch.cuda.stream(stream):
-        function()
-    current.wait_stream(stream)
 
 
 def captured(function: Callable[[], None]) -> Callable[[], None]:

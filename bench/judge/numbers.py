@@ -23,7 +23,6 @@ from equibench.judge.values import (
     references,
     stat_as_compared,
     stat_of_row,
-    values_of,
     why_missing,
 )
 from equibench.quantities.glossary import BITS, COMPARED, Quantity, of
@@ -35,10 +34,9 @@ from equibench.summary.load import busy
 from equibench.summary.sections import failed
 from equibench.summary.sort import RowKey
 
-# How many times as slow beside the reference workload a timing has to be to fail on an unsteady machine: in the runs
-# of docs/gate.md, of which half the timings and more were unsteady, equal code was 1.8 times as slow at most.
+# How many times as slow beside the reference workload a timing has to be to fail on an unsteady machine: no run of
+# equal code in docs/gate.md failed by it.
 UNSTEADY_TIMES = 3.0
-MOST_LOG = 700.0  # whose exponential is a float
 
 
 class Compared(NamedTuple):
@@ -83,15 +81,15 @@ def number_lines(key: RowKey, compared: Compared, baseline: Row, run: Row, setti
     refuse_other_measurement(key, path, line.number, had, has)
     lines = _seeds_without(line, path, baseline, run, has) if gates else []
     line = replace(line, run=stat_of_row(path, has))
+    limits = setting.gates.limits(key.entrant, path)
     if quantity.timed:
-        timed = _timed(line, path, had, has, gates)
+        timed = _timed(line, path, had, has, limits if gates else None)
         if isinstance(timed, Undecided):
             return [*lines, timed]
         had, has, about = timed
         line = replace(line, baseline=stat_as_compared(quantity, path, had), run=stat_as_compared(quantity, path, has))
     else:
         about = ()
-    limits = setting.gates.limits(key.entrant, path)
     proved = Proof((), ()) if quantity.timed or quantity.category == "cost" else proof(path, had, has)
     if proved.moved:
         moved = replace(line, worse_by=_worse_by(quantity, path, had, has, limits))
@@ -110,9 +108,11 @@ def number_lines(key: RowKey, compared: Compared, baseline: Row, run: Row, setti
 
 
 def _timed(
-    line: Comparison, path: str, had: Row, has: Row, gates: bool
+    line: Comparison, path: str, had: Row, has: Row, limits: Limits | None
 ) -> Undecided | tuple[Row, Row, tuple[str, ...]]:
-    """Records of one machine whose timing is to be trusted; or a line that says why there are none."""
+    """Records of one machine whose timing is to be trusted; or a line that says why there are none. `limits` are those
+    of a number that gates.
+    """
     theirs, ours = ({one.machine.key for one in side.values()} for side in (had, has))
     if not theirs & ours:
         sentence = f"measured on other machines: {join(sorted(theirs))} in the baseline, {join(sorted(ours))} here"
@@ -136,22 +136,17 @@ def _timed(
         kept = {seed: one for seed, one in side.items() if seed not in reasons}
         if not kept:
             why = f"no timing of the {whose} is to be trusted: {next(iter(reasons.values()))}"
-            return _of_unsteady(line, path, had, has, why) if gates else _said(line, "skipped", why)
+            return _of_unsteady(line, path, had, has, limits, why) if limits else _said(line, "skipped", why)
         about += _left_out(whose, list(reasons), "when the machine was not steady")
         quiet.append(kept)
     return quiet[0], quiet[1], tuple(about)
 
 
-def _of_unsteady(line: Comparison, path: str, had: Row, has: Row, why: str) -> Undecided:
+def _of_unsteady(line: Comparison, path: str, had: Row, has: Row, limits: Limits, why: str) -> Undecided:
     """A timing that is not to be trusted fails where it is so much worse that no unsteady machine explains it."""
     if not references(path, (had, has)):
         return _said(line, "skipped", why)
-    lower = of(path).better != "higher"
-    before, after = (
-        Stat(tuple(on_scale(value, "log", 1.0, lower=lower) for value in values_of(path, row))).mean
-        for row in (had, has)
-    )
-    times = math.exp(min(after - before - reference_shift(path, had, has), MOST_LOG))
+    times = (1 + _worse_by(of(path), path, had, has, limits)) * math.exp(-reference_shift(path, had, has))
     if times <= UNSTEADY_TIMES:
         return _said(line, "skipped", why)
     far = f"{number(times)} times as slow over the reference workload, more than an unsteady machine explains; {why}"

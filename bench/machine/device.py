@@ -122,6 +122,18 @@ def synchronizer(device: torch.device) -> Callable[[], None]:
     return lambda: None
 
 
+def aside(function: Callable[[], object], device: torch.device) -> None:
+    """Run it on a stream of its own, as PyTorch asks for before a capture; on a processor there are none."""
+    if device.type != "cuda":
+        function()
+        return
+    stream, current = torch.cuda.Stream(device), torch.cuda.current_stream(device)
+    stream.wait_stream(current)
+    with torch.cuda.stream(stream):
+        function()
+    current.wait_stream(stream)
+
+
 def reset_defaults() -> None:
     """Put torch's global defaults back that code of a user's own may have changed, those of `work_on` among them:
     numbers of everything after it would follow them.

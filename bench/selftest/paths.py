@@ -123,9 +123,7 @@ def compiled_update(device: torch.device, family: str) -> str:
     torch.manual_seed(1)
     with compiled(through, through.differentiated_twice) as watch:
         found = {name: float(loss.detach()) for name, loss in through.update(images(device)).items()}
-    for name, loss in expected.items():
-        if not math.isclose(found[name], loss, rel_tol=1e-2, abs_tol=1e-3):
-            raise NotSoError(f"{name} is {found[name]:g}, and {loss:g} in eager mode")
+    _as_in_eager_mode(found, expected, 1e-2)
     return f"compiled in {watch.sec:.1f} s"
 
 
@@ -144,9 +142,7 @@ def captured_updates(device: torch.device, family: str) -> str:
             found[-1].append({name: float(loss.detach()) for name, loss in losses.items()})
     eager, through = found
     for i, (expected, told) in enumerate(zip(eager, through, strict=True)):
-        for name, loss in expected.items():
-            if not math.isclose(told[name], loss, rel_tol=NEAR_LOSS, abs_tol=NEAR_LOSS / 10):
-                raise NotSoError(f"{name} of update {i + 1} is {told[name]:g}, and {loss:g} in eager mode")
+        _as_in_eager_mode(told, expected, NEAR_LOSS, f" of update {i + 1}")
     return f"captured in {updates.preparing_sec:.1f} s"
 
 
@@ -187,6 +183,12 @@ def second_device(device: torch.device, family: str) -> str:
     if strayed := torch.cuda.memory_allocated(0):
         raise NotSoError(f"{strayed:,} bytes were allocated on cuda:0")
     return said
+
+
+def _as_in_eager_mode(found: dict[str, float], expected: dict[str, float], near: float, which: str = "") -> None:
+    for name, loss in expected.items():
+        if not math.isclose(found[name], loss, rel_tol=near, abs_tol=near / 10):
+            raise NotSoError(f"{name}{which} is {found[name]:g}, and {loss:g} in eager mode")
 
 
 def _bits(nats: torch.Tensor) -> float:

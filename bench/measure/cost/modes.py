@@ -10,7 +10,7 @@ from typing import Any, Literal
 import torch
 from torch import Generator, Tensor
 
-from equibench.machine.device import autocast, synchronizer
+from equibench.machine.device import aside, autocast, synchronizer
 from equibench_models.contract import Model
 
 Mode = Literal["compile", "cuda graph"]
@@ -80,11 +80,7 @@ def _captured(
         with autocast(device):
             return model.sample(n, generator, batch_size=n, **options)
 
-    stream = torch.cuda.Stream(device)
-    stream.wait_stream(torch.cuda.current_stream(device))
-    with torch.cuda.stream(stream):  # libraries set themselves up on first use, which a capture must not contain
-        eager()
-    torch.cuda.current_stream(device).wait_stream(stream)
+    aside(eager, device)  # libraries set themselves up on first use, which a capture must not contain
     with torch.cuda.graph(graph):
         images = eager()
 
