@@ -9,6 +9,7 @@ from pathlib import Path
 from equibench.quantities.text import number
 from equibench.record.study import Study, Training, inline_table, read
 from equibench.stats import Stat
+from equibench.tune.study import left
 
 ROOT = Path(__file__).parent.parent
 FOLDER, PAGE = ROOT / "bench" / "suites" / "studies", ROOT / "docs" / "tuned.md"
@@ -52,12 +53,17 @@ def section(study: Study) -> str:
         else "none ended well"
     )
     space = ", ".join(f"`{name}`" for name in (*study.space.config, *study.space.sampler))
-    spent = f" All of it took {number(study.train_sec / 60, 2)} minutes of training." if study.train_sec else ""
+    machine = study.machine.processor if study.machine.device == "cpu" else study.machine.device
+    took = f" All of it took {number(study.train_sec / 60, 2)} minutes of training ({machine})."
+    spent = took if study.train_sec else ""
     commits = list(dict.fromkeys(code.commit[:8] for code in (study.code, *study.other_code) if code.commit))
     code = f" Code: {' and then '.join(commits)}." if commits else ""
+    trials_left, full_left = (many for many, _ in left(study))
+    unfinished = f" Unfinished, so that nothing is chosen: trials left {trials_left}, full runs left {full_left}."
     said = (
         f"Searched: {space}. {len(study.trials)} trials{f', of which {failed} failed' if failed else ''}, at "
         f"{study.search.share:g} of the budget: {told}. {len(study.full_runs)} full runs.{spent}{code}"
+        f"{'' if study.chosen else unfinished}"
     )
     return "\n".join([f"## {study.suite}: {study.entrant}", "", textwrap.fill(said, 120), "", *HEAD, *rows])
 
@@ -71,7 +77,7 @@ TEXT = """# What tuning found
 `python -m studies.tuned` wrote this page from the studies in `bench/suites/studies`. [tuning.md](tuning.md) has the
 rule. Distances and bits/dim are of validation images, and of models that trained on the other three quarters of the
 training images: they are not those of a report. At the whole budget they are means ± standard deviations over the seeds
-of the study. What was chosen is bold. Times are of a machine that did other work as well.
+of the study. What was chosen is bold. A processor did other work as well, so its times are long.
 
 {sections}
 """
