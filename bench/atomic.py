@@ -63,7 +63,7 @@ def write_once(path: Path, content: bytes) -> bool:
 
 
 def _create(path: Path, content: bytes) -> bool:
-    """As `write_once` where there are no hard links: one writer too, but a reader may meet an unfinished file."""
+    """Like `write_once`, where there are no hard links; a reader may meet an unfinished file."""
     try:
         with _new(path) as stream:
             stream.write(content)

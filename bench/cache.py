@@ -87,7 +87,7 @@ def clear(found: Iterable[Kept]) -> int:
 
 
 def _own(what: str, files: Iterable[Path], folder: Path) -> Kept:
-    """Those of `files` that are ordinary ones in ordinary folders."""
+    """What is kept of one kind: those of `files` that are ordinary files in ordinary folders."""
     there = []
     for file in files:
         between = [parent for parent in file.parents if folder in parent.parents]

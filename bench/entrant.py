@@ -76,8 +76,8 @@ class Entrant(SuiteTable):
         return self.model_copy(update={"config": {**self.config, CLASSES: classes}})
 
     def as_run(self, config: Mapping[str, Scalar], family: str = "") -> Self:
-        """As it was where a run resolved its config to this one: told labels, it has the number of classes; and what it
-        loads to this family.
+        """The entrant as it was where a run resolved its config to `config`: one that is told labels has the number of
+        classes, and one that is loaded is of `family`.
         """
         if self.loaded:
             precision = None if family == SAMPLES else self.precision

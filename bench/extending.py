@@ -72,8 +72,8 @@ def _merged(below: Values, above: Values) -> dict[str, Any]:
 
 
 def _entrants(below: Sequence[Any], above: Sequence[Any]) -> list[Any]:
-    """Those below, changed where one above has the name of one of them, then the others above. One that is there twice
-    above stays so, for the suite's own check to find.
+    """The entrants below, each changed where one above has its name, then the others above. One that is there twice
+    above stays so, and the suite's own check finds it.
     """
     names = [one["name"] for one in below]
     found, changed = list(below), set()

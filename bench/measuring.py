@@ -8,11 +8,11 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from equibench.record.base import Strict
 
-MOST = 10**9  # of anything that is counted in a suite, far above what any machine does
+MOST_COUNTED = 10**9  # of anything that is counted in a suite, far above what any machine does
 ADDED = ("more_extractors", "by_class", "probes")  # to what is measured, which older records know nothing of
-Count = Annotated[int, Field(ge=1, le=MOST)]
-Several = Annotated[int, Field(ge=2, le=MOST)]
-Seconds = Annotated[float, Field(gt=0, le=MOST)]
+Count = Annotated[int, Field(ge=1, le=MOST_COUNTED)]
+Several = Annotated[int, Field(ge=2, le=MOST_COUNTED)]
+Seconds = Annotated[float, Field(gt=0, le=MOST_COUNTED)]
 
 
 class SuiteTable(Strict):
@@ -82,8 +82,8 @@ class Measuring(SuiteTable):
     more_extractors: list[str] = []  # of other feature spaces, in which the headline's samples are measured too
     splits: Count = 10  # into halves, for the distance without bias and for pairs of entrants
     resamples: Several = 20  # of the bootstrap, for the distance without bias
-    memorization_images: int = Field(10_000, ge=0, le=MOST)  # of training, and as many held out; 0: no test
-    noise_samples: int = Field(64, ge=0, le=MOST)  # from the same noise for every run, for `check`; 0: none
+    memorization_images: int = Field(10_000, ge=0, le=MOST_COUNTED)  # of training, and as many held out; 0: no test
+    noise_samples: int = Field(64, ge=0, le=MOST_COUNTED)  # from the same noise for every run, for `check`; 0: none
     sampler_points: bool = True  # measure the other sampler settings of each family too
     sweep_samples: Several = 5000  # for the distance at each of these settings, at most `samples`
     sweep_evaluations: Count = 1000  # settings that take more passes through the network are left out

@@ -19,7 +19,7 @@ from equibench.errors import UserError, nearest
 from equibench.extending import base_of, laid_over
 from equibench.hashing import digest
 from equibench.hub import is_hub_id
-from equibench.measuring import MOST, Count, Measuring, Seconds, SuiteTable
+from equibench.measuring import MOST_COUNTED, Count, Measuring, Seconds, SuiteTable
 from equibench.protocol import PROTOCOL
 from equibench.record.schema import Budget, FeatureInfo
 from equibench.record.study import tuning
@@ -62,7 +62,7 @@ class Suite(Extension):
     compile: bool | None = None  # likewise
     cuda_graph: bool | None = None  # likewise
     entrant: list[Entrant] = Field(min_length=1)  # what is compared
-    cell_limit_sec: float | None = Field(None, gt=0, le=MOST)  # a cell that takes longer is stopped: timed out
+    cell_limit_sec: float | None = Field(None, gt=0, le=MOST_COUNTED)  # a cell that takes longer is stopped: timed out
     checkpoint_sec: Seconds = 60.0  # of training between two saves, which take less than 2 % all the same
     measure: Measuring = Measuring()  # what is measured, and with how much
 

@@ -14,7 +14,7 @@ from equibench_models.contract import Model
 from equibench_models.layers import Average
 
 CUDA_GRAPH = "cuda graph"  # as a record says it
-BEFORE = 3  # updates before the capture: libraries and optimisers set themselves up, which a graph must not contain
+EAGER_UPDATES = 3  # before the capture: libraries and optimisers set themselves up, which a graph must not contain
 
 Losses = dict[str, Tensor]
 
@@ -64,7 +64,7 @@ class CapturedUpdates(Updates):
         for kept, one in zip(self._inputs, given, strict=True):
             kept.copy_(one)
         self._begun += 1
-        if self._begun <= BEFORE:
+        if self._begun <= EAGER_UPDATES:
             aside(self._once, self._device)
         else:
             if self._replay is None:

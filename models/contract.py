@@ -43,7 +43,9 @@ class Config(BaseModel):
 
 
 class LabelledConfig(Config):
-    """Config of a family that labels may condition. Without them it reads as before there were any."""
+    """Config of a family that can be conditioned on labels. Without labels `classes` is left out of what it dumps, so
+    that such a config reads as it did before there were labels.
+    """
 
     classes: int = Field(0, ge=0, le=2**16, description="0: without labels; else the number of classes to condition on")
 
@@ -64,7 +66,7 @@ class Bound:
     """A way to a family's likelihood beside its usual one: the name is the key it is declared under."""
 
     kind: LikelihoodKind
-    dequantization: str  # "none" where 8-bit images are what has a probability
+    dequantization: str  # "none" where the model gives probabilities to the 8-bit images themselves
     about: str
     # (model, uint8 images [B, C, H, W], generator, steps or None for the default) -> nats [B], one random pass; given
     # the labels of the images, int64 [B], where the model has classes
@@ -98,15 +100,15 @@ class Component:
     weights: Sequence[nn.Module | nn.Parameter]  # which hold its parameters
     inputs: Sequence[tuple[int, ...]] = ()
     outputs: Sequence[tuple[int, ...]] = ()
-    # components whose output goes in, or "image" and "noise", the two ends of a drawing; one that leads from the image
-    # to the noise and is needed for a sample is run backwards for it
+    # names of the components that feed this one, or "image" and "noise", the two ends of the diagram; a component that
+    # leads from the image to the noise and is needed for sampling runs backwards there
     follows: tuple[str, ...] = ()
     repeats: int = 1  # equal blocks in a row
-    samples: bool = True  # whether a sample takes it
+    samples: bool = True  # whether drawing a sample uses it
 
     @property
     def parameters(self) -> list[nn.Parameter]:
-        """Those that training may change."""
+        """The parameters that training may change."""
         held = [[one] if isinstance(one, nn.Parameter) else list(one.parameters()) for one in self.weights]
         return [one for some in held for one in some if one.requires_grad]
 
@@ -115,9 +117,9 @@ class Model(nn.Module, ABC):
     """One family. Parameters with `requires_grad` are what training may change, and what the cap counts.
 
     Subclasses make their networks and optimisers in `__init__(config, shape)`. One whose config has `classes` above 0
-    is class-conditional: it is a model of p(x | y), and of images as sum_y p(y) p(x | y) with the label's frequencies
-    `label_shares` as p(y). Its `update`, `nats` and bounds need the `labels` of images, int64 `[B]`, as an argument
-    more; its `sample` takes them, or draws them by these frequencies. Without classes there is no such argument.
+    is class-conditional: it models p(x | y), and hence images as sum_y p(y) p(x | y), where p(y) are the frequencies of
+    the labels, `label_shares`. Its `update`, `nats` and bounds take the `labels` of images, int64 `[B]`, as one more
+    argument; its `sample` takes labels, or draws them by these frequencies. Without classes there is no such argument.
     """
 
     config_type: ClassVar[type[Config]]
@@ -128,7 +130,7 @@ class Model(nn.Module, ABC):
     bounds: Mapping[str, Bound] = {}  # other ways to the likelihood
     nats_detail: Mapping[str, int] = {}  # what else the record should say of the usual way
     samplers: ClassVar[Mapping[str, Mapping[str, Any]]]  # other settings of `sample` worth a point in the report
-    ways: ClassVar[tuple[str, ...]] = ()  # of `samplers`: those that the family is known by too, a headline row each
+    ways: ClassVar[tuple[str, ...]] = ()  # keys of `samplers` that the family is known by too; each has a headline row
     latent_dims: int = 0  # entries of the vector that `decode` takes; 0: this family has no decoder
     cycle: int = 1  # updates after which their FLOPs repeat; 16 with a term that only every 16th update takes
     # children through which an update takes second derivatives, which torch.compile cannot: it leaves them alone
@@ -137,7 +139,7 @@ class Model(nn.Module, ABC):
     # for nothing, draw nothing on the processor, and take `progress` as a float32 scalar on the device too
     capturable: ClassVar[bool] = False
     shared: ClassVar[bool] = False  # whether `update` keeps to `part`, so that several processes may train it together
-    part: BatchPart = BatchPart()  # of every batch, that this process does of an update
+    part: BatchPart = BatchPart()  # the part of every batch that this process handles in an update
     config: Config
     shape: Shape
     label_shares: Tensor  # of a class-conditional model: the frequency of each label, float32 [classes]
@@ -156,7 +158,7 @@ class Model(nn.Module, ABC):
 
     @property
     def classes(self) -> int:
-        """That it is conditioned on; 0 without labels."""
+        """The number of classes that it is conditioned on; 0 without labels."""
         return int(getattr(self.config, "classes", 0))
 
     def draw_labels(self, n: int, generator: Generator) -> Tensor:
@@ -194,8 +196,8 @@ class Model(nn.Module, ABC):
         return self.one_hot(self.draw_labels(n, generator) if drawn else self.checked_labels(labels, n))
 
     def label_frequencies(self, n: int) -> Tensor | None:
-        """In place of the one-hot labels of n images that a network shall not know: the classes' frequencies
-        `[n, classes]`; None without classes.
+        """The classes' frequencies for n images, `[n, classes]`, in place of one-hot labels that a network is not
+        to be told; None without classes.
         """
         return self.label_shares.expand(n, -1) if self.classes else None
 
@@ -246,7 +248,7 @@ class Model(nn.Module, ABC):
 
     def components(self) -> list[Component]:
         """The parts of the model in the order in which a reader meets them; each trainable parameter is in one of them.
-        By default one a child that has any, of which nothing is known but its size.
+        By default there is one for each child module with trainable parameters, of which only the size is known.
         """
         found = [Component(name, type(child).__name__, [child]) for name, child in self.named_children()]
         own = Component("own", "parameters", [one for _, one in self.named_parameters(recurse=False)])

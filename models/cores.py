@@ -18,9 +18,10 @@ def of_each(
     workers: int,
     done: Callable[[Found], None] = lambda found: None,
 ) -> list[Found]:
-    """`job` of each item, in order, up to `workers` at once, which have an equal part of torch's threads each; one by
-    one where there is one thread. `done` hears of each result, in order, in the thread that asks; what it or a job
-    raises ends the work. Jobs run as the thread that asks would run them: gradients, inference mode, autocast on CPU.
+    """The results of `job` for all items, in their order. Up to `workers` jobs run at once, each with an equal share of
+    torch's threads; where torch has one thread they run one after the other. `done` is called with each result, in
+    order, in the calling thread; an exception from it or from a job ends the work. Jobs run in the calling thread's
+    gradient mode, inference mode and CPU autocast.
     """
     threads = torch.get_num_threads()
     workers = min(threads, workers, len(items))
@@ -49,4 +50,4 @@ def of_each(
         return results
     finally:
         pool.shutdown(cancel_futures=True)
-        torch.set_num_threads(threads)  # the mathematics library has one number for all threads of the process
+        torch.set_num_threads(threads)  # the workers changed it: the maths library has one for the whole process

@@ -115,8 +115,8 @@ class GAN(Model):
             by_image = lead[:, None, None, None]
             at_penalized = -torch.sigmoid(by_image[:penalized]) / n * slope[penalized:].float()
             slope_of_rest = torch.zeros_like(rest) if rest.grad is None else rest.grad.float()  # or none is left
-            # times what the critic's own slope, which has the factor sigmoid(f - r), lacks; beyond 60 that is so small
-            # that float32 might lose it
+            # the critic's own slope has the factor sigmoid(f - r), which -exp(r - f) turns into the generator's; with a
+            # lead beyond 60 that factor is so small that float32 might lose it
             at_rest = -by_image[penalized:].clamp(max=60).exp() * slope_of_rest
             gradient = torch.cat([at_penalized, at_rest])
             generator_loss = self.part.mean(F.softplus(lead), n)
@@ -126,7 +126,7 @@ class GAN(Model):
     def _step_of_critic(
         self, real_value: Tensor, fake_value: Tensor, penalties: Tensor, n: int, gamma: Scalar, rate: Scalar
     ) -> dict[str, Tensor]:
-        """Its step on the values of pairs and the penalties of real, then as many generated images; its losses."""
+        """Take the critic's step, and give its losses. `penalties` are of real, then of as many generated images."""
         part, few = self.part, self._penalized(n)
         here = len(penalties) // 2
         real_penalty, fake_penalty = (part.mean(half, few) for half in (penalties[:here], penalties[here:]))
@@ -141,7 +141,7 @@ class GAN(Model):
         }
 
     def _penalized(self, n: int) -> int:
-        """Of n pairs, those that penalties are taken on."""
+        """How many of n pairs the penalties are taken on."""
         return max(1, round(self.config.penalty_share * n))
 
     def nats(self, images: Tensor, generator: Generator, labels: Tensor | None = None) -> Tensor:
@@ -180,7 +180,7 @@ class GAN(Model):
 
     @torch.no_grad()
     def represent(self, images: Tensor, _generator: Generator) -> Mapping[str, Tensor]:
-        """What the discriminator reads its value from."""
+        """The discriminator's last features, from which it computes its value."""
         return {"discriminator": self.discriminator.features(to_float(images)).float()}
 
     def components(self) -> list[Component]:
@@ -200,7 +200,7 @@ class GAN(Model):
         """D(x) `[B]` and grad D(x), both differentiable by D's weights. There may be no images."""
         if not len(x):
             return x.new_zeros(0), x
-        # times one: FLOP counting hooks gradients, and cannot where x is a leaf
+        # multiplied by one so that x is no leaf: FLOP counting hooks gradients, which it cannot do at a leaf
         x = x.detach().requires_grad_(True) * 1
         value = self.discriminator(x, label)
         (slope,) = torch.autograd.grad(value.sum(), x, create_graph=True)

@@ -75,9 +75,9 @@ def _blocks(width: int, n: int, activation: Callable[[Tensor], Tensor] = _leaky)
 
 
 class GeneratorNetwork(nn.Module):
-    """Noise `[B, latent]` -> images `[B, C, H, W]` in [-1, 1] once trained: no squashing, whose
-    saturation at black would leave an all-black generator nothing to learn from. With classes what is told of the label
-    `[B, classes]` stands beside the noise, as long a vector on average.
+    """Noise `[B, latent]` -> images `[B, C, H, W]`, about in [-1, 1] once trained. Nothing squashes the output: a
+    squashing function saturates at black, which would leave an all-black generator nothing to learn from. With classes
+    the label's vector `[B, classes]` is joined to the noise, scaled to the length that noise has on average.
     """
 
     def __init__(self, config: GANConfig, shape: Shape) -> None:

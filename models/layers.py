@@ -136,7 +136,7 @@ def step(
 
 
 def _gradient(parameter: Tensor) -> Tensor:
-    """Its own, zeros where it has none: another process's images may have needed it."""
+    """The parameter's gradient, set to zeros where it has none: on another process the images may have given one."""
     if parameter.grad is None:
         parameter.grad = torch.zeros_like(parameter)
     return parameter.grad
@@ -199,13 +199,13 @@ class LogisticMixture:
         raw = raw.float()
         split, shape = channels * components, (len(raw), components, channels, *raw.shape[2:])
         weights, means, scales = (raw[:, i * split : (i + 1) * split].reshape(shape) for i in range(3))
-        # made where they are used: a copy from the processor would have it wait for a GPU, and stands in no CUDA graph
+        # made on the device: a copy from the processor's memory would wait for the GPU, and no CUDA graph may hold it
         start = torch.linspace(-1, 1, 2 * components + 1, device=raw.device)[1::2]
         log_scales = torch.full_like(start, -2.0)
         if not pixels:
             start, log_scales = 3 * start, log_scales + math.log(3)
         elif components > 2:
-            # filled, as assigning a number to an entry copies it
+            # with `fill_`, because assigning a number to an entry copies it to the device
             start[:1].fill_(-1 + HALF_BIN)
             start[-1:].fill_(1 - HALF_BIN)
             for end in (log_scales[:1], log_scales[-1:]):

@@ -18,8 +18,8 @@ OptimizerName = Literal["adam", "muon"]
 
 STEPS = 3
 QUINTIC = 3.4445, -4.7750, 2.0315  # Jordan et al. 2024: takes singular values in (0, 1] to about 1, small ones fast
-LEAST_SIDE = 8  # of a matrix that is worth it
-RMS = 0.2  # of a step's numbers at learning rate 1, as Adam's are (Liu et al. 2025, section 2.2)
+LEAST_SIDE = 8  # matrices with a shorter side are left to Adam
+RMS = 0.2  # root mean square of a step's entries at learning rate 1, near Adam's (Liu et al. 2025, section 2.2)
 
 
 def matrices_and_rest(module: nn.Module, edges: Collection[str] = ()) -> tuple[list[nn.Parameter], list[nn.Parameter]]:

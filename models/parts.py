@@ -10,15 +10,16 @@ from torch import Tensor
 
 
 def _alone(_tensors: Sequence[Tensor]) -> None:
-    """Of one process the sum is its own."""
+    """Do nothing: the sum over one process is its own."""
 
 
 @dataclass(frozen=True)
 class BatchPart:
-    """Of a batch, every `ranks`-th image from number `rank` on. All processes are given the whole batch and draw the
-    noise of all of it, from the same random numbers, and keep the rows that are theirs: so each has noise of its own,
-    and all together that of one process. Losses are parts of the whole batch's mean: their sum over all processes is
-    the loss, and the sum of their gradients its gradient, whatever number of images each has, at least one.
+    """A process's part of a batch: every `ranks`-th image from number `rank` on. All processes are given the whole
+    batch and draw the noise of all of it, from the same random numbers, and keep the rows that are theirs: so each has
+    noise of its own, and all together that of one process. Losses are parts of the whole batch's mean: their sum over
+    all processes is the loss, and the sum of their gradients its gradient, whatever number of images each has, at least
+    one.
     """
 
     rank: int = 0
@@ -26,7 +27,7 @@ class BatchPart:
     add_up: Callable[[Sequence[Tensor]], None] = _alone  # puts sums over all processes in place of the tensors
 
     def of(self, rows: Tensor) -> Tensor:
-        """Those of a whole batch's rows `[B, ...]` that are this process's."""
+        """Those rows of a whole batch, `[B, ...]`, that are this process's."""
         return rows if self.ranks == 1 else rows[self.rank :: self.ranks]
 
     def count(self, n: int) -> int:
@@ -40,5 +41,5 @@ class BatchPart:
         return rows.sum() / (n * math.prod(rows.shape[1:]))
 
     def share(self, value: Tensor) -> Tensor:
-        """This process's part of what all of them know."""
+        """An equal part of a value that all processes have: their parts add up to it."""
         return value if self.ranks == 1 else value / self.ranks

@@ -9,10 +9,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-STEPS = 4  # of Newton's method: nine of ten are there, in mixtures that a flow learns
-NEAR = 1e-3  # of the narrowest scale: after a step this small the next is a thousandth of it, which is not taken
+STEPS = 4  # of Newton's method: nine of ten values have converged by then in mixtures that a flow learns
+NEAR = 1e-3  # of the narrowest scale: a step this small is the last, as the next would be a thousandth of it
 FINEST = 2e-7  # a step this small is rounding
 WAYS, ROUNDS = 8, 9  # of the search for the rest: 8^9 is beyond the digits of float32
+FARTHEST = 3e38  # the step where there is no slope to go by: it leaves every bracket
 DEEPEST = 60.0  # |z| up to which float32 has digits of the mass that lies beyond
 
 
@@ -30,7 +31,7 @@ def quantiles(z: Tensor, log_weights: Tensor, means: Tensor, log_scales: Tensor)
     mirror = 1 - 2 * torch.gt(z, 0, out=torch.empty_like(z))  # the smaller tail's mass keeps its digits: z <= 0
     x = _start(z, weights, means, scales).mul_(mirror)
     means, z = means * mirror, -z.abs()
-    beyond = (z + DEEPEST).clamp_(max=0)  # so deep a logistic function is an exponential one: it moves, and is the same
+    beyond = (z + DEEPEST).clamp_(max=0)  # so far out it is an exponential: shifting the means does as well
     means, z = means.addcmul_(scales, beyond), z.sub_(beyond)
     ends = torch.addcmul(means, scales, z)  # component k alone reaches z there, the mixture between two of these
     mass = z.sigmoid()
@@ -46,7 +47,7 @@ def quantiles(z: Tensor, log_weights: Tensor, means: Tensor, log_scales: Tensor)
         density = part.addcmul_(part, reached, value=-1).mul_(rates).sum(0)
         above = 1 - below
         error = (below / above).log_().sub_(z)
-        step = error.mul_(below).mul_(above).div_(density).nan_to_num_(0.0).mul_(unsettled)
+        step = error.mul_(below).mul_(above).div_(density).nan_to_num_(FARTHEST).mul_(unsettled)
         short = below.lt_(mass)  # x lies left of what is sought
         low.lerp_(x, short)
         high = torch.lerp(x, high, short)

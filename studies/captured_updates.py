@@ -26,7 +26,7 @@ from equibench_models.contract import Shape
 
 COMPARED, TIMED = 10, 30  # updates
 BATCHES = 4  # of random images, in turn
-SMALL = 1e-2  # added to a loss that a difference is relative to, as some losses are almost nothing
+ADDED_TO_LOSS = 1e-2  # added to a loss that a difference is relative to, as some losses are almost nothing
 
 
 def batches(config: dict[str, Any], shape: Shape, device: torch.device) -> list[Tensor]:
@@ -62,7 +62,7 @@ def measured(family: str, config: dict[str, Any], shape: Shape, device: torch.de
         found[f"{kind}_ms"] = 1e3 * (time.perf_counter() - begin) / TIMED
         found["capture_sec"] = updates.preparing_sec
     pairs = [(there[name], here[name]) for there, here in zip(*losses, strict=True) for name in there]
-    found["losses_off"] = max(abs(here - there) / (abs(there) + SMALL) for there, here in pairs)
+    found["losses_off"] = max(abs(here - there) / (abs(there) + ADDED_TO_LOSS) for there, here in pairs)
     return found
 
 

@@ -48,7 +48,7 @@ class Simulation:
         self.rng = np.random.default_rng(seed)
 
     def judged(self, category: Category, sds: Any, sides: tuple[int, int], change: float = 0.0) -> TestStatistics:
-        """Of numbers with these deviations, `[checks, numbers]`; the run is worse by `change` on the scale."""
+        """The tests of numbers with these deviations, `[checks, numbers]`; the run is worse by `change`."""
         before, after = (self._draw(sds, n) for n in sides)
         return verdicts(category, before, after + change)
 
@@ -58,7 +58,7 @@ class Simulation:
         return verdicts(category, before, after)
 
     def screened(self, sds: Any, stored: int, change: float = 0.0) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-        """Of quality, by `check --confirm`: which numbers fresh seeds are trained for, and which these name."""
+        """What `check --confirm` does with quality: which numbers it trains fresh seeds for, and which these name."""
         before, one, fresh = (self._draw(sds, n) for n in (stored, 1, FRESH))
         suspect = np.asarray(verdicts("quality", before, one + change).p <= SCREEN)
         final = verdicts("quality", before, fresh + change).p_beyond(tolerance("quality"))
@@ -70,7 +70,7 @@ class Simulation:
 
 
 def verdicts(category: Category, before: Draws, after: Draws) -> TestStatistics:
-    """As a check comes to them, without older baselines."""
+    """What a check calculates, without older baselines."""
     prior, always = USUAL[category].prior, category in ("speed", "memory")
     own, others = [spread_of(before), spread_of(after)], [spread_of(before)]
     every, without_run = (noise(prior, spreads, always=always) for spreads in (own, others))
@@ -88,7 +88,7 @@ def named(category: Category, found: TestStatistics, tests: int) -> NDArray[np.b
 
 
 def deviations(folder: Path) -> tuple[dict[str, float], dict[str, float]]:
-    """Of ln FD and of bits/dim between the seeds of each entrant of the records."""
+    """Standard deviations of ln FD and of bits/dim between the seeds of each entrant of the records."""
     distances, likelihoods = {}, {}
     for key, row in rows([one for _, one in find.read_all([folder])], "the study").items():
         if key.role != "entrant":
@@ -103,7 +103,7 @@ def deviations(folder: Path) -> tuple[dict[str, float], dict[str, float]]:
 
 
 def false_alarms(sim: Simulation, distances: Sequence[float], bits: Sequence[float]) -> list[list[str]]:
-    """Of whole checks of equal code: any of its numbers named."""
+    """Lines of the table of false alarms: how many percent of whole checks of equal code name any number."""
     lines = []
     for invocations in (1, 5):
         cells = []

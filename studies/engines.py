@@ -37,7 +37,7 @@ def session(out: Path) -> Session:
 
 
 def seconds(engine: str, out: Path) -> float:
-    """Of all cells but the first."""
+    """The seconds of all cells but the first."""
     here, crew = session(out), None
     if engine == "ray":
         on_ray.connect(None)

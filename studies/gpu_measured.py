@@ -130,7 +130,7 @@ class Made:
 
 
 def quality_row(records: list[Record]) -> list[str]:
-    """Of one entrant, over its seeds."""
+    """The row of one entrant, over its seeds."""
     other: dict[str, list[float]] = {}
     for way in (way for record in records for way in record.ways):
         if way.quality and way.quality.value is not None:

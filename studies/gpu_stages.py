@@ -21,7 +21,7 @@ from studies.roofline import H100, Gpu, Work, count
 
 EXTRACTOR = "inception-v3"  # the dearer of the two that `auto` may mean
 SAMPLED_AT_ONCE = 250  # by default
-FEW = 4  # steps of a solver or a chain that are counted, and twice as many: all steps cost the same
+FEW_STEPS = 4  # steps of a solver or a chain that are counted, and twice as many: all steps cost the same
 # assumed seconds
 START_SEC = 15.0  # of a cell's process, until it has read its data and set the GPU up
 MEMORY_SEC = 10.0  # of each of the two processes that measure memory
@@ -69,10 +69,10 @@ class Entrant:
 
 def by_steps(counted: Callable[[int | None], Work], steps: int | None) -> Work:
     """What `counted(steps)` is, where a step costs as much as the next one, so that a few of them tell."""
-    if steps is None or steps <= 2 * FEW:
+    if steps is None or steps <= 2 * FEW_STEPS:
         return counted(steps)
-    few, more = counted(FEW), counted(2 * FEW)
-    return more.plus(more.plus(few, -1), steps / FEW - 2)
+    few, more = counted(FEW_STEPS), counted(2 * FEW_STEPS)
+    return more.plus(more.plus(few, -1), steps / FEW_STEPS - 2)
 
 
 def sampling(one: Entrant, n: int, options: dict[str, Any], at_once: int = SAMPLED_AT_ONCE) -> Work:
@@ -91,7 +91,7 @@ def sampling(one: Entrant, n: int, options: dict[str, Any], at_once: int = SAMPL
 
 
 def settings(one: Entrant) -> list[dict[str, Any]]:
-    """Of the sampler, the headline's first."""
+    """The settings of the sampler, the headline's first."""
     others = [{**one.options, **changed} for changed in one.model.samplers.values()]
     known = [o for o in others if one.model.network_evaluations(**o) <= one.measure.sweep_evaluations]
     return [one.options, *(known if one.measure.sampler_points else [])]
@@ -148,7 +148,7 @@ def annealed(one: Entrant) -> Work:
 
 
 def timing_sec(one: Entrant) -> float:
-    """Of the stopwatch: all batch sizes as the largest, latency, every setting of the sampler, and the other modes."""
+    """Seconds by the stopwatch: all batch sizes like the largest, latency, every setting, and the other modes."""
     measure, largest = one.measure, max(one.measure.speed_batch_sizes)
 
     def series(call_sec: float, repeats: int, limit_sec: float) -> float:

@@ -88,7 +88,7 @@ def _whole(rows: Rows) -> str:
 
 
 def _by_class(rows: Rows) -> str:
-    """Of every class the kernel distances of both, samples assigned by the classifier, and of real images."""
+    """The table by class: kernel distances of both, with samples assigned by the classifier, and of real images."""
     held = {name: records[0].by_class for name, records in rows.items()}
     names = [one.name for found in held.values() if found for one in found.classes]
     lines = []

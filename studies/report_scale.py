@@ -72,7 +72,7 @@ def write(folder: Path, budgets: int) -> int:
 
 
 def _write(folder: Path, record: Record) -> None:
-    """As `record.files.write` does, without its care for interrupted runs, which takes most of the time here."""
+    """Like `record.files.write`, without its care for interrupted runs, which takes most of the time here."""
     name = record_files.filename(record.entrant, record.seed, record.key)
     (folder / name).write_text(json.dumps(record.model_dump(mode="json")))
 

@@ -31,7 +31,7 @@ FLOORS_SEC = 60.0  # of all floors: features of the reference and distances
 
 
 def entrants(name: str) -> Iterator[Entrant]:
-    """Those of a suite, with random weights."""
+    """The entrants of a suite, with random weights."""
     chosen = suite.load(name)
     shape, n_train = DATA[chosen.dataset]
     for cell in suite.cells(chosen):
@@ -65,7 +65,7 @@ def table(heading: list[str], rows: list[list[str]]) -> str:
 
 
 def section(name: str, minutes: float | None) -> str:
-    """Of one suite."""
+    """The page's section on one suite."""
     trained, batches, taken, at_1024_sec, slow_sec = [], [], {}, 0.0, 0.0
     for one in entrants(name):
         click.echo(f"{name}: {one.name}", err=True)

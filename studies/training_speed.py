@@ -33,7 +33,7 @@ from equibench.machine.device import (
 from equibench.machine.provenance import describe_machine
 from equibench.run import plan
 from equibench.run.counting import counted
-from equibench.updates import BEFORE, CapturedUpdates
+from equibench.updates import EAGER_UPDATES, CapturedUpdates
 from equibench_models import family as load_family
 from equibench_models.contract import Model, Shape
 
@@ -68,18 +68,18 @@ def _unfused(model: Model) -> contextlib.AbstractContextManager[object]:
 
 
 def _other_precision(model: Model) -> contextlib.AbstractContextManager[object]:
-    """Of bfloat16 and float32 the one that training does not use on this machine."""
+    """Multiplying in the one of bfloat16 and float32 that training does not use on this machine."""
     device = next(model.parameters()).device
     return torch.autocast(device.type, torch.bfloat16, enabled=precision(device) is torch.float32)
 
 
 def _compiled(model: Model) -> contextlib.AbstractContextManager[object]:
-    """As a suite with `compile = true` trains; what it takes to compile falls in the dropped updates."""
+    """The context of a suite with `compile = true`; what it takes to compile falls in the dropped updates."""
     return compiled(model, model.differentiated_twice)
 
 
 def _captured(model: Model) -> contextlib.AbstractContextManager[object]:
-    """As a suite with `cuda_graph = true` trains; the capture falls in the dropped updates."""
+    """The context of a suite with `cuda_graph = true`; the capture falls in the dropped updates."""
     run = CapturedUpdates(model, next(model.parameters()).device).run
     return mock.patch.object(model, "update", run)
 
@@ -148,7 +148,7 @@ class Trained:
             yield update
 
     def flops(self, factors: dict[str, float]) -> float:
-        """Of an update, at the batch that is timed."""
+        """The FLOPs of an update, at the batch that is timed."""
         return counted(load_family(self.family), self.changed(factors), self.shape).flops[0]
 
     def side_by_side(self, factors: dict[str, float], change: Change, seconds: float) -> tuple[float, float]:
@@ -160,7 +160,7 @@ class Trained:
         with self.updating(factors, change) as update:
             for _ in range(ROUNDS):
                 product = max(product, *time_matrix_products(self.device, share_sec).flops_per_sec.values())
-                taken = repeat(update, synchronize, warmup=BEFORE + 1, repeats=500, limit_sec=share_sec)
+                taken = repeat(update, synchronize, warmup=EAGER_UPDATES + 1, repeats=500, limit_sec=share_sec)
                 trained = max(trained, flops / min(taken))
         return trained, product
 

@@ -27,7 +27,7 @@ Seconds = dict[str, dict[str, float]]  # by entrant, then by part
 
 
 def seconds(records: Sequence[Record]) -> Seconds:
-    """Of each part of each entrant's clock, the mean over its seeds. Raises UserError where no record has a clock."""
+    """The mean seconds of each part of each entrant's clock. Raises UserError where no record has a clock."""
     clocks: dict[str, list[dict[str, float]]] = defaultdict(list)
     for record in records:
         if record.clock:
@@ -41,7 +41,7 @@ def seconds(records: Sequence[Record]) -> Seconds:
 
 
 def sums(found: Seconds) -> dict[str, float]:
-    """Of each part over all entrants, the longest first; the wall time is the last."""
+    """Sums of each part over all entrants, the longest first; the wall time is the last."""
     total: dict[str, float] = defaultdict(float)
     for parts in found.values():
         for part, sec in parts.items():

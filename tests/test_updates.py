@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from equibench import updates as runs
-from equibench.updates import BEFORE, CapturedUpdates, Updates
+from equibench.updates import EAGER_UPDATES, CapturedUpdates, Updates
 from equibench_models import FAMILIES, family
 
 CPU = torch.device("cpu")
@@ -55,7 +55,7 @@ def test_captured_updates_are_those_of_eager_mode(name, config, replay):
     expected = trained(Updates(eager), labelled="classes" in config)
     found = trained(CapturedUpdates(through, CPU), labelled="classes" in config)
     assert len(replay) == 1
-    assert len(SHARES) > BEFORE + 1
+    assert len(SHARES) > EAGER_UPDATES + 1
     for there, here in zip(expected, found, strict=True):
         for loss, value in there.items():
             torch.testing.assert_close(here[loss], value.detach().float(), rtol=1e-3, atol=1e-4)
@@ -69,7 +69,7 @@ def test_captured_updates_are_those_of_eager_mode(name, config, replay):
 
 def test_losses_outlive_the_next_update():
     updates = CapturedUpdates(model_of("vae"), CPU)
-    losses = [updates.run(*batch(i), 0.5)["bits_per_dim"] for i in range(BEFORE + 3)]
+    losses = [updates.run(*batch(i), 0.5)["bits_per_dim"] for i in range(EAGER_UPDATES + 3)]
     assert len({float(loss) for loss in losses}) == len(losses)
 
 
@@ -78,7 +78,7 @@ def test_a_training_that_was_kept_is_counted_from_where_it_was():
     model = model_of("flow")
     updates = CapturedUpdates(model, CPU)
     model.average.updates = 40
-    for i in range(BEFORE + 2):
+    for i in range(EAGER_UPDATES + 2):
         updates.run(*batch(i), 0.5)
     updates.settle()
-    assert model.average.updates == 40 + BEFORE + 2
+    assert model.average.updates == 40 + EAGER_UPDATES + 2

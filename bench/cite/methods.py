@@ -36,7 +36,7 @@ def write(records: Sequence[Record], form: str) -> str:
 
 
 def paragraphs(records: Sequence[Record]) -> list[str]:
-    """Those of `methods`, apart."""
+    """The paragraphs of `methods`, as a list."""
     entrants = [one for one in records if one.role == "entrant" and not failed(one)]
     if not entrants:
         raise UserError("no trained entrant is in the results; run a suite first, `equibench run quick`")
@@ -53,7 +53,7 @@ def paragraphs(records: Sequence[Record]) -> list[str]:
 
 
 def _paragraph(group: Sequence[Record], loaded: Sequence[Record]) -> str:
-    """Of what was trained on one budget with what was `loaded` beside it, or of this alone."""
+    """The paragraph on what was trained on one budget and on what was `loaded` beside it, or on this alone."""
     first, data = group[0], group[0].data
     trained = [one for one in group if one.budget]
     group = [*trained, *loaded]

@@ -94,7 +94,7 @@ def unescaped(text: str, form: int, field: str = "") -> str:
 
 
 def _having(records: Sequence[Record], path: str) -> list[Record]:
-    """Those that have the number, by seed."""
+    """The records that have the number, in the order of their seeds."""
     return [r for r in sorted(records, key=lambda r: (r.seed, r.key)) if look_up(r, path) is not None]
 
 
@@ -139,7 +139,7 @@ def _number(value: float, spread: float | None) -> str:
 
 
 def _version(record: Record) -> str:
-    """As a local version (PEP 440): 0.1.0+deba2e5d, .dirty where the code was changed."""
+    """The version in the form of a local version (PEP 440): 0.1.0+deba2e5d, with .dirty where the code was changed."""
     code = record.code
     local = [code.commit[:KEY_DIGITS]] if code.commit else []
     return "+".join([code.version, *([".".join([*local, "dirty"])] if code.dirty else local)])

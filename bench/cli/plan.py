@@ -45,7 +45,7 @@ class PlannedRun:
     notes: list[str]
 
     def total(self, part: str) -> float:
-        """Of all cells: "train_sec", "measure_sec" or "disk_bytes"."""
+        """The sum over all cells of "train_sec", "measure_sec" or "disk_bytes"."""
         return sum(float(getattr(cost, part)) for _, _, cost in self.cells)
 
     def as_json(self) -> dict[str, Any]:

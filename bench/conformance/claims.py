@@ -12,8 +12,8 @@ from torch import Tensor
 from equibench.errors import first_line
 from equibench_models.contract import Model
 
-FEW = 6  # images of a check
-MANY = 24  # images that other labels have to change: after few updates they change few levels
+FEW_IMAGES = 6  # images of a check
+MANY_IMAGES = 24  # images that other labels have to change: after few updates they change few levels
 UPDATES = 3  # layers that start at zero pass gradients on from the second or third
 ROUNDED = 0.01  # share of values that another batch size may turn over
 
@@ -55,18 +55,20 @@ def of_model(model: Model, trains: bool) -> list[ClaimResult]:
     return [*updated, *(found(claim, partial(check, model)) for claim, check in CLAIMS.items())]
 
 
-def images_for(model: Model, n: int = FEW) -> Tensor:
+def images_for(model: Model, n: int = FEW_IMAGES) -> Tensor:
     """uint8 images `[n, C, H, W]` of random values."""
     generator = torch.Generator().manual_seed(0)
     return torch.randint(0, 256, (n, *model.shape), dtype=torch.uint8, generator=generator).to(_device(model))
 
 
-def labels_for(model: Model, n: int = FEW) -> list[Tensor]:
+def labels_for(model: Model, n: int = FEW_IMAGES) -> list[Tensor]:
     """int64 `[n]`, each class in turn; none for a model without classes."""
     return [torch.arange(n, device=_device(model)) % model.classes] if model.classes else []
 
 
-def sampled(model: Model, n: int = FEW, seed: int = 0, batch_size: int = FEW, **options: object) -> Tensor:
+def sampled(
+    model: Model, n: int = FEW_IMAGES, seed: int = 0, batch_size: int = FEW_IMAGES, **options: object
+) -> Tensor:
     """`n` samples from noise of a seed."""
     generator = torch.Generator(_device(model)).manual_seed(seed)
     return model.sample(n, generator, batch_size=batch_size, **options)
@@ -99,8 +101,8 @@ def _gives_images(model: Model) -> str:
         raise _BrokenError(f"sample gave {type(given).__name__}, not a tensor")
     if given.dtype != torch.uint8:
         raise _BrokenError(f"sample gave {given.dtype}, not torch.uint8; scale to 0..255, round, and cast")
-    if given.shape != (FEW, *model.shape):
-        raise _BrokenError(f"sample gave {list(given.shape)} for {FEW} images of {list(model.shape)}")
+    if given.shape != (FEW_IMAGES, *model.shape):
+        raise _BrokenError(f"sample gave {list(given.shape)} for {FEW_IMAGES} images of {list(model.shape)}")
     return ""
 
 
@@ -121,19 +123,19 @@ def _noise_matters(model: Model) -> str:
     if torch.equal(one, other):
         raise _BrokenError("another seed gives the same images: the noise is frozen, or not used")
     if len({image.numpy().tobytes() for image in one.cpu()}) == 1:
-        raise _BrokenError(f"all {FEW} images of a batch are the same: one noise is used for all")
+        raise _BrokenError(f"all {FEW_IMAGES} images of a batch are the same: one noise is used for all")
     return ""
 
 
 def _labels_matter(model: Model) -> str:
     if not model.classes:
         raise _NotApplicableError("it has no classes")
-    (labels,) = labels_for(model, MANY)
-    one, other = (sampled(model, MANY, labels=(labels + i) % model.classes) for i in (0, 1))
+    (labels,) = labels_for(model, MANY_IMAGES)
+    one, other = (sampled(model, MANY_IMAGES, labels=(labels + i) % model.classes) for i in (0, 1))
     if torch.equal(one, other):
         raise _BrokenError("other labels with the same noise give the same images: the network does not read them")
     try:
-        sampled(model, MANY, labels=torch.full_like(labels, model.classes))
+        sampled(model, MANY_IMAGES, labels=torch.full_like(labels, model.classes))
     except ValueError:
         return f"{model.classes} classes"
     raise _BrokenError(f"it samples the label {model.classes}, and has classes 0 to {model.classes - 1}; refuse it")
@@ -198,8 +200,8 @@ def _nats(model: Model) -> str:
             raise _NotApplicableError("it declares no likelihood") from None
         raise _BrokenError("it declares no likelihood, and nats gives one; declare its kind")
     given = once()
-    if given.shape != (FEW,) or not bool(given.isfinite().all()):
-        raise _BrokenError(f"nats gave {list(given.shape)}, or values that are not finite, for {FEW} images")
+    if given.shape != (FEW_IMAGES,) or not bool(given.isfinite().all()):
+        raise _BrokenError(f"nats gave {list(given.shape)}, or values that are not finite, for {FEW_IMAGES} images")
     if not torch.equal(given, once()):
         raise _BrokenError("nats gives other values from the same seed: it draws from elsewhere than its generator")
     return model.likelihood

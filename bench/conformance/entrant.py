@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from pydantic import ValidationError
 
-from equibench.conformance.claims import FEW, ClaimResult, found, of_model
+from equibench.conformance.claims import FEW_IMAGES, ClaimResult, found, of_model
 from equibench.conformance.mass import TINY, Mass, mass
 from equibench.conformance.skeleton import class_name
 from equibench.data.parts import Levels, batch_size
@@ -122,7 +122,7 @@ def _its_noise_alone(model: SavedGenerator) -> ClaimResult:
     """Whether one noise gives one image, with other random numbers of torch and beside other noise."""
 
     def check() -> str:
-        noise = torch.randn(FEW, *model.config.noise, generator=torch.Generator().manual_seed(0))
+        noise = torch.randn(FEW_IMAGES, *model.config.noise, generator=torch.Generator().manual_seed(0))
         given = []
         for seed in (1, 2):
             torch.manual_seed(seed)
@@ -143,7 +143,7 @@ def _its_range(model: SavedGenerator) -> ClaimResult:
     """
 
     def check() -> str:
-        levels = model.sample(FEW, torch.Generator().manual_seed(0))
+        levels = model.sample(FEW_IMAGES, torch.Generator().manual_seed(0))
         low, high = int(levels.min()), int(levels.max())
         if low > 127 or high < 128:
             half, end = ("brighter", "low") if low > 127 else ("darker", "high")
@@ -171,7 +171,7 @@ def _of_family(family: type[Model], config: dict[str, Any], shape: Shape) -> lis
 
 
 def _summed(family: type[Model], config: dict[str, Any]) -> ClaimResult:
-    """Of a model of random weights for tiny images, with the same config."""
+    """Whether probabilities sum as the family claims, for tiny images and random weights with the same config."""
     if family.likelihood in ("none", "estimate"):
         return ClaimResult(SUM, None, f"its likelihood is declared as {family.likelihood!r}, which claims no sum")
     try:

@@ -50,7 +50,7 @@ class StoredArray:
 
     @property
     def name(self) -> str:
-        """As messages call it."""
+        """The name that messages give it."""
         return f"{self.path}" if self.key is None else f"{self.key} in {self.path}"
 
     def rows(self, positions: NDArray[np.intp]) -> Iterator[NDArray[Any]]:

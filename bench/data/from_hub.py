@@ -111,6 +111,6 @@ def _column(name: str, found: Any, kind: type, usual: tuple[str, ...]) -> str | 
 
 
 def _bytes(file: dict[str, Any]) -> bytes:
-    """Of an image's file, which lies in the table or beside it."""
+    """The content of an image's file, which lies in the table or beside it."""
     held: bytes | None = file["bytes"]
     return Path(file["path"]).read_bytes() if held is None else held

@@ -45,7 +45,7 @@ class Part:
 
     @cached_property
     def sha256(self) -> str:
-        """Of the images in their order."""
+        """The hash of the images in their order."""
         return images_sha256(self.shape, self.digests)
 
     def at(self, indices: NDArray[np.integer]) -> Part:
@@ -74,7 +74,7 @@ class Part:
 
 
 def part_of(images: Images) -> Part:
-    """Of images `[N, C, H, W]` in memory."""
+    """A part that holds all of `images`, `[N, C, H, W]`, which are in memory."""
     return Part(of_array(images), np.arange(len(images)), image_digests(images))
 
 
@@ -170,8 +170,8 @@ class StreamedDataset:
 
     @cached_property
     def sha256(self) -> str:
-        """Of the shapes, pixels and labels of both splits, and of the classes' names where they are known: other labels
-        are another data set. The files' origin and format do not enter.
+        """The hash of the shapes, pixels and labels of both splits, and of the classes' names where they are known:
+        with other labels it is another data set. The files' origin and format do not enter.
         """
         total = hashlib.sha256()
         for part, labels in self._labelled():

@@ -66,7 +66,7 @@ class Dataset:
 
     @property
     def sha256(self) -> str:
-        """Of shapes, pixels and labels (data/parts.py)."""
+        """The hash of shapes, pixels and labels (data/parts.py)."""
         return self._info.sha256
 
     def info(self) -> DataInfo:

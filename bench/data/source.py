@@ -82,7 +82,7 @@ class Source:
 
 
 def of_array(images: Images) -> Source:
-    """Of uint8 images `[N, C, H, W]` in memory."""
+    """A source of the uint8 images `[N, C, H, W]`, which are in memory."""
     channels, height, width = images.shape[1:]
     many = max(arrays.PIECE_BYTES // max(math.prod(images.shape[1:]), 1), 1)
 
@@ -93,7 +93,7 @@ def of_array(images: Images) -> Source:
 
 
 def of_stored(array: StoredArray) -> Source:
-    """Of an array of images in a file. Raises UserError for shapes and types that are none."""
+    """A source of the images in an array that a file holds. Raises UserError for other shapes and types."""
     shape = arrays.image_shape(array)
     seeks = array.key is None
     many = max(arrays.PIECE_BYTES // math.prod(shape), 1)
@@ -110,7 +110,7 @@ def of_stored(array: StoredArray) -> Source:
 
 
 def of_npz(path: Path, found: dict[str, StoredArray], else_say: str) -> Source:
-    """Of the one array of images in an `.npz`. Raises UserError where there is none, or more than one."""
+    """A source of the one array of images in an `.npz`. Raises UserError where there is none, or more than one."""
     key = next((key for key in KEYS if key in found), None)
     if key is None:
         raise UserError(f"{path} holds {', '.join(found) or 'nothing'}; save {else_say}")
@@ -127,7 +127,7 @@ def of_npz(path: Path, found: dict[str, StoredArray], else_say: str) -> Source:
 
 
 def of_folder(folder: Path) -> Source:
-    """Of all images under a folder, by path: one channel if all files are of greys, else three.
+    """A source of all images under a folder, by path: with one channel if all files are grey, else with three.
 
     Every header is read first: raises UserError for the first file that cannot be read as it is, and where images
     differ in size.

@@ -105,7 +105,7 @@ class Lane:
         return found
 
     def ask_to_stop(self) -> None:
-        """As Ctrl-C does: its cell keeps what it has."""
+        """Do what Ctrl-C does: its cell keeps what it has."""
         with contextlib.suppress(ProcessLookupError):
             self._process.send_signal(signal.SIGINT)
 

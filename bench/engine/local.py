@@ -75,7 +75,7 @@ class LaneCrew:
 
 
 def _environments(device: torch.device, workers: int) -> list[Mapping[str, str]]:
-    """Of the lanes: each sees one GPU. Raises UserError."""
+    """The environment variables of each lane; on GPUs each lane sees one of them. Raises UserError."""
     if device.type == "cuda":
         seen = os.environ.get(VISIBLE) or ",".join(map(str, range(torch.cuda.device_count())))
         devices = seen.split(",")

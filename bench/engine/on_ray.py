@@ -38,7 +38,7 @@ from equibench.suite import Cell
 MOST_LOSSES = 3  # of nodes, before a cell is not tried again
 STOP_SEC = 30.0  # for tasks that were asked to stop
 LOOK_SEC = 0.5  # between two looks of a task at whether it should stop
-LEAST = 0.001  # of a custom resource: it marks a node and is not used up
+MARK_AMOUNT = 0.001  # of a custom resource: it marks a node and is not used up
 # read by libraries as they start, and set by Ray for its workers: the number of threads decides on the last digits
 OF_THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS", "OMP_WAIT_POLICY")
 SUFFIXES = (".safetensors", ".npz", ".json")  # of a cell's files; the record, which says that it is done, comes last
@@ -61,8 +61,8 @@ class Node:
         return f"{cores}{' and a GPU' if self.device == 'cuda' else ''}{f', marked {self.name}' if self.name else ''}"
 
     def resources(self) -> dict[str, Any]:
-        """As Ray's options of a task."""
-        marked = {self.name: LEAST} if self.name else {}
+        """What a task needs, as options for Ray."""
+        marked = {self.name: MARK_AMOUNT} if self.name else {}
         return {"num_cpus": self.threads, "num_gpus": int(self.device == "cuda"), "resources": marked}
 
 
@@ -99,7 +99,7 @@ def node_of(device: str, threads: int, name: str | None, grows: bool) -> Node:
         raise UserError(f"--engine ray gives each cell a GPU of its own; give --device cuda, not {device}")
     there = ray.cluster_resources()
     node = Node(("cuda" if there.get("GPU") else "cpu") if device == "auto" else device, threads, name)
-    asked = {"CPU": threads, "GPU": int(node.device == "cuda"), **({name: LEAST} if name else {})}
+    asked = {"CPU": threads, "GPU": int(node.device == "cuda"), **({name: MARK_AMOUNT} if name else {})}
     fits = (all(one["Resources"].get(what, 0) >= many for what, many in asked.items()) for one in ray.nodes())
     if not grows and not any(fits):
         raise UserError(f"no node of the cluster has {node.words}; give fewer --threads, or other nodes")

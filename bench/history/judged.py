@@ -164,7 +164,7 @@ def _back(one: Series, value: float, reach: float, over: str) -> Range:
 
 
 def _exp(value: float, less: float = 0) -> float:
-    """As large as numbers go, where that is not enough."""
+    """exp(value), or exp(value) - 1 with `less`; the largest float where that overflows."""
     try:
         return math.expm1(value) if less else math.exp(value)
     except OverflowError:

@@ -200,7 +200,7 @@ def _values(cells: Sequence[FiledRecord], path: str) -> Iterator[float]:
 
 
 def _mean(values: Sequence[float]) -> float:
-    """Of the logarithms where that can be, as of a point's measurements; of equal values that value."""
+    """The mean of logarithms, as for a point's measurements, if all are positive; of equal values that value."""
     if values.count(values[0]) == len(values):
         return values[0]
     if min(values) > 0:

@@ -94,7 +94,7 @@ class Fit:
 
     @property
     def p(self) -> float:
-        """Of the surest step; 1 without one."""
+        """The p-value of the surest step; 1 without a step."""
         return min((step.p for step in self.steps), default=1.0)
 
     def kept(self, most_p: float) -> Fit:

@@ -20,7 +20,7 @@ from equibench.quantities.text import join, number
 from equibench.record.schema import Record
 from equibench.summary.sort import RowKey, Rows, rows
 
-SCREEN = 0.2  # p of an entrant's own numbers, before any correction
+SCREEN = 0.2  # highest p with which an entrant, checked as if it were alone, is a suspect
 TIMES_ALPHA = 3  # of a category's error rate, in what confirms: 6 and 3 %
 CONFIRMED: tuple[Category, ...] = ("quality", "likelihood")  # what training decides
 TESTED = ("passed", "within", "regression")  # lines that rest on a test

@@ -119,7 +119,7 @@ def difference(
     features_before: NDArray[np.floating] | None = None,
     features_after: NDArray[np.floating] | None = None,
 ) -> ImageDifference:
-    """Of uint8 images `[N, C, H, W]`, and of their features `[N, d]` where both are given."""
+    """How far two sets of uint8 images `[N, C, H, W]` differ, and their features `[N, d]` where both are given."""
     apart = np.abs(before.astype(np.int16) - after.astype(np.int16))
     distance = None
     if features_before is not None and features_after is not None:
@@ -157,7 +157,7 @@ def _pictures(record: Record, arrays: Arrays) -> NDArray[np.uint8] | None:
 def _features(
     baseline: Record, run: Record, baseline_arrays: Arrays, run_arrays: Arrays
 ) -> tuple[NDArray[np.floating] | None, NDArray[np.floating] | None]:
-    """Of both sides, where both are of one feature space and whole."""
+    """The features of both sides, where they are of one feature space and complete."""
     spaces = [record.quality.features if record.quality else None for record in (baseline, run)]
     found = [
         arrays.get(record.fixed_noise.features or "") if record.fixed_noise else None

@@ -6,7 +6,7 @@ import math
 
 from equibench.judge.comparison import Comparison, Verdict
 from equibench.judge.matching import refuse_other_measurement
-from equibench.judge.proof import SLACK, apart, first_difference, measured_numbers
+from equibench.judge.proof import OTHER_ARITHMETIC, apart, first_difference, measured_numbers
 from equibench.judge.values import Row, measured, stat_of_row, why_missing
 from equibench.quantities.glossary import known
 from equibench.quantities.identity import name_of
@@ -39,10 +39,10 @@ def _compared(path: str, line: Comparison, had: Row, has: Row) -> Comparison:
     before, after = next(iter(had.values())), next(iter(has.values()))
     a, b = stat_of_row(path, had), stat_of_row(path, has)
     change = (b.mean - a.mean) / abs(a.mean) if a.mean else math.copysign(math.inf, b.mean) if b.mean else 0.0
-    line = Comparison(line.row, line.number, "passed", "", a, b, line.category, change, SLACK)
+    line = Comparison(line.row, line.number, "passed", "", a, b, line.category, change, OTHER_ARITHMETIC)
     if a.mean == b.mean:
         return _as(line, "reproduced", "a floor has no training")
-    if not apart(path, before, a.mean, b.mean, SLACK):
+    if not apart(path, before, a.mean, b.mean, OTHER_ARITHMETIC):
         return _as(line, "passed", "a floor has no training, and moved by rounding alone")
     other = first_difference(before, after)
     sentence = "a floor has no training: as it moved, the measurement did, and no number of this run compares with the "

@@ -64,7 +64,7 @@ def trainer(
 
 
 def _trained(records: Iterable[Record]) -> list[Record]:
-    """One of each suite whose entrants were trained."""
+    """One record for each suite of which entrants were trained."""
     return list({one.suite: one for one in records if one.role == "entrant" and one.budget}.values())
 
 

@@ -223,10 +223,10 @@ class Gates(EntrantTable):
         return found
 
     def has_prior(self, entrant: str, path: str) -> bool:
-        """Whether someone gave the noise of this entrant's number."""
-        table = self._of(entrant)
+        """Whether someone gave the noise of this entrant's number, or that of all entrants."""
         category = of(path).category or "likelihood"
-        tables = (table.number.get(path), getattr(table, category))
+        both = (self, self._of(entrant))
+        tables = [one for table in both for one in (table.number.get(path), getattr(table, category))]
         return any(one is not None and one.prior_sd is not None for one in tables)
 
     def _of(self, entrant: str) -> EntrantTable:

@@ -1,7 +1,8 @@
 """Noise of baselines that were replaced: the spread of each number of each row, kept beside the baseline.
 
 A spread within one code says what the noise is, whatever the mean was. A baseline that is replaced leaves its spreads
-to the next one in a small JSON file, so that the noise is known better with every update. `MOST` baselines count.
+to the next one in a small JSON file, so that the noise is known better with every update. The last
+`MOST_BASELINES` count.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from equibench.summary.sort import RowKey, Rows, rows
 from equibench.validation import explain
 
 NAME = "equibench-noise.json"  # beside the records of a baseline
-MOST = 5  # of older baselines: the code that they came from grows unlike today's
+MOST_BASELINES = 5  # of older baselines: the code that they came from grows unlike today's
 FORM = 1
 
 
@@ -62,7 +63,7 @@ class OlderNoise(Strict):
         """
         wanted = row_id(key), path, how_measured(records[0], path), scale
         seen, spreads, since = draws_of(records, path), [], ""
-        for baseline in reversed(self.baselines[-MOST:]):
+        for baseline in reversed(self.baselines[-MOST_BASELINES:]):
             for spread in baseline.spreads:
                 alike = (spread.row, spread.number, spread.measured, spread.scale) == wanted
                 if alike and not seen & set(spread.draws):
@@ -98,7 +99,7 @@ def with_replaced(older: OlderNoise, replaced: Sequence[Record], new: Sequence[R
         kept.append(OlderBaseline(created=max(one.created for one in replaced), spreads=spreads))
     if not kept:
         return None
-    content = OlderNoise(baselines=kept[-MOST:]).model_dump(mode="json")
+    content = OlderNoise(baselines=kept[-MOST_BASELINES:]).model_dump(mode="json")
     return (json.dumps(content, indent=1) + "\n").encode()
 
 

@@ -172,7 +172,7 @@ def _peak(work: Callable[[], None], device: Any) -> int:
 
 
 def _busy_sec() -> tuple[float, float, float]:
-    """Of all cores: seconds that went by, that they worked, and that they worked for this process."""
+    """Seconds of all cores: those that went by, those spent idle, and those spent working for this process."""
     import psutil
 
     times = psutil.cpu_times()
@@ -201,7 +201,7 @@ def _folder(package: str) -> Path:
 
 
 def _own_file(model: Any) -> Path | None:
-    """Of the module of a family of the user's own."""
+    """The file of the module that holds a family of the user's own."""
     module = type(model).__module__
     file = getattr(sys.modules.get(module), "__file__", None)
     return Path(file).resolve() if file and module.partition(".")[0] != "equibench_models" else None

@@ -2,7 +2,7 @@
 
 A seed proves something where both sides have its weights, bit by bit, on one machine. Then a number that is another one
 is none of the model's doing. If arithmetic, libraries and versions are equal too, not a digit may differ beyond the
-last ones; else, or on a GPU whose kernels may add in any order, rounding may move it by `SLACK`.
+last ones; else, or on a GPU whose kernels may add in any order, rounding may move it by `OTHER_ARITHMETIC`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from equibench.quantities.text import number
 from equibench.record.schema import Record
 
 ROUNDING = 1e-6  # share of a number that its last digits are
-SLACK = 1e-3  # that other arithmetic may move it by
+OTHER_ARITHMETIC = 1e-3  # of a number: how far other arithmetic may move it
 SHARES = ("precision", "recall", "density", "coverage")  # of images: a few near a border may change sides
 _MEASURED = ("quality.", "likelihood.", "bounds.", "sampler_points.", "ways.", "out_of_distribution_bits_per_dim.",
              "decoder_likelihood.", "real_data_at.", "distance_parts.")  # fmt: skip
@@ -38,7 +38,7 @@ class Proof(NamedTuple):
 
 
 def proof(path: str, baseline: Row, run: Row) -> Proof:
-    """Of the number at `path`, over the seeds that both sides have it for."""
+    """The proof for the number at `path`, over the seeds for which both sides have it."""
     reproduced, moved, why = [], [], ""
     for seed in provable(baseline, run):
         before, after = baseline[seed], run[seed]
@@ -86,7 +86,7 @@ def measured_numbers(one: Record) -> list[str]:
 
 
 def _of_a_point(path: str) -> str:
-    """Of a number along training what it is at its point; any other path as it is."""
+    """For a number along training, its path at its point; any other path as it is."""
     return re.sub(r"^along\..+?\.(?=quality\.|likelihood\.)", "", path)
 
 
@@ -98,7 +98,7 @@ def apart(path: str, one: Record, a: float, b: float, share: float) -> bool:
     """Whether two values of a number differ by more than that share of it, or what its error makes of such a share."""
     size = max(abs(a), abs(b))
     what = _of_a_point(path)
-    if share >= SLACK:
+    if share >= OTHER_ARITHMETIC:
         if what.startswith(("distance_parts.", *(f"quality.also.{name}" for name in SHARES))):
             size = max(size, 1.0)
         if what.startswith("quality.also."):  # a kernel distance may be near nothing, with an error that is not
@@ -131,7 +131,7 @@ def _values(part: BaseModel) -> dict[str, object]:
 
 
 def _allowed(before: Record, after: Record) -> float:
-    return ROUNDING if repeats(before) and first_difference(before, after) is None else SLACK
+    return ROUNDING if repeats(before) and first_difference(before, after) is None else OTHER_ARITHMETIC
 
 
 def repeats(one: Record) -> bool:

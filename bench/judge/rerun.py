@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from equibench.errors import UserError
-from equibench.judge.proof import SLACK, apart, repeats
+from equibench.judge.proof import OTHER_ARITHMETIC, apart, repeats
 from equibench.quantities.identity import differs, look_up
 from equibench.record.schema import Record
 from equibench.usercode import require_consent
@@ -142,7 +142,7 @@ def _data(one: Record, chosen: Suite, given: Rerun) -> Dataset:
 
 
 def _loaded(one: Record, file: Path, chosen: Suite, given: Rerun) -> Entrant:
-    """That which the record's run measured without training it: the suite's own, or the file that is given."""
+    """The entrant that the record's run measured without training it: the suite's own, or the file that is given."""
     from equibench.outside.fetched import place_of
     from equibench.run.content import content_sha256
     from equibench.suite import Entrant
@@ -227,8 +227,11 @@ def _compared(one: Record, now: Record, path: str) -> tuple[bool | None, str]:
         return False, said
     if not same_weights:
         return None, f"{said}: the record's GPU was not told to add in one order, and no training on it is repeated"
-    near = not apart(path, one, was, value, SLACK)
-    return near, f"{said}: {'' if near else 'not '}within {SLACK:.1%}, as the record's GPU added in any order"
+    near = not apart(path, one, was, value, OTHER_ARITHMETIC)
+    return (
+        near,
+        f"{said}: {'' if near else 'not '}within {OTHER_ARITHMETIC:.1%}, as the record's GPU added in any order",
+    )
 
 
 def _other_cell(one: Record, now: Record, path: str) -> str:

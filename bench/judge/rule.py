@@ -21,7 +21,7 @@ from scipy.special import stdtr, stdtrit
 from equibench.judge.gates import Prior
 from equibench.protocol import LEVEL
 
-MEAN_SHARE = 0.75  # of the error rate, of the test of the mean; the rest is the worst value's
+MEAN_SHARE = 0.75  # share of the error rate that goes to the test of the mean; the rest goes to the worst value's
 MEASURED_FROM = 8  # own degrees of freedom from which nothing is assumed any more
 Values = NDArray[np.floating[Any]]
 Limit = float | Values
@@ -69,7 +69,7 @@ class TestStatistics(NamedTuple):
 
     @property
     def p(self) -> Values:
-        """Of both tests together."""
+        """The p-values of both tests together."""
         return np.asarray(np.minimum(self.of_mean, self.of_worst))
 
     def p_beyond(self, tolerance: Limit) -> Values:
@@ -130,7 +130,7 @@ def _mean(values: Values) -> Values:
 
 
 def _tail(change: Values, error: Values, df: float) -> Values:
-    """P(T > change / error); where there is no error, any change to the worse is none that noise explains."""
+    """P(T > change / error). Without an error, noise explains no change to the worse: 0 for one, and 1 for none."""
     if not df:
         return np.ones_like(change)
     with np.errstate(divide="ignore", invalid="ignore"):

@@ -54,7 +54,7 @@ class Neighbours(NamedTuple):
 
 
 class Paired(NamedTuple):
-    """Of the mean difference of neighbours, in logarithms; positive where the new version is slower."""
+    """The mean difference of neighbours, in logarithms, and its test; positive where the new version is slower."""
 
     change: float
     noise: float  # standard deviation of one difference, estimated with the prior

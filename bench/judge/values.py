@@ -22,9 +22,9 @@ from equibench.summary.sections import failed
 
 T = TypeVar("T")
 Row = Mapping[int, Record]  # of one entrant, by seed
-LEAST, MOST = 5e-324, 1e150  # so that a logarithm is finite, and a square
+LEAST_VALUE, MOST_VALUE = 5e-324, 1e150  # so that a logarithm is finite, and a square
 MONTE_CARLO = "stderr_monte_carlo_bits_per_dim"  # of a likelihood or another bound
-FOLDER = "folder "  # and its path: the invocation of records that do not say theirs
+FOLDER = "folder "  # before the path that stands for the invocation of records that do not name theirs
 COUNTED = ("peak allocated on the GPU", "peak of live tensors")  # quantities of memory that have no noise
 
 
@@ -84,7 +84,7 @@ def sample_of(quantity: Quantity, path: str, row: Row, limits: Limits, baseline:
     def value(one: Record) -> float:
         found = on_scale(look_up(one, path) or 0.0, limits.scale, baseline, lower=lower)
         sec = reference_sec(one, block) if block else None
-        return found - math.log(max(sec, LEAST)) if sec is not None else found
+        return found - math.log(max(sec, LEAST_VALUE)) if sec is not None else found
 
     if by_invocation(quantity):
         groups = grouped(row.values(), lambda one: one.invocation)
@@ -130,12 +130,12 @@ def reference_shift(path: str, baseline: Row, run: Row) -> float:
 def on_scale(value: float, scale: Scale, baseline: float, *, lower: bool = True) -> float:
     """A value on the scale of a test, where larger is worse."""
     if scale == "log":
-        found = math.log(max(value, LEAST))
+        found = math.log(max(value, LEAST_VALUE))
     elif scale == "relative":
-        found = value / max(abs(baseline), LEAST)
+        found = value / max(abs(baseline), LEAST_VALUE)
     else:
         found = value
-    return min(max(found if lower else -found, -MOST), MOST)
+    return min(max(found if lower else -found, -MOST_VALUE), MOST_VALUE)
 
 
 def as_share(change: float, scale: Scale, baseline: float) -> float:
@@ -143,7 +143,7 @@ def as_share(change: float, scale: Scale, baseline: float) -> float:
     if scale == "log":
         return math.expm1(change) if change < 709 else math.inf
     if scale == "relative" or not change:
-        return change if abs(change) < MOST else math.copysign(math.inf, change)
+        return change if abs(change) < MOST_VALUE else math.copysign(math.inf, change)
     return change / abs(baseline) if baseline else math.copysign(math.inf, change)
 
 
@@ -153,15 +153,15 @@ def _error(quantity: Quantity, path: str, one: Record, scale: Scale, baseline: f
     error_path = f"{part}.{MONTE_CARLO}" if path == BITS or path.startswith(BOUNDS) else quantity.error
     error = abs(look_up(one, error_path) or 0.0) if error_path else 0.0
     if scale == "log":
-        error /= max(abs(look_up(one, path) or 0.0), LEAST)
+        error /= max(abs(look_up(one, path) or 0.0), LEAST_VALUE)
     elif scale == "relative":
-        error /= max(abs(baseline), LEAST)
-    return min(error, MOST)
+        error /= max(abs(baseline), LEAST_VALUE)
+    return min(error, MOST_VALUE)
 
 
 def least_sd(samples: Iterable[Sample]) -> float:
     """The evaluation's own error, which the noise between values is never below."""
-    return min(root_mean_square([error for sample in samples for error in sample.errors]), MOST)
+    return min(root_mean_square([error for sample in samples for error in sample.errors]), MOST_VALUE)
 
 
 def why_missing(path: str, row: Row) -> str:

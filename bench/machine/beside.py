@@ -19,7 +19,7 @@ from equibench.record.surroundings import ReferenceWorkload, TimedBlock
 
 
 class Seen(Strict):
-    """Of a block that goes on, perhaps in another process."""
+    """What was seen of a block that goes on, perhaps in another process."""
 
     load: Totals
     before_sec: list[float]

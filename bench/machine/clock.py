@@ -57,7 +57,7 @@ class Clock:
         return self._now() - self._start - self._seconds.get(without, 0.0)
 
     def parts(self) -> dict[str, float]:
-        """As `seconds`, without `wall`: what a clock of another process goes on from, as its `before`."""
+        """`seconds` without `wall`: what the clock of another process goes on from, as its `before`."""
         found = self.seconds()
         del found["wall"]
         return found

@@ -90,7 +90,7 @@ def what_runs() -> str:
 
 
 def record_changed(record: Record, own: Iterable[str] = ()) -> str | None:
-    """As `changed_since`, of a record; where its weights were trained for it, of the code that trained them too."""
+    """Like `changed_since`, for a record; the code that its weights were trained by counts too, if it was another."""
     why = changed_since(record.code, record.versions, own)
     if why is None and record.budget is not None and record.trained_by is not None:
         return "was measured on weights that other code trained"

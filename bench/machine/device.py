@@ -80,7 +80,7 @@ def _named(name: str) -> torch.device:
 
 
 def precision(device: torch.device) -> torch.dtype:
-    """Of matrix products in training and sampling: what was asked for (`multiplying_in`), or the hardware's own."""
+    """How training and sampling multiply matrices: as was asked for (`multiplying_in`), or as suits the hardware."""
     return _asked or native_precision(device)
 
 

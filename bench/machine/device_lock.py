@@ -22,7 +22,7 @@ def _nobody(_begins: bool) -> None:
 
 
 def device_lock_of(run: str, device: str) -> DeviceLock:
-    """That of the cells of one run at a device of this machine."""
+    """The lock that the cells of one run share at a device of this machine."""
     return DeviceLock(Path(tempfile.gettempdir()) / f"equibench-turns-{run}" / device)
 
 

@@ -40,7 +40,7 @@ class Others(Protocol):
 
 
 class Totals(Strict):
-    """Of all stretches so far; what is kept with a training that may go on in another process."""
+    """Sums over all stretches so far; they are kept with a training that may go on in another process."""
 
     all_sec: float = 0.0  # of all cores
     others_sec: float = 0.0

@@ -66,5 +66,7 @@ class ReferenceWork:
         return x
 
     def seconds(self, limit_sec: float = 1.0) -> list[float]:
-        """Of each of some repeats, after one for warm-up: fewer where they take longer than `limit_sec`, but two."""
+        """The seconds of each of some repeats, after one for warm-up: fewer, but two at least, where they take longer
+        than `limit_sec`.
+        """
         return repeat(self, synchronizer(self._device), warmup=1, repeats=REPEATS, limit_sec=limit_sec)

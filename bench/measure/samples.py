@@ -35,7 +35,7 @@ from equibench.record.anatomy import DistanceParts
 from equibench.record.base import Strict
 from equibench.record.schema import Code, DataInfo, Memorization, Quality
 
-FEWEST = 50  # below this the numbers would say more of the draw than of the model
+FEWEST_SAMPLES = 50  # below this the numbers would say more of the draw than of the model
 COPIES = 0.01  # share of exact copies from which they are remarked on
 SPLITS, RESAMPLES = 10, 20
 
@@ -120,9 +120,9 @@ def measure(
 def load(path: Path) -> Source:
     """Samples, by their headers: all images of a folder, or the one array of images in an `.npz` or `.npy`."""
     source = of_path(path)
-    if source.count < FEWEST:
+    if source.count < FEWEST_SAMPLES:
         raise UserError(
-            f"{path} holds {source.count} images; give at least {FEWEST}, better as many as the reference has"
+            f"{path} holds {source.count} images; give at least {FEWEST_SAMPLES}, better as many as the reference has"
         )
     return source
 

@@ -21,7 +21,7 @@ Q = Quantity
 
 
 def _other_metrics(path: str) -> tuple[Quantity, ...]:
-    """Of samples whose numbers stand beside the headline's and are not gated with them."""
+    """Numbers of samples that stand beside the headline's and are not gated with them."""
     lower, higher = ("KID", "KD", "sliced Wasserstein"), ("precision", "recall", "density", "coverage")
     return (
         Q(f"{path}.*.stderr", "Standard error over samples"),
@@ -34,7 +34,7 @@ def _other_metrics(path: str) -> tuple[Quantity, ...]:
 
 
 def _of_a_class(path: str) -> tuple[Quantity, ...]:
-    """Of each class's samples, however they were assigned to it."""
+    """Numbers of each class's samples, however they were assigned to it."""
     return (
         Q(f"{path}.*.kernel_distance", "Kernel distance", better="lower", error=f"{path}.*.stderr"),
         Q(f"{path}.*.stderr", "Standard error over samples"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from equibench.protocol import LEAST_SHARE_OF_CAP
+from equibench.protocol import LEAST_SHARE_OF_CAP, MOST_OF_SECONDS
 from equibench.record.schema import Budget, BudgetUnit, Record, Spent
 
 SPENT_FIELD: dict[BudgetUnit, str] = {"flops": "flops", "images": "images", "sec": "train_sec", "updates": "updates"}
@@ -37,11 +37,12 @@ def missed_budget(record: Record) -> str:
 
 def budget_missed(budget: Budget, spent: Spent) -> str | None:
     """Why the budget counts as missed, or None. Training stops before the update that would overspend, so that up to a
-    whole update may be left over.
+    whole update may be left over. Seconds may be overspent a little, as the last update may be the slowest.
     """
     if not LEAST_SHARE_OF_CAP * budget.params <= spent.params <= budget.params:
         return f"{spent.params} parameters are not 95 to 100 % of the cap of {budget.params}"
     used = float(getattr(spent, SPENT_FIELD[budget.unit]))
-    if used > budget.amount or used < LEAST_SHARE_OF_CAP * budget.amount - used / max(spent.updates, 1):
+    most = budget.amount * (MOST_OF_SECONDS if budget.unit == "sec" else 1)
+    if used > most or used < LEAST_SHARE_OF_CAP * budget.amount - used / max(spent.updates, 1):
         return f"{used:g} {budget.unit} were spent of {budget.amount:g}"
     return None

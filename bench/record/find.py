@@ -105,7 +105,7 @@ def none_in(paths: Iterable[Path]) -> UserError:
 
 
 def _status(path: Path) -> os.stat_result:
-    """Of a named path. Raises UserError where it is not there."""
+    """The status of a path that a user named. Raises UserError where it is not there."""
     try:
         return os.stat(path)
     except (OSError, ValueError) as error:  # a NUL in a path is a ValueError

@@ -136,12 +136,12 @@ class Study(Strict):
 
     @property
     def flops(self) -> float | None:
-        """Of all trainings; None where the budget did not count them."""
+        """The FLOPs of all trainings; None where the budget did not count them."""
         return _sum([one.flops for one in self.trainings])
 
     @property
     def train_sec(self) -> float | None:
-        """Of all trainings that ended well enough to say it."""
+        """The seconds of all trainings that ended well enough to say it."""
         return _sum([one.train_sec for one in self.trainings])
 
     @property

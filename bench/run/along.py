@@ -55,7 +55,7 @@ def measure_along(work: Work, found: Found, sampled: Sampled) -> Found:
 
 
 def _point(work: Work, found: Found, point: TrainingPoint, model: Callable[[], Model], sampled: Sampled) -> Found:
-    """With the point added, and what its model gives: quality and likelihood fail apart."""
+    """`found` with the point added, and what its model gives; quality and likelihood may fail independently."""
     at = f"{point.label} of the training"
     pictures = f"along_{point.label.removesuffix(' %')}"
     changes: dict[str, Any] = {}

@@ -34,7 +34,7 @@ class Noted(Strict):
 
 
 class Attempts(Strict):
-    """Of one identity of a cell, in their order."""
+    """The attempts at one identity of a cell, in their order."""
 
     identity: str
     code: str  # for `status`, which cannot work out an identity
@@ -77,7 +77,9 @@ class Tries:
             self._save([*noted[:-1], self._ended(noted[-1], why)])
 
     def all(self, updates: int | None) -> list[Attempt]:
-        """As a record holds them, where there were several; the last one gave it, after so many updates in all."""
+        """All attempts as a record holds them, where there were several; the last one gave it, after so many updates in
+        all.
+        """
         noted = self._load()
         if len(noted) < 2:
             return []
@@ -110,7 +112,7 @@ class Tries:
         return one.model_copy(update={"attempt": one.attempt.model_copy(update=changes), "died": died})
 
     def _updates(self) -> int:
-        """Of a training that goes on from where it was kept; of one that is over, what it took in all."""
+        """The updates of a training that goes on from where it was kept; for one that is over, what it took in all."""
         if spent := self.unfinished.progress_of(self.identity).results.spent:
             return spent.updates
         training = peek(self.unfinished.training)

@@ -203,7 +203,7 @@ def configured(
 
 
 def finished(cell: Cell, found: Found) -> Ending:
-    """Of a cell whose stages all ran, some perhaps without success."""
+    """The ending of a cell whose stages all ran, some perhaps without success."""
     spent, failures = found.results.spent, found.results.failures
     missed = budget_missed(cell.budget, spent) if spent and cell.budget and not cell.loaded else None
     if failures:

@@ -15,8 +15,8 @@ from equibench.suite import Cell
 
 
 def content_sha256(path: Path) -> str:
-    """Of the model in a checkpoint, of all images of samples in their order, of the bytes of any other file and of what
-    a pipeline is read from.
+    """The hash of what was loaded: of the model in a checkpoint, of all images of samples in their order, of the bytes
+    of any other file, and of what a pipeline is read from.
 
     Raises UserError where it cannot be read.
     """

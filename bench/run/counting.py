@@ -21,21 +21,21 @@ from equibench.machine.flops import counting_flops
 from equibench.run.sizing import check_memory
 from equibench_models.contract import Model, Shape
 
-SMALL = 5 * 10**7  # parameters (averages too) times images: up to here an update is computed faster than followed
-FEW = 8  # images of an update on real tensors that tells whether one of the whole batch fits in memory
+MOST_COMPUTED = 5 * 10**7  # parameters, averages too, times images: up to here computing is faster than following
+FEW_IMAGES = 8  # images of an update on real tensors that tells whether one of the whole batch fits in memory
 
 
 class Counted(NamedTuple):
     """What updates of a model take, at its batch size."""
 
     flops: tuple[float, ...]  # of each update of a cycle
-    kept_bytes: int  # for a backward pass, at most
+    kept_bytes: int  # most that is held at once for a backward pass
     uncounted: tuple[str, ...]  # operators that compute a lot, and whose FLOPs are not known
 
 
 def counted(family: type[Model], config: Mapping[str, Any], shape: Shape, updates: int = 1) -> Counted:
-    """The cost of a cycle of updates at the config's batch size, on the CPU. Tried are a cycle, or for `updates` above
-    one at least so many and two cycles.
+    """The cost of a cycle of updates at the config's batch size, on the CPU. One cycle is run, or for `updates` above
+    one at least that many updates and at least two cycles.
 
     Raises UserError where updates differ otherwise than within the cycle that the model declares, or where those on
     real tensors need more memory than there is, and what building and updating the family raises.
@@ -43,10 +43,10 @@ def counted(family: type[Model], config: Mapping[str, Any], shape: Shape, update
     with torch.random.fork_rng(devices=[]):
         model = family.build(config, shape)
         batch_size = model.config.batch_size
-        if batch_size * sum(p.numel() for p in model.parameters()) > SMALL:
+        if batch_size * sum(p.numel() for p in model.parameters()) > MOST_COMPUTED:
             if found := _on_fake_tensors(model, batch_size, updates):
                 return found
-            few = min(FEW, batch_size)
+            few = min(FEW_IMAGES, batch_size)
             kept_bytes = _updated(family.build(config, shape), few, 1).kept_bytes
             check_memory(kept_bytes / few * batch_size, f"an update with batch_size = {batch_size:,}")
             model = family.build(config, shape)

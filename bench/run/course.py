@@ -43,7 +43,7 @@ class Meter:
         self.flops += flops
 
     def share(self, budget: Budget) -> float:
-        """Of the budget, in its own unit."""
+        """The share of the budget that is spent, in its own unit."""
         return float(getattr(self, budget.unit)) / budget.amount
 
 

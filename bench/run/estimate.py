@@ -33,7 +33,7 @@ RECORD_BYTES = 200_000  # of a record itself, its curve and intervals
 
 
 class Cost(NamedTuple):
-    """Of one cell."""
+    """What one cell costs."""
 
     train_sec: float
     measure_sec: float
@@ -94,7 +94,9 @@ def _steps(options: dict[str, Any]) -> int:
 
 
 def _likelihood_passes(family: type[Model], measure: Measuring, conditional: bool) -> float:
-    """Of the usual likelihood and the others, of what is no data, and of annealing, which no conditional model has."""
+    """How often an image passes through the network for all likelihoods: the usual one and the others, those of what is
+    no data, and annealing, which conditional models do not have.
+    """
     passes = 0.0
     if family.likelihood != "none":
         passes += measure.likelihood_images * measure.likelihood_passes
@@ -113,7 +115,7 @@ def _likelihood_passes(family: type[Model], measure: Measuring, conditional: boo
 
 
 def _timed_sec(measure: Measuring, settings: list[int], pass_sec: float) -> float:
-    """Of sampling with a stopwatch: at most the limits, and less where ten repeats take less."""
+    """Seconds of sampling with a stopwatch: at most the limits, and less where ten repeats take less."""
 
     def series(images: int, steps: int, repeats: int, limit_sec: float) -> float:
         return min(limit_sec, repeats * max(images * steps * pass_sec, steps * FASTEST_SEC))

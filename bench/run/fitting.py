@@ -24,7 +24,7 @@ def free_knobs(kind: type[Config], config: Mapping[str, Any]) -> list[str]:
 
 
 def least_share(knobs: Sequence[str]) -> float:
-    """Of the cap, that an entrant is to have at least where these knobs are free."""
+    """The share of the cap that an entrant is to have at least where these knobs are free."""
     return LEAST_SHARE_WITH_TWO_KNOBS if len(knobs) == 2 else LEAST_SHARE_OF_CAP
 
 
@@ -89,8 +89,8 @@ _LIMITS = ("ge", "gt", "le", "lt", "multiple_of")
 
 
 def _fill(count: Callable[[int], int], values: range, cap: int, share: float) -> int:
-    """Of the values that give `share` of the cap or more, the one with the most factors of two, up to 16, and of these
-    the greatest; the greatest that fits where none does, and the least where none fits.
+    """The value with the most factors of two, up to 16, among those that give `share` of the cap or more, and the
+    greatest of several; the greatest that fits where none does, and the least where none fits.
     """
     end = _fitting(count, values, cap)
     start = bisect_left(values, share * cap, 0, end, key=count)

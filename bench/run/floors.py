@@ -71,7 +71,7 @@ def _real_data(session: Session, clock: Clock) -> Found:
 
 
 def _numbers(measure: Measuring) -> set[int]:
-    """Of samples in settings other than the headline's: each has a distance of its own."""
+    """The numbers of samples in settings other than the headline's: the distance of real data is measured at each."""
     found = {min(measure.sweep_samples, measure.samples)} if measure.sampler_points else set()
     found |= {measure.along.samples} if measure.along else set()
     return found - {measure.samples}

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def number_of_classes(data: Dataset) -> int:
-    """Of a data set whose every image has a label, 0 and up. Raises UserError for another."""
+    """The number of classes, where every image has a label, 0 and up. Raises UserError for other data."""
     known = [data.train_labels, data.test_labels]
     if any(labels is None for labels in known):
         raise UserError(f"{data.name} has no labels; give data with classes, or take `labels` and `classes` away")
@@ -95,5 +95,5 @@ def check_fits(model: Model, data: Dataset) -> None:
 
 
 def labels_for(model: Model, labels: Labels | None) -> NDArray[np.int64] | None:
-    """Those that a model is to be told: none, where it has no classes."""
+    """The labels that a model is to be told: none where it has no classes."""
     return labels if model.classes else None

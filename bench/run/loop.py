@@ -49,7 +49,7 @@ def run_cells(
             isolated_plan(cell, session.data.shape)
     with writing(session.out):
         want(session.out, session.suite.name, [(cell.name, cell.seed, session.path(cell)) for cell in todo])
-    # of the time now, what no record's clock holds yet: it is the next one's
+    # time since then that no record's clock holds counts as the start of the next cell
     begun_sec = psutil.Process().create_time()
     observer = claims.Observer()
     # records are read before anything is trained: one that cannot be read is to be mended first

@@ -25,7 +25,7 @@ from equibench.suite import Cell
 from equibench_models import FAMILIES
 from equibench_models.contract import Shape
 
-TRIED = 5  # updates of a family of a user's own, from the start to near the end: do all cost what it says?
+TRIED_UPDATES = 5  # least updates of a user's own family that are run, over the whole progress, to check their cost
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Plan:
     config: dict[str, Any]
     params: int
     allowance: Allowance
-    state_bytes: int  # of its weights, averages among them
+    state_bytes: int  # size of the model's state: weights, their averages and buffers
 
     @property
     def train_flops(self) -> float | None:
@@ -161,7 +161,7 @@ def _found(family_name: str, fields: dict[str, Any], params: int, shape: Shape) 
         size = _size(family_name, config, shape)
         if size:
             _check_state(family_name, size.params, size.state_bytes)
-        costs = counted(family, config, shape, 1 if family_name in FAMILIES else TRIED)
+        costs = counted(family, config, shape, 1 if family_name in FAMILIES else TRIED_UPDATES)
         size = size or sizing.of(family.build(config, shape))
     except UserError:
         raise

@@ -40,7 +40,7 @@ class Passed(Strict):
 
     @property
     def label(self) -> str:
-        """As in a record, e.g. "12.5 %"."""
+        """The point's name in a record, e.g. "12.5 %"."""
         return percent(self.at)
 
 

@@ -158,7 +158,7 @@ class _Watch:
             self.found.doing, self._share = doing, _share(message.get("share"))
             self._tell(doing, self._share)
         if "ready" in message and not self.found.ready:
-            self.found.ready, self.ready_sec = True, time.monotonic()
+            self.found.ready, self.ready_sec, self._waited_sec = True, time.monotonic(), 0.0
         if isinstance(waits := message.get("waits"), bool):
             if self._waits_since_sec is not None:
                 self._waited_sec += time.monotonic() - self._waits_since_sec

@@ -29,7 +29,7 @@ from equibench_models.parts import BatchPart
 
 LONGEST_WAIT = datetime.timedelta(minutes=10)  # for another process, within an update
 LOOK_SEC = 0.05  # between two looks at whether something was ordered
-FEWEST = 100  # images of each process, of which features are computed by all
+FEWEST_IMAGES = 100  # images of each process, of which features are computed by all
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def ranks_here() -> Ranks | None:
 
 
 class Team:
-    """Those that do one cell together."""
+    """The processes that do one cell together."""
 
     def __init__(self, ranks: Ranks, store: Any, number: int, device: torch.device) -> None:
         """Join the others, for cell `number` of the store. Raises RuntimeError where they do not come."""
@@ -73,7 +73,7 @@ class Team:
 
     @property
     def part(self) -> BatchPart:
-        """Of every batch, that this process does."""
+        """The part of every batch that this process does."""
         return BatchPart(self.ranks.rank, self.ranks.ranks, add_up)
 
     def order(self, what: str) -> None:
@@ -159,7 +159,7 @@ class TeamExtractor(Extractor):
     ) -> NDArray[np.float32]:
         assert self.team is not None
         many = self.team.ranks.ranks
-        if len(images) < FEWEST * many:
+        if len(images) < FEWEST_IMAGES * many:
             return super().__call__(images, progress)
         self.team.order("features")
         self.team.share(images)

@@ -62,9 +62,9 @@ class Session:
     # the machine that cells run on, where it is another than this one
     machine_key: str | None = None
     ranks: Ranks | None = None  # where several processes train an entrant together
-    team: Team | None = None  # of such a cell, in the processes that do it
-    device_lock: DeviceLock = field(default_factory=DeviceLock)  # at the device, where other cells of the run share it
-    # each in a process of its own
+    team: Team | None = None  # the processes that do such a cell together; set in these alone
+    device_lock: DeviceLock = field(default_factory=DeviceLock)  # of the device, where cells of the run share it
+    # both measure in a process of its own
     peak_memory: Callable[..., Memory] = memory.peak_memory
     mode_speed: Callable[..., ModeSpeed] = in_mode.mode_speed
 
@@ -96,14 +96,14 @@ class Session:
 
     @cached_property
     def counter(self) -> energy.Counter | energy.NoCounter:
-        """Of energy, or why there is none."""
+        """The counter of energy, or why there is none."""
         if self.ranks:
             return energy.NoCounter("several processes trained it, and one device's counter would not know of all")
         return energy.counter(self.device)
 
     @property
     def training_counter(self) -> energy.Counter | energy.NoCounter:
-        """The same of training, beside which other cells may use the device; what is timed has it alone."""
+        """The counter for training, during which other cells may use the device; timed stages have it to themselves."""
         if self.device_lock.folder is not None and self.device.type == "cpu":
             return energy.NoCounter("other cells shared the processor, and its counter would count theirs too")
         return self.counter
@@ -120,7 +120,7 @@ class Session:
 
     @cached_property
     def reference_features(self) -> NDArray[np.float32]:
-        """Of the reference's images: computed once for all cells."""
+        """The features of the reference's images, computed once for all cells."""
         return features_of(self.reference_images, self.extractor, self.cache)
 
     @cached_property
@@ -135,12 +135,12 @@ class Session:
 
     @property
     def reference_classes(self) -> Classes | None:
-        """Of these, where labels are known."""
+        """The classes of the reference's images, where labels are known."""
         return classes_of(self.data, self.reference_labels)
 
     @property
     def reference_labels(self) -> NDArray[np.int64] | None:
-        """Of these, where labels are known."""
+        """The labels of the reference's images, where they are known."""
         labels = self.data.test_labels
         return None if labels is None else labels[self._referred]
 
@@ -155,7 +155,7 @@ class Session:
 
     @property
     def drawn_test_labels(self) -> NDArray[np.int64] | None:
-        """Of these, where they are known."""
+        """The labels of the test images that are drawn, where they are known."""
         labels = self.data.test_labels
         return None if labels is None else labels[self._test_order]
 
@@ -165,11 +165,11 @@ class Session:
 
     @property
     def likelihood_images(self) -> NDArray[np.uint8]:
-        """Those of which likelihoods are measured, in that order."""
+        """The images whose likelihoods are measured, in that order."""
         return self.drawn_test[: self.suite.measure.likelihood_images]
 
     def test_features(self, n: int) -> NDArray[np.float32]:
-        """Those of n test images that are drawn, of which most are the reference's."""
+        """The features of the first n test images that are drawn, most of which are the reference's."""
         chosen, there = drawn_of(self.data.test, n), self.reference_features
         if len(there) == len(self.data.test):
             return there[chosen]
@@ -196,7 +196,7 @@ class Session:
         return cell.key(self.data.sha256, self.extractor.info, self._machine_key, self.weights_sha256(cell), more)
 
     def weights_sha256(self, cell: Cell) -> str | None:
-        """Of what a cell loads; None where it is trained, or a command gives it."""
+        """The hash of the weights that a cell loads; None where it is trained, or a command gives its samples."""
         if cell.entrant is None or cell.entrant.load is None:
             return None
         if cell.name not in self._weights_sha256:
@@ -231,7 +231,7 @@ class Session:
         return [name for name in named if ":" in name]
 
     def identity(self, cell: Cell) -> str:
-        """Of all that must be the same for an unfinished cell to go on: the cell, with machine and threads in its key,
-        the code, versions, modules of the user's own.
+        """The hash of all that must be the same for an unfinished cell to go on: the cell, with machine and threads in
+        its key, the code, the versions, and the modules of the user's own.
         """
         return digest([self.key(cell), code_digest(), package_versions(), own_digests(self.own(cell))])

@@ -261,13 +261,13 @@ TIMED = {"speed", "sampler_points"}  # which have the device alone, where other 
 
 
 def stages_of(cell: Cell, session: Session) -> list[str]:
-    """Those that a run does of a cell, in their order: where there are samples and no model, what needs none."""
+    """The stages that a run does of a cell, in order; for samples without a model, those that need none."""
     alone = cell.entrant is not None and cell.entrant.family == SAMPLES
     return [name for name in stages_wanted(session) if not alone or name in OF_SAMPLES]
 
 
 def stages_wanted(session: Session) -> list[str]:
-    """Those that a run does of a model, in their order."""
+    """The stages that a run does of a model, in their order."""
     return [name for name in STAGES if session.stages is None or name in session.stages]
 
 

@@ -67,8 +67,8 @@ def status(out: Path) -> list[CellStatus]:
 
 
 def made_otherwise(out: Path) -> Counter[str]:
-    """Of the records in a folder that were made by other code, or with other packages, than a run has now: how many for
-    each reason, which ends a sentence on it. None where there is no such folder, or nothing that can be read.
+    """How many records in a folder were made by other code, or with other packages, than a run has now, for each
+    reason, which ends a sentence on it. Empty where there is no such folder, or nothing that can be read.
     """
     found: Counter[str] = Counter()
     with contextlib.suppress(UserError):

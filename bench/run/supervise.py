@@ -80,7 +80,7 @@ def _try(task: Task, session: Session, tries: Tries, tell: Tell, alive: Callable
     except KeyboardInterrupt:
         tries.end("the run was stopped")
         raise
-    alive(watched.doing, 1.0)  # whose the cell still is, before anything is said of it
+    alive(watched.doing, 1.0)  # raises if another process took the cell over, before anything is written
     if not watched.done:
         with _told(cell):
             tries.end(watched.mistake or watched.how or "it took longer than the suite allows a cell")
@@ -123,7 +123,7 @@ def _told(cell: Cell) -> Iterator[None]:
 
 
 def _left_sec(session: Session, before: Progress) -> float | None:
-    """Of the seconds that the suite allows a cell, which its start is not part of."""
+    """What is left of the seconds that the suite allows a cell, which its start is not part of."""
     limit_sec = session.suite.cell_limit_sec
     if limit_sec is None:
         return None

@@ -45,7 +45,7 @@ class Work:
         return torch.Generator(self.session.device).manual_seed(stream_seed(self.seed, purpose))
 
     def true_labels(self, n: int) -> NDArray[np.int64] | None:
-        """Those of the first n test images as they are drawn, for a class-conditional model; None for any other."""
+        """The labels of the first n test images that are drawn, for a class-conditional model; else None."""
         labels = self.session.drawn_test_labels if self.model.classes else None
         return labels if labels is None else labels[:n]
 
@@ -56,7 +56,7 @@ class Work:
         return {"labels": self.model.draw_labels(n, generator)} if self.model.classes else {}
 
     def sample_labels(self, n: int) -> NDArray[np.int64] | None:
-        """Those that a class-conditional model was told of the n samples of the headline."""
+        """The labels that a class-conditional model was told for the n samples of the headline."""
         told = self.told(n, self.generator("sample"))
         labels: torch.Tensor | None = told.get("labels")
         return None if labels is None else labels.cpu().numpy()
@@ -72,7 +72,7 @@ class Found:
     features: NDArray[np.float32] | None = None  # of these
 
     def plus(self, arrays: Arrays | None = None, **results: Any) -> Found:
-        """With parts of the record, and arrays, added."""
+        """A copy with these parts of the record, and these arrays, added."""
         return replace(self, results=self.results.model_copy(update=results), arrays={**self.arrays, **(arrays or {})})
 
     def failed(self, what: str, why: str) -> Found:

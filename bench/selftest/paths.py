@@ -13,14 +13,14 @@ from equibench.machine.device import autocast, precision, synchronizer, time_mat
 from equibench.measure.cost import modes
 from equibench.measure.features.load import load_extractor
 from equibench.measure.likelihood.bits import bits_per_dim
-from equibench.updates import BEFORE, CapturedUpdates, Updates
+from equibench.updates import EAGER_UPDATES, CapturedUpdates, Updates
 from equibench_models import family as load_family
 from equibench_models.contract import Model, Shape
 
 SHAPE: Shape = (1, 16, 16)
 CONFIG = {"width": 16, "batch_size": 16}
 UPDATES = 3  # layers that start at zero pass gradients on from the second or third
-FEW = 16  # images
+TRIED_IMAGES = 16
 NEAR_BITS = 0.1  # per dimension, between a device and the processor: their random numbers are others
 NEAR_FEATURES = 1e-2  # of the largest feature, likewise: sums in another order
 NEAR_LOSS = 5e-2  # between updates launched one by one and as a graph, whose schedules round otherwise
@@ -42,9 +42,9 @@ def build(family: str, device: torch.device) -> Model:
 
 
 def images(device: torch.device) -> torch.Tensor:
-    """uint8 images `[FEW, C, H, W]`, the same on each device."""
+    """uint8 images `[TRIED_IMAGES, C, H, W]`, the same on each device."""
     generator = torch.Generator().manual_seed(0)
-    return torch.randint(0, 256, (FEW, *SHAPE), dtype=torch.uint8, generator=generator).to(device)
+    return torch.randint(0, 256, (TRIED_IMAGES, *SHAPE), dtype=torch.uint8, generator=generator).to(device)
 
 
 def update(device: torch.device, family: str) -> str:
@@ -75,7 +75,7 @@ def sample(device: torch.device, family: str) -> str:
     made = []
     for _ in range(2):
         with autocast(device):
-            made.append(model.sample(FEW, torch.Generator(device).manual_seed(2)).cpu())
+            made.append(model.sample(TRIED_IMAGES, torch.Generator(device).manual_seed(2)).cpu())
     _images(made[0])
     if not torch.equal(*made):
         raise NotSoError("the same seed gave other samples")
@@ -103,7 +103,7 @@ def in_mode(device: torch.device, family: str, mode: modes.Mode) -> str:
     if mode == "compile" and (lack := lacking(device)):
         raise SkippedError(f"torch.compile needs {lack}")
     try:
-        call, sec = modes.prepare(mode, build(family, device), {}, device, FEW)
+        call, sec = modes.prepare(mode, build(family, device), {}, device, TRIED_IMAGES)
     except modes.UnavailableError as error:
         raise SkippedError(str(error)) from None
     first, second = call().cpu(), call().cpu()
@@ -136,7 +136,7 @@ def captured_updates(device: torch.device, family: str) -> str:
         updates = kind(build(family, device))
         torch.manual_seed(1)
         found.append([])
-        for i in range(BEFORE + UPDATES):
+        for i in range(EAGER_UPDATES + UPDATES):
             with autocast(device):
                 losses = updates.run(images(device), i / 10)
             found[-1].append({name: float(loss.detach()) for name, loss in losses.items()})
@@ -202,9 +202,9 @@ def _finite(values: dict[str, float]) -> None:
 
 
 def _images(made: torch.Tensor) -> None:
-    if made.dtype != torch.uint8 or made.shape != (FEW, *SHAPE):
+    if made.dtype != torch.uint8 or made.shape != (TRIED_IMAGES, *SHAPE):
         raise NotSoError(f"sampling gave {made.dtype} {list(made.shape)}")
-    if len(made.unique(dim=0)) < FEW:
+    if len(made.unique(dim=0)) < TRIED_IMAGES:
         raise NotSoError("samples of one batch are equal")
 
 

@@ -118,8 +118,8 @@ def _memory(device: torch.device, limit_sec: float) -> str:
         paths.SHAPE,
         {},
         device,
-        train_batch_size=paths.FEW,
-        sample_batch_size=paths.FEW,
+        train_batch_size=paths.TRIED_IMAGES,
+        sample_batch_size=paths.TRIED_IMAGES,
         limit_sec=limit_sec / 2,
     )
     if found.reason:

@@ -22,7 +22,7 @@ from equibench.summary.load import busy
 from equibench.summary.sections import Row, Section
 
 Unit = Literal["flops", "images", "train_sec"]
-LEAST = 1e-9  # of a distance, whose logarithm is taken
+LEAST_DISTANCE = 1e-9  # a smaller one is raised to it, as its logarithm is taken
 FEW_SEEDS = "So few seeds do not tell whether another training would go the same way."
 UNITS: dict[Unit, str] = {"flops": "training FLOPs", "images": "training images", "train_sec": "seconds of training"}
 
@@ -218,7 +218,7 @@ def pair_ps(at: Mapping[str, list[Stat]]) -> dict[tuple[str, frozenset[int]], fl
 
 
 def _logs(stat: Stat) -> Stat:
-    return Stat(tuple(math.log(max(value, LEAST)) for value in stat.values))
+    return Stat(tuple(math.log(max(value, LEAST_DISTANCE)) for value in stat.values))
 
 
 def _changes(

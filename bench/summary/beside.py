@@ -26,7 +26,7 @@ KINDS = {
     "command": "what a command wrote",
 }
 LIKE = ("quality.value", SPEED, SAMPLE_MEMORY)  # that no budget of training is needed to compare
-MOST = 6  # entrants that a sentence names
+MOST_NAMED = 6  # entrants that a sentence names
 WORDS = {SPEED: "samples {0} images/s", SAMPLE_MEMORY: "samples in {0} MiB"}
 
 
@@ -84,8 +84,8 @@ def of_loaded(section: Section) -> TestedFinding | None:
                 sentences[id(row)].append(_compared(measure, row, best, pair))
                 shown.append(_evidence(measure, row, best, pair))
     said = [one for row in section.beside for one in sentences[id(row)]] + _unknown(section.beside)
-    named = listed(row.spoken for row in section.beside[:MOST])
-    more = f" and {len(section.beside) - MOST} more" * (len(section.beside) > MOST)
+    named = listed(row.spoken for row in section.beside[:MOST_NAMED])
+    more = f" and {len(section.beside) - MOST_NAMED} more" * (len(section.beside) > MOST_NAMED)
     unknown = "its budget is" if len(section.beside) == 1 else "their budgets are"
     claim = Sentence(f"Not ranked, as {unknown} unknown: {named}{more}.", [fact("loaded", section.beside)])
     return TestedFinding("loaded", claim, tuple(said), tuple(shown), over_seeds=False)
@@ -136,7 +136,9 @@ def _unknown(rows: list[Row]) -> list[Sentence]:
         groups.setdefault(tuple(row.first.loaded.unknown if row.first.loaded else ()), []).append(row)
     found = []
     for unknown, alike in groups.items():
-        names = listed(row.spoken for row in alike[:MOST]) if len(alike) <= MOST else f"{len(alike)} entrants"
+        names = (
+            listed(row.spoken for row in alike[:MOST_NAMED]) if len(alike) <= MOST_NAMED else f"{len(alike)} entrants"
+        )
         was = "was" if len(alike) == 1 else "were"
         words = f"{names[:1].upper() + names[1:] if names.startswith('the ') else names} {was} not trained in this run"
         if unknown:

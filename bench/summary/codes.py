@@ -18,7 +18,7 @@ def code_of(record: Record) -> str:
 
 
 def notes_on(records: Sequence[Record]) -> list[str]:
-    """That seeds of one row were made by several codes, or with several versions of a library, or have the same
+    """Notes that seeds of one row were made by several codes, or with several versions of a library, or have the same
     weights, a clause each; empty where they were not, as far as is known. Records without a digest of their sources go
     by their commit.
     """
@@ -36,8 +36,8 @@ def notes_on(records: Sequence[Record]) -> list[str]:
 
 
 def same_weights(records: Sequence[Record]) -> list[str]:
-    """That trainings with several seeds ended in the same weights, as those of a model that does not heed its seed, so
-    that they are no repeats; a clause for each set.
+    """A clause for each set of trainings that ended in the same weights with several seeds, as a model's do that does
+    not heed its seed: they are no repeats.
     """
     found: dict[str, list[str]] = {}
     for record in records:

@@ -9,7 +9,7 @@ from equibench.summary.evidence import Ground, Sentence, TestedFinding, fact, re
 from equibench.summary.pairs import LATENCY, SAMPLE_MEMORY, SPEED, TRAIN_MEMORY
 from equibench.summary.sections import Section
 from equibench.summary.standing import Standing, listed
-from equibench.summary.topics import MOST, OneNumber, claim_of, measured, topic
+from equibench.summary.topics import MOST_NAMED, OneNumber, claim_of, measured, topic
 
 
 def of_speed(found: list[Standing]) -> TestedFinding | None:
@@ -53,7 +53,7 @@ def _resident(section: Section) -> list[Sentence]:
     known = [(row, stat) for row in section.ran if (stat := row.stat(path))]
     if len(known) < 2:
         return []
-    least_first = sorted(known, key=lambda one: one[1].mean)[:MOST]
+    least_first = sorted(known, key=lambda one: one[1].mean)[:MOST_NAMED]
     said = [(spread(stat, of(path).scale), row.spoken, row.having(path)) for row, stat in least_first]
     grounds = [Ground("mean", path, records, said=text) for text, _, records in said]
     grown = listed(f"{text} for {who}" for text, who, _ in said)

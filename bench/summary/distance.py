@@ -59,7 +59,7 @@ def class_sentences(
 
 
 def usual_shares(section: Section) -> dict[str, float]:
-    """Of each class in the distance of real training images; empty where that was not measured."""
+    """The share of each class in the distance of real training images; empty where that was not measured."""
     row = real_row(section)
     return {one.name: one.of_distance.mean for one in classes(row) if one.of_distance} if row else {}
 

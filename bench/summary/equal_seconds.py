@@ -13,7 +13,7 @@ from equibench.quantities.metric import Metric, metric_names
 from equibench.quantities.text import number, p_number, p_words
 from equibench.record.schema import Record
 from equibench.stats import Stat
-from equibench.summary.along import FEW_SEEDS, LEAST, distances, lowest, metrics, pair_ps, target_of
+from equibench.summary.along import FEW_SEEDS, LEAST_DISTANCE, distances, lowest, metrics, pair_ps, target_of
 from equibench.summary.evidence import Ground, Sentence, records_of
 from equibench.summary.load import busy
 from equibench.summary.sections import Row, Section
@@ -55,7 +55,7 @@ def distance_at(record: Record, metric: Metric, moment_sec: float) -> float | No
     """The distance at a moment of the training, between two points by interpolation in the logarithms of both; after
     the last one its own. None before the first.
     """
-    points = [(sec, max(value, LEAST)) for sec, value in distances(record, metric, "train_sec") if sec > 0]
+    points = [(sec, max(value, LEAST_DISTANCE)) for sec, value in distances(record, metric, "train_sec") if sec > 0]
     if not points or moment_sec < points[0][0]:
         return None
     sec, values = np.log(np.array(points)).T

@@ -52,7 +52,7 @@ class Law:
 
     @property
     def factor(self) -> float:
-        """That of C^-exponent, C in FLOPs."""
+        """The factor of C^-exponent, with C in FLOPs."""
         return self.above * float(self.middle_flops**self.exponent)
 
     def at(self, flops: float) -> float:
@@ -197,9 +197,9 @@ def _parameters(law: Law) -> int:
 
 
 def _intervals(law: Law, runs: Sequence[Run]) -> tuple[Interval | None, Interval | None]:
-    """Of the exponent and of the floor: the wider of two. The jackknife over whole seeds (Efron & Tibshirani 1993,
-    chapter 11) knows what is common to the budgets of a seed; the residuals of the rungs' means know what is common to
-    the seeds of a budget, as where the law does not quite hold. Both with Student's quantile.
+    """Intervals of the exponent and of the floor, each the wider of two. The jackknife over whole seeds (Efron &
+    Tibshirani 1993, chapter 11) knows what is common to the budgets of a seed; the residuals of the rungs' means know
+    what is common to the seeds of a budget, as where the law does not quite hold. Both with Student's quantile.
     """
     seeds = sorted({run.seed for run in runs})
     rungs = {run.rung for run in runs}

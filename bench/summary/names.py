@@ -21,6 +21,6 @@ def spoken_name(entrant: str, loaded: bool = False) -> str:
 
 
 def first_name(entrant: str, loaded: bool = False) -> str:
-    """As the first words of a sentence: "The GAN". A user's own name stays as it is."""
+    """The name as the first words of a sentence: "The GAN". A user's own name stays as it is."""
     name = spoken_name(entrant, loaded)
     return name[:1].upper() + name[1:] if entrant.partition(", ")[0] in OURS else name

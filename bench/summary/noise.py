@@ -41,7 +41,7 @@ class Noise:
 
 
 def noise_of(row: Row, metric: Metric) -> Noise | None:
-    """Of a distance. None with fewer than two seeds that have both it and its standard error."""
+    """The noise of a distance. None with fewer than two seeds that have both it and its standard error."""
     found = [
         (cell.record, q.value, q.stderr)
         for cell in row.cells
@@ -51,7 +51,7 @@ def noise_of(row: Row, metric: Metric) -> Noise | None:
 
 
 def noise_of_bits(row: Row) -> Noise | None:
-    """Of bits per dimension. None with fewer than two seeds that have both them and their Monte Carlo noise."""
+    """The noise of bits/dim. None with fewer than two seeds that have both them and their Monte Carlo noise."""
     found = [
         (cell.record, bits.bits_per_dim, bits.stderr_monte_carlo_bits_per_dim)
         for cell in row.cells

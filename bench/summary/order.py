@@ -104,6 +104,6 @@ def _cross_at(rungs: Sequence[tuple[Rung, Rung]], path: str) -> float | None:
 
 
 def _means(records: Sequence[Record], path: str) -> tuple[float, float]:
-    """Of the FLOPs that were spent and of the number."""
+    """The means of the FLOPs that were spent and of the number."""
     spent = Stat(tuple(record.spent.flops for record in records if record.spent))
     return spent.mean, Stat(tuple(float(value_at(record, path)) for record in records)).mean

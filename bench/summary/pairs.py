@@ -43,7 +43,7 @@ MAIN: dict[Category, str] = {
 
 
 def untested(_one: Record, _other: Record) -> None:
-    """Of two trained models: repeats of a timing within one process tell little of the next process."""
+    """No p-value for two trained models: repeats of a timing within one process tell little of the next process."""
 
 
 @dataclass(frozen=True)
@@ -97,8 +97,8 @@ class Pair:
 
 
 def criteria(section: Section, among: Sequence[Row] | None = None) -> list[Criterion]:
-    """Of the rankable rows, or of those `among`: distances, each of one metric, and beside them recall and coverage;
-    bits per dimension, each of one kind on as many images; speed and latency; memory, each of one quantity.
+    """The criteria of the rankable rows, or of those `among`: distances, each of one metric, and beside them recall and
+    coverage; bits per dimension, each of one kind on as many images; speed and latency; memory, each of one quantity.
     """
     found, diversity = [], []
     among = section.rankable if among is None else among
@@ -202,8 +202,8 @@ def told_best(section: Section) -> Callable[[str, Sequence[Row]], Row | None]:
 
 
 def p_of_distances(a: Record, b: Record) -> float | None:
-    """Of two trained models' distances to one reference, normal, by their jackknife errors. Records of protocols before
-    these have halves of their samples, split alike.
+    """The p-value for two trained models' distances to one reference, as normal variables with their jackknife errors.
+    Records of protocols before these have halves of their samples, split alike.
     """
     one, two = a.quality, b.quality
     if not one or not two or one.value is None or two.value is None:
@@ -216,8 +216,8 @@ def p_of_distances(a: Record, b: Record) -> float | None:
 
 
 def p_of_bits(a: Record, b: Record, path: str = BITS) -> float | None:
-    """Of two trained models' bits/dim, normal, from the errors over test images as if those were not the same: images
-    that are hard for one model are hard for the other, so the true p is smaller.
+    """The p-value for two trained models' bits/dim, as normal variables with the errors over test images, as if those
+    were not the same: images that are hard for one model are hard for the other, so the true p is smaller.
     """
     error = f"{path.rpartition('.')[0]}.stderr_bits_per_dim"
     one, two = (value_at(record, error) for record in (a, b))

@@ -58,7 +58,7 @@ class SamplerSetting:
     flops_per_image: Stat | None
 
     def path(self, number: str) -> str:
-        """Of "distance", or of one of SPEED_FIELDS, in the records."""
+        """The path in the records of "distance", or of one of SPEED_FIELDS."""
         if number == "distance":
             return f"{self.point}.quality.value".lstrip(".")
         return f"{self.point or 'speed'}.{number}"

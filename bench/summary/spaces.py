@@ -20,7 +20,7 @@ from equibench.summary.sections import Row, Section
 from equibench.summary.standing import listed
 
 HEADLINE = "quality"
-MOST = 3  # pairs that are named of one space; all stand in the table
+MOST_PAIRS = 3  # pairs that are named of one space; all stand in the table
 
 
 @dataclass(frozen=True)
@@ -126,19 +126,19 @@ def _share(holding: Sequence[FeatureSpace], found: Sequence[FeatureSpace]) -> st
 
 def _otherwise(one: OrderIn, first: str, found: Sequence[FeatureSpace]) -> list[str]:
     name, said = _name(one.space, found), []
-    for pair in one.turned[:MOST]:
+    for pair in one.turned[:MOST_PAIRS]:
         said.append(f"By {name} {pair.better.spoken} is ahead of {pair.worse.spoken}, by {first} behind.")
-    if len(one.turned) > MOST:
-        said.append(f"{name} turns the order of {len(one.turned) - MOST} more pairs.")
+    if len(one.turned) > MOST_PAIRS:
+        said.append(f"{name} turns the order of {len(one.turned) - MOST_PAIRS} more pairs.")
     if one.open:
         said.append(f"{name} does not tell {_named(one.open)} apart.")
     return said
 
 
 def _named(pairs: Sequence[tuple[Row, Row]]) -> str:
-    names = [f"{a.spoken} and {b.spoken}" for a, b in pairs[:MOST]]
-    more = f", nor {len(pairs) - MOST} more pairs" if len(pairs) > MOST + 1 else ""
-    names += [f"{a.spoken} and {b.spoken}" for a, b in pairs[MOST : MOST + 1] if not more]
+    names = [f"{a.spoken} and {b.spoken}" for a, b in pairs[:MOST_PAIRS]]
+    more = f", nor {len(pairs) - MOST_PAIRS} more pairs" if len(pairs) > MOST_PAIRS + 1 else ""
+    names += [f"{a.spoken} and {b.spoken}" for a, b in pairs[MOST_PAIRS : MOST_PAIRS + 1] if not more]
     return ", nor ".join(names) + more
 
 
@@ -164,7 +164,7 @@ def _pairs(space: FeatureSpace, rows: Sequence[Row]) -> list[Pair]:
 
 
 def _p_of_models(space: FeatureSpace, a: Record, b: Record) -> float | None:
-    """Of two trained models' distances in a space, normal, by their jackknife errors."""
+    """The p-value for two trained models' distances in a space, as normal variables with their jackknife errors."""
     one, two = space.quality(a), space.quality(b)
     if not one or not two or one.value is None or two.value is None or not one.stderr or not two.stderr:
         return None

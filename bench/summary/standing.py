@@ -185,8 +185,8 @@ def _key(measure: Criterion, row: Row) -> float:
 
 
 def leading(found: list[Standing], category: Category) -> Standing | None:
-    """Of the criteria for a category's main number, the one that most rows have; the first, if several tie. The
-    category's other numbers, such as the memory of sampling, do not stand in for it.
+    """The criterion for a category's main number that most rows have; the first, if several tie. The category's other
+    numbers, such as the memory of sampling, do not stand in for it.
     """
     alike = [one for one in found if one.measure.path == MAIN[category]]
     return max(alike, key=lambda one: len(one.rows), default=None)

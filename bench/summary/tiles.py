@@ -69,8 +69,8 @@ def next_to(one: Standing) -> tuple[Row, Effect]:
 
 
 def by_which_bound(one: Standing, row: Row) -> str:
-    """That two bounds were compared by a tighter one than the usual, as the difference is of that one, and on how many
-    test images.
+    """Words that two bounds were compared by a tighter one than the usual, where the difference is of that one, and on
+    how many test images.
     """
     if not one.by_tighter(row) or (pair := one.pair(row, one.best)) is None:
         return ""

@@ -10,7 +10,7 @@ from equibench.quantities.text import spread
 from equibench.summary.evidence import Evidence, Ground, Sentence, TestedFinding, sides_of
 from equibench.summary.standing import Standing, listed
 
-MOST = 6  # entrants that a sentence names
+MOST_NAMED = 6  # entrants that a sentence names
 
 
 def _scope(one: Standing) -> str:
@@ -52,9 +52,9 @@ def evidence(one: Standing) -> tuple[Evidence, ...]:
 def _values(one: Standing, before: str, after: str = "", more: Sequence[Ground] = ()) -> Sentence:
     """Mean ± standard deviation of each row, in the unit that tables show, from the best on."""
     digits = 4 if one.measure.category == "likelihood" else 3
-    shown = one.rows[:MOST]
+    shown = one.rows[:MOST_NAMED]
     said = [spread(one.stat(row), of(one.measure.path).scale, digits) for row in shown]
-    rest = f", and {len(one.rows) - MOST} more in the table" if len(one.rows) > MOST else ""
+    rest = f", and {len(one.rows) - MOST_NAMED} more in the table" if len(one.rows) > MOST_NAMED else ""
     words = listed(f"{text} for {row.spoken}" for text, row in zip(said, shown, strict=True))
     grounds = [
         Ground("mean", one.measure.path, one.records(row), said=text) for text, row in zip(said, shown, strict=True)
@@ -71,7 +71,7 @@ def _told(one: Standing) -> list[Sentence]:
     tests = [Ground("test", one.measure.path, one.records(row), one.records(one.best)) for row in one.rows[1:]]
     if not apart:
         return [Sentence("No test tells any of them from the best.", tests)]
-    names = listed(row.spoken for row in apart[:MOST])
+    names = listed(row.spoken for row in apart[:MOST_NAMED])
     return [Sentence(f"The tests put {names} behind {one.best.spoken}.", tests)]
 
 

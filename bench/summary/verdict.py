@@ -112,7 +112,7 @@ def _merged(section: Section, shown: list[Standing]) -> list[str]:
 
 
 def _level_words(one: Standing) -> str:
-    """Those of whom none is told to be the best, with their numbers."""
+    """The entrants of whom none is told to be the best, with their numbers."""
     if len(one.level) > MOST_VALUES:
         return names_of(one.level, "or")
     values = listed(f"{one.shown(row)} for {row.spoken}" for row in one.level)

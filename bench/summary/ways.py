@@ -43,7 +43,7 @@ class SampledWay:
 
     @property
     def path(self) -> str:
-        """Of the distance, in the records."""
+        """The path of the distance in the records."""
         return self.setting.path("distance")
 
     @property
@@ -184,8 +184,9 @@ def _pair(a: SampledWay, b: SampledWay) -> SettingPair | None:
 
 
 def turned(found: list[SettingPair]) -> list[SettingPair]:
-    """Of `compared`: where another way to sample (b) changes the order. An entrant that the tests put behind another
-    one (a) with the usual settings of both is not behind it in this way, or one that they did not put ahead is ahead.
+    """Those of `compared` where another way to sample (b) changes the order: an entrant that the tests put behind
+    another one (a) with the usual settings of both is not behind it in this way, or one that they did not put ahead is
+    ahead.
     """
     ahead = set()
     for pair in found:

@@ -12,7 +12,7 @@ from equibench.summary.standing import Standing, listed, times, usual_way
 from equibench.summary.verdict import turn_words
 from equibench.summary.ways import SampledWay, SettingPair, common_metric, compared, other_ways, sided, steps, turned
 
-MOST, DRAWN = 6, 3  # changes of the order that are said, and whose ratios are shown
+MOST_CHANGES, MOST_RATIOS = 6, 3  # changes of the order that are said, and whose ratios are shown
 FEW_SEEDS = "Fewer than three seeds: these are values of the trained models, not tested."
 
 
@@ -30,7 +30,7 @@ def of_ways(section: Section) -> TestedFinding | None:
     changes = sorted(turned(found), key=lambda change: not change.decided)
     tests = [_test(pair) for pair in (*within, *changes)]
     over_seeds = all(len(pair.b.by_seed) >= RANKING_SEEDS for pair in within)
-    for change in changes[:MOST]:
+    for change in changes[:MOST_CHANGES]:
         sentences.append(turn_words(change))
     if not over_seeds:
         sentences.append(Sentence(FEW_SEEDS, [fact("seed", section.rankable)]))
@@ -62,7 +62,7 @@ def of_ways(section: Section) -> TestedFinding | None:
         Evidence(
             f"{p.a.row.name} / {p.b.row.name}, {p.b.setting.label}", p.effect, p.p_holm, _name(p), over_seeds, _sides(p)
         )
-        for p in changes[:DRAWN]
+        for p in changes[:MOST_RATIOS]
     ]
     return TestedFinding("ways", Sentence(claim, tests), tuple(sentences), tuple(shown), over_seeds)
 

@@ -63,7 +63,9 @@ def _of_trial(one: Training, start: Training, search: Search) -> float | None:
 
 
 def _most_bits(distance: float | None, bits_per_dim: float | None, search: Search) -> float:
-    """That anyone may have, by those of the entrant as it stands; any number where it failed, or has no likelihood."""
+    """The most bits/dim that a candidate may have, by those of the entrant as it stands; no limit where that failed, or
+    has no likelihood.
+    """
     return math.inf if distance is None or bits_per_dim is None else bits_per_dim + search.worse_bits_per_dim
 
 

@@ -31,7 +31,7 @@ class Told(NamedTuple):
 
 
 def version() -> str:
-    """Of the library that suggests. Raises UserError where it is not installed."""
+    """The version of the library that suggests. Raises UserError where it is not installed."""
     try:
         return importlib.metadata.version(PACKAGE)
     except importlib.metadata.PackageNotFoundError:

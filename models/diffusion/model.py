@@ -41,7 +41,7 @@ from equibench_models.layers import Average, Scalar, learning_rate, rows, step, 
 from equibench_models.muon import optimizers
 
 ODE_STEPS = 50
-LEVEL_READ = 2.0  # log signal-to-noise ratio at which features are read: as of most of the training
+LEVEL_READ = 2.0  # log signal-to-noise ratio at which features are read: about where most of the training is
 
 
 class Diffusion(Model):
@@ -263,7 +263,7 @@ class Diffusion(Model):
         return torch.cat([torch.full((n_last,), config.greatest, device=device), even, focus]), n_last
 
     def _last_std(self, code: Tensor, lam: Tensor) -> Tensor:
-        """Deviation of p(x | z) at step 1: between a hundredth of twice the noise's and all of it."""
+        """Deviation of p(x | z) at step 1: between 0.02 and 2 times the deviation of the noise in z."""
         return 2 * signal_and_noise(lam)[1] * torch.exp(-math.log(100) * torch.sigmoid(code - 1))
 
     def _reverse(

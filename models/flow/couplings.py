@@ -178,7 +178,7 @@ class Scale(nn.Module):
 
 
 def _known_before(steps: tuple[Taken, ...]) -> list[tuple[int, int | None]]:
-    """Components that the steps have done, and the colour of those of which only one is."""
+    """The components that these steps transform, each with the one colour that is done, or None if all of it is."""
     colours: dict[int, list[int | None]] = {}
     for step in steps:
         for j in step.components:
@@ -187,7 +187,7 @@ def _known_before(steps: tuple[Taken, ...]) -> list[tuple[int, int | None]]:
 
 
 def _colours(like: Tensor) -> Masks:
-    """Of each colour 1 at its places, else 0; None for all places."""
+    """Masks of each colour, 1 at its places, else 0; None for all places."""
     board = checkerboard(like.shape[2], like.shape[3], like.device)
     return {None: None, 0: 1 - board, 1: board}
 

@@ -33,7 +33,7 @@ EDGES = ("stem", "head", "label")
 
 
 class FlowOptions(Options):
-    """By how much less noise than the model's own it is sampled."""
+    """By what the noise is multiplied before it is turned into an image."""
 
     temperature: float = Field(1.0, ge=0, le=100, description="times the noise; 1 samples the model's own distribution")
     middle_temperature: float = Field(1.0, ge=0, le=100, description="times that of the coarser scale's couplings, too")
@@ -141,7 +141,7 @@ class Flow(Model):
             return ((network.unfold(list(maps), label) + 1) * 128).floor().clamp(0, 255).to(torch.uint8)
 
         with torch.autocast(device.type, enabled=False):
-            # products with matrices round by how many rows they have: in batches of a size that nobody chooses
+            # matrix products round differently for another number of rows: hence a batch size that no caller chooses
             coarsest = in_batches(network.unmix, 1000, [noise[-1], *also])
             return in_batches(invert, batch_size, [*noise[:-1], coarsest, *also])
 
@@ -185,7 +185,7 @@ class Flow(Model):
 
     @torch.no_grad()
     def represent(self, images: Tensor, _generator: Generator) -> Mapping[str, Tensor]:
-        """The noise that it maps the middle of each level's bin to."""
+        """The noise to which the flow maps an image whose values lie in the middle of their levels' bins."""
         with torch.autocast(images.device.type, enabled=False):
             noise, _ = self.average.network((images.float() + 0.5) / 128 - 1, self.label_frequencies(len(images)))
         return {"noise": torch.cat([z.flatten(1) for z in noise], dim=1)}

@@ -13,8 +13,8 @@ from equibench_models.outside.generator import GeneratorConfig, SavedGenerator
 
 
 class Exported(SavedGenerator):
-    """Opened with `torch.export.load`. Its program names the device that it runs on, so that it is made anew for the
-    device of the noise.
+    """A generator opened with `torch.export.load`. An exported program is bound to one device, so that another is made
+    for each device on which noise is given.
     """
 
     def __init__(self, config: GeneratorConfig, shape: Shape) -> None:

@@ -36,7 +36,7 @@ class GeneratorConfig(Config):
 
 class SavedGenerator(Model):
     """A network that maps noise `[B, *noise]` to images `[B, C, H, W]`, either floats from `low` to `high` or uint8. It
-    is not told the batch size of what is asked for, and what it draws of its own follows the generator's state.
+    is given nothing but the noise. Random numbers that it draws itself are seeded from the generator.
     """
 
     config_type: ClassVar[type[Config]] = GeneratorConfig

@@ -22,7 +22,7 @@ from equibench_models.layers import to_uint8
 from equibench_models.outside.schedulers import UnusableError as UnusableError  # imported from here, as the models
 from equibench_models.outside.schedulers import fault_of, walked
 
-# of the schedulers that a network was not trained with, those that are tried, and with how many steps
+# schedulers that are tried beside the saved one, and the numbers of steps that all of them are tried with
 OTHERS = tuple(f"{name}Scheduler" for name in ("DDPM", "DDIM", "DPMSolverMultistep", "EulerDiscrete", "HeunDiscrete"))
 STEPS = (10, 25, 50)
 
@@ -106,7 +106,7 @@ class Pipeline(Model):
 
     @staticmethod
     def shape_of(folder: Path) -> Shape:
-        """Of the images that a pipeline gives."""
+        """The shape of the images that a pipeline gives."""
         config = json.loads((folder / "unet" / "config.json").read_text())
         height, width = _sides(config["sample_size"])
         return (config["in_channels"], height, width)

@@ -56,7 +56,8 @@ class VAE(Model):
     nats_detail: Mapping[str, int] = {"importance_weights": 1}
     samplers: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "mean decoding": {"decoding": "mean"},
-        # noise that the model does not name: its coarse maps are drawn too far from their means, the vector too near
+        # other deviations than the model's own, by which it draws coarse maps too far from their means and the vector
+        # too near
         "mean decoding, scaled latents": {"decoding": "mean", "temperature": 1.1, "coarse_temperature": 0.55},
     }
     ways = ("mean decoding",)
@@ -198,8 +199,10 @@ class VAE(Model):
         network, n, device = self.average.network, 12, generator.device
         label = self.sample_labels(n, generator, None)
 
-        def mixture(noise: list[Tensor]) -> LogisticMixture:
-            return network.decode(noise, label=label)[0]
+        def mixture(noise: list[Tensor], one: int | None = None) -> LogisticMixture:
+            """With the labels of all samples, or with that of sample number `one` for all."""
+            told = label if label is None or one is None else label[one : one + 1].expand_as(label)
+            return network.decode(noise, label=told)[0]
 
         def images(x: Tensor) -> Tensor:
             return to_uint8(F.pixel_shuffle(x, 2))
@@ -216,12 +219,12 @@ class VAE(Model):
             ends = [(z[2 * i : 2 * i + 1], z[2 * i + 1 : 2 * i + 2]) for z in noise]
             turn = [angle.view(-1, *[1] * (a.ndim - 1)) for a, _ in ends]
             path = [torch.cos(t) * a + torch.sin(t) * b for t, (a, b) in zip(turn, ends, strict=True)]
-            ways.append(images(mixture(path).expected()))
+            ways.append(images(mixture(path, one=2 * i).expected()))
         first = [z[:1].expand(n, *z.shape[1:]) for z in noise]
         levels = [
             images(
                 mixture(
-                    [z if i == level else kept for i, (z, kept) in enumerate(zip(noise, first, strict=True))]
+                    [z if i == level else kept for i, (z, kept) in enumerate(zip(noise, first, strict=True))], one=0
                 ).expected()
             )
             for level in range(len(noise))

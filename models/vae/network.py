@@ -212,8 +212,9 @@ class Autoencoder(nn.Module):
 
 
 def kl_nats(shift: Tensor, stretch: Tensor, noise: Tensor | None) -> Tensor:
-    """KL(q || p) in nats of Gaussians q whose mean lies `shift` of p's deviations from p's and whose log deviation is
-    greater by `stretch`; with `noise`, log q - log p of the draw that it gives, whose mean that is.
+    """KL(q || p) in nats of Gaussians: the mean of q is `shift` deviations of p away from that of p, and its log
+    deviation is greater by `stretch`. With `noise`, log q - log p at the draw which the noise gives: an estimate of
+    the KL without bias.
     """
     if noise is None:
         return 0.5 * (torch.exp(2 * stretch) + shift**2 - 1) - stretch

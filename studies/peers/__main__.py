@@ -65,7 +65,7 @@ class Study:
                     yield self._measure(side, family, seed, way)
 
     def ways(self, family: str, seed: int) -> list[tuple[Side, str]]:
-        """Of sampling, of a family that both sides have trained."""
+        """The ways of sampling of a family that both sides have trained."""
         theirs = read(self.place.trained(family, seed), Trained).ways
         return [*(("theirs", way) for way in theirs), *(("ours", way) for way in ours.ways(family))]
 

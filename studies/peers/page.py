@@ -36,7 +36,7 @@ class Family:
         return statistics.fmean(needed(one.value) for one in self.distances[side, way])
 
     def best(self, side: Side) -> str:
-        """Of the ways of one side, the one with the least mean distance."""
+        """The way of one side that has the least mean distance."""
         return min((way for whose, way in self.distances if whose == side), key=lambda way: self.mean(side, way))
 
     def speed(self, side: Side, way: str) -> float:

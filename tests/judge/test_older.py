@@ -55,12 +55,12 @@ def test_a_replaced_baseline_leaves_its_spread(tmp_path):
 
 
 def test_older_baselines_add_up_and_only_the_last_ones_count(tmp_path):
-    several = [trainings((10 * i, 10 * i + 1), sd=0.01 * (i + 1)) for i in range(older.MOST + 3)]
+    several = [trainings((10 * i, 10 * i + 1), sd=0.01 * (i + 1)) for i in range(older.MOST_BASELINES + 3)]
     out = replaced(tmp_path, *several)
     run = save(trainings((900,)), tmp_path / "run", with_arrays=False)
     source = line(check([run], [out])).sources[-1]
-    assert source.df == older.MOST
-    sds = [0.01 * (i + 1) for i in range(older.MOST + 2)][-older.MOST :]
+    assert source.df == older.MOST_BASELINES
+    sds = [0.01 * (i + 1) for i in range(older.MOST_BASELINES + 2)][-older.MOST_BASELINES :]
     assert source.sd == pytest.approx(math.sqrt(sum(sd**2 for sd in sds) / len(sds)))
 
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from equibench.measure.labels import classifier
-from equibench.measure.labels.by_class import FEWEST, Labelled, by_class
+from equibench.measure.labels.by_class import FEWEST_IMAGES, Labelled, by_class
 from equibench.measure.labels.classifier import judged, trained_on
 from equibench.measure.labels.probes import by_linear_map, by_neighbours, chance, probe
 from equibench.measure.quality.pairwise import compare_pairs
@@ -94,7 +94,7 @@ def test_a_class_that_samples_leave_out_is_named_and_has_no_distance():
     assert found.dropped == ["both"]
     missing = found.classes[2]
     assert missing.kernel_distance is None
-    assert missing.reason == f"0 samples, 100 training and 80 test images of the class; each takes {FEWEST}"
+    assert missing.reason == f"0 samples, 100 training and 80 test images of the class; each takes {FEWEST_IMAGES}"
 
 
 def test_classifiers_are_trained_alike_and_leave_random_numbers_alone():

@@ -134,7 +134,7 @@ def test_very_many_images_need_no_copy_and_give_the_same_distances(monkeypatch):
     x, y = sets()
     found = []
     for many, held in ((10**6, 2**20), (0, 2**20), (10**6, 100), (0, 100)):
-        monkeypatch.setattr(frechet, "MANY", many)
+        monkeypatch.setattr(frechet, "MANY_IMAGES_PER_DIM", many)
         monkeypatch.setattr(frechet, "HELD", held)
         draw = frechet.Resampler(x, frechet.statistics(y))
         assert (draw._whitened is None) == (many == 0)
@@ -146,7 +146,7 @@ def test_very_many_images_need_no_copy_and_give_the_same_distances(monkeypatch):
 @pytest.mark.parametrize("many", [10**6, 0], ids=["whitened", "products summed"])
 def test_influence_is_what_leaving_an_image_out_does(many, monkeypatch):
     """Against distances of all images but one, to second order in 1 / N: what is left falls faster than 1 / N."""
-    monkeypatch.setattr(frechet, "MANY", many)
+    monkeypatch.setattr(frechet, "MANY_IMAGES_PER_DIM", many)
     monkeypatch.setattr(frechet, "HELD", 1000)  # a few rows at a time
     left = []
     for n in (150, 600):

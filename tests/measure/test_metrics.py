@@ -6,7 +6,7 @@ import torch
 from toys import IMAGES, extractor, features_of
 
 from equibench.hashing import array_sha256
-from equibench.measure.quality import metrics
+from equibench.measure.quality import metrics, reference
 from equibench.measure.quality.frechet import Statistics
 from equibench.measure.quality.reference import CHECKED, Reference, drawn, reference_of_images
 from equibench.quantities import glossary
@@ -76,6 +76,16 @@ def test_a_changed_image_or_extractor_never_meets_the_cache(tmp_path):
         assert sum(other.calls) == len(IMAGES)
     # the same bytes in another shape are other images
     assert array_sha256(IMAGES) != array_sha256(IMAGES.reshape(40, 1, 16, 16))
+
+
+def test_statistics_of_another_protocol_are_computed_anew(tmp_path, monkeypatch):
+    """Equal features, of which another protocol may take other neighbours."""
+    reference_of_images("test", IMAGES, extractor(), tmp_path)
+    before = set(tmp_path.glob("reference-*.npz"))
+    monkeypatch.setattr(reference, "PROTOCOL", "another")
+    reference_of_images("test", IMAGES, extractor(), tmp_path)
+    assert len(before) == 1
+    assert len(set(tmp_path.glob("reference-*.npz")) - before) == 1
 
 
 def test_an_extractor_that_changes_where_its_identity_does_not_look_never_meets_the_cache(tmp_path):

@@ -192,3 +192,16 @@ def test_without_labels_training_is_what_it_was(family):
     found = float(weights.abs().sum()), float((weights * places.sin()).sum())
     level = float(model.sample(4, generator()).double().mean())
     assert (*found, level) == pytest.approx(BEFORE[family], rel=1e-3)
+
+
+def test_the_vae_shows_other_noise_of_one_label_not_other_labels(monkeypatch):
+    model, told = trained(built("vae", classes=3)), []
+    network = model.average.network
+    real = network.decode
+    monkeypatch.setattr(network, "decode", lambda noise, label=None: told.append(label) or real(noise, label=label))
+    model._pictures_of_noise(generator())
+    drawn, *others = told
+    assert len(drawn.unique(dim=0)) > 1
+    assert len(others) == 4 + len(model.noise_shapes())
+    for label, first in zip(others, [0, 2, 4, 6] + [0] * len(model.noise_shapes()), strict=True):
+        assert torch.equal(label, drawn[first].expand_as(label))

@@ -100,3 +100,13 @@ def test_each_value_stands_alone():
     assert float(((alone - together).abs() / together.abs().clamp(min=1)).max()) < 2e-6 or torch.equal(
         byte(alone), byte(together)
     )
+
+
+@pytest.mark.parametrize("z", [20.0, 40.0, 90.0, -20.0, -90.0])
+def test_where_the_mass_rounds_to_one_the_far_component_decides(z):
+    """A component of almost no weight lies before the one that matters; Newton's step is 0/0 at the start."""
+    noise = torch.full((N,), z)
+    weights = torch.tensor([[1e-9], [1.0]]).expand(2, N)
+    for ends in ([-1.0, 1.0], [1.0, -1.0]):
+        mixture = (weights.log(), torch.tensor(ends)[:, None].expand(2, N), torch.full((2, N), -6.0))
+        assert_found(quantiles(noise, *mixture), noise, mixture)

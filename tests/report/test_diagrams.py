@@ -15,7 +15,7 @@ from equibench.record.schema import Curve
 from equibench.report import sprites
 from equibench.report.diagrams import curves
 from equibench.report.diagrams.blocks import Ends
-from equibench.report.diagrams.lanes import MOST, grouped, lanes_of
+from equibench.report.diagrams.lanes import MOST_PARTS, grouped, lanes_of
 from equibench.report.diagrams.objectives import objective
 from equibench.report.diagrams.overview import FamilyWay, overview
 from equibench.report.diagrams.shares import bar
@@ -110,7 +110,7 @@ def test_blocks_of_a_row_do_not_overlap():
 
 def test_many_parts_are_put_together_and_none_is_lost():
     found = grouped([part(f"block {i}", i + 1, kind="block") for i in range(30)])
-    assert len(found) == MOST
+    assert len(found) == MOST_PARTS
     assert sum(one.params for one in found) == 465
     assert sum(one.repeats for one in found) == 30
     unlike = grouped([part(f"p{i}", 10, kind=chr(97 + i)) for i in range(11)])

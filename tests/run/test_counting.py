@@ -125,7 +125,7 @@ def planned(family, config, unit="updates", amount=UPDATES):
 @pytest.fixture
 def fakes(monkeypatch, tmp_path):
     """Fake tensors for all that can do with them, and no plan that was counted before."""
-    monkeypatch.setattr(counting, "SMALL", 0)
+    monkeypatch.setattr(counting, "MOST_COMPUTED", 0)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
 
 
@@ -194,7 +194,7 @@ PASS = 2 * 5 * 64 * 8  # of a product of 5 images with the layer
 def test_by_hand(family, flops):
     torch.manual_seed(0)
     state = torch.get_rng_state()
-    assert counting.counted(class_of(family), {"width": 8, "batch_size": 5}, SHAPE, plan.TRIED).flops == flops
+    assert counting.counted(class_of(family), {"width": 8, "batch_size": 5}, SHAPE, plan.TRIED_UPDATES).flops == flops
     assert torch.equal(torch.get_rng_state(), state)
 
 

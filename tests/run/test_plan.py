@@ -84,6 +84,14 @@ def test_missed_budgets_are_named():
     assert "parameters" in budget_missed(budget, record.model_copy(update={"params": 94}))
     assert "parameters" in budget_missed(budget, record.model_copy(update={"params": 101}))
     assert "flops" in budget_missed(budget, record.model_copy(update={"flops": 11.0}))
+    assert "flops" in budget_missed(budget, record.model_copy(update={"flops": 10.05}))
+
+
+def test_a_slow_last_update_may_take_a_budget_in_seconds_a_hundredth_beyond_its_end():
+    budget = Budget(params=100, unit="sec", amount=120)
+    spent = {"params": 96, "sampling_params": 1, "flops": 1, "flops_per_image": 1, "images": 5, "updates": 9179}
+    assert budget_missed(budget, train.Spent(train_sec=120.237, **spent)) is None  # as measured: one of 0.25 s
+    assert budget_missed(budget, train.Spent(train_sec=121.3, **spent)) == "121.3 sec were spent of 120"
 
 
 @pytest.mark.parametrize(

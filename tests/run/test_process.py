@@ -67,6 +67,21 @@ def test_whatever_is_said_nothing_breaks(bell, watch, words):
     assert watch.found.doing == "train"
 
 
+def test_a_wait_before_the_cell_began_does_not_lengthen_its_limit(bell, watch, monkeypatch):
+    clock = [0.0]
+    monkeypatch.setattr(process, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+    for clock[0], words in [
+        (0.0, {"waits": True}),
+        (100.0, {"waits": False}),
+        (101.0, {"ready": True}),
+        (110.0, {"waits": True}),
+        (130.0, {"waits": False}),
+    ]:
+        bell.theirs.send(json.dumps(words).encode())
+        assert watch._hear()
+    assert watch.waited(0.0) == 101.0 + 20.0
+
+
 def test_who_never_stops_talking_is_stopped_all_the_same(watch, monkeypatch):
     monkeypatch.setattr(watch, "_hear", lambda: True)
     until_sec = time.monotonic() + 0.05

@@ -158,7 +158,7 @@ def test_a_likelihood_that_is_another_than_the_processor_s_is_found_out(monkeypa
 
 
 def test_a_graph_that_draws_no_new_noise_is_found_out(monkeypatch):
-    same = torch.randint(0, 256, (paths.FEW, *paths.SHAPE), dtype=torch.uint8)
+    same = torch.randint(0, 256, (paths.TRIED_IMAGES, *paths.SHAPE), dtype=torch.uint8)
     monkeypatch.setattr(modes, "prepare", lambda *_: (lambda: same, 0.1))
     with pytest.raises(paths.NotSoError, match="no new noise was drawn"):
         paths.in_mode(CPU, "gan", "cuda graph")

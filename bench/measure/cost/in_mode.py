@@ -36,8 +36,8 @@ def mode_speed(
     latency_limit_sec: float,
     wanted: Callable[[], bool] = lambda: True,
 ) -> ModeSpeed:
-    """Throughput at `batch_size` and latency at batch 1 of a model of random weights, on which the work of a sampler
-    does not hang. What this machine lacks, what cannot be compiled or captured, and what takes too long is a reason.
+    """Throughput at `batch_size` and latency at batch 1 of a model with random weights: the work of a sampler does not
+    depend on them. Where the machine lacks the mode, or preparing it fails or takes too long, it holds the reason.
 
     Raises UserError where the system gives no process.
     """

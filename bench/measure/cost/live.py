@@ -1,5 +1,5 @@
-"""Bytes of all tensors that are there at once, counted exactly: as for equal code they are equal, unlike what a process
-takes of the machine's memory, two runs of which differ by some MiB.
+"""Bytes of all tensors that are alive at once, counted exactly. Equal code gives equal counts, whereas the memory that
+a process takes of the machine differs by some MiB between two runs.
 """
 
 from __future__ import annotations

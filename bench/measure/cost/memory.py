@@ -169,8 +169,8 @@ def _peak(device: torch.device, in_use: int) -> Peak:
 
 
 def _with_peak_of_tensors(found: Peak, work: Work, measured: tuple[Any, ...]) -> Peak:
-    """What was found with the exact count added, or the reason why work that goes through is not to be counted."""
-    gc.collect()  # what goes on of its own accord, and when, would differ from process to process
+    """`found` with the exact count added, or with the reason why work that runs well cannot be counted."""
+    gc.collect()  # by itself it would run at other moments in each process, and the counts would differ
     gc.disable()
     live = LiveTensors()
     try:

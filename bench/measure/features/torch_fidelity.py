@@ -99,7 +99,7 @@ def _sha256(path: Path) -> str:
 
 
 def published_sha256(name: str) -> str:
-    """Of the file that holds a network's published weights."""
+    """The sha256 of the file that holds a network's published weights."""
     if name in CLIP:
         from torch_fidelity.feature_extractor_clip import MODEL_METADATA
 
@@ -133,7 +133,7 @@ def _checkpoints() -> Path:
 
 
 def _file_name(name: str) -> str:
-    """That which torch-fidelity gives the file in torch's cache."""
+    """The name that torch-fidelity gives the file in torch's cache."""
     if name == "inception-v3":
         return INCEPTION_FILE
     return f"{name}-{published_sha256(name)}.pt" if name in CLIP else f"{_dino_name(name)}_pretrain.pth"
@@ -186,7 +186,7 @@ def _inception(name: str, weights: Path) -> tuple[str, nn.Module, int, int]:
 
 
 def _clip(name: str, weights: Path) -> tuple[str, nn.Module, int, int]:
-    """As `_inception`: of a file whose code may run."""
+    """Like `_inception`, for a file whose code may run."""
     from torch_fidelity.feature_extractor_clip import FeatureExtractorCLIP
 
     try:
@@ -197,8 +197,8 @@ def _clip(name: str, weights: Path) -> tuple[str, nn.Module, int, int]:
 
 
 def _dino(name: str, weights: Path) -> tuple[str, nn.Module, int, int]:
-    """As `_inception`: the network by Meta's code at one commit, its weights as tensors, which that code would unpickle
-    with whatever code they hold.
+    """Like `_inception`: the network is built by Meta's code at one commit, and its weights are read as tensors, where
+    that code would unpickle them and run whatever code they hold.
     """
     from torch_fidelity.feature_extractor_base import FeatureExtractorBase
     from torch_fidelity.feature_extractor_dinov2 import FeatureExtractorDinoV2

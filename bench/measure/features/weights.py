@@ -12,7 +12,7 @@ from torch import Tensor
 
 from equibench.errors import A_POINTER, LFS_POINTER, UserError, first_line
 
-SLACK = 2  # of a file's size over that of the network's own numbers: double precision, names
+SIZE_SLACK = 2  # times the network's numbers in float32 that a file may have: double precision, names
 
 
 def read_weights(path: Path, what: str, numbers: int) -> tuple[str, dict[str, Tensor]]:
@@ -21,7 +21,7 @@ def read_weights(path: Path, what: str, numbers: int) -> tuple[str, dict[str, Te
 
     Raises UserError for a file that cannot be read, that holds anything but finite tensors, or that is too large.
     """
-    most_bytes = SLACK * 4 * numbers + 2**24
+    most_bytes = SIZE_SLACK * 4 * numbers + 2**24
     try:
         if not path.is_file():
             raise ValueError("it is no file")

@@ -16,8 +16,8 @@ from equibench.measure.labels.classifier import Classifier, judged, trained_on
 from equibench.measure.quality.pairwise import compare_pairs
 from equibench.record.labels import ByClass, ClassNumbers
 
-FEWEST = 50  # images of a class: fewer say more of the draw than of the model
-DROPPED = 0.1  # of its share among test images, below which a class counts as left out
+FEWEST_IMAGES = 50  # images of a class: fewer say more of the draw than of the model
+DROPPED = 0.1  # a class counts as left out where its share of the samples is below this times that of test images
 Images = NDArray[np.uint8]
 Labels = NDArray[np.int64]
 Progress = Callable[[str, float], None]
@@ -101,9 +101,9 @@ class _Numbers:
             real_judged_share=float((self.of_test == label).mean()),
             as_told=float((self.of_samples[told == label] == label).mean()) if told is not None and len(ours) else None,
         )
-        if min(n, len(real)) < FEWEST:
+        if min(n, len(real)) < FEWEST_IMAGES:
             sides = f"{len(ours)} samples, {len(known)} training and {len(real)} test images"
-            return numbers.model_copy(update={"reason": f"{sides} of the class; each takes {FEWEST}"})
+            return numbers.model_copy(update={"reason": f"{sides} of the class; each takes {FEWEST_IMAGES}"})
         distance, floor = (self._distance(side[:n], real) for side in (ours, known))
         return numbers.model_copy(
             update={"kernel_distance": distance[0], "stderr": distance[1], "real_kernel_distance": floor[0]}

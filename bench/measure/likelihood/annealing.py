@@ -3,7 +3,9 @@
 The model is z ~ N(0, I), x = G(z) + sigma e, for images in [0, 1]. A chain of distributions p(z) p(x | z)^beta leads
 from the prior (beta 0) to the posterior (beta 1); the mean of the weights gathered on the way is an unbiased estimate
 of p(x), so that its log is a lower bound in expectation. On images that the model itself made, the chain can also be
-run backwards from an exact posterior draw, which bounds log p(x) from above (Grosse et al. 2015, BDMC).
+run backwards from an exact posterior draw, which bounds log p(x) from above (Grosse et al. 2015, BDMC). Both hold for
+step sizes that do not depend on the chain. As in Wu et al. (2017), each chain steers its own by what it accepted, which
+is neglected.
 """
 
 from __future__ import annotations

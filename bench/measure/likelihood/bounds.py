@@ -125,7 +125,7 @@ def measure(
     elif declared.steps and setting.check_steps:
         state = generator.get_state()
         per_image = run(declared.steps, lambda share: progress(share / 3)).mean(axis=0)
-        generator.set_state(state)  # the same noise, so that the difference is that of the steps
+        generator.set_state(state)  # both begin with the same noise; a chain of more steps then draws other noise
         finer = run(2 * declared.steps, lambda share: progress((1 + 2 * share) / 3)).mean(axis=0)
         for steps, values in ((declared.steps, per_image), (2 * declared.steps, finer)):
             curve[steps] = bits_per_dim(float(values.mean()), dims)
@@ -167,8 +167,8 @@ def _noise_left(
     passes: NDArray[np.float64],
     generator: torch.Generator,
 ) -> DrawNoise | None:
-    """Monte Carlo noise in what several passes, nats `[passes, N]`, or else one gave for each image. None of one that
-    takes steps, or of one weight: a second would take as long again.
+    """Monte Carlo noise in what `passes`, nats `[passes, N]`, gave for each image. None for a single pass that takes
+    steps or gives a weight: to estimate its noise would take as long again.
     """
     declared = model.bounds[setting.name]
     if len(passes) > 1:

@@ -18,8 +18,8 @@ MOST_GROUPS = 20  # whose means know the noise to a sixth
 class DrawNoise:
     """Variances of an image's draw in nats^2, with the image given."""
 
-    an_image: float  # of one image's own
-    in_the_mean: float  # what it leaves in the mean over images, times their number: less, where draws are spread out
+    an_image: float  # of one draw for one image
+    in_the_mean: float  # of the mean over images, times their number: smaller where draws are spread over a batch
 
 
 def draw_noise(first: NDArray[np.float64], second: NDArray[np.float64]) -> DrawNoise:

@@ -55,7 +55,7 @@ def distance_parts(
 
 
 def class_parts(features: Tensor, reference: Reference, classes: Classes) -> DistanceParts:
-    """The same without pictures, for which no image is needed."""
+    """What `distance_parts` gives by class, without its pictures: the images themselves are not needed."""
     near = _nearness(features, reference)
     return (
         DistanceParts(**_shares(features, reference, classes, near.which, near.beyond <= 0))

@@ -13,9 +13,9 @@ from torch import Tensor
 
 from equibench_models.cores import of_each
 
-ROWS = 500  # of a matrix of pairs that are held at a time: more would not fit a cache
-HELD = 2**20  # numbers of features that are held in float64 at a time, by each worker
-MANY = 16  # images a dimension, beyond which whitening each takes more than whitening the sum of their products
+ROWS = 500  # images that are worked on at a time: more would not fit the processor's cache
+HELD = 2**20  # feature values that each worker holds in float64 at a time
+MANY_IMAGES_PER_DIM = 16  # beyond it, whitening each image takes more than whitening the sum of their products
 COLUMNS = 256  # of a symmetric product that are computed at a time
 WORKERS = 4  # draws at once, each with sums of its own
 T = TypeVar("T")
@@ -122,7 +122,7 @@ class Resampler:
         for part, squares in zip(features.split(self._rows), self._squares.split(self._rows), strict=True):
             squares.copy_((part.double() - self._centre).square().sum(1))
         self._whitened: Tensor | None = None
-        if len(features) <= MANY * features.shape[1]:
+        if len(features) <= MANY_IMAGES_PER_DIM * features.shape[1]:
             self._whitened = (features.double() - self._centre) @ reference.root.mT
         self._all = self._scatter(self._squares.new_ones(len(features)))
 
@@ -213,7 +213,9 @@ class Resampler:
         return _at_once(resampled, [counts.double().to(device) for counts in drawn])
 
     def _distance(self, counts: Tensor, scatter: Tensor) -> float:
-        """Of the features, each counted so often; `scatter` is the sum of y y^T over them."""
+        """The distance of the features, each counted as often as `counts` says; `scatter` is the sum of y y^T over
+        them.
+        """
         n = counts.sum()
         parts = counts.split(self._rows), self._features.split(self._rows)
         shifts = counts.new_empty(len(parts[0]), self._features.shape[1])

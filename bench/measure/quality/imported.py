@@ -101,7 +101,7 @@ def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
 
 
 def _headers(path: Path, archive: zipfile.ZipFile) -> dict[str, Header]:
-    """Of each array in the archive, by name."""
+    """The header of each array in the archive, by name."""
     found = {}
     for entry in archive.infolist():
         if not entry.filename.endswith(".npy"):
@@ -251,8 +251,8 @@ def _what_it_holds(path: Path, there: dict[str, Header]) -> str:
 
 
 def _eigenvalues(matrix: NDArray[Any], tolerance: float) -> NDArray[np.float64] | None:
-    """Of a matrix that is finite, and symmetric and positive semi-definite up to what rounding leaves of a singular
-    one, ascending; None of any other.
+    """The eigenvalues, ascending, of a matrix that is finite, and symmetric and positive semi-definite up to what
+    rounding leaves of a singular one; None for any other matrix.
     """
     if not np.isfinite(matrix).all():
         return None
@@ -265,8 +265,8 @@ def _eigenvalues(matrix: NDArray[Any], tolerance: float) -> NDArray[np.float64] 
 
 
 def _rank(values: NDArray[np.float64], digits: float) -> int:
-    """Of a covariance with these eigenvalues: how many are more than what rounding leaves of 0, in computing it and, to
-    relative `digits`, in saving each entry.
+    """The rank of a covariance with these eigenvalues: how many are larger than what is left of 0 by rounding, in
+    computing it and, to relative `digits`, in saving each entry.
     """
     d, double = len(values), float(np.finfo(np.float64).eps)
     noise = max(d * double * values[-1], 4 * digits * np.linalg.norm(values) / math.sqrt(d))

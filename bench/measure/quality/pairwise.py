@@ -16,8 +16,8 @@ from torch import Tensor
 from equibench.measure.quality.frechet import ROWS
 from equibench.stats import Estimate
 
-PAIRS = 2**23  # in a block at most: of very many images fewer rows at a time
-COPIED = 2**24  # numbers of features of which a centred copy is held; of more, a part is centred at a time
+PAIRS = 2**23  # most pairs in a block, which has fewer rows where there are very many images
+COPIED = 2**24  # values up to which a centred copy of all features is held; of more, one part at a time is centred
 PRECISION_NEIGHBOURS = 3  # Kynkaanniemi et al. 2019
 COVERAGE_NEIGHBOURS = 5  # Naeem et al. 2020
 

@@ -80,7 +80,7 @@ def reference_of_features(
             kept["covariance"].shape == (d, d) and kept["mean"].shape == (d,) and len(kept["kernel_means"]) == len(part)
         )
 
-    kept = _cached("reference", {"features": array_sha256(extracted)}, cache, compute, whole)
+    kept = _cached("reference", {"features": array_sha256(extracted), "protocol": PROTOCOL}, cache, compute, whole)
     there = {key: torch.from_numpy(array).to(extractor.device) for key, array in kept.items()}
     return Reference(
         name,

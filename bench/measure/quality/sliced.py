@@ -23,9 +23,9 @@ class Projections:
         self._sorted = torch.cat([_sorted(y, some) for some in self._directions.split(AT_ONCE, dim=1)], dim=1)
 
     def distance(self, x: Tensor) -> Estimate:
-        """Of `x` `[N, d]`, as many as `y`, with its standard error over samples: directions and `y` are given, the same
-        for all. The distance itself is too large by what N leaves open, as any such is. Raises ValueError for
-        another N.
+        """The distance of `x`, `[N, d]` and as many as `y`, with its standard error over samples: directions and `y`
+        are given, the same for all. The distance itself is too large by what N leaves open, as any such distance is.
+        Raises ValueError for another N.
 
         Error: on a line the squared distance moves with a share of the samples' law that goes to the point x by
         u(x), u'(x) = 2 (x - T(x)), T the map that takes each sample to its partner (Villani 2003; Santambrogio 2015,

@@ -13,7 +13,7 @@ from equibench.report.diagrams.svg import Drawing
 
 WIDTH, HEIGHT = 340, 150
 LEFT, RIGHT, TOP, BOTTOM = 52, 8, 26, 24
-MOST = 80  # points of a line
+MOST_POINTS = 80  # points of a line
 
 
 def panel(curves: Sequence[Curve], loss: str, name: str, family: str) -> Markup | None:
@@ -48,7 +48,7 @@ def panel(curves: Sequence[Curve], loss: str, name: str, family: str) -> Markup 
     drawing.text(LEFT, HEIGHT - 8, "0", "small")
     drawing.text(WIDTH - RIGHT, HEIGHT - 8, f"{number(most)} FLOPs", "small", "end")
     for line in lines:
-        every = max(1, len(line) // MOST)
+        every = max(1, len(line) // MOST_POINTS)
         drawing.line([place(x, y) for x, y in line[::every]], "curve", head=False)
     about = f"{words} of {family}, {len(lines)} seed{'s' if len(lines) > 1 else ''}, against training FLOPs"
     return drawing.svg(WIDTH, HEIGHT, name, words, about, "panel")

@@ -11,7 +11,7 @@ from itertools import groupby, pairwise
 from equibench.record.anatomy import ModelPart, Structure
 
 IMAGE, NOISE = "image", "noise"  # the two ends, as `ModelPart.follows` names them
-MOST = 9  # parts of a lane that stand apart
+MOST_PARTS = 9  # parts of a lane that stand apart
 
 
 @dataclass(frozen=True)
@@ -63,9 +63,9 @@ def _ends(name: str, parts: Sequence[ModelPart]) -> set[str]:
 
 
 def grouped(parts: Sequence[ModelPart]) -> list[ModelPart]:
-    """Of more than `MOST` parts, neighbours together: equal ones first, then the two that are smallest."""
+    """At most `MOST_PARTS` parts, as neighbours are put together: equal ones first, then the two that are smallest."""
     found = list(parts)
-    while len(found) > MOST:
+    while len(found) > MOST_PARTS:
         pairs = list(enumerate(pairwise(found)))
         alike = [(i, pair) for i, pair in pairs if _alike(*pair)] or pairs
         i, (one, two) = min(alike, key=lambda item: item[1][0].params + item[1][1].params)
@@ -103,7 +103,7 @@ def _first(part: ModelPart) -> str:
 
 
 def _last(before: ModelPart, part: ModelPart) -> str:
-    """Of parts that are alike but for their number, the number alone."""
+    """What names the last of several parts: its number alone where it is like `before` in all else."""
     last = (part.kind or part.name).split(" to ")[-1]
     return last.split(" ")[-1] if _alike(before, part) else last
 

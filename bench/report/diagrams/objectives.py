@@ -23,7 +23,7 @@ class Objective:
 
 
 def objective(family: str | None, config: Config) -> Objective | None:
-    """Of one of the four families with a config; None of a user's own."""
+    """The objective of one of the four families with a config; None for a user's own family."""
     if family not in _FORMULAS:
         return None
     return Objective(_GISTS[family], _FORMULAS[family](config), _SYMBOLS[family](config), _PAPERS[family])

@@ -198,8 +198,8 @@ def scale(
 
 
 def _log_ticks(low: float, high: float, most: int) -> list[float]:
-    """Of the ladders of ticks the one with most within the limits that are still few enough; round numbers at equal
-    distances where the limits are too near for two of those.
+    """The ladder of ticks that has most within the limits and is still short enough; round numbers at equal distances
+    where the limits are too near for two ticks of a ladder.
     """
     first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
     best: list[float] = []

@@ -57,7 +57,7 @@ class DistanceShown:
 
 
 def distance(whole: Whole) -> PagePart:
-    """Of every detailed section the entrants that have something to show."""
+    """The part on what makes the distance: the entrants of every detailed section that have something to show."""
     found = [[one for row in section.ran if (one := _shown(row, section))] for section in whole.detailed]
     return PagePart(
         {

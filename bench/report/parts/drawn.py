@@ -89,7 +89,7 @@ def _of_section(section: Section, files: Mapping[str, Picture], numbers: Iterato
 
 
 def _numbered(name: str, one: T, picture: Picture, number: int) -> NumberedFigure:
-    """As the page has it: each piece in both cuts, side by side in the markup, of which a style sheet shows one."""
+    """The figure on the page: each piece in both cuts, side by side, of which a style sheet shows one."""
     cuts = {}
     for place, (drawing, wide) in enumerate(draw.ON_PAGE.get(name, ())):
         pair = [(kind, drawing(one, cut)) for kind, cut in (("wide", wide), ("phone", PHONE))]

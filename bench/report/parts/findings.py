@@ -18,7 +18,7 @@ from equibench.summary.tiles import interval
 
 WIDTH, EDGE, HEIGHT = 140.0, 6.0, 16
 LETTER = 6.2  # width of a digit on the axis
-MOST = 8  # comparisons beside a finding: all of them are in the table of pairs
+MOST_COMPARISONS = 8  # comparisons beside a finding: all of them are in the table of pairs
 FAR = 1e3  # a ratio beyond is drawn at the end of the scale
 TICKS = (0.01, 0.1, 0.5, 1, 2, 5, 10, 50, 100, 1000)
 
@@ -80,7 +80,7 @@ def findings(whole: Whole) -> PagePart:
 
 
 def _of_section(found: Sequence[TestedFinding]) -> SectionFindings:
-    ratios = [one for finding in found for one in finding.evidence[:MOST] if one.effect.is_ratio]
+    ratios = [one for finding in found for one in finding.evidence[:MOST_COMPARISONS] if one.effect.is_ratio]
     scale = log_scale(ratios)
     axis = _axis(scale, [t for t in TICKS if scale.low <= t <= scale.high], TIMES) if ratios else Markup()
     return SectionFindings(tuple(_shown(finding, scale) for finding in found), axis)
@@ -98,7 +98,7 @@ def _ends(one: Evidence) -> list[float]:
 
 
 def _shown(finding: TestedFinding, ratios: DrawnScale) -> ShownFinding:
-    shown = finding.evidence[:MOST]
+    shown = finding.evidence[:MOST_COMPARISONS]
     ends = [end for one in shown if not one.effect.is_ratio for end in _ends(one) if math.isfinite(end)]
     width = max([0.0, *ends]) - min([0.0, *ends])
     own = DrawnScale(min([0.0, *ends]), max([0.0, *ends]), False) if width > 0 else DrawnScale(-1, 1, False)

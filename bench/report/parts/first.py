@@ -112,7 +112,7 @@ def _distance(side: SampledWay) -> Entry:
 
 
 def _of_real_data(section: Section, metric: Metric | None) -> Entry:
-    """Of the real training images, at as many as there are samples."""
+    """The number of real training images, at as many images as there are samples."""
     found = real_distance(section, metric) if metric else None
     if metric is None or found is None:
         return Entry()

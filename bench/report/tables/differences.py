@@ -151,7 +151,7 @@ def _scaled(pair: Pair, source: Origin) -> Entry:
 
 
 def _ratio(pair: Pair) -> Entry:
-    """Of geometric means, with its 95 % interval over seeds; empty where the difference itself was tested."""
+    """The ratio of geometric means, with its 95 % interval over seeds; empty where the difference itself was tested."""
     effect = pair.effect
     if not effect.is_ratio:
         return Entry()

@@ -92,7 +92,7 @@ def _assigned(item: Item) -> Entry:
 
 
 def _dropped(item: Item) -> Entry:
-    """Of each seed that left some out, which."""
+    """The classes that samples of any seed leave out."""
     found: dict[str, None] = {}
     for cell in item[0].cells:
         found |= dict.fromkeys(cell.record.by_class.dropped if cell.record.by_class else ())
