@@ -1,9 +1,8 @@
 """Who may import whom: the table of rooms, the two wings, and the names that mean one thing.
 
-The measuring wing (data, machine, measure, run, engine, tune) works with torch; the reading wing (quantities, summary,
-cite, report) starts without it. They meet in `record` alone. Two rooms cross, and are named here: `judge`, whose
-`verify --rerun` and `check --confirm` run cells, and `cli`, which may call everything; both import torch inside
-functions only.
+The measuring wing works with torch; the reading wing starts without it; docs/index.md lists the rooms of both. They
+share `record` and the helpers. Two rooms cross, and are named here: `judge`, whose `verify --rerun` and
+`check --confirm` run cells, and `cli`, which may call everything; both import torch inside functions only.
 """
 
 import ast
