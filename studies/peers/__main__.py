@@ -6,7 +6,7 @@ It first installs pythae, normflows and denoising-diffusion-pytorch in an enviro
 DCGAN is in studies/peers/dcgan.py. Then each family is trained on both sides, ours by `equibench run`, in an order that
 alternates; both draw as many samples, which `equibench measure` compares with the test images, and both are timed in
 turns. Each step leaves a file, and a call goes on where the one before ended. A rehearsal, with fewer than 120 seconds
-of training, writes its page into the folder.
+of training, and a part of the families write their page into the folder, or to `--page`.
 """
 
 from __future__ import annotations
@@ -201,9 +201,10 @@ def whole_numbers(text: str) -> list[int]:
 @click.option("--dataset", default=FULL_DATASET, show_default=True)
 @click.option("--download", is_flag=True, help="Fetch the data set where it is not here.")
 @click.option("--minutes", type=float, default=float("inf"), help="After which no further step is begun.")
+@click.option("--page", "page_file", type=click.Path(path_type=Path), help="[default: docs/peers.md where it is whole]")
 def main(
     folder: Path, seconds: float, samples: int, likelihood_images: int, seeds: str, only: str, dataset: str,
-    download: bool, minutes: float,
+    download: bool, minutes: float, page_file: Path | None,
 ) -> None:  # fmt: skip
     until_sec = time.monotonic() + 60 * minutes
     settings = Settings(
@@ -226,7 +227,7 @@ def main(
         click.echo(f"Error: {error}.", err=True)
         sys.exit(2)
     whole = families == list(PEERS) and seconds >= FULL_SEC and dataset == FULL_DATASET
-    where = PAGE if whole else study.place.folder / "peers.md"
+    where = page_file or (PAGE if whole else study.place.folder / "peers.md")
     atomic.write(where, text.encode())
     click.echo(f"wrote {where}")
 

@@ -13,7 +13,7 @@ from equibench.quantities.text import MISSING, commit, join, number, spread
 from equibench.record.schema import USUAL, Quality, Record, Spent
 from equibench.record.surroundings import Load
 from equibench.stats import stat_of
-from studies.peers.results import Settings, Side, Timed, Trained
+from studies.peers.results import PEERS, Settings, Side, Timed, Trained
 
 T = TypeVar("T")
 # what issue 18 asks for
@@ -108,13 +108,14 @@ def in_turns(timed: Timed, ours: str, theirs: str) -> float:
 
 def page(settings: Settings, seeds: Sequence[int], families: Sequence[Family]) -> str:
     """docs/peers.md."""
-    first = families[0].ours[0]
+    first, left_out = families[0].ours[0], [name for name in PEERS if name not in {one.name for one in families}]
     quality = families[0].distances["ours", USUAL][0]
     metric = needed(metric_of(quality))
     versions = {name: version for one in families for name, version in one.theirs[0].versions.items()}
     threads = sorted({one.threads for family in families for one in family.theirs} | {first.machine.threads})
     return TEXT.format(
         seconds=f"{settings.seconds:g}",
+        left_out=f" Not compared here: {join(left_out)}." if left_out else "",
         dataset=first.data.name,
         n_train=f"{first.data.n_train:,}",
         cap=f"{settings.params:,}",
@@ -198,7 +199,8 @@ TEXT = """# Against what people use, in equal seconds of training
 
 Written by `python -m studies.peers`; the package says how. Each of our families and a model of another library trained
 for {seconds} s on the same machine, on the {n_train} training images of {dataset}, with at most {cap} parameters
-each ({seeds}). Ours are the entrants of the suite `quick`, trained by `equibench run` with the budget in seconds.
+each ({seeds}). Ours are the entrants of the suite `quick`, trained by `equibench run`
+with the budget in seconds.{left_out}
 
 | mark | wanted | found | |
 | :--- | :--- | :--- | :--- |
@@ -208,10 +210,10 @@ For these, each side is taken by the way of sampling, of those in the next table
 
 ## Distances, bits, speed
 
-{metric} of {samples} samples of each way against {reference} test images, by `equibench measure` for both sides;
-the next column is the same without the bias of the samples' number. Bits/dim are of {likelihood_images} test images,
-and upper bounds on both sides: Glow's by uniform dequantization, ours by the family's usual way. Images/s are of
-batches of 64 that both sides drew in turns.
+{metric} of {samples} samples of each way against {reference} test images, by `equibench measure` for
+both sides; the next column is the same without the bias of the samples' number. Bits/dim are of {likelihood_images}
+test images, and upper bounds on both sides: Glow's by uniform dequantization, ours by the family's usual way. Images/s
+are of batches of 64 that both sides drew in turns.
 
 | family | whose | sampled | distance | without bias | over their least | bits/dim | images/s |
 | :--- | :--- | :--- | ---: | ---: | ---: | ---: | ---: |

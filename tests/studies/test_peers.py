@@ -118,12 +118,20 @@ def test_the_dcgan_has_the_layers_that_it_should_and_trains_both_players():
     assert model.draw(3).shape == (3, 1, 28, 28)
 
 
-def test_sides_are_timed_in_turns_without_the_first_round():
-    heard, clock = [], itertools.count()
-    calls = {side: {way: lambda way=way: heard.append(way)} for side, way in (("a", "ours"), ("b", "theirs"))}
-    found = theirs.in_turns(calls["a"], calls["b"], now=lambda: next(clock) * 30.0)
-    assert heard == ["ours", "theirs"] * 4
-    assert found == ({"ours": [30.0] * 3}, {"theirs": [30.0] * 3})
+@pytest.mark.parametrize(("theirs_sec", "rounds"), [(25.0, 3), (300.0, 1)], ids=["usual", "a round is enough"])
+def test_sides_are_timed_in_turns_without_the_first_round(theirs_sec, rounds):
+    heard, clock = [], [0.0]
+
+    def taking(who, sec):
+        def call():
+            heard.append(who)
+            clock[0] += sec
+
+        return {who: call}
+
+    found = theirs.in_turns(taking("ours", 5.0), taking("theirs", theirs_sec), now=lambda: clock[0])
+    assert heard == ["ours", "theirs"] * (1 + rounds)
+    assert found == ({"ours": [5.0] * rounds}, {"theirs": [theirs_sec] * rounds})
 
 
 def trained(title="a peer", ways=("usual",), bits=None):
@@ -268,6 +276,15 @@ def test_the_page_says_what_was_reached_and_what_was_missed(stand_ins, tmp_path)
     assert ("1.030", "reached") in found  # bits/dim: 4.0 and, of fixtures.py, 2.97
     assert ("0.25", "**missed**") in found  # a batch of ours takes four times as long
     assert len(marks) == 6
+
+
+def test_a_page_of_some_families_names_the_others_and_goes_where_it_is_asked_to(stand_ins, tmp_path):
+    page = tmp_path / "some.md"
+    assert call(stand_ins, "--only", "gan,flow", "--page", str(page)).exit_code == 0
+    assert "Not compared here: vae and diffusion." in page.read_text()
+    assert not (tmp_path / "docs").exists()
+    assert call(stand_ins).exit_code == 0
+    assert "Not compared" not in (tmp_path / "docs" / "peers.md").read_text()
 
 
 def test_a_rehearsal_writes_no_page_into_the_documentation(stand_ins, tmp_path):
