@@ -175,7 +175,7 @@ def _training(
 
 
 def way_name(way: str) -> str:
-    return "exact, as the suite" if way == USUAL else way
+    return "the suite's usual way" if way == USUAL else way
 
 
 def over_seeds(values: Iterable[float | None], digits: int = 3) -> str:
