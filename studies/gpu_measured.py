@@ -21,10 +21,11 @@ from torch import Generator
 
 from equibench.quantities.metric import with_count
 from equibench.quantities.text import number, spread
-from equibench.record import find, study
+from equibench.record import find
 from equibench.record.schema import Record
-from equibench.record.study import Study
-from equibench.stats import Stat, stat_of
+from equibench.record.study import Study, read
+from equibench.stats import stat_of
+from equibench.tune.study import means
 from equibench_models import FAMILIES
 from equibench_models import family as load_family
 from equibench_models.contract import Model
@@ -153,13 +154,13 @@ def over_seeds(values: Sequence[float | None]) -> str:
     return spread(found) if found else ""
 
 
-def of_finalists(study: Study) -> list[Stat]:
-    """The distances of each whose full runs are all there, the entrant as it stood first."""
-    found: dict[int, list[float]] = {}
-    for run in study.full_runs:
-        if run.distance is not None:
-            found.setdefault(run.candidate.number, []).append(run.distance)
-    return [Stat(tuple(of)) for _, of in sorted(found.items()) if len(of) == len(study.search.seeds)]
+def best_and_start(study: Study) -> list[str]:
+    """The distances over seeds of the best candidate whose full runs are all there, and of the entrant as it stood."""
+    whole = {one.distance: one.candidate for one in means(study) if one.distance is not None}
+    return [
+        over_seeds([run.distance for run in study.full_runs if run.candidate == one])
+        for one in (whole[min(whole)], study.start)
+    ]
 
 
 def rows(lines: list[list[str]]) -> str:
@@ -183,7 +184,7 @@ def main(records: Path, page: Path) -> None:
     assert first.quality is not None
     assert floor.quality is not None
     assert floor.quality.value is not None
-    before, *others = of_finalists(study.read(GAN_STUDY))
+    tuned, before = best_and_start(read(GAN_STUDY))
     taken_sec = sum(one.clock["wall"] for one in found if one.seed == ALONE)
     off = {name: one["losses_off"] for name, one in side_by_side.items()}
     text = TEXT.format(
@@ -191,7 +192,7 @@ def main(records: Path, page: Path) -> None:
         processor=first.machine.processor, torch=first.versions["torch"], real=number(floor.quality.value, 3),
         metric=with_count(first.quality.metric, first.quality.n_samples), seed_min=taken_sec / 60,
         off=f"{max(value for name, value in off.items() if name != 'gan'):.1%}", off_gan=f"{off['gan']:.0%}",
-        tuned=spread(min(others, key=lambda of: of.mean)), before=spread(before),
+        tuned=tuned, before=before,
         quality=rows([quality_row(of_seeds[name]) for name in names]),
         training=rows([one.training_row(side_by_side[one.record.entrant]) for one in alone]),
         sampling=rows([one.sampling_row() for one in alone]),

@@ -53,9 +53,8 @@ def section(study: Study) -> str:
         else "none ended well"
     )
     space = ", ".join(f"`{name}`" for name in (*study.space.config, *study.space.sampler))
-    machine = study.machine.processor if study.machine.device == "cpu" else study.machine.device
     minutes = number((study.train_sec or 0.0) / 60, 2)
-    spent = f" All of it took {minutes} minutes of training ({machine})." if study.train_sec else ""
+    spent = f" All of it took {minutes} minutes of training ({study.machine.hardware})." if study.train_sec else ""
     commits = list(dict.fromkeys(code.commit[:8] for code in (study.code, *study.other_code) if code.commit))
     code = f" Code: {' and then '.join(commits)}." if commits else ""
     trials_left, full_left = (many for many, _ in left(study))

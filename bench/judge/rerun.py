@@ -228,10 +228,8 @@ def _compared(one: Record, now: Record, path: str) -> tuple[bool | None, str]:
     if not same_weights:
         return None, f"{said}: the record's GPU was not told to add in one order, and no training on it is repeated"
     near = not apart(path, one, was, value, OTHER_ARITHMETIC)
-    return (
-        near,
-        f"{said}: {'' if near else 'not '}within {OTHER_ARITHMETIC:.1%}, as the record's GPU added in any order",
-    )
+    within = f"{'' if near else 'not '}within {OTHER_ARITHMETIC:.1%}"
+    return near, f"{said}: {within}, as the record's GPU added in any order"
 
 
 def _other_cell(one: Record, now: Record, path: str) -> str:

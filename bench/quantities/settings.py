@@ -265,8 +265,7 @@ def _budget(budget: Budget | None) -> str:
 
 
 def machine_words(machine: Machine) -> str:
-    device = machine.processor if machine.device == "cpu" else machine.device
-    return f"{device}, {machine.threads} threads, {machine.precision}@{machine.key}"
+    return f"{machine.hardware}, {machine.threads} threads, {machine.precision}@{machine.key}"
 
 
 def hashed(name: str, sha256: str | None) -> str:

@@ -25,6 +25,11 @@ class Machine(Strict):
     system: str
     processes: int = 1  # that train an entrant together, each with a device of its own
 
+    @property
+    def hardware(self) -> str:
+        """What computed: the name of the GPU, or else of the processor."""
+        return self.processor if self.device == "cpu" else self.device
+
 
 class Code(Strict):
     """Which code of equibench, and of a user's own, made the numbers."""

@@ -16,6 +16,7 @@ from equibench.summary.pairs import SAMPLE_MEMORY, SPEED, Criterion, Pair, crite
 from equibench.summary.ratios import Effect
 from equibench.summary.sections import Row, Section
 from equibench.summary.standing import listed, times
+from equibench.summary.topics import MOST_NAMED
 
 KINDS = {
     "checkpoint": "a checkpoint",
@@ -26,7 +27,6 @@ KINDS = {
     "command": "what a command wrote",
 }
 LIKE = ("quality.value", SPEED, SAMPLE_MEMORY)  # that no budget of training is needed to compare
-MOST_NAMED = 6  # entrants that a sentence names
 WORDS = {SPEED: "samples {0} images/s", SAMPLE_MEMORY: "samples in {0} MiB"}
 
 

@@ -201,7 +201,12 @@ def whole_numbers(text: str) -> list[int]:
 @click.option("--dataset", default=FULL_DATASET, show_default=True)
 @click.option("--download", is_flag=True, help="Fetch the data set where it is not here.")
 @click.option("--minutes", type=float, default=float("inf"), help="After which no further step is begun.")
-@click.option("--page", "page_file", type=click.Path(path_type=Path), help="[default: docs/peers.md where it is whole]")
+@click.option(
+    "--page",
+    "page_file",
+    type=click.Path(path_type=Path),
+    help="File to write. [default: docs/peers.md if all is there]",
+)
 def main(
     folder: Path, seconds: float, samples: int, likelihood_images: int, seeds: str, only: str, dataset: str,
     download: bool, minutes: float, page_file: Path | None,

@@ -108,7 +108,8 @@ def in_turns(timed: Timed, ours: str, theirs: str) -> float:
 
 def page(settings: Settings, seeds: Sequence[int], families: Sequence[Family]) -> str:
     """docs/peers.md."""
-    first, left_out = families[0].ours[0], [name for name in PEERS if name not in {one.name for one in families}]
+    first, compared = families[0].ours[0], {one.name for one in families}
+    left_out = [name for name in PEERS if name not in compared]
     quality = families[0].distances["ours", USUAL][0]
     metric = needed(metric_of(quality))
     versions = {name: version for one in families for name, version in one.theirs[0].versions.items()}

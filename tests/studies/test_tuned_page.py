@@ -9,6 +9,11 @@ from studies.tuned import FOLDER, PAGE, page
 
 STUDIES = sorted(FOLDER.glob("*/*.json"))
 UNFINISHED = [path for path in STUDIES if json.loads(path.read_text())["chosen"] is None]
+FINISHED = [path for path in STUDIES if path not in UNFINISHED]
+
+
+def name(path):
+    return f"{path.parent.name}-{path.stem}"
 
 
 def test_the_page_is_what_the_studies_say():
@@ -19,7 +24,7 @@ def sections(path):
     return [part for part in PAGE.read_text().split("\n## ") if part.startswith(f"{path.parent.name}: {path.stem}\n")]
 
 
-@pytest.mark.parametrize("path", UNFINISHED, ids=lambda path: f"{path.parent.name}-{path.stem}")
+@pytest.mark.parametrize("path", UNFINISHED, ids=name)
 def test_where_a_study_is_unfinished_nothing_is_bold_and_what_is_left_is_said(path):
     study = json.loads(path.read_text())
     (section,) = sections(path)
@@ -30,9 +35,7 @@ def test_where_a_study_is_unfinished_nothing_is_bold_and_what_is_left_is_said(pa
     assert said in " ".join(section.split())
 
 
-@pytest.mark.parametrize(
-    "path", sorted(set(STUDIES) - set(UNFINISHED)), ids=lambda path: f"{path.parent.name}-{path.stem}"
-)
+@pytest.mark.parametrize("path", FINISHED, ids=name)
 def test_what_was_chosen_is_bold_and_has_the_least_mean_of_those_that_keep_their_likelihood(path):
     study = json.loads(path.read_text())
     runs = {}
