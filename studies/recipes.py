@@ -4,7 +4,8 @@
     python -m studies.recipes FOLDER
 
 The choices were made on images that are no test images; the table shows on the test images what they came to. A variant
-is the family's recipe with one choice taken back, or with something added that was not kept.
+is the family's recipe with one choice taken back, or with something added that was not kept. A family may be run alone
+(`--only`): the page keeps the tables of families that FOLDER has no record of.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from pathlib import Path
 
 from equibench import suite
 from equibench.errors import UserError
-from equibench.quantities.text import number
+from equibench.quantities.text import join, number
 from equibench.record import find
 from equibench.record.schema import Record
 from equibench.stats import Stat, welch
@@ -51,17 +52,18 @@ def _value(record: Record, what: str) -> float | None:
 
 
 def variants(records: Sequence[Record]) -> dict[str, list[Variant]]:
-    """By family, the recipe first. Raises UserError where entrants of the suite have no record."""
+    """By family, the recipe first, for each family of the suite that has a record. Raises UserError where such a
+    family's entrants do not all have one, or where none has.
+    """
     families: dict[str, list[Variant]] = {}
-    missing = []
     for entrant in suite.load(str(PLAN)).entrant:
         own = sorted((r for r in records if r.entrant == entrant.name), key=lambda record: record.seed)
-        if not own:
-            missing.append(entrant.name)
         families.setdefault(entrant.family, []).append(Variant(entrant, own))
+    begun = {family: found for family, found in families.items() if any(one.records for one in found)}
+    missing = [one.entrant.name for found in (begun or families).values() for one in found if not one.records]
     if missing:
         raise UserError(f"no records of {', '.join(missing)}; run `equibench run {PLAN.name}` first")
-    return families
+    return begun
 
 
 def line(variant: Variant, recipe: Variant) -> str:
@@ -91,33 +93,44 @@ def _settings(entrant: Entrant, recipe: Entrant) -> str:
     return ", ".join([*other, *lacking])
 
 
-def page(records: Sequence[Record]) -> str:
-    tables = []
-    for family, found in variants(records).items():
-        recipe = found[0]
-        head = [f"## {family}", "", f"| {' | '.join(COLUMNS)} |", "| :--- | :--- |" + " ---: |" * (len(COLUMNS) - 2)]
-        tables.append("\n".join([*head, *(line(variant, recipe) for variant in found)]))
-    machine = records[0].machine
-    seeds = sorted({record.seed for record in records})
-    return TEXT.format(
-        tables="\n\n".join(tables),
-        seeds=", ".join(map(str, seeds)),
-        where=f"{machine.processor}, {machine.cores} cores, {machine.system}",
+def section(family: str, found: Sequence[Variant]) -> str:
+    """The table of one family, and what it was made with."""
+    records = [record for one in found for record in one.records]
+    machine, seeds = records[0].machine, sorted({record.seed for record in records})
+    return "\n".join(
+        [
+            f"## {family}",
+            "",
+            f"| {' | '.join(COLUMNS)} |",
+            "| :--- | :--- |" + " ---: |" * (len(COLUMNS) - 2),
+            *(line(variant, found[0]) for variant in found),
+            "",
+            f"Seeds {join(map(str, seeds))}; {machine.processor}, {machine.cores} cores, {machine.system}.",
+        ]
     )
+
+
+def page(records: Sequence[Record], before: str = "") -> str:
+    """The page, with the sections of `before` where a family has no record."""
+    kept = {part.partition("\n")[0]: f"## {part}".rstrip() for part in before.split("\n## ")[1:]}
+    made = {family: section(family, found) for family, found in variants(records).items()}
+    families = dict.fromkeys(entrant.family for entrant in suite.load(str(PLAN)).entrant)
+    sections = [text for family in families if (text := made.get(family) or kept.get(family))]
+    missing = [family for family in families if family not in made and family not in kept]
+    return TEXT.format(tables="\n\n".join(sections), missing=f" Not run yet: {join(missing)}." if missing else "")
 
 
 TEXT = """# What the recipes are made of, and what each choice is worth
 
-`python -m studies.recipes` wrote this page from a run of `studies/recipes.toml`: the four recipes of the suite `quick`
+`python -m studies.recipes` wrote this page from runs of `studies/recipes.toml`: the four recipes of the suite `quick`
 under its budget, and variants of them with one choice taken back or something added that was not kept. All have equal
-parameters and FLOPs, so that a choice that costs more an update has fewer of them. Means and standard deviations over
-the seeds {seeds}; a number is bold where Welch's test tells it from the recipe's (p < 0.05, without correction for
+parameters and FLOPs, so that a choice that costs more an update has fewer of them. Numbers are means ± standard
+deviations over the seeds; one is bold where Welch's test tells it from the recipe's (p < 0.05, without correction for
 the number of tests). "The other way" is the VAE's mean decoding and the flow's lowered noise. Choices were made on
-images that are neither trained on nor tested on.
+images that are neither trained on nor tested on. Updates are exact; times are of a machine that did other work as
+well.{missing}
 
 {tables}
-
-Measured on {where}. Times are of a machine that may have had other work; updates are exact.
 """
 
 
@@ -126,4 +139,4 @@ if __name__ == "__main__":
     parser.add_argument("folder", type=Path, help="of the run's records")
     options = parser.parse_args()
     found = [record for _, record in find.read_all([options.folder]) if record.role == "entrant"]
-    PAGE.write_text(page(found))
+    PAGE.write_text(page(found, PAGE.read_text() if PAGE.is_file() else ""))

@@ -57,3 +57,17 @@ def test_entrants_without_records_are_named():
     one = suite.load(str(recipes.PLAN)).entrant[0]
     with pytest.raises(UserError, match="no records of gan-untuned"):
         recipes.page([record(one, 0, 300.0)])
+    with pytest.raises(UserError, match="no records of gan, gan-untuned"):
+        recipes.page([])
+
+
+def test_a_family_that_was_run_alone_leaves_the_other_tables_as_they_are():
+    entrants = suite.load(str(recipes.PLAN)).entrant
+    of_vae, of_gan = ([record(one, 0, at) for one in entrants if one.family == family]
+                      for family, at in (("vae", 300.0), ("gan", 200.0)))  # fmt: skip
+    alone = recipes.page(of_vae)
+    assert "Not run yet: gan, flow and diffusion." in " ".join(alone.split())
+    both = recipes.page(of_gan, alone)
+    assert both == recipes.page([*of_gan, *of_vae])
+    assert both.index("## gan") < both.index("## vae")
+    assert recipes.page(of_vae, both) == both
