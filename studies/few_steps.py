@@ -3,7 +3,7 @@
     python -m studies.few_steps results/quick/diffusion-s0-....safetensors [--samples 1500]
 
 The default sampler, others of its settings, and the chain of all steps, each on as many samples from the same seed,
-against the test images. On two cores the full chain takes about ten minutes.
+against the test images. On two cores the full chain takes five to ten minutes.
 """
 
 from __future__ import annotations
@@ -22,13 +22,15 @@ from equibench.machine.provenance import describe_machine
 from equibench.measure.features.load import load_extractor
 from equibench.measure.quality import frechet
 from equibench.measure.quality.reference import reference_of_images
+from equibench.quantities.text import number
 from equibench.run import checkpoint
 
 PAGE = Path(__file__).parent.parent / "docs" / "few_steps.md"
 TEXT = """# Few steps against the full chain
 
-Written by `python -m studies.few_steps`; the module says how. Weights {weights}, trained for {flops:.2e} FLOPs;
-{samples} samples each, in {extractor}; {machine}.
+Written by `python -m studies.few_steps`; the module says how. One diffusion model (weights {weights}, trained for
+{flops} FLOPs), {samples:,} samples each from the same seed, in {extractor}; {machine}. What few
+steps lose depends on the model; a report shows it of its own models, the full chain apart.
 
 | Sampler | FD_{samples} | over the full chain's | Seconds | of the full chain's |
 | :--- | ---: | ---: | ---: | ---: |
@@ -68,7 +70,7 @@ def main(file: Path, samples: int) -> None:
     whole, whole_sec = list(found.values())[-1]
     text = TEXT.format(
         weights=checkpoint.sha256(file)[:8],
-        flops=provenance.spent.flops,
+        flops=number(provenance.spent.flops),
         samples=samples,
         extractor=extractor.info.name,
         machine=describe_machine(device).processor,

@@ -1,7 +1,7 @@
 """The report: a pure function of records. It reads no clock and no settings, so equal records give equal bytes.
 
-A page is for people: of very many settings it shows the headline of each, and tables and figures of the first
-`DETAILED`. CSV and JSON hold every number of all.
+A page is for people: of many settings it shows the headline of each, and tables and figures of `DETAILED`, the first
+and the last among them. CSV and JSON hold every number of all.
 """
 
 from __future__ import annotations
@@ -136,11 +136,12 @@ def all_tables(sections: list[Section], climbed: list[Ladder]) -> dict[str, list
 def _files(cells: list[FiledRecord]) -> dict[str, bytes]:
     """All files of the report by name."""
     sections = summarise(cells)
-    whole = Whole(cells, sections, sections[:DETAILED], ladders(sections))
+    whole = Whole(cells, sections, _spread(len(sections)), ladders(sections))
     found = all_tables(sections, whole.ladders)
     context: dict[str, Any] = {
         "sections": sections,
         "detailed": whole.detailed,
+        "places": whole.places,
         "cells": cells,
         "colours": style.COLOURS,
         "tables": found,
@@ -155,22 +156,30 @@ def _files(cells: list[FiledRecord]) -> dict[str, bytes]:
         for picture in part.pictures:
             files |= picture.files
     files |= {"report.md": fill.fill("report.md.j2", context), PAGE: fill.fill("report.html.j2", context)}
-    files |= _exports(found, whole.detailed)
+    files |= _exports(found, whole)
     files[TABLES] = raw.as_json(found, sections)
     files["tables/cells.csv"] = raw.csv_of(load_frame(cells)).encode()
     return files
 
 
-def _exports(found: dict[str, list[Table]], detailed: list[Section]) -> dict[str, bytes]:
+def _spread(n: int) -> list[int]:
+    """The places, of n, of the sections with figures and all tables: the first, the last, and evenly between."""
+    if n <= DETAILED:
+        return list(range(n))
+    return [i * (n - 1) // (DETAILED - 1) for i in range(DETAILED)]
+
+
+def _exports(found: dict[str, list[Table]], whole: Whole) -> dict[str, bytes]:
     """Each table as CSV; those that the pages show as LaTeX, and their numbers as macros."""
     files, typeset = {}, []
     for name, of_sections in found.items():
         files[f"tables/{name}.csv"] = raw.as_csv(of_sections).encode()
         per_section = len(of_sections) > 1
-        for i, table in enumerate(of_sections[: len(detailed)] if per_section else of_sections):
-            letter = detailed[i].letter if per_section else ""
+        for place in whole.places if per_section else range(len(of_sections)):
+            table, section = of_sections[place], whole.sections[place] if per_section else None
+            letter = section.letter if section else ""
             if table.lines and len(table.lines) <= fill.LINES:
-                about = f"{name}, {detailed[i].data.name}" if letter else name
+                about = f"{name}, {section.data.name}" if section else name
                 end = f"-{letter.lower()}" if letter else ""
                 files[f"tables/{name}{end}.tex"] = latex.tabular(table, about).encode()
                 typeset.append((table, letter))

@@ -6,6 +6,7 @@ Each section of a report is set against the earlier one that it differs least fr
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
@@ -31,6 +32,7 @@ COMPARED = tuple(
         "spent.train_sec",
     )
 )
+MOST_SAID = 12  # changes in sentences
 TESTS = {"quality.value": p_of_distances, glossary.BITS: p_of_bits}
 
 
@@ -96,9 +98,13 @@ def share(change: Change) -> float | None:
 
 
 def change_sentences(sections: list[Section]) -> list[str]:
-    """What the tests decide of the changes, worst first; that they decide nothing, where they do not."""
+    """What the tests decide of the changes, worst first, and how many more than `MOST_SAID` they decide; that they
+    decide nothing, where they do not.
+    """
     found = worst_first(change for base, section in opposed(sections) for change in changes_between(base, section))
     sentences = [_sentence(change) for change in found if _rank(change) < 2]
+    if len(sentences) > MOST_SAID:
+        sentences[MOST_SAID:] = [f"{len(sentences) - MOST_SAID} more changes that a test decides are in the table."]
     tested = any(change.pair for change in found)
     return sentences or (["No test tells any number of one setting from the other's."] if tested else [])
 
@@ -120,11 +126,24 @@ def _what(change: Change) -> str:
 
 
 def opposed(sections: list[Section]) -> Iterator[tuple[Section, Section]]:
-    """Each section after the earlier one on the same data that it differs from in the fewest respects."""
+    """Each section after the earlier one on the same data that it differs from in the fewest respects; of several such
+    after one of its machine, and of these after that whose budget is nearest.
+    """
     for index, section in enumerate(sections):
         earlier = [base for base in sections[:index] if base.data.sha256 == section.data.sha256 and base.entrants]
         if earlier and section.entrants:
-            yield min(earlier, key=lambda base: len(_apart(base, section))), section
+            yield min(earlier, key=lambda base: _farness(base, section)), section
+
+
+def _farness(base: Section, section: Section) -> tuple[int, bool, float]:
+    """The number of respects, whether the machine is among them, and the ratio of the budgets, the larger over the
+    smaller; infinite where there is none, or another unit or cap.
+    """
+    one, other = base.budget, section.budget
+    ratio = math.inf
+    if one and other and (one.unit, one.params) == (other.unit, other.params):
+        ratio = max(one.amount, other.amount) / min(one.amount, other.amount)
+    return len(_apart(base, section)), base.machine.key != section.machine.key, ratio
 
 
 def _apart(base: Section, section: Section) -> list[tuple[str, str, str]]:

@@ -43,7 +43,7 @@ def cells(families, monkeypatch, seeds=(0,), structure=None, **changes):
 
 def part_of(found):
     sections = summarise(found)
-    return of_families.families(Whole(found, sections, sections, [])).context
+    return of_families.families(Whole(found, sections, list(range(len(sections))), [])).context
 
 
 @pytest.mark.parametrize(("family", "said"), [

@@ -56,7 +56,7 @@ def whole_of(records, folder, arrays=None):
         record_files.write(one, folder, arrays)
     cells = load_cells([folder])
     sections = summarise(cells)
-    return Whole(cells, sections, sections[:3], [])
+    return Whole(cells, sections, list(range(len(sections)))[:3], [])
 
 
 @pytest.fixture(scope="module")
@@ -134,7 +134,7 @@ def test_hostile_names_are_text(tmp_path):
 def _unfiled(records, folder):
     cells = [FiledRecord(folder / f"{i}.json", one) for i, one in enumerate(records)]
     sections = summarise(cells)
-    return Whole(cells, sections, sections[:3], [])
+    return Whole(cells, sections, list(range(len(sections)))[:3], [])
 
 
 @pytest.mark.parametrize(

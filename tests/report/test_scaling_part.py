@@ -77,6 +77,24 @@ def test_the_pages_show_it(folder):
     assert "the order changes between these budgets" in page
 
 
+def test_the_largest_budget_leads_and_the_pages_show_three_whole(folder):
+    """Of six settings the first, the last and one between have figures and all tables, each with its own numbers."""
+    text, page = ((folder / "out" / name).read_text() for name in ("report.md", "index.html"))
+    assert text.split("# Image generative models under equal budgets")[1].strip().startswith("**F. ")
+    assert page.index('<h1 class="verdict">') < page.index("at most 0.5 M parameters and 2.00")
+    assert "There are 6 settings. Figures and all tables are shown of A, C and F;" in text
+    findings = text.split("## Findings")[1].split("## Quality against compute")[0]
+    assert [line[4] for line in findings.splitlines() if line.startswith("### ")] == ["A", "C", "F"]
+    every = text.split("## All tables")[1].split("\n## ")[0]
+    of_setting = {part[:1]: part for part in every.split("### ")[1:]}
+    for letter, amount in zip("ACF", (AMOUNTS[0], AMOUNTS[2], AMOUNTS[5]), strict=True):
+        assert f"| GAN | {power(400, 0.25)(amount):.1f} ± " in of_setting[letter]
+    names = {path.name for path in (folder / "out" / "tables").glob("quality-*.tex")}
+    assert names == {"quality-a.tex", "quality-c.tex", "quality-f.tex"}
+    results = text.split("## Results")[1].split("## What changed")[0]
+    assert [line[4] for line in results.splitlines() if line.startswith("### ")] == list("ABCDEF")
+
+
 def test_without_a_ladder_nothing_is_said(tmp_path):
     save(climb("gan", power(400, 0.25), AMOUNTS[:4], seeds=1), tmp_path / "records", with_arrays=False)
     with pytest.MonkeyPatch.context() as patch:

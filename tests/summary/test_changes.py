@@ -8,6 +8,7 @@ import fixtures
 import numpy as np
 import pytest
 import scipy.stats
+from climbing import climb, power
 from fixtures import make, save
 
 from equibench.errors import UserError
@@ -152,6 +153,17 @@ def test_each_section_is_compared_with_the_nearest(tmp_path):
     save([make("vae", **setting) for setting in settings], tmp_path)
     sections = summarise(load_cells([tmp_path]))
     assert [(a.letter, b.letter) for a, b in compare.opposed(sections)] == [("A", "B"), ("A", "C"), ("B", "D")]
+
+
+def test_budgets_are_compared_with_the_nearest(tmp_path):
+    """By ratio, and never with one in another unit where there is a nearer one; the sentences are not without end."""
+    save(climb("gan", power(400, 0.25)) + climb("vae", power(600, 0.6)) + climb("flow", power(700, 0.5)), tmp_path)
+    sections = summarise(load_cells([tmp_path]))
+    pairs = [a.letter + b.letter for a, b in compare.opposed(sections)]
+    assert pairs == ["AB", "BC", "CD", "DE", "EF"]
+    found = compare.change_sentences(sections)
+    assert len(found) == compare.MOST_SAID + 1
+    assert found[-1] == "3 more changes that a test decides are in the table."
 
 
 def test_protocols_are_refused_across_folders(tmp_path):

@@ -1,4 +1,7 @@
-"""The first screen: the verdict of each section, and of the first one samples of every entrant beside real images."""
+"""The first screen: the verdict of each section, and of the first one samples of every entrant beside real images.
+
+Where budgets make a ladder the largest comes first, as the models of the others were trained for less.
+"""
 
 from __future__ import annotations
 
@@ -52,9 +55,9 @@ class Strip:
 
 
 def first(whole: Whole) -> PagePart:
-    shown = strip(whole.detailed[0]) if whole.detailed else None
-    verdicts = [verdict(section) for section in whole.detailed]
-    return PagePart({"verdicts": verdicts, "strip": shown, "bar_entry": bar_entry})
+    order = whole.detailed[::-1] if whole.ladders else whole.detailed
+    verdicts = [(section, verdict(section)) for section in order]
+    return PagePart({"verdicts": verdicts, "strip": strip(order[0]) if order else None, "bar_entry": bar_entry})
 
 
 def bar_entry(bar: Bar) -> Entry:

@@ -13,12 +13,18 @@ from equibench.summary.sections import FiledRecord, Section
 
 @dataclass(frozen=True)
 class Whole:
-    """All that a report is on. `detailed` are the sections that the pages show with figures and all tables."""
+    """All that a report is on. `places` are those, among the sections, that the pages show with figures and all tables:
+    the `detailed` ones.
+    """
 
     cells: list[FiledRecord]
     sections: list[Section]
-    detailed: list[Section]
+    places: list[int]
     ladders: list[Ladder]
+
+    @property
+    def detailed(self) -> list[Section]:
+        return [self.sections[place] for place in self.places]
 
 
 @dataclass(frozen=True)
