@@ -98,9 +98,16 @@ def _letter(index: int) -> str:
 
 
 def portraits(sections: list[Section]) -> list[FiledRecord]:
-    """The cell that shows each family: its first one that has a portrait, of those that were trained if any was."""
+    """The cell that shows each family: its first one that has a portrait, of those that were trained if any was, and of
+    the largest budget in FLOPs.
+    """
+
+    def later(place: tuple[Section, Row]) -> tuple[bool, float]:
+        budget = place[0].budget
+        return place[1].loaded, -budget.amount if budget and budget.unit == "flops" else 0.0
+
     found: dict[str, FiledRecord] = {}
-    for row in sorted((row for section in sections for row in section.ran), key=lambda row: row.loaded):
+    for _, row in sorted(((section, row) for section in sections for row in section.ran), key=later):
         for cell in row.cells:
             if cell.record.portrait:
                 found.setdefault(cell.record.family or cell.record.entrant, cell)

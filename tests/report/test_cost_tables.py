@@ -10,6 +10,7 @@ from fixtures import make
 from equibench.quantities.text import superscript
 from equibench.record.cost import Energy, MatrixProducts, SpeedPoint
 from equibench.record.surroundings import Load, TimedBlock
+from equibench.report.pages.headline import headline_view
 from equibench.report.tables import audit as audit_tables
 from equibench.report.tables import cost as cost_tables
 from equibench.report.tables.headline import headline
@@ -97,6 +98,15 @@ def test_a_timing_of_a_busy_machine_is_marked_with_the_reason():
         assert "as seed 0 was timed, other work took 38 % of the processor's time" in note
         assert marks["GAN"].endswith(superscript(table.notes.index(note) + 1))
     assert not [note for note in cost_tables.training(section).notes if "not steady" in note]
+
+
+def test_the_mark_stays_in_sight_where_all_entrants_share_it():
+    """Two cells at once on two cores: the page had the footnote, and nothing that referred to it."""
+    section = section_of(*(make(family, timed=[beside("train", 0.51)]) for family in ("gan", "vae")))
+    found = headline_view(headline(section)).view
+    at = [head.name for head in found.heads].index("train_sec")
+    assert found.details[at] == "unsteady²"  # the first note is on the GAN's likelihood
+    assert not any(body.lines[0].cells[at].detail for body in found.bodies)
 
 
 def test_each_timing_is_marked_by_its_own_block():

@@ -13,6 +13,7 @@ from fixtures import floor, save
 import equibench
 from equibench.report import write
 from equibench.report.figures import draw, style
+from equibench.summary.sort import load_cells, portraits, summarise
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +84,7 @@ def test_the_largest_budget_leads_and_the_pages_show_three_whole(folder):
     assert text.split("# Image generative models under equal budgets")[1].strip().startswith("**F. ")
     assert page.index('<h1 class="verdict">') < page.index("at most 0.5 M parameters and 2.00")
     assert "There are 6 settings. Figures and all tables are shown of A, C and F;" in text
-    findings = text.split("## Findings")[1].split("## Quality against compute")[0]
+    findings = text.split("## Findings")[1].split("\n## ")[0]
     assert [line[4] for line in findings.splitlines() if line.startswith("### ")] == ["A", "C", "F"]
     every = text.split("## All tables")[1].split("\n## ")[0]
     of_setting = {part[:1]: part for part in every.split("### ")[1:]}
@@ -91,8 +92,19 @@ def test_the_largest_budget_leads_and_the_pages_show_three_whole(folder):
         assert f"| GAN | {power(400, 0.25)(amount):.1f} ± " in of_setting[letter]
     names = {path.name for path in (folder / "out" / "tables").glob("quality-*.tex")}
     assert names == {"quality-a.tex", "quality-c.tex", "quality-f.tex"}
+    assert text.index("## Quality against compute") < text.index("## Findings")
+    assert page.index('<section id="scaling">') < page.index('<section id="results">')
+    assert "Figure 1" in page.split('<section id="scaling">')[1].split("</section>")[0]
     results = text.split("## Results")[1].split("## What changed")[0]
     assert [line[4] for line in results.splitlines() if line.startswith("### ")] == list("ABCDEF")
+
+
+def test_a_family_is_shown_by_its_largest_budget(folder):
+    found = portraits(summarise(load_cells([folder / "records"])))
+    assert [(cell.record.family, cell.record.budget.amount) for cell in found] == [
+        ("gan", AMOUNTS[-1]),
+        ("diffusion", AMOUNTS[-1]),
+    ]
 
 
 def test_without_a_ladder_nothing_is_said(tmp_path):

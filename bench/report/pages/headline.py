@@ -12,6 +12,7 @@ from itertools import groupby
 from equibench.quantities.text import amount
 from equibench.report.pages.heads import Head, heads
 from equibench.report.pages.view import Body, Format, ShownCell, ShownLine, View, pick, shown_line
+from equibench.report.tables.cells import busy_mark
 from equibench.report.tables.table import Line, Table
 
 OWN_TABLE = ("n_seeds", "params", "train_flops")  # equal by the rules, or nearly: said once
@@ -57,7 +58,15 @@ def headline_view(table: Table) -> HeadlineView:
     for group in _by_entrant(kept.lines):
         lines = [shown_line(line, columns) for line in group]
         bodies.append(Body("entrant", tuple(_spanning(lines, kept.groups, kept.names))))
-    details = [", ".join(kinds) if every[i].name == "bits_per_dim" and len(kinds) == 1 else "" for i in keep]
+    # of what all cells of a column share, that a timing is not to be trusted stays in sight
+    details = [
+        ", ".join(kinds)
+        if every[i].name == "bits_per_dim" and len(kinds) == 1
+        else busy_mark(column.numbers[0])
+        if column.detail
+        else ""
+        for i, column in zip(keep, columns, strict=True)
+    ]
     shown = View(
         kept, [_with_detail(every[i], c.detail) for i, c in zip(keep, columns, strict=True)], details, bodies, [], False
     )

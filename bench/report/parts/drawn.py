@@ -56,17 +56,17 @@ def figures(whole: Whole) -> PagePart:
     """Files of every figure, and what the page draws itself."""
     several = len(whole.sections) > 1
     numbers = iter(range(1, 1_000_000))
-    of_sections, charts = [], []
-    for section in whole.detailed:
-        files = _files(draw.FIGURES, section, f"-{section.letter.lower()}" if several else "")
-        of_sections.append(files)
-        charts.append(_of_section(section, files, numbers))
     shown = whole.ladders[: len(whole.detailed)]
     of_ladders = [_files(draw.OF_LADDERS, ladder, f"-{i}") for i, ladder in enumerate(shown, 1)]
     ladder_charts = [
         _numbered("scaling", one, files["scaling"], next(numbers)) if "scaling" in files else None
         for one, files in zip(shown, of_ladders, strict=True)
     ]
+    of_sections, charts = [], []
+    for section in whole.detailed:
+        files = _files(draw.FIGURES, section, f"-{section.letter.lower()}" if several else "")
+        of_sections.append(files)
+        charts.append(_of_section(section, files, numbers))
     return PagePart(
         {
             "figures": of_sections,
