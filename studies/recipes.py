@@ -105,7 +105,8 @@ def section(family: str, found: Sequence[Variant]) -> str:
             "| :--- | :--- |" + " ---: |" * (len(COLUMNS) - 2),
             *(line(variant, found[0]) for variant in found),
             "",
-            f"Seeds {join(map(str, seeds))}; {machine.processor}, {machine.cores} cores, {machine.system}.",
+            f"Protocol {records[0].protocol}; seed{'s' * (len(seeds) > 1)} {join(map(str, seeds))}; "
+            f"{machine.hardware}, {machine.threads} of {machine.cores} cores to a training; {machine.system}.",
         ]
     )
 
@@ -123,12 +124,12 @@ def page(records: Sequence[Record], before: str = "") -> str:
 TEXT = """# What the recipes are made of, and what each choice is worth
 
 `python -m studies.recipes` wrote this page from runs of `studies/recipes.toml`: the four recipes of the suite `quick`
-under its budget, and variants of them with one choice taken back or something added that was not kept. All have equal
-parameters and FLOPs, so that a choice that costs more an update has fewer of them. Numbers are means ± standard
-deviations over the seeds; one is bold where Welch's test tells it from the recipe's (p < 0.05, without correction for
-the number of tests). "The other way" is the VAE's mean decoding and the flow's lowered noise. Choices were made on
-images that are neither trained on nor tested on. Updates are exact; times are of a machine that did other work as
-well.{missing}
+under its budget, and variants of them with one choice taken back or something added that was not kept. All have the
+same cap on parameters and the same budget of FLOPs, so that a choice that costs more an update gets fewer updates.
+Numbers are means ± standard deviations over the seeds; a mean is bold where it differs from the recipe's by Welch's
+test (p < 0.05, without correction for the number of tests). "The other way" is the VAE's mean decoding and the flow's
+lowered noise. Choices were made on images that are neither trained on nor tested on. Updates are exact; times are of a
+machine that did other work as well.{missing}
 
 {tables}
 """

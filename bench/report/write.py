@@ -136,7 +136,7 @@ def all_tables(sections: list[Section], climbed: list[Ladder]) -> dict[str, list
 def _files(cells: list[FiledRecord]) -> dict[str, bytes]:
     """All files of the report by name."""
     sections = summarise(cells)
-    whole = Whole(cells, sections, _spread(len(sections)), ladders(sections))
+    whole = Whole(cells, sections, _detailed_places(len(sections)), ladders(sections))
     found = all_tables(sections, whole.ladders)
     context: dict[str, Any] = {
         "sections": sections,
@@ -162,7 +162,7 @@ def _files(cells: list[FiledRecord]) -> dict[str, bytes]:
     return files
 
 
-def _spread(n: int) -> list[int]:
+def _detailed_places(n: int) -> list[int]:
     """The places, of n, of the sections with figures and all tables: the first, the last, and evenly between."""
     if n <= DETAILED:
         return list(range(n))

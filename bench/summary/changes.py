@@ -32,7 +32,7 @@ COMPARED = tuple(
         "spent.train_sec",
     )
 )
-MOST_SAID = 12  # changes in sentences
+MOST_SAID = 12  # sentences
 TESTS = {"quality.value": p_of_distances, glossary.BITS: p_of_bits}
 
 
@@ -104,7 +104,9 @@ def change_sentences(sections: list[Section]) -> list[str]:
     found = worst_first(change for base, section in opposed(sections) for change in changes_between(base, section))
     sentences = [_sentence(change) for change in found if _rank(change) < 2]
     if len(sentences) > MOST_SAID:
-        sentences[MOST_SAID:] = [f"{len(sentences) - MOST_SAID} more changes that a test decides are in the table."]
+        sentences[MOST_SAID - 1 :] = [
+            f"{len(sentences) - MOST_SAID + 1} more changes that a test decides are in the table."
+        ]
     tested = any(change.pair for change in found)
     return sentences or (["No test tells any number of one setting from the other's."] if tested else [])
 
@@ -126,8 +128,8 @@ def _what(change: Change) -> str:
 
 
 def opposed(sections: list[Section]) -> Iterator[tuple[Section, Section]]:
-    """Each section after the earlier one on the same data that it differs from in the fewest respects; of several such
-    after one of its machine, and of these after that whose budget is nearest.
+    """Each section with the earlier one on the same data that it differs from in the fewest respects; among equals with
+    one of the same machine, then with that of the nearest budget.
     """
     for index, section in enumerate(sections):
         earlier = [base for base in sections[:index] if base.data.sha256 == section.data.sha256 and base.entrants]

@@ -26,7 +26,7 @@ def ladder_sentences(ladder: Ladder) -> list[str]:
     few = list(dict.fromkeys(series.name for series in ladder.series if series.fit.exponent is None))
     if few:
         found.append(
-            f"An interval takes {RANKING_SEEDS} training seeds or more at every budget: there is none of {join(few)}."
+            f"Intervals need at least {RANKING_SEEDS} training seeds at every budget; there are none for {join(few)}."
         )
     return [*found, *ladder.left_out]
 
@@ -87,7 +87,9 @@ def order_sentences(measure: Measure, found: list[Ordering]) -> list[str]:
     """The changes of order, a sentence each, then the pairs without one in a sentence."""
     changed = [f"{measure.name}: {crossing_words(order, crossing)}." for order in found for crossing in order.crossings]
     steady = [steady_words(order) for order in found if not order.crossings]
-    return changed + ([f"{measure.name}: no change of order is shown of {'; of '.join(steady)}."] if steady else [])
+    return changed + (
+        [f"{measure.name}: no change of order is shown between {'; between '.join(steady)}."] if steady else []
+    )
 
 
 def crossing_words(order: Ordering, crossing: Crossing) -> str:

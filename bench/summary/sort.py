@@ -102,12 +102,12 @@ def portraits(sections: list[Section]) -> list[FiledRecord]:
     the largest budget in FLOPs.
     """
 
-    def later(place: tuple[Section, Row]) -> tuple[bool, float]:
+    def order(place: tuple[Section, Row]) -> tuple[bool, float]:
         budget = place[0].budget
         return place[1].loaded, -budget.amount if budget and budget.unit == "flops" else 0.0
 
     found: dict[str, FiledRecord] = {}
-    for _, row in sorted(((section, row) for section in sections for row in section.ran), key=later):
+    for _, row in sorted(((section, row) for section in sections for row in section.ran), key=order):
         for cell in row.cells:
             if cell.record.portrait:
                 found.setdefault(cell.record.family or cell.record.entrant, cell)

@@ -83,7 +83,7 @@ def test_the_largest_budget_leads_and_the_pages_show_three_whole(folder):
     text, page = ((folder / "out" / name).read_text() for name in ("report.md", "index.html"))
     assert text.split("# Image generative models under equal budgets")[1].strip().startswith("**F. ")
     assert page.index('<h1 class="verdict">') < page.index("at most 0.5 M parameters and 2.00")
-    assert "There are 6 settings. Figures and all tables are shown of A, C and F;" in text
+    assert "There are 6 settings. Figures and all tables are shown for settings A, C and F;" in text
     findings = text.split("## Findings")[1].split("\n## ")[0]
     assert [line[4] for line in findings.splitlines() if line.startswith("### ")] == ["A", "C", "F"]
     every = text.split("## All tables")[1].split("\n## ")[0]

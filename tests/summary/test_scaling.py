@@ -174,7 +174,7 @@ def test_a_crossing_beyond_the_budgets_is_not_found():
     assert order.crossings == ()
     said = ladder_sentences(ladder)
     assert said[-1] == (
-        "FD_5k (EfficientNet-Lite0): no change of order is shown of GAN and VAE "
+        "FD_5k (EfficientNet-Lite0): no change of order is shown between GAN and VAE "
         "(GAN is better than VAE at 6 of 6 budgets)."
     )
     assert not any("order changes" in one for one in said)
@@ -195,7 +195,7 @@ def test_few_seeds_claim_no_order_and_no_interval():
     assert not any("interval " in one or "order changes" in one for one in said[:-1])
     assert "not decided at any of 6 budgets" in said[2]
     assert said[-1] == (
-        "An interval takes 3 training seeds or more at every budget: there is none of GAN and diffusion."
+        "Intervals need at least 3 training seeds at every budget; there are none for GAN and diffusion."
     )
     (sentence, *_) = ladder_sentences(only(climb("gan", power(400, 0.25), seeds=1)))
     assert "; the budgets deviate from it by up to" in sentence

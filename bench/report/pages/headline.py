@@ -59,14 +59,10 @@ def headline_view(table: Table) -> HeadlineView:
         lines = [shown_line(line, columns) for line in group]
         bodies.append(Body("entrant", tuple(_spanning(lines, kept.groups, kept.names))))
     # of what all cells of a column share, that a timing is not to be trusted stays in sight
-    details = [
-        ", ".join(kinds)
-        if every[i].name == "bits_per_dim" and len(kinds) == 1
-        else busy_mark(column.numbers[0])
-        if column.detail
-        else ""
-        for i, column in zip(keep, columns, strict=True)
-    ]
+    # a detail that all cells of a column share is not repeated in them, so that the head keeps the mark of a timing
+    details = [busy_mark(column.numbers[0]) if column.detail else "" for column in columns]
+    if len(kinds) == 1 and "bits_per_dim" in kept.names:
+        details[kept.names.index("bits_per_dim")] = next(iter(kinds))
     shown = View(
         kept, [_with_detail(every[i], c.detail) for i, c in zip(keep, columns, strict=True)], details, bodies, [], False
     )

@@ -1,6 +1,6 @@
 """The first screen: the verdict of each section, and of the first one samples of every entrant beside real images.
 
-Where budgets make a ladder the largest comes first, as the models of the others were trained for less.
+Where all settings make one ladder of budgets the largest comes first, as models of the others were trained for less.
 """
 
 from __future__ import annotations
@@ -55,7 +55,8 @@ class Strip:
 
 
 def first(whole: Whole) -> PagePart:
-    order = whole.detailed[::-1] if whole.ladders else whole.detailed
+    alone = len(whole.ladders) == 1 and len(whole.ladders[0].sections) == len(whole.sections)
+    order = whole.detailed[::-1] if alone else whole.detailed
     verdicts = [(section, verdict(section)) for section in order]
     return PagePart({"verdicts": verdicts, "strip": strip(order[0]) if order else None, "bar_entry": bar_entry})
 

@@ -13,8 +13,8 @@ from equibench.summary.sections import FiledRecord, Section
 
 @dataclass(frozen=True)
 class Whole:
-    """All that a report is on. `places` are those, among the sections, that the pages show with figures and all tables:
-    the `detailed` ones.
+    """All that a report is on. `places` are the indices of the sections that the pages show with figures and all
+    tables; `detailed` are these sections.
     """
 
     cells: list[FiledRecord]
