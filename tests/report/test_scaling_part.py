@@ -7,7 +7,7 @@ import math
 
 import pandas as pd
 import pytest
-from climbing import AMOUNTS, SPENT_SHARE, climb, power
+from climbing import AMOUNTS, SPENT_SHARE, at, climb, power
 from fixtures import floor, save
 
 import equibench
@@ -97,6 +97,15 @@ def test_the_largest_budget_leads_and_the_pages_show_three_whole(folder):
     assert "Figure 1" in page.split('<section id="scaling">')[1].split("</section>")[0]
     results = text.split("## Results")[1].split("## What changed")[0]
     assert [line[4] for line in results.splitlines() if line.startswith("### ")] == list("ABCDEF")
+
+
+def test_beside_a_setting_of_another_kind_no_budget_leads(tmp_path):
+    save([*climb("gan", power(400, 0.25)), at("gan", 7e12, 300.0, cap=1_000_000)], tmp_path / "records", False)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(draw, "FIGURES", {})
+        write.write([tmp_path / "records"], tmp_path / "out")
+    text = (tmp_path / "out" / "report.md").read_text()
+    assert text.split("# Image generative models under equal budgets")[1].strip().startswith("**A. ")
 
 
 def test_a_family_is_shown_by_its_largest_budget(folder):

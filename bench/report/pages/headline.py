@@ -58,7 +58,6 @@ def headline_view(table: Table) -> HeadlineView:
     for group in _by_entrant(kept.lines):
         lines = [shown_line(line, columns) for line in group]
         bodies.append(Body("entrant", tuple(_spanning(lines, kept.groups, kept.names))))
-    # of what all cells of a column share, that a timing is not to be trusted stays in sight
     # a detail that all cells of a column share is not repeated in them, so that the head keeps the mark of a timing
     details = [busy_mark(column.numbers[0]) if column.detail else "" for column in columns]
     if len(kinds) == 1 and "bits_per_dim" in kept.names:
