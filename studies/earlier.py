@@ -21,7 +21,7 @@ from equibench.errors import UserError
 from equibench.judge.check import Check, Comparison, compare, of_invocations
 from equibench.judge.comparison import JUDGED
 from equibench.judge.gates import Gates
-from equibench.judge.output import amount, label
+from equibench.judge.output import amount, label, percent
 from equibench.quantities import glossary
 from equibench.quantities.text import join, number, p_number
 from equibench.record import find
@@ -71,7 +71,7 @@ def number_row(line: Comparison) -> str:
     assert now is not None
     assert worse is not None
     gain = abs(now.mean - before.mean) * (-1 if worse > 0 else 1)
-    better = f"{gain:.3f}" if line.category == "likelihood" else change_words(gain / abs(before.mean))
+    better = f"{gain:.3f}" if line.category == "likelihood" else percent(gain / abs(before.mean))
     p = p_number(welch(before, now)) if min(before.n, now.n) > 1 else ""
     return row([line.row, label(line), amount(line, before), amount(line, now), better, p])
 
@@ -84,11 +84,7 @@ def cost_row(name: str, path: str, before: Sequence[Record], now: Sequence[Recor
         return ""
     unit = f", {quantity.shown.unit}" if quantity.shown and quantity.shown.unit else ""
     values = [number(one.mean / quantity.scale, 4) for one in (old, new)]
-    return row([name, f"{quantity.label}{unit}", *values, change_words(new.mean / old.mean - 1)])
-
-
-def change_words(share: float) -> str:
-    return f"{100 * share:+.1f} %"
+    return row([name, f"{quantity.label}{unit}", *values, percent(new.mean / old.mean - 1)])
 
 
 def row(cells: Sequence[str]) -> str:

@@ -1,7 +1,9 @@
 """What the ladder of the suite `scaling` gave: writes docs/scaled.md from its records.
 
-equibench run scaling --seeds 0,1,2 --out FOLDER
-python -m studies.scaled [--records results/published/scaling] [--page FILE]
+    equibench run scaling --seeds 0,1,2 --out FOLDER
+    python -m studies.scaled [--records results/published/scaling] [--page FILE]
+
+The sentences and the figure are those of the report on the records.
 """
 
 from __future__ import annotations

@@ -156,7 +156,7 @@ def test_each_section_is_compared_with_the_nearest(tmp_path):
 
 
 def test_budgets_are_compared_with_the_nearest(tmp_path):
-    """By ratio, and never with one in another unit where there is a nearer one; the sentences are not without end."""
+    """By ratio; and the sentences on changes are not without end."""
     save(climb("gan", power(400, 0.25)) + climb("vae", power(600, 0.6)) + climb("flow", power(700, 0.5)), tmp_path)
     sections = summarise(load_cells([tmp_path]))
     pairs = [a.letter + b.letter for a, b in compare.opposed(sections)]
