@@ -46,8 +46,9 @@ number of threads ({threads}) and commit; seeds {seeds}.
 {outcome}
 
 The check has every metric of samples as a gate. That it finds no regression of a number means that the number is not
-shown to be worse; of gains it says nothing. The table has Welch's test, two-sided and without correction for the number
-of tests.
+shown to be worse; of gains it says nothing. "Better by" is a share of the earlier number, and for bits/dim the
+difference; below zero it is a change for the worse. Welch's test is two-sided, and without correction for the number of
+tests.
 
 | Entrant | Number | earlier | today | better by | p (Welch) |
 | :--- | :--- | ---: | ---: | ---: | ---: |
