@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import os
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from unittest import mock
 
@@ -20,11 +20,10 @@ import torch
 from torch import Generator
 
 from equibench.quantities.metric import with_count
-from equibench.quantities.text import number, spread
+from equibench.quantities.text import number, over_seeds
 from equibench.record import find
 from equibench.record.schema import Record
 from equibench.record.study import Study, read
-from equibench.stats import stat_of
 from equibench.tune.study import means
 from equibench_models import FAMILIES
 from equibench_models import family as load_family
@@ -146,12 +145,6 @@ def quality_row(records: list[Record]) -> list[str]:
         over_seeds(recall),
         over_seeds(bits),
     ]
-
-
-def over_seeds(values: Sequence[float | None]) -> str:
-    """Mean and standard deviation."""
-    found = stat_of(list(values))
-    return spread(found) if found else ""
 
 
 def best_and_start(study: Study) -> list[str]:

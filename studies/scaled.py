@@ -16,10 +16,9 @@ import click
 
 from equibench.errors import UserError
 from equibench.quantities.metric import Metric
-from equibench.quantities.text import join, number, spread
+from equibench.quantities.text import join, number, over_seeds
 from equibench.record import find
 from equibench.record.paths import value_at
-from equibench.stats import stat_of
 from equibench.summary.floors import real_distance
 from equibench.summary.ladders import Ladder, Measure, Trend, ladders
 from equibench.summary.scaling import ladder_sentences
@@ -52,8 +51,7 @@ lack of fit does not reject it.
 def cell(trend: Trend, amount: float, digits: int) -> str:
     """An entrant's number at one budget; empty where it has none."""
     records = next((rung.records for rung in trend.rungs if rung.amount == amount), ())
-    found = stat_of([value_at(record, trend.measure.path) for record in records])
-    return spread(found, digits=digits) if found else ""
+    return over_seeds((value_at(record, trend.measure.path) for record in records), digits)
 
 
 def table(ladder: Ladder, measure: Measure) -> str:

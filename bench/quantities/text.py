@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from equibench.record.base import Scalar
 from equibench.record.schema import Budget, Record
 from equibench.record.surroundings import Tuning
-from equibench.stats import Stat
+from equibench.stats import Stat, stat_of
 
 MISSING, TIMES = "\N{EN DASH}", "\N{MULTIPLICATION SIGN}"
 POWERS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
@@ -80,6 +80,12 @@ def spread(stat: Stat, unit: float = 1, digits: int = 3) -> str:
         decimals = min(decimals, digits + 1 - math.floor(math.log10(abs(mean))))
     decimals = max(0, decimals)
     return f"{mean:,.{decimals}f} ± {sd:,.{decimals}f}"
+
+
+def over_seeds(values: Iterable[float | None], digits: int = 3, missing: str = "") -> str:
+    """The spread of the seeds that have the value; `missing` where none has."""
+    found = stat_of(list(values))
+    return spread(found, digits=digits) if found else missing
 
 
 def duration(sec: float) -> str:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, TypeVar
 
 from equibench.errors import UserError
 from equibench.quantities.metric import metric_names, metric_of
-from equibench.quantities.text import MISSING, commit, join, number, spread
+from equibench.quantities.text import MISSING, commit, join, number, over_seeds
 from equibench.record.schema import USUAL, Quality, Record, Spent
 from equibench.record.surroundings import Load
-from equibench.stats import stat_of
 from studies.peers.results import PEERS, Settings, Side, Timed, Trained
 
 T = TypeVar("T")
@@ -147,8 +146,8 @@ def rows(one: Family) -> list[str]:
         values = [needed(quality.value) for quality in qualities]
         shown = [
             one.name, who, way if side == "theirs" else way_name(way), over_seeds(values),
-            over_seeds([quality.corrected for quality in qualities]), f"{one.mean(side, way) / least:.3f}",
-            over_seeds(one.bits(side), 4), number(one.speed(side, way)),
+            over_seeds((quality.corrected for quality in qualities), missing=MISSING),
+            f"{one.mean(side, way) / least:.3f}", over_seeds(one.bits(side), 4, MISSING), number(one.speed(side, way)),
         ]  # fmt: skip
         lines.append(f"| {' | '.join(shown)} |")
     return lines
@@ -177,11 +176,6 @@ def _training(
 
 def way_name(way: str) -> str:
     return "the suite's usual way" if way == USUAL else way
-
-
-def over_seeds(values: Iterable[float | None], digits: int = 3) -> str:
-    stat = stat_of(list(values))
-    return spread(stat, digits=digits) if stat else MISSING
 
 
 def between(values: Sequence[float], digits: int = 3) -> str:
