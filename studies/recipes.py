@@ -11,20 +11,21 @@ is the family's recipe with one choice taken back, or with something added that 
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from equibench import suite
 from equibench.errors import UserError
-from equibench.quantities.text import join, number
+from equibench.quantities.text import join, number, spread
 from equibench.record import find
 from equibench.record.schema import Record
 from equibench.stats import Stat, welch
 from equibench.suite import Entrant
 
 PLAN, PAGE = Path(__file__).with_suffix(".toml"), Path(__file__).parent.parent / "docs" / "recipes.md"
-COLUMNS = ("Variant", "What is other", "FD_5k", "FD_5k, the other way", "Bits/dim", "Updates", "Train time, s")
+COLUMNS = ("Variant", "What is other", "FD_5k", "The other way", "Recall", "Bits/dim", "Updates", "Train time, s")
 
 
 @dataclass(frozen=True)
@@ -41,9 +42,11 @@ class Variant:
 
 def _value(record: Record, what: str) -> float | None:
     ways = [way.quality.value for way in record.ways]
+    recall = [also.value for also in record.quality.also if also.name == "recall"] if record.quality else []
     found: Mapping[str, float | None] = {
         "distance": record.quality.value if record.quality else None,
         "way": ways[0] if ways else None,
+        "recall": recall[0] if recall else None,
         "bits": record.likelihood.bits_per_dim if record.likelihood else None,
         "updates": record.spent.updates if record.spent else None,
         "sec": record.spent.train_sec if record.spent else None,
@@ -69,15 +72,16 @@ def variants(records: Sequence[Record]) -> dict[str, list[Variant]]:
 def line(variant: Variant, recipe: Variant) -> str:
     """A row of the table. Differences from the recipe that Welch's test tells over the seeds are bold."""
     cells = [variant.entrant.name, _settings(variant.entrant, recipe.entrant)]
-    for what, digits in (("distance", 3), ("way", 3), ("bits", 4), ("updates", 4), ("sec", 3)):
+    for what, digits in (("distance", 3), ("way", 3), ("recall", 3), ("bits", 4), ("updates", 4), ("sec", 3)):
         mine, usual = variant.over_seeds(what), recipe.over_seeds(what)
         if mine is None:
             cells.append("failed" if what == "distance" else "")
             continue
-        text = number(mine.mean, digits) + (
-            f" ± {number(mine.sd, 2)}" if mine.sd and what in ("distance", "way", "bits") else ""
-        )
-        told = what not in ("updates", "sec") and variant is not recipe and usual and min(mine.n, usual.n) > 1
+        if what in ("updates", "sec"):
+            cells.append(number(mine.mean, digits))
+            continue
+        text = spread(mine, digits=digits)
+        told = variant is not recipe and usual and min(mine.n, usual.n) > 1
         cells.append(f"**{text}**" if told and usual and welch(mine, usual) < 0.05 else text)
     return f"| {' | '.join(cells)} |"
 
@@ -89,7 +93,9 @@ def _settings(entrant: Entrant, recipe: Entrant) -> str:
     if not entrant.config and recipe.config:
         return "as it stood before it was tuned"
     lacking = [f"`{name}` by default" for name in recipe.config if name not in entrant.config]
-    other = [f"`{name} = {value}`" for name, value in entrant.config.items() if value != recipe.config.get(name)]
+    other = [
+        f"`{name} = {json.dumps(value)}`" for name, value in entrant.config.items() if value != recipe.config.get(name)
+    ]
     return ", ".join([*other, *lacking])
 
 
@@ -127,9 +133,9 @@ TEXT = """# What the recipes are made of, and what each choice is worth
 under its budget, and variants of them with one choice taken back or something added that was not kept. All have the
 same cap on parameters and the same budget of FLOPs, so that a choice that costs more an update gets fewer updates.
 Numbers are means ± standard deviations over the seeds; a mean is bold where it differs from the recipe's by Welch's
-test (p < 0.05, without correction for the number of tests). "The other way" is the VAE's mean decoding and the flow's
-lowered noise. Choices were made on images that are neither trained on nor tested on. Updates are exact; times are of a
-machine that did other work as well.{missing}
+test (p < 0.05, without correction for the number of tests). "The other way" is the distance of the VAE's mean decoding
+and of the flow's lowered noise. Choices were made on images that are neither trained on nor tested on; nothing was
+chosen by this table. Updates are exact; times are of a machine that did other work as well.{missing}
 
 {tables}
 """

@@ -34,6 +34,7 @@ def test_what_is_other_is_named_by_what_differs_from_the_recipe():
     for config, words in (
         ({}, "as it stood before it was tuned"),
         ({"warm_up": 0.2, "batch_size": 8}, "`batch_size = 8`"),
+        ({"warm_up": 0.2, "batch_size": 24, "optimizer": "adam"}, '`optimizer = "adam"`'),
         ({"warm_up": 0.2, "mixed": 0}, "`mixed = 0`, `batch_size` by default"),
     ):
         assert recipes._settings(Entrant(name="other", family="vae", config=config), recipe) == words
@@ -48,8 +49,8 @@ def test_what_seeds_tell_from_the_recipe_is_bold():
         "quality": r.quality.model_copy(update={"value": r.quality.value + 50})}) for r in found]  # fmt: skip
     lines = recipes.page(found).splitlines()
     (line,) = [one for one in lines if one.startswith(f"| {worse} ")]
-    assert "| **351 ± 1.0** |" in line
-    assert "3.101 ± 0.00100" in line
+    assert "| **351.0 ± 1.0** |" in line
+    assert "3.10100 ± 0.00100" in line
     assert sum("**" in one for one in lines) == 1
 
 
