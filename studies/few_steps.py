@@ -30,7 +30,7 @@ TEXT = """# Few steps against the full chain
 
 Written by `python -m studies.few_steps`; the module says how. One diffusion model (weights {weights}, trained for
 {flops} FLOPs), {samples:,} samples each from the same seed, in {extractor}; {machine}. What few
-steps lose depends on the model; a report shows it of its own models, the full chain apart.
+steps lose or gain depends on the model; a report shows it of its own models, the full chain apart.
 
 | Sampler | FD_{samples} | over the full chain's | Seconds | of the full chain's |
 | :--- | ---: | ---: | ---: | ---: |

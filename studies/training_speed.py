@@ -17,6 +17,7 @@ from unittest import mock
 
 import click
 import torch
+from pydantic import ValidationError
 from torch.profiler import ProfilerActivity, profile
 
 from equibench import suite
@@ -31,6 +32,7 @@ from equibench.machine.device import (
     time_matrix_products,
 )
 from equibench.machine.provenance import describe_machine
+from equibench.quantities.text import MISSING, number
 from equibench.run import plan
 from equibench.run.counting import counted
 from equibench.updates import EAGER_UPDATES, CapturedUpdates
@@ -42,8 +44,13 @@ OPERATORS = 10
 PAGE = Path(__file__).parent.parent / "docs" / "training_speed.md"
 TEXT = """# How fast training is, and what stands in the way
 
-Written by `python -m studies.training_speed`; the module says how. Suite `{suite}`, {machine}, {precision}. "As it is"
-is the update's FLOP/s over those of the fastest product of square matrices in {precision}, timed in turns with it.
+Written by `python -m studies.training_speed`; the module says how. Suite `{suite}`, {precision},
+{machine}.
+
+"As it is" is the FLOP/s of the update, over those of the fastest product of square matrices in {precision}, which is
+timed in turns with it. The other shares are those of the update with one thing changed; a dash stands where the family
+does not allow it. A processor with units for matrices multiplies large ones several times as fast as one without, while
+the small layers of these models hardly gain from such units. So shares of two machines do not compare; FLOP/s do.
 
 | Family | as it is | GFLOP/s | product, GFLOP/s | {variants} |
 | :--- | ---: | ---: | ---: | {rule} |
@@ -179,6 +186,10 @@ class Trained:
         return [(name, taken[name] / sum(taken.values())) for name in ranked[:OPERATORS]]
 
 
+def share(part: float, whole: float) -> str:
+    return f"{number(100 * part / whole, 2)}%"
+
+
 @click.command()
 @click.option("--seconds", default=4.0, show_default=True, help="Of updates, and of products, for each number.")
 @click.option("--suite", "suite_name", default="quick", show_default=True)
@@ -210,18 +221,20 @@ def main(seconds: float, suite_name: str, device_name: str, left_out: tuple[str,
         config = plan.plan(cell, shape).config
         one = Trained(cell.entrant.family, config, shape, device)
         usual, product = one.side_by_side({}, _as_it_is, seconds)
-        numbers = [f"{usual / product:.0%}", f"{usual / 1e9:.0f}", f"{product / 1e9:.0f}"]
+        numbers = [share(usual, product), number(usual / 1e9), number(product / 1e9)]
         for factors, change in variants.values():
             try:
                 changed, beside = one.side_by_side(factors, change, seconds)
-                numbers.append(f"{changed / beside:.0%}")
-            except (RuntimeError, ValueError) as error:  # no second derivatives when compiled; a config out of range
+                numbers.append(share(changed, beside))
+            except ValidationError:  # of the config
+                numbers.append(MISSING)
+            except RuntimeError as error:  # no second derivatives when compiled
                 click.echo(f"{cell.name}: {error}", err=True)
                 numbers.append("fails")
         text += f"| {cell.name} (batch {config['batch_size']}) | {' | '.join(numbers)} |\n"
         click.echo(text.splitlines()[-1])
         shares += f"\n## {cell.name}: time by operator\n\n| Operator | Share of the update |\n| :--- | ---: |\n"
-        shares += "".join(f"| `{name}` | {share:.1%} |\n" for name, share in one.operators())
+        shares += "".join(f"| `{name}` | {part:.1%} |\n" for name, part in one.operators())
     page.write_text(text + shares)
 
 
