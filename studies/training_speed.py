@@ -190,6 +190,17 @@ def share(part: float, whole: float) -> str:
     return f"{number(100 * part / whole, 2)}%"
 
 
+def share_when_changed(one: Trained, factors: dict[str, float], change: Change, seconds: float) -> str:
+    """A dash where the config may not be so."""
+    try:
+        return share(*one.side_by_side(factors, change, seconds))
+    except ValidationError:
+        return MISSING
+    except RuntimeError as error:  # no second derivatives when compiled
+        click.echo(f"{one.family}: {error}", err=True)
+        return "fails"
+
+
 @click.command()
 @click.option("--seconds", default=4.0, show_default=True, help="Of updates, and of products, for each number.")
 @click.option("--suite", "suite_name", default="quick", show_default=True)
@@ -223,14 +234,7 @@ def main(seconds: float, suite_name: str, device_name: str, left_out: tuple[str,
         usual, product = one.side_by_side({}, _as_it_is, seconds)
         numbers = [share(usual, product), number(usual / 1e9), number(product / 1e9)]
         for factors, change in variants.values():
-            try:
-                changed, beside = one.side_by_side(factors, change, seconds)
-                numbers.append(share(changed, beside))
-            except ValidationError:  # of the config
-                numbers.append(MISSING)
-            except RuntimeError as error:  # no second derivatives when compiled
-                click.echo(f"{cell.name}: {error}", err=True)
-                numbers.append("fails")
+            numbers.append(share_when_changed(one, factors, change, seconds))
         text += f"| {cell.name} (batch {config['batch_size']}) | {' | '.join(numbers)} |\n"
         click.echo(text.splitlines()[-1])
         shares += f"\n## {cell.name}: time by operator\n\n| Operator | Share of the update |\n| :--- | ---: |\n"

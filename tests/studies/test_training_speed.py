@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from equibench.quantities.text import MISSING
 from equibench.record.cost import MatrixProducts
 from equibench_models import FAMILIES
 from studies import training_speed as study
@@ -60,3 +61,17 @@ def test_shares_of_operators_fall_and_are_of_one_whole():
     assert shares == sorted(shares, reverse=True)
     assert 0.3 < sum(shares) <= 1
     assert len(ranked) == study.OPERATORS
+
+
+def test_a_setting_that_is_not_allowed_is_told_from_an_update_that_fails(capsys):
+    def broken(model):  # noqa: ARG001
+        raise RuntimeError("no second derivatives")
+
+    allowed = trained("gan")
+    assert study.share_when_changed(allowed, {"batch_size": 0.5}, study._as_it_is, 0.1) == MISSING  # four at least
+    assert study.share_when_changed(allowed, {}, broken, 0.1) == "fails"
+    assert capsys.readouterr().err == "gan: no second derivatives\n"
+
+
+def test_small_shares_have_two_digits():
+    assert [study.share(part, 1e12) for part in (2.56e11, 9.64e9)] == ["26%", "0.96%"]
