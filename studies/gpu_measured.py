@@ -19,9 +19,11 @@ import click
 import torch
 from torch import Generator
 
+from equibench.quantities.glossary import RECALL
 from equibench.quantities.metric import with_count
 from equibench.quantities.text import number, over_seeds
 from equibench.record import find
+from equibench.record.paths import value_at
 from equibench.record.schema import Record
 from equibench.record.study import Study, read
 from equibench.tune.study import means
@@ -136,14 +138,16 @@ def quality_row(records: list[Record]) -> list[str]:
         if way.quality and way.quality.value is not None:
             other.setdefault(way.label, []).append(way.quality.value)
     best = min(other.items(), key=lambda way: statistics.mean(way[1]), default=None)
-    recall = [also.value for one in records if one.quality for also in one.quality.also if also.name == "recall"]
-    bits = [one.likelihood.bits_per_dim if one.likelihood else None for one in records]
+    distance, recall, bits = (
+        over_seeds(value_at(one, path) for one in records)
+        for path in ("quality.value", RECALL, "likelihood.bits_per_dim")
+    )
     return [
         records[0].entrant,
-        over_seeds([one.quality.value if one.quality else None for one in records]),
+        distance,
         f"{best[0]}: {over_seeds(best[1])}" if best else "",
-        over_seeds(recall),
-        over_seeds(bits),
+        recall,
+        bits,
     ]
 
 

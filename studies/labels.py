@@ -21,13 +21,12 @@ from equibench import suite
 from equibench.data import sets
 from equibench.measure.features.load import load_extractor
 from equibench.quantities.metric import bits_kind, with_count
-from equibench.quantities.text import spread
+from equibench.quantities.text import MISSING, over_seeds
 from equibench.record.paths import value_at
 from equibench.record.schema import Record
 from equibench.run.labels import labelled
 from equibench.run.loop import run_cells
 from equibench.run.session import Session
-from equibench.stats import stat_of
 
 STAGES = frozenset({"quality", "numbers_by_class", "probes", "likelihood"})
 PAGE = Path(__file__).parent.parent / "docs" / "supervised_vae.md"
@@ -113,8 +112,7 @@ def _probes(rows: Rows) -> str:
 
 
 def _shown(records: Sequence[Record], path: str, unit: float = 1) -> str:
-    stat = stat_of([value_at(record, path) for record in records])
-    return spread(stat, unit, 4) if stat else "\N{EN DASH}"
+    return over_seeds((value_at(record, path) for record in records), 4, MISSING, unit)
 
 
 def _table(heads: Sequence[str], lines: Sequence[Sequence[str]]) -> str:

@@ -12,20 +12,26 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from equibench import suite
 from equibench.errors import UserError
+from equibench.quantities.glossary import RECALL
 from equibench.quantities.text import join, number, spread
 from equibench.record import find
+from equibench.record.paths import value_at
 from equibench.record.schema import Record
 from equibench.stats import Stat, welch
 from equibench.suite import Entrant
 
 PLAN, PAGE = Path(__file__).with_suffix(".toml"), Path(__file__).parent.parent / "docs" / "recipes.md"
 COLUMNS = ("Variant", "What is other", "FD_5k", "The other way", "Recall", "Bits/dim", "Updates", "Train time, s")
+OTHER_WAY = "the first of the ways to sample but the usual one"
+# the digits of what the columns show: paths of a record
+COMPARED = {"quality.value": 3, OTHER_WAY: 3, RECALL: 3, "likelihood.bits_per_dim": 4}
+SPENT = {"spent.updates": 4, "spent.train_sec": 3}
 
 
 @dataclass(frozen=True)
@@ -41,17 +47,10 @@ class Variant:
 
 
 def _value(record: Record, what: str) -> float | None:
-    ways = [way.quality.value for way in record.ways]
-    recall = [also.value for also in record.quality.also if also.name == "recall"] if record.quality else []
-    found: Mapping[str, float | None] = {
-        "distance": record.quality.value if record.quality else None,
-        "way": ways[0] if ways else None,
-        "recall": recall[0] if recall else None,
-        "bits": record.likelihood.bits_per_dim if record.likelihood else None,
-        "updates": record.spent.updates if record.spent else None,
-        "sec": record.spent.train_sec if record.spent else None,
-    }
-    return found[what]
+    if what == OTHER_WAY:
+        return record.ways[0].quality.value if record.ways else None
+    found: float | None = value_at(record, what)
+    return found
 
 
 def variants(records: Sequence[Record]) -> dict[str, list[Variant]]:
@@ -72,17 +71,17 @@ def variants(records: Sequence[Record]) -> dict[str, list[Variant]]:
 def line(variant: Variant, recipe: Variant) -> str:
     """A row of the table. Differences from the recipe that Welch's test tells over the seeds are bold."""
     cells = [variant.entrant.name, _settings(variant.entrant, recipe.entrant)]
-    for what, digits in (("distance", 3), ("way", 3), ("recall", 3), ("bits", 4), ("updates", 4), ("sec", 3)):
+    for what, digits in COMPARED.items():
         mine, usual = variant.over_seeds(what), recipe.over_seeds(what)
         if mine is None:
-            cells.append("failed" if what == "distance" else "")
-            continue
-        if what in ("updates", "sec"):
-            cells.append(number(mine.mean, digits))
+            cells.append("failed" if what == "quality.value" else "")
             continue
         text = spread(mine, digits=digits)
         told = variant is not recipe and usual and min(mine.n, usual.n) > 1
         cells.append(f"**{text}**" if told and usual and welch(mine, usual) < 0.05 else text)
+    for what, digits in SPENT.items():
+        spent = variant.over_seeds(what)
+        cells.append(number(spent.mean, digits) if spent else "")
     return f"| {' | '.join(cells)} |"
 
 

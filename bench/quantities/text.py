@@ -82,10 +82,10 @@ def spread(stat: Stat, unit: float = 1, digits: int = 3) -> str:
     return f"{mean:,.{decimals}f} ± {sd:,.{decimals}f}"
 
 
-def over_seeds(values: Iterable[float | None], digits: int = 3, missing: str = "") -> str:
+def over_seeds(values: Iterable[float | None], digits: int = 3, missing: str = "", unit: float = 1) -> str:
     """The spread of the seeds that have the value; `missing` where none has."""
     found = stat_of(list(values))
-    return spread(found, digits=digits) if found else missing
+    return spread(found, unit, digits) if found else missing
 
 
 def duration(sec: float) -> str:
